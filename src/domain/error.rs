@@ -1,0 +1,126 @@
+//! How the domain says no: a refusal names the rule, a violation names the field.
+
+/// Declares [`Reason`] with its wire name and its message, so that the three cannot drift apart.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident, $name:literal, $message:literal;)*) => {
+        /// Why a call was refused. Mirrors the contract's `ErrorReason` one to one, which documents each reason with an example.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Reason { $(#[doc = $message] $variant,)* }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &[Reason] = &[$(Reason::$variant,)*];
+
+            /// The reason's name on the wire, such as `LAST_OWNER`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Reason::$variant => $name,)* }
+            }
+
+            /// What a developer reads in the status message.
+            pub fn message(self) -> &'static str {
+                match self { $(Reason::$variant => $message,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    InvalidRequest, "INVALID_REQUEST", "The request breaks constraints of its fields.";
+    CredentialsMissing, "CREDENTIALS_MISSING", "The method needs a credential: send `authorization: Bearer <service key or session>`.";
+    CredentialsInvalid, "CREDENTIALS_INVALID", "The credential is not valid.";
+    SignInFailed, "SIGN_IN_FAILED", "The address and the password do not match an account that may sign in.";
+    CallerNotAllowed, "CALLER_NOT_ALLOWED", "This kind of caller may not call the method.";
+    ScopeRequired, "SCOPE_REQUIRED", "The service key lacks the scope.";
+    PermissionRequired, "PERMISSION_REQUIRED", "The user lacks the permission in this organization.";
+    RoleNotGrantable, "ROLE_NOT_GRANTABLE", "The caller's roles do not let them give this role.";
+    MemberNotManageable, "MEMBER_NOT_MANAGEABLE", "The caller's roles do not let them change this member.";
+    EmailMismatch, "EMAIL_MISMATCH", "The session belongs to another address than the invitation.";
+    EmailUnverified, "EMAIL_UNVERIFIED", "The account's address has not been verified.";
+    NotOwner, "NOT_OWNER", "Only the current owner may do this.";
+    OrganizationNotFound, "ORGANIZATION_NOT_FOUND", "There is no such organization among the caller's.";
+    MemberNotFound, "MEMBER_NOT_FOUND", "The organization has no such member.";
+    InvitationNotFound, "INVITATION_NOT_FOUND", "There is no such invitation, or its link has been replaced.";
+    UserNotFound, "USER_NOT_FOUND", "There is no such user.";
+    SessionNotFound, "SESSION_NOT_FOUND", "The user has no such session.";
+    AccessModelNotFound, "ACCESS_MODEL_NOT_FOUND", "No access model of that id is loaded.";
+    ServiceAccountNotFound, "SERVICE_ACCOUNT_NOT_FOUND", "There is no such service account.";
+    ServiceKeyNotFound, "SERVICE_KEY_NOT_FOUND", "The service account has no such key.";
+    MessageNotFound, "MESSAGE_NOT_FOUND", "There is no such message.";
+    AlreadyMember, "ALREADY_MEMBER", "The address belongs to a member of the organization.";
+    InvitationPending, "INVITATION_PENDING", "An invitation to the address is pending.";
+    EmailTaken, "EMAIL_TAKEN", "Another account has this address.";
+    AccountExists, "ACCOUNT_EXISTS", "The invited address has an account, which has to sign in to accept.";
+    RequestIdReused, "REQUEST_ID_REUSED", "The request_id was used for another request.";
+    RoleUnknown, "ROLE_UNKNOWN", "The access model has no such role.";
+    RoleNotInvitable, "ROLE_NOT_INVITABLE", "The access model does not let this role be given by invitation.";
+    RoleNotInOrganizationKind, "ROLE_NOT_IN_ORGANIZATION_KIND", "The role exists only in organizations of another kind.";
+    TooManyRoles, "TOO_MANY_ROLES", "A member may hold fewer roles than that.";
+    OwnerByTransferOnly, "OWNER_BY_TRANSFER_ONLY", "The owner role changes hands only by a transfer of ownership.";
+    LastOwner, "LAST_OWNER", "It would leave the organization without an active owner.";
+    MemberStateConflict, "MEMBER_STATE_CONFLICT", "The member is in a state that does not allow this.";
+    RemovalFinal, "REMOVAL_FINAL", "The access model makes removal final.";
+    RestoreByOperatorOnly, "RESTORE_BY_OPERATOR_ONLY", "Only an operator restores a removed member under this access model.";
+    TransferNotSupported, "TRANSFER_NOT_SUPPORTED", "The access model knows no transfer of ownership.";
+    TransferTargetIneligible, "TRANSFER_TARGET_INELIGIBLE", "The nominee is not an active member in a role that may receive ownership.";
+    InvitationAlreadyUsed, "INVITATION_ALREADY_USED", "The invitation has been accepted already.";
+    InvitationExpired, "INVITATION_EXPIRED", "The invitation has expired.";
+    InvitationRevoked, "INVITATION_REVOKED", "The invitation has been revoked.";
+    InvitationDeclined, "INVITATION_DECLINED", "The invitation has been declined.";
+    InviterNoLongerAuthorized, "INVITER_NO_LONGER_AUTHORIZED", "The person who sent the invitation may no longer give its roles.";
+    RemovedMember, "REMOVED_MEMBER", "The person was removed, and the access model does not let them be added again.";
+    StepUpRequired, "STEP_UP_REQUIRED", "The access model asks the user for a second confirmation before this call.";
+    DirectCreationNotAllowed, "DIRECT_CREATION_NOT_ALLOWED", "The access model adds people by invitation only.";
+    OrganizationSuspended, "ORGANIZATION_SUSPENDED", "The organization is suspended.";
+    MessageNotFailed, "MESSAGE_NOT_FAILED", "Only a failed message can be retried.";
+    ServiceAccountDisabled, "SERVICE_ACCOUNT_DISABLED", "The service account is disabled.";
+    ScopeNotGrantable, "SCOPE_NOT_GRANTABLE", "A key cannot pass on scopes that it lacks.";
+    OrganizationKindUnknown, "ORGANIZATION_KIND_UNKNOWN", "The access model does not know this kind of organization.";
+    EtagMismatch, "ETAG_MISMATCH", "The resource has changed since the etag was read.";
+    Conflict, "CONFLICT", "Concurrent writes kept getting in the way; try again.";
+    Overloaded, "OVERLOADED", "The server sheds load; try again.";
+    DatabaseUnavailable, "DATABASE_UNAVAILABLE", "The database does not answer; try again.";
+    Internal, "INTERNAL", "Something is wrong with the server.";
+    DeadlineExceeded, "DEADLINE_EXCEEDED", "The server's time limit for one call passed.";
+}
+
+/// A rule's refusal: which rule, and the facts that help the caller to act.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .reason.message())]
+pub struct Refusal {
+    /// Which rule refused.
+    pub reason: Reason,
+    /// The facts, by the names that the contract's `ErrorReason` shows in its examples.
+    pub metadata: Vec<(&'static str, String)>,
+}
+
+impl Refusal {
+    /// A refusal without facts.
+    pub fn new(reason: Reason) -> Self {
+        Self {
+            reason,
+            metadata: Vec::new(),
+        }
+    }
+
+    /// Adds a fact.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.metadata.push((key, value.into()));
+        self
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason)
+    }
+}
+
+/// One violated field of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The field's path, such as `sign_up.password` or `checks[3].user_id`.
+    pub field: String,
+    /// What the field has to be.
+    pub description: String,
+}

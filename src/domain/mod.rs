@@ -1,0 +1,18 @@
+//! The rules, each held once. Pure: no I/O, no `async`, no clock and no randomness; whoever calls brings the facts and the time.
+
+pub mod access_model;
+pub mod delivery;
+pub mod email;
+pub mod error;
+pub mod invitation;
+pub mod mail;
+pub mod organization;
+pub mod ownership;
+pub mod password;
+pub mod roster;
+pub mod scope;
+pub mod session;
+pub mod text;
+pub mod token;
+
+mod text_enum;

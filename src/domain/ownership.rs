@@ -1,0 +1,92 @@
+//! Handing ownership over: the one way in which the owner role changes hands where there is exactly one owner.
+
+#[cfg(test)]
+mod tests;
+
+use uuid::Uuid;
+
+use crate::domain::access_model::{Confirmation, RoleSet, TransferRules};
+use crate::domain::error::{Reason, Refusal};
+use crate::domain::roster::{Action, Authority, MemberState, Situation, Target};
+
+/// Both halves of a transfer, to be stored in one commit (JS12).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// The roles of the new owner: the eligible role has become the owner role, others stay.
+    pub new_owner_roles: RoleSet,
+    /// The roles of the previous owner: the owner role has become the model's role for previous owners, others stay.
+    pub previous_owner_roles: RoleSet,
+    /// Who has to agree before it happens.
+    pub confirmation: Confirmation,
+}
+
+/// Whether ownership may go from one member to another, and with which roles.
+///
+/// Only the current owner hands it over (JS10), or the service itself where an owner cannot act any more.
+///
+/// # Errors
+/// `TRANSFER_NOT_SUPPORTED`, `NOT_OWNER`, `PERMISSION_REQUIRED`; `TRANSFER_TARGET_INELIGIBLE` for a nominee who is not an active member in an eligible
+/// role, or owns the organization already (JS11).
+pub fn decide_transfer(
+    situation: &Situation<'_>,
+    owner: &Target<'_>,
+    nominee: &Target<'_>,
+) -> Result<Transfer, Refusal> {
+    let rules = transfer_rules(situation)?;
+    let owner_role = situation.model.owner_role();
+    let holds_ownership = owner.roles.contains(owner_role)
+        && match situation.authority {
+            Authority::Service => owner.state != MemberState::Removed,
+            Authority::Member { user_id, .. } => user_id == owner.user_id && owner.state == MemberState::Active,
+        };
+    if !holds_ownership {
+        return Err(Reason::NotOwner.into());
+    }
+    situation.require(Action::TransferOwnership.permission())?;
+
+    let eligible = nominee.roles.iter().any(|role| rules.eligible_roles.contains(role));
+    let could_receive =
+        nominee.state == MemberState::Active && nominee.user_id != owner.user_id && !nominee.roles.contains(owner_role);
+    if !eligible || !could_receive {
+        let roles: Vec<&str> = rules.eligible_roles.iter().map(|role| role.as_str()).collect();
+        return Err(Refusal::new(Reason::TransferTargetIneligible).with("eligible_roles", roles.join(",")));
+    }
+    // Both sets exchange at least one role for one, so neither can outgrow the number of roles that a member may hold.
+    let kept: RoleSet = nominee
+        .roles
+        .iter()
+        .filter(|role| !rules.eligible_roles.contains(role.as_str()))
+        .cloned()
+        .collect();
+    Ok(Transfer {
+        new_owner_roles: kept.with(owner_role),
+        previous_owner_roles: owner.roles.without(owner_role).with(&rules.previous_owner_role),
+        confirmation: rules.confirmation,
+    })
+}
+
+/// Whether a transfer that waits for the nominee happens now. Everything is decided anew, by the right of the owner who started it, as both
+/// members are now.
+///
+/// # Errors
+/// `TRANSFER_TARGET_INELIGIBLE` for anybody but the nominee, and those of [`decide_transfer`].
+pub fn decide_confirmation(
+    situation: &Situation<'_>,
+    owner: &Target<'_>,
+    nominee: &Target<'_>,
+    confirming_user_id: Uuid,
+) -> Result<Transfer, Refusal> {
+    if confirming_user_id != nominee.user_id {
+        return Err(Refusal::new(Reason::TransferTargetIneligible).with("hint", "only the nominee confirms"));
+    }
+    decide_transfer(situation, owner, nominee)
+}
+
+fn transfer_rules<'a>(situation: &Situation<'a>) -> Result<&'a TransferRules, Refusal> {
+    situation
+        .model
+        .ownership()
+        .transfer
+        .as_ref()
+        .ok_or_else(|| Reason::TransferNotSupported.into())
+}

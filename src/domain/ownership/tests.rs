@@ -1,0 +1,195 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::domain::access_model::{AccessModel, Models};
+use crate::domain::roster::Owners;
+
+fn model(id: &str) -> Arc<AccessModel> {
+    Arc::clone(Models::shipped().unwrap().get(id).unwrap())
+}
+
+fn set(ids: &[&str]) -> RoleSet {
+    ids.iter().copied().collect()
+}
+
+fn member(number: u128, roles: &RoleSet, state: MemberState) -> Target<'_> {
+    Target {
+        user_id: Uuid::from_u128(number),
+        roles,
+        state,
+    }
+}
+
+fn by<'a>(model: &'a AccessModel, who: &Target<'a>) -> Situation<'a> {
+    let authority = Authority::Member {
+        user_id: who.user_id,
+        roles: who.roles,
+    };
+    Situation {
+        model,
+        organization_kind: None,
+        authority,
+        owners: Owners { active: 1 },
+    }
+}
+
+#[track_caller]
+fn refused(result: Result<Transfer, Refusal>, reason: Reason) -> Refusal {
+    let refusal = result.unwrap_err();
+    assert_eq!(refusal.reason, reason, "{refusal:?}");
+    refusal
+}
+
+#[test]
+fn js12_the_previous_owner_becomes_an_admin() {
+    let model = model("jetstack");
+    let (owner, admin) = (set(&["owner"]), set(&["admin"]));
+    let (from, to) = (
+        member(1, &owner, MemberState::Active),
+        member(2, &admin, MemberState::Active),
+    );
+    let transfer = decide_transfer(&by(&model, &from), &from, &to).unwrap();
+    assert_eq!(transfer.new_owner_roles, owner);
+    assert_eq!(transfer.previous_owner_roles, admin);
+    assert_eq!(transfer.confirmation, Confirmation::None);
+
+    // JS13: what was the owner now tries to take it back; the new owner can give it back.
+    let (previous, current) = (
+        member(1, &transfer.previous_owner_roles, MemberState::Active),
+        member(2, &transfer.new_owner_roles, MemberState::Active),
+    );
+    refused(
+        decide_transfer(&by(&model, &previous), &current, &previous),
+        Reason::NotOwner,
+    );
+    refused(
+        decide_transfer(&by(&model, &previous), &previous, &current),
+        Reason::NotOwner,
+    );
+    assert!(decide_transfer(&by(&model, &current), &current, &previous).is_ok());
+}
+
+#[test]
+fn js10_only_the_current_owner_transfers() {
+    let model = model("jetstack");
+    let (owner, admin, plain) = (set(&["owner"]), set(&["admin"]), set(&["member"]));
+    let the_owner = member(1, &owner, MemberState::Active);
+    let nominee = member(2, &admin, MemberState::Active);
+    for roles in [&admin, &plain] {
+        let actor = member(3, roles, MemberState::Active);
+        refused(
+            decide_transfer(&by(&model, &actor), &the_owner, &nominee),
+            Reason::NotOwner,
+        );
+        refused(decide_transfer(&by(&model, &actor), &actor, &nominee), Reason::NotOwner);
+    }
+    let service = Situation {
+        authority: Authority::Service,
+        ..by(&model, &the_owner)
+    };
+    assert!(decide_transfer(&service, &the_owner, &nominee).is_ok());
+    refused(decide_transfer(&service, &nominee, &nominee), Reason::NotOwner);
+}
+
+#[test]
+fn js11_the_nominee_is_an_active_admin() {
+    let model = model("jetstack");
+    let (owner, admin, plain) = (set(&["owner"]), set(&["admin"]), set(&["member"]));
+    let from = member(1, &owner, MemberState::Active);
+    let ineligible = [
+        member(2, &plain, MemberState::Active),
+        member(2, &admin, MemberState::Suspended),
+        member(2, &admin, MemberState::Removed),
+        from,
+    ];
+    for nominee in ineligible {
+        let refusal = refused(
+            decide_transfer(&by(&model, &from), &from, &nominee),
+            Reason::TransferTargetIneligible,
+        );
+        assert_eq!(refusal.metadata, [("eligible_roles", "admin".to_owned())]);
+    }
+}
+
+#[test]
+fn a_model_without_transfer_refuses_it() {
+    let model = model("portal");
+    let (owner, manager) = (set(&["owner"]), set(&["manager"]));
+    let from = member(1, &owner, MemberState::Active);
+    let nominee = member(2, &manager, MemberState::Active);
+    refused(
+        decide_transfer(&by(&model, &from), &from, &nominee),
+        Reason::TransferNotSupported,
+    );
+}
+
+#[test]
+fn an_owner_hands_over_their_own_ownership_only() {
+    let model = model("default");
+    let (owner, admin) = (set(&["owner"]), set(&["admin"]));
+    let (first, second) = (
+        member(1, &owner, MemberState::Active),
+        member(2, &owner, MemberState::Active),
+    );
+    let nominee = member(3, &admin, MemberState::Active);
+    refused(
+        decide_transfer(&by(&model, &first), &second, &nominee),
+        Reason::NotOwner,
+    );
+    refused(
+        decide_transfer(&by(&model, &first), &first, &second),
+        Reason::TransferTargetIneligible,
+    );
+}
+
+#[test]
+fn only_the_nominee_confirms() {
+    let source = model("jetstack")
+        .source()
+        .replace("confirmation = \"none\"", "confirmation = \"nominee\"");
+    let model = AccessModel::parse(&source).unwrap();
+    let (owner, admin) = (set(&["owner"]), set(&["admin"]));
+    let (from, to) = (
+        member(1, &owner, MemberState::Active),
+        member(2, &admin, MemberState::Active),
+    );
+    let situation = by(&model, &from);
+    refused(
+        decide_confirmation(&situation, &from, &to, from.user_id),
+        Reason::TransferTargetIneligible,
+    );
+    let transfer = decide_confirmation(&situation, &from, &to, to.user_id).unwrap();
+    assert_eq!(transfer.confirmation, Confirmation::Nominee);
+    // Whoever stopped being the owner in between hands nothing over.
+    let demoted = member(1, &admin, MemberState::Active);
+    refused(
+        decide_confirmation(&by(&model, &demoted), &demoted, &to, to.user_id),
+        Reason::NotOwner,
+    );
+}
+
+#[test]
+fn other_roles_stay_with_their_holders() {
+    let source = model("default")
+        .source()
+        .replace("max_roles_per_member = 1", "max_roles_per_member = 3");
+    let source = source.replace(
+        "eligible_roles = [\"admin\", \"member\"]",
+        "eligible_roles = [\"admin\"]",
+    );
+    let model = AccessModel::parse(&source).unwrap();
+    let (owner, both) = (set(&["member", "owner"]), set(&["admin", "member"]));
+    let (from, to) = (
+        member(1, &owner, MemberState::Active),
+        member(2, &both, MemberState::Active),
+    );
+    let transfer = decide_transfer(&by(&model, &from), &from, &to).unwrap();
+    assert_eq!(transfer.new_owner_roles, set(&["member", "owner"]));
+    assert_eq!(transfer.previous_owner_roles, set(&["admin", "member"]));
+    let co_owner = set(&["admin", "owner"]);
+    let to = member(3, &co_owner, MemberState::Active);
+    refused(
+        decide_transfer(&by(&model, &from), &from, &to),
+        Reason::TransferTargetIneligible,
+    );
+}

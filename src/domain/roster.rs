@@ -1,0 +1,398 @@
+//! Who may do what to whom in an organization.
+//!
+//! Every path on which a person gains, changes or loses roles goes through the functions of this module: inviting, resending and accepting
+//! (by way of [`super::invitation`]), direct creation, role changes, suspending, activating, removing, restoring, leaving, and transfers of ownership
+//! (by way of [`super::ownership`]). Each asks, in this order:
+//!
+//! 1. May this authority do it at all (the permission)?
+//! 2. Does the access model rule it out for everybody (the owner role of an exactly-one model)?
+//! 3. May this authority change this member (`manages`) and give these roles (`grants`)?
+//! 4. Is the member in a state that allows it?
+//! 5. Does an active owner remain?
+//!
+//! The caller holds the organization's lock, and brings facts read under it.
+
+mod actions;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+use uuid::Uuid;
+
+pub use actions::{Action, Row, allowed_actions};
+
+use crate::domain::access_model::{AccessModel, OwnershipRule, Removal, RoleId, RoleSet};
+use crate::domain::error::{Reason, Refusal};
+use crate::domain::text_enum::text_enum;
+
+text_enum! {
+    /// What a member is in an organization.
+    MemberState {
+        /// May act.
+        Active = "active",
+        /// May not act until activated again.
+        Suspended = "suspended",
+        /// Was a member.
+        Removed = "removed",
+    }
+}
+
+/// By whose right something is done.
+#[derive(Debug, Clone, Copy)]
+pub enum Authority<'a> {
+    /// The service itself: a service key acting for nobody. Its scopes are checked where it calls. It is not limited by `grants` and `manages`,
+    /// but by every other rule of the model.
+    Service,
+    /// An active member of the organization, with their roles of this moment.
+    Member {
+        /// The member's user.
+        user_id: Uuid,
+        /// The roles that they hold now.
+        roles: &'a RoleSet,
+    },
+}
+
+/// The member that something is done to.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The member's user.
+    pub user_id: Uuid,
+    /// The roles that they hold; of a removed member, those that they held.
+    pub roles: &'a RoleSet,
+    /// The state that they are in.
+    pub state: MemberState,
+}
+
+/// How many active holders of the owner role the organization has before the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owners {
+    /// Their number.
+    pub active: u64,
+}
+
+/// In which organization, and by whose right, something is decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// The organization's access model.
+    pub model: &'a AccessModel,
+    /// The organization's kind, where it has one.
+    pub organization_kind: Option<&'a str>,
+    /// By whose right.
+    pub authority: Authority<'a>,
+    /// The organization's owners.
+    pub owners: Owners,
+}
+
+/// The roles of the first member, who founds the organization: the owner role (CP05).
+pub fn founding_roles(model: &AccessModel) -> RoleSet {
+    [model.owner_role().clone()].into_iter().collect()
+}
+
+/// Whether a person may be added, given what they already are in the organization.
+///
+/// # Errors
+/// `ALREADY_MEMBER`; `REMOVED_MEMBER` where the model does not let a removed person be added again (PF10).
+pub fn decide_addition(model: &AccessModel, existing: Option<MemberState>) -> Result<(), Refusal> {
+    match existing {
+        None => Ok(()),
+        Some(MemberState::Active) => {
+            Err(Refusal::new(Reason::AlreadyMember).with("hint", "set the member's roles instead"))
+        }
+        Some(MemberState::Suspended) => {
+            Err(Refusal::new(Reason::AlreadyMember).with("hint", "activate the suspended member instead"))
+        }
+        Some(MemberState::Removed) if model.members().adding_again_after_removal => Ok(()),
+        Some(MemberState::Removed) => {
+            let refusal = Refusal::new(Reason::RemovedMember);
+            Err(match model.members().removal {
+                Removal::Final => refusal,
+                Removal::Restorable => refusal.with("hint", "restore the member"),
+                Removal::ByOperator => refusal.with("hint", "ask an operator to restore the member"),
+            })
+        }
+    }
+}
+
+/// The roles that an invitation gives: those requested, or the default role where none are (JH04).
+///
+/// While the organization has no active owner, the service may invite one: that is how an organization is founded by invitation.
+///
+/// # Errors
+/// `PERMISSION_REQUIRED`, `ROLE_UNKNOWN`, `TOO_MANY_ROLES`, `ROLE_NOT_IN_ORGANIZATION_KIND`, `OWNER_BY_TRANSFER_ONLY` (JS02), `ROLE_NOT_INVITABLE`,
+/// `ROLE_NOT_GRANTABLE`.
+pub fn decide_invite(situation: &Situation<'_>, requested: &RoleSet) -> Result<RoleSet, Refusal> {
+    situation.require(Action::ResendInvitation.permission())?;
+    let roles = situation.resolve(requested)?;
+    let founding = situation.is_founding(&roles);
+    if !founding {
+        situation.refuse_owner_of_one(&roles)?;
+        for role in roles.iter() {
+            if !situation.model.role(role.as_str()).is_some_and(|role| role.invitable) {
+                return Err(Refusal::new(Reason::RoleNotInvitable).with("role", role.as_str()));
+            }
+        }
+    }
+    situation.require_grants(roles.iter())?;
+    Ok(roles)
+}
+
+/// The roles of a member who is created with a password and no invitation (PF07).
+///
+/// # Errors
+/// `DIRECT_CREATION_NOT_ALLOWED`, and those of [`decide_invite`] except `ROLE_NOT_INVITABLE`.
+pub fn decide_create(situation: &Situation<'_>, requested: &RoleSet) -> Result<RoleSet, Refusal> {
+    situation.require("members.create")?;
+    if !situation.model.members().direct_creation {
+        return Err(Reason::DirectCreationNotAllowed.into());
+    }
+    let roles = situation.resolve(requested)?;
+    if !situation.is_founding(&roles) {
+        situation.refuse_owner_of_one(&roles)?;
+    }
+    situation.require_grants(roles.iter())?;
+    Ok(roles)
+}
+
+/// The roles that a member holds after a role change: those requested, or the default role where none are (JH10).
+///
+/// The roles that are added have to be ones that the authority may give, and the member has to be one whom it may change: oneself is no
+/// exception (CP09).
+///
+/// # Errors
+/// `PERMISSION_REQUIRED`, `ROLE_UNKNOWN`, `TOO_MANY_ROLES`, `ROLE_NOT_IN_ORGANIZATION_KIND`, `OWNER_BY_TRANSFER_ONLY`, `MEMBER_NOT_MANAGEABLE`,
+/// `ROLE_NOT_GRANTABLE`, `MEMBER_STATE_CONFLICT`, `LAST_OWNER`.
+pub fn decide_set_roles(
+    situation: &Situation<'_>,
+    target: &Target<'_>,
+    requested: &RoleSet,
+) -> Result<RoleSet, Refusal> {
+    situation.require(Action::SetRoles.permission())?;
+    let roles = situation.resolve(requested)?;
+    let owner = situation.model.owner_role();
+    let (was_owner, is_owner) = (target.roles.contains(owner), roles.contains(owner));
+    let founding = target.state == MemberState::Active && situation.is_founding(&roles);
+    if was_owner && !is_owner {
+        situation.refuse_owner_of_one(target.roles)?;
+    } else if is_owner && !was_owner && !founding {
+        situation.refuse_owner_of_one(&roles)?;
+    }
+    situation.require_manages(target.roles)?;
+    situation.require_grants(roles.iter().filter(|role| !target.roles.contains(role)))?;
+    require_not_removed(target)?;
+    if was_owner && !is_owner {
+        situation.require_other_owner(target)?;
+    }
+    Ok(roles)
+}
+
+/// Whether a member's editable fields may be changed by this authority. Which fields those are is the model's `editable_by_others`.
+///
+/// # Errors
+/// `PERMISSION_REQUIRED`, `MEMBER_NOT_MANAGEABLE` (also where the model lets nobody edit anything), `MEMBER_STATE_CONFLICT`.
+pub fn decide_update(situation: &Situation<'_>, target: &Target<'_>) -> Result<(), Refusal> {
+    situation.require(Action::Update.permission())?;
+    if situation.model.members().editable_by_others.is_empty() {
+        return Err(Refusal::new(Reason::MemberNotManageable)
+            .with("hint", "the access model lets nobody edit the members' fields"));
+    }
+    situation.require_manages(target.roles)?;
+    require_not_removed(target)
+}
+
+/// The state of a member after being suspended.
+///
+/// # Errors
+/// `PERMISSION_REQUIRED`, `MEMBER_NOT_MANAGEABLE`, `MEMBER_STATE_CONFLICT`, `LAST_OWNER`.
+pub fn decide_suspend(situation: &Situation<'_>, target: &Target<'_>) -> Result<MemberState, Refusal> {
+    situation.require(Action::Suspend.permission())?;
+    situation.require_manages(target.roles)?;
+    require_state(target, MemberState::Active)?;
+    situation.require_other_owner(target)?;
+    Ok(MemberState::Suspended)
+}
+
+/// The state of a suspended member after being activated. It gives their roles back, and so asks for the right to give them (ab_17).
+///
+/// # Errors
+/// `PERMISSION_REQUIRED`, `OWNER_BY_TRANSFER_ONLY`, `MEMBER_NOT_MANAGEABLE`, `ROLE_NOT_GRANTABLE`, `MEMBER_STATE_CONFLICT`.
+pub fn decide_activate(situation: &Situation<'_>, target: &Target<'_>) -> Result<MemberState, Refusal> {
+    situation.require(Action::Activate.permission())?;
+    if !situation.is_founding(target.roles) {
+        situation.refuse_owner_of_one(target.roles)?;
+    }
+    situation.require_manages(target.roles)?;
+    situation.require_grants(target.roles.iter())?;
+    require_state(target, MemberState::Suspended)?;
+    Ok(MemberState::Active)
+}
+
+/// The state of a member after being removed. The roles stay with the removed member, for the record and for [`decide_restore`].
+///
+/// # Errors
+/// `PERMISSION_REQUIRED`, `OWNER_BY_TRANSFER_ONLY` (JS18), `MEMBER_NOT_MANAGEABLE`, `MEMBER_STATE_CONFLICT`, `LAST_OWNER`.
+pub fn decide_remove(situation: &Situation<'_>, target: &Target<'_>) -> Result<MemberState, Refusal> {
+    situation.require(Action::Remove.permission())?;
+    situation.refuse_owner_of_one(target.roles)?;
+    situation.require_manages(target.roles)?;
+    require_not_removed(target)?;
+    situation.require_other_owner(target)?;
+    Ok(MemberState::Removed)
+}
+
+/// The state of a member after leaving of their own accord. It asks for no permission.
+///
+/// # Errors
+/// `OWNER_BY_TRANSFER_ONLY`, `MEMBER_STATE_CONFLICT`, `LAST_OWNER` (CP09); `MEMBER_NOT_MANAGEABLE` for anybody but the member.
+pub fn decide_leave(situation: &Situation<'_>, leaver: &Target<'_>) -> Result<MemberState, Refusal> {
+    match situation.authority {
+        Authority::Member { user_id, .. } if user_id == leaver.user_id => {}
+        _ => {
+            return Err(
+                Refusal::new(Reason::MemberNotManageable).with("hint", "only the member can leave; others are removed")
+            );
+        }
+    }
+    situation.refuse_owner_of_one(leaver.roles)?;
+    require_state(leaver, MemberState::Active)?;
+    situation.require_other_owner(leaver)?;
+    Ok(MemberState::Removed)
+}
+
+/// The roles of a removed member after being restored: those held before. It asks for the right to change such a member and to give such roles.
+///
+/// # Errors
+/// `PERMISSION_REQUIRED`, `MEMBER_STATE_CONFLICT`, `REMOVAL_FINAL` (JP12), `RESTORE_BY_OPERATOR_ONLY` (PF10), `OWNER_BY_TRANSFER_ONLY`,
+/// `MEMBER_NOT_MANAGEABLE`, `ROLE_NOT_GRANTABLE`, and those of roles that the model no longer allows.
+pub fn decide_restore(situation: &Situation<'_>, target: &Target<'_>) -> Result<RoleSet, Refusal> {
+    situation.require(Action::Restore.permission())?;
+    require_state(target, MemberState::Removed)?;
+    let members = situation.model.members();
+    match (members.removal, situation.authority) {
+        (Removal::Final, _) if members.adding_again_after_removal => {
+            return Err(Refusal::new(Reason::RemovalFinal).with("hint", "invite the person again"));
+        }
+        (Removal::Final, _) => return Err(Reason::RemovalFinal.into()),
+        (Removal::ByOperator, Authority::Member { .. }) => {
+            return Err(Reason::RestoreByOperatorOnly.into());
+        }
+        (Removal::ByOperator, Authority::Service) | (Removal::Restorable, _) => {}
+    }
+    let roles = situation.resolve(target.roles)?;
+    if !situation.is_founding(&roles) {
+        situation.refuse_owner_of_one(&roles)?;
+    }
+    situation.require_manages(target.roles)?;
+    situation.require_grants(roles.iter())?;
+    Ok(roles)
+}
+
+impl Situation<'_> {
+    /// The permission that a member needs. A service's scopes are checked where it calls.
+    pub(super) fn require(&self, permission: &'static str) -> Result<(), Refusal> {
+        match self.authority {
+            Authority::Member { roles, .. } if !self.model.allows(roles, permission) => {
+                Err(Refusal::new(Reason::PermissionRequired).with("permission", permission))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The requested roles, or the default role where none are; each one must exist here, and one member must be able to hold all of them.
+    fn resolve(&self, requested: &RoleSet) -> Result<RoleSet, Refusal> {
+        if requested.is_empty() {
+            return match self.model.default_role() {
+                Some(role) => Ok([role.clone()].into_iter().collect()),
+                None => {
+                    Err(Refusal::new(Reason::RoleUnknown)
+                        .with("hint", "name a role: the access model has no default role"))
+                }
+            };
+        }
+        for id in requested.iter() {
+            let Some(role) = self.model.role(id.as_str()) else {
+                return Err(Refusal::new(Reason::RoleUnknown).with("role", id.as_str()));
+            };
+            if !role.in_kind(self.organization_kind) {
+                let kinds: Vec<&str> = role.organization_kinds.iter().map(String::as_str).collect();
+                return Err(Refusal::new(Reason::RoleNotInOrganizationKind)
+                    .with("role", id.as_str())
+                    .with("organization_kinds", kinds.join(",")));
+            }
+        }
+        let limit = self.model.max_roles_per_member();
+        if requested.len() > limit {
+            return Err(Refusal::new(Reason::TooManyRoles).with("limit", limit.to_string()));
+        }
+        Ok(requested.clone())
+    }
+
+    /// Whether this gives an organization without an active owner its owner, by the service's right.
+    fn is_founding(&self, roles: &RoleSet) -> bool {
+        matches!(self.authority, Authority::Service)
+            && self.owners.active == 0
+            && roles.contains(self.model.owner_role())
+    }
+
+    /// Where there is exactly one owner, the owner role is neither given nor taken but by transfer (JS08).
+    fn refuse_owner_of_one(&self, roles: &RoleSet) -> Result<(), Refusal> {
+        let ownership = self.model.ownership();
+        if ownership.rule == OwnershipRule::ExactlyOne && roles.contains(&ownership.role) {
+            return Err(Refusal::new(Reason::OwnerByTransferOnly).with("role", ownership.role.as_str()));
+        }
+        Ok(())
+    }
+
+    /// A member changes only those all of whose roles are among the ones that their own roles manage.
+    pub(super) fn require_manages(&self, target: &RoleSet) -> Result<(), Refusal> {
+        let Authority::Member { roles, .. } = self.authority else {
+            return Ok(());
+        };
+        match target.iter().find(|role| !self.model.may_manage(roles, role)) {
+            Some(role) => Err(Refusal::new(Reason::MemberNotManageable).with("role", role.as_str())),
+            None => Ok(()),
+        }
+    }
+
+    /// A member gives only roles that their own roles grant.
+    fn require_grants<'r>(&self, mut given: impl Iterator<Item = &'r RoleId>) -> Result<(), Refusal> {
+        let Authority::Member { roles, .. } = self.authority else {
+            return Ok(());
+        };
+        match given.find(|role| !self.model.may_grant(roles, role)) {
+            Some(role) => Err(Refusal::new(Reason::RoleNotGrantable).with("role", role.as_str())),
+            None => Ok(()),
+        }
+    }
+
+    /// Taking an active owner away must leave another one (CP09, JS08).
+    fn require_other_owner(&self, target: &Target<'_>) -> Result<(), Refusal> {
+        let owner = self.model.owner_role();
+        let is_active_owner = target.state == MemberState::Active && target.roles.contains(owner);
+        if is_active_owner && self.owners.active <= 1 {
+            return Err(Refusal::new(Reason::LastOwner).with("role", owner.as_str()));
+        }
+        Ok(())
+    }
+}
+
+/// The member must be in the state.
+pub(super) fn require_state(target: &Target<'_>, state: MemberState) -> Result<(), Refusal> {
+    if target.state == state {
+        Ok(())
+    } else {
+        Err(state_conflict(target))
+    }
+}
+
+fn require_not_removed(target: &Target<'_>) -> Result<(), Refusal> {
+    if target.state == MemberState::Removed {
+        Err(state_conflict(target))
+    } else {
+        Ok(())
+    }
+}
+
+fn state_conflict(target: &Target<'_>) -> Refusal {
+    Refusal::new(Reason::MemberStateConflict).with("state", target.state.as_str().to_uppercase())
+}

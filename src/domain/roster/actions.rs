@@ -1,0 +1,130 @@
+//! What a caller may do to one row of the roster now.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    Authority, Situation, Target, decide_activate, decide_remove, decide_restore, decide_set_roles, decide_suspend,
+    decide_update,
+};
+use crate::domain::access_model::RoleSet;
+use crate::domain::error::Refusal;
+use crate::domain::invitation::{self, Invitation};
+use crate::domain::ownership;
+
+/// Something that a caller may do to a row of the roster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Action {
+    /// Send a pending invitation again.
+    ResendInvitation,
+    /// Take a pending invitation back.
+    RevokeInvitation,
+    /// Change a member's roles.
+    SetRoles,
+    /// Edit a member's fields.
+    Update,
+    /// Suspend a member.
+    Suspend,
+    /// Activate a suspended member.
+    Activate,
+    /// Remove a member.
+    Remove,
+    /// Restore a removed member.
+    Restore,
+    /// Hand ownership over to a member.
+    TransferOwnership,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: &[Action] = &[
+        Action::ResendInvitation,
+        Action::RevokeInvitation,
+        Action::SetRoles,
+        Action::Update,
+        Action::Suspend,
+        Action::Activate,
+        Action::Remove,
+        Action::Restore,
+        Action::TransferOwnership,
+    ];
+
+    /// The permission of [`SERVICE_PERMISSIONS`](crate::domain::access_model::SERVICE_PERMISSIONS) that guards it.
+    pub fn permission(self) -> &'static str {
+        match self {
+            Action::ResendInvitation | Action::RevokeInvitation => "members.invite",
+            Action::SetRoles => "members.set_roles",
+            Action::Update => "members.update",
+            Action::Suspend | Action::Activate => "members.suspend",
+            Action::Remove => "members.remove",
+            Action::Restore => "members.restore",
+            Action::TransferOwnership => "ownership.transfer",
+        }
+    }
+}
+
+/// One row of the roster.
+#[derive(Debug, Clone, Copy)]
+pub enum Row<'a> {
+    /// A member.
+    Member(Target<'a>),
+    /// A person who has been invited.
+    Invitation(&'a Invitation),
+}
+
+/// The actions that this caller may take on the row now, found by asking the rules that the calls themselves ask (JH13).
+///
+/// `in_scope` says which actions the caller's credential is good for; for a user's own session, all of them. Changing roles counts as allowed
+/// where some change would be: writing the same roles again is no change. The caller of a transfer is the current owner, so a service acting for nobody
+/// is never shown one.
+pub fn allowed_actions(
+    situation: &Situation<'_>,
+    in_scope: impl Fn(Action) -> bool,
+    row: &Row<'_>,
+    now: DateTime<Utc>,
+) -> Vec<Action> {
+    let allowed = |action: &Action| in_scope(*action) && is_allowed(situation, *action, row, now);
+    Action::ALL.iter().copied().filter(allowed).collect()
+}
+
+fn is_allowed(situation: &Situation<'_>, action: Action, row: &Row<'_>, now: DateTime<Utc>) -> bool {
+    match (row, action) {
+        (Row::Invitation(invitation), Action::ResendInvitation) => {
+            invitation::decide_resend(situation, invitation, now).is_ok()
+        }
+        (Row::Invitation(invitation), Action::RevokeInvitation) => {
+            invitation::decide_revoke(situation, invitation).is_ok()
+        }
+        (Row::Member(target), Action::SetRoles) => can_change_roles(situation, target),
+        (Row::Member(target), Action::Update) => decide_update(situation, target).is_ok(),
+        (Row::Member(target), Action::Suspend) => decide_suspend(situation, target).is_ok(),
+        (Row::Member(target), Action::Activate) => decide_activate(situation, target).is_ok(),
+        (Row::Member(target), Action::Remove) => decide_remove(situation, target).is_ok(),
+        (Row::Member(target), Action::Restore) => decide_restore(situation, target).is_ok(),
+        (Row::Member(target), Action::TransferOwnership) => can_receive_ownership(situation, target),
+        _ => false,
+    }
+}
+
+/// Whether any other set of roles would be accepted. It is enough to try each role alone and each role in addition: whatever larger change is
+/// accepted, one of these is too, since they give and take no more.
+fn can_change_roles(situation: &Situation<'_>, target: &Target<'_>) -> bool {
+    let changes =
+        |requested: &RoleSet| requested != target.roles && decide_set_roles(situation, target, requested).is_ok();
+    situation.model.roles().iter().any(|role| {
+        let alone: RoleSet = [role.id.clone()].into_iter().collect();
+        changes(&alone) || changes(&target.roles.with(&role.id))
+    })
+}
+
+fn can_receive_ownership(situation: &Situation<'_>, nominee: &Target<'_>) -> bool {
+    let Authority::Member { user_id, roles } = situation.authority else {
+        return false;
+    };
+    let owner = Target {
+        user_id,
+        roles,
+        state: super::MemberState::Active,
+    };
+    let decision: Result<_, Refusal> = ownership::decide_transfer(situation, &owner, nominee);
+    decision.is_ok()
+}

@@ -1,0 +1,534 @@
+//! Properties of the rules over whole histories: random members send random commands, and what must never happen is looked for after each one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::access_model::{Models, SERVICE_PERMISSIONS};
+use crate::domain::invitation::{Acceptance, Invitation, decide_accept, decide_resend};
+use crate::domain::ownership::decide_transfer;
+
+const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+struct Person {
+    user_id: Uuid,
+    roles: RoleSet,
+    state: MemberState,
+}
+
+impl Person {
+    fn target(&self) -> Target<'_> {
+        Target {
+            user_id: self.user_id,
+            roles: &self.roles,
+            state: self.state,
+        }
+    }
+}
+
+/// One organization: its members, and its open invitations with whoever answers for each (`None`: the service).
+struct World {
+    model: Arc<AccessModel>,
+    people: Vec<Person>,
+    invitations: Vec<(Invitation, Option<usize>)>,
+}
+
+/// Who sends a command.
+#[derive(Debug, Clone)]
+enum Sender {
+    Service,
+    Person(Index),
+}
+
+#[derive(Debug, Clone)]
+enum Deed {
+    Invite,
+    Resend,
+    Accept,
+    Create,
+    SetRoles,
+    Suspend,
+    Activate,
+    Remove,
+    Restore,
+    Leave,
+    Transfer,
+}
+
+#[derive(Debug, Clone)]
+struct Command {
+    sender: Sender,
+    deed: Deed,
+    target: Index,
+    roles: Vec<Index>,
+}
+
+fn person(number: usize, roles: RoleSet, state: MemberState) -> Person {
+    Person {
+        user_id: Uuid::from_u128(number as u128),
+        roles,
+        state,
+    }
+}
+
+impl World {
+    /// An organization with one owner, who is the first person, and others who have got their roles somehow.
+    fn new(model: Arc<AccessModel>, others: &[(Vec<Index>, MemberState)]) -> Self {
+        let mut people = vec![person(0, founding_roles(&model), MemberState::Active)];
+        for (roles, state) in others {
+            let roles = choose(&model, roles).without(model.owner_role());
+            people.push(person(people.len(), roles, *state));
+        }
+        Self {
+            model,
+            people,
+            invitations: Vec::new(),
+        }
+    }
+
+    fn owners(&self) -> Owners {
+        let active = self
+            .people
+            .iter()
+            .filter(|person| person.state == MemberState::Active && person.roles.contains(self.model.owner_role()));
+        Owners {
+            active: active.count() as u64,
+        }
+    }
+
+    fn situation(&self, authority: Authority<'static>) -> Situation<'_> {
+        Situation {
+            model: &self.model,
+            organization_kind: Some("partner"),
+            authority,
+            owners: self.owners(),
+        }
+    }
+
+    fn authority(&self, sender: Option<usize>) -> Option<Authority<'_>> {
+        match sender {
+            None => Some(Authority::Service),
+            Some(number) => {
+                let person = &self.people[number];
+                (person.state == MemberState::Active).then_some(Authority::Member {
+                    user_id: person.user_id,
+                    roles: &person.roles,
+                })
+            }
+        }
+    }
+
+    /// Carries a command out as far as the rules let it, as the callers of the rules do.
+    fn run(&mut self, command: &Command) {
+        let sender = match &command.sender {
+            Sender::Service => None,
+            Sender::Person(index) => Some(index.index(self.people.len())),
+        };
+        let Some(authority) = self.authority(sender) else {
+            return;
+        };
+        let situation = Situation {
+            authority,
+            ..self.situation(Authority::Service)
+        };
+        let roles = choose(&self.model, &command.roles);
+        let number = command.target.index(self.people.len());
+        let target = self.people[number].target();
+        match command.deed {
+            Deed::Invite => {
+                if let Ok(roles) = decide_invite(&situation, &roles) {
+                    let invitation = Invitation::issue(&self.model, String::new(), roles, NOW);
+                    self.invitations.push((invitation, sender));
+                }
+            }
+            Deed::Resend if !self.invitations.is_empty() => {
+                let index = command.target.index(self.invitations.len());
+                if decide_resend(&situation, &self.invitations[index].0, NOW).is_ok() {
+                    self.invitations[index].1 = sender;
+                }
+            }
+            Deed::Accept if !self.invitations.is_empty() => {
+                let index = command.target.index(self.invitations.len());
+                let (invitation, inviter) = &self.invitations[index];
+                let acceptance = Acceptance {
+                    model: &self.model,
+                    organization_kind: Some("partner"),
+                    inviter: self.authority(*inviter),
+                    existing: None,
+                    owners: self.owners(),
+                    now: NOW,
+                };
+                if let Ok(roles) = decide_accept(&acceptance, invitation) {
+                    self.invitations.remove(index);
+                    self.people.push(person(self.people.len(), roles, MemberState::Active));
+                }
+            }
+            Deed::Create => {
+                if let Ok(roles) = decide_create(&situation, &roles) {
+                    self.people.push(person(self.people.len(), roles, MemberState::Active));
+                }
+            }
+            Deed::SetRoles => {
+                if let Ok(roles) = decide_set_roles(&situation, &target, &roles) {
+                    self.people[number].roles = roles;
+                }
+            }
+            Deed::Suspend => self.move_to(number, decide_suspend(&situation, &target)),
+            Deed::Activate => self.move_to(number, decide_activate(&situation, &target)),
+            Deed::Remove => self.move_to(number, decide_remove(&situation, &target)),
+            Deed::Leave => {
+                if let Some(leaver) = sender {
+                    self.move_to(leaver, decide_leave(&situation, &self.people[leaver].target()));
+                }
+            }
+            Deed::Restore => {
+                if let Ok(roles) = decide_restore(&situation, &target) {
+                    self.people[number].roles = roles;
+                    self.people[number].state = MemberState::Active;
+                }
+            }
+            Deed::Transfer => {
+                let owner = sender.or_else(|| {
+                    self.people
+                        .iter()
+                        .position(|person| person.roles.contains(self.model.owner_role()))
+                });
+                if let Some(owner) = owner
+                    && let Ok(transfer) = decide_transfer(&situation, &self.people[owner].target(), &target)
+                {
+                    self.people[number].roles = transfer.new_owner_roles;
+                    self.people[owner].roles = transfer.previous_owner_roles;
+                }
+            }
+            Deed::Resend | Deed::Accept => {}
+        }
+    }
+
+    fn move_to(&mut self, number: usize, decision: Result<MemberState, Refusal>) {
+        if let Ok(state) = decision {
+            self.people[number].state = state;
+        }
+    }
+
+    fn live(&self, person: &Person) -> BTreeSet<String> {
+        if person.state != MemberState::Active {
+            return BTreeSet::new();
+        }
+        self.model
+            .permissions_of(&person.roles)
+            .into_iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    /// Every permission of the roles that this person may give now.
+    fn could_give(&self, person: &Person) -> BTreeSet<String> {
+        let grantable: RoleSet = match person.state {
+            MemberState::Active => self
+                .model
+                .roles()
+                .iter()
+                .map(|role| role.id.clone())
+                .filter(|role| self.model.may_grant(&person.roles, role))
+                .collect(),
+            MemberState::Suspended | MemberState::Removed => RoleSet::new(),
+        };
+        self.model
+            .permissions_of(&grantable)
+            .into_iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+}
+
+/// As many of the model's roles as one member may hold.
+fn choose(model: &AccessModel, indexes: &[Index]) -> RoleSet {
+    indexes
+        .iter()
+        .take(model.max_roles_per_member())
+        .map(|index| index.get(model.roles()).id.clone())
+        .collect()
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        2 => Just(Deed::Invite),
+        1 => Just(Deed::Resend),
+        2 => Just(Deed::Accept),
+        1 => Just(Deed::Create),
+        4 => Just(Deed::SetRoles),
+        3 => Just(Deed::Suspend),
+        2 => Just(Deed::Activate),
+        3 => Just(Deed::Remove),
+        2 => Just(Deed::Restore),
+        2 => Just(Deed::Leave),
+        3 => Just(Deed::Transfer),
+    ]
+}
+
+/// The deeds by which somebody gains roles, more often than others.
+fn climbing_deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        4 => Just(Deed::SetRoles),
+        1 => Just(Deed::Invite),
+        1 => Just(Deed::Accept),
+        2 => Just(Deed::Activate),
+        2 => Just(Deed::Restore),
+        1 => deed(),
+    ]
+}
+
+fn command(sender: impl Strategy<Value = Sender>, deed: impl Strategy<Value = Deed>) -> impl Strategy<Value = Command> {
+    let roles = prop::collection::vec(any::<Index>(), 0..3);
+    (sender, deed, any::<Index>(), roles).prop_map(|(sender, deed, target, roles)| Command {
+        sender,
+        deed,
+        target,
+        roles,
+    })
+}
+
+fn anybody() -> impl Strategy<Value = Sender> {
+    prop_oneof![1 => Just(Sender::Service), 4 => any::<Index>().prop_map(Sender::Person)]
+}
+
+fn state() -> impl Strategy<Value = MemberState> {
+    prop_oneof![3 => Just(MemberState::Active), 1 => Just(MemberState::Suspended), 1 => Just(MemberState::Removed)]
+}
+
+fn others() -> impl Strategy<Value = Vec<(Vec<Index>, MemberState)>> {
+    prop::collection::vec((prop::collection::vec(any::<Index>(), 1..3), state()), 0..4)
+}
+
+fn shipped() -> impl Strategy<Value = Arc<AccessModel>> {
+    let models: Vec<Arc<AccessModel>> = Models::shipped().unwrap().iter().cloned().collect();
+    prop::sample::select(models)
+}
+
+/// The shape of one random role, beside the owner role: which permissions it has, and which roles it inherits, gives and changes.
+#[derive(Debug, Clone)]
+struct Shape {
+    permissions: u32,
+    inherits: u8,
+    grants: u8,
+    manages: u8,
+}
+
+const RANDOM_ROLES: usize = 4;
+
+/// Permissions and `manages` are dense, so that commands succeed; `grants` is sparse, so that there is something left that nobody could give.
+fn shape() -> impl Strategy<Value = Shape> {
+    let bits = (any::<[u32; 2]>(), any::<[u8; 2]>(), any::<[u8; 2]>(), any::<[u8; 3]>());
+    bits.prop_map(|(permissions, manages, grants, inherits)| Shape {
+        permissions: permissions[0] | permissions[1] & 0xffff,
+        manages: manages[0] | manages[1],
+        grants: grants[0] & grants[1],
+        inherits: inherits[0] & inherits[1] & inherits[2],
+    })
+}
+
+/// A valid model of random roles. Most random ones give away more than they have, and are refused; so half of them are helped to what they lack.
+fn random_model() -> impl Strategy<Value = Arc<AccessModel>> {
+    let shapes = prop::collection::vec(shape(), RANDOM_ROLES);
+    (shapes, any::<bool>(), any::<bool>(), 1..4usize).prop_filter_map(
+        "refused by validation",
+        |(mut shapes, helped, one, limit)| {
+            for _ in 0..RANDOM_ROLES * usize::from(helped) {
+                let before = shapes.clone();
+                for shape in &mut shapes {
+                    shape.inherits = 0;
+                    let given_roles = shape.grants;
+                    for (number, given) in before
+                        .iter()
+                        .enumerate()
+                        .filter(|(number, _)| given_roles & (1 << number) != 0)
+                    {
+                        shape.permissions |= given.permissions;
+                        shape.manages |= given.manages;
+                        shape.grants |= given.grants | (1 << number);
+                    }
+                }
+            }
+            AccessModel::parse(&document(&shapes, one, limit)).ok().map(Arc::new)
+        },
+    )
+}
+
+fn document(shapes: &[Shape], one: bool, limit: usize) -> String {
+    let list = |ids: Vec<String>| {
+        format!(
+            "[{}]",
+            ids.iter().map(|id| format!("\"{id}\"")).collect::<Vec<_>>().join(", ")
+        )
+    };
+    let named = |bits: u8| {
+        list(
+            (0..RANDOM_ROLES)
+                .filter(|number| bits & (1 << number) != 0)
+                .map(|number| format!("r{number}"))
+                .collect(),
+        )
+    };
+    let product = ["a", "b", "c", "d"];
+    let ids: Vec<&str> = SERVICE_PERMISSIONS.iter().chain(&product).copied().collect();
+    let (rule, ownable) = if one {
+        ("exactly_one", "")
+    } else {
+        ("at_least_one_active", "\"owner\", ")
+    };
+    let everybody = (0..RANDOM_ROLES)
+        .map(|number| format!("\"r{number}\""))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let mut text = format!(
+        "id = \"random\"\nname = \"x\"\ndescription = \"x\"\nmax_roles_per_member = {limit}\ndefault_role = \"r0\"\n\
+         [ownership]\nrole = \"owner\"\nrule = \"{rule}\"\n\
+         [ownership.transfer]\neligible_roles = [\"r0\", \"r1\"]\nprevious_owner_role = \"r2\"\nconfirmation = \"none\"\n\
+         [invitations]\nttl = 60\nopen_per_address = \"many\"\nin_roster = true\nstep_up = false\n\
+         [members]\neditable_by_others = [\"given_name\"]\ndirect_creation = true\nusernames = false\nremoval = \"restorable\"\nadding_again_after_removal = true\n\
+         [mfa]\nrequired = false\n[labels]\nactive = \"x\"\ninvited = \"x\"\nsuspended = \"x\"\nremoved = \"x\"\n\
+         [[roles]]\nid = \"owner\"\nname = \"x\"\ndescription = \"x\"\npermissions = [\"*\"]\ninvitable = {invitable}\ngrants = [{ownable}{everybody}]\nmanages = [{ownable}{everybody}]\n",
+        invitable = !one,
+    );
+    for id in &ids {
+        text.push_str(&format!(
+            "[[permissions]]\nid = \"{id}\"\nname = \"x\"\ndescription = \"x\"\n"
+        ));
+    }
+    for (number, shape) in shapes.iter().enumerate() {
+        let held = ids
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| shape.permissions & (1 << bit) != 0)
+            .map(|(_, id)| (*id).to_owned())
+            .collect();
+        text.push_str(&format!(
+            "[[roles]]\nid = \"r{number}\"\nname = \"x\"\ndescription = \"x\"\npermissions = {}\ninherits = {}\ngrants = {}\nmanages = {}\n",
+            list(held),
+            named(shape.inherits),
+            named(shape.grants),
+            named(shape.manages),
+        ));
+    }
+    text
+}
+
+fn any_model() -> impl Strategy<Value = Arc<AccessModel>> {
+    prop_oneof![shipped(), random_model()]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, max_global_rejects: 65_536, max_local_rejects: 1_000_000, ..ProptestConfig::default() })]
+
+    /// JS08, CP09, ab_04, ab_07, ab_17: an organization that has an active owner keeps one, and under exactly-one never has a second holder.
+    #[test]
+    fn ownership_is_kept_by_every_history(model in any_model(), others in others(), commands in prop::collection::vec(command(anybody(), deed()), 1..60)) {
+        let mut world = World::new(model, &others);
+        for command in &commands {
+            world.run(command);
+            prop_assert!(world.owners().active >= 1, "no owner after {command:?}");
+            if world.model.ownership().rule == OwnershipRule::ExactlyOne {
+                let holders = world.people.iter().filter(|person| person.roles.contains(world.model.owner_role())).count();
+                prop_assert_eq!(holders, 1, "after {:?}", command);
+            }
+        }
+    }
+
+    /// Founding by invitation: however many invitations the service sends, an exactly-one organization gets one owner.
+    #[test]
+    fn founding_makes_no_second_owner(model in any_model(), commands in prop::collection::vec(command(anybody(), deed()), 1..60)) {
+        let mut world = World { model, people: vec![person(0, RoleSet::new(), MemberState::Suspended)], invitations: Vec::new() };
+        let mut founded = false;
+        for command in &commands {
+            world.run(command);
+            founded |= world.owners().active > 0;
+            prop_assert!(!founded || world.owners().active >= 1, "no owner after {command:?}");
+            if world.model.ownership().rule == OwnershipRule::ExactlyOne {
+                prop_assert!(world.owners().active <= 1, "two owners after {command:?}");
+            }
+        }
+    }
+
+    /// ab_17: whatever those who are not owners do, and whomever they bring in, nobody comes to hold a permission that they did not hold before and
+    /// that none of them could give.
+    #[test]
+    fn nobody_but_owners_creates_authority(
+        model in prop_oneof![1 => shipped(), 4 => random_model()],
+        others in others(),
+        commands in prop::collection::vec(command(any::<Index>().prop_map(Sender::Person), climbing_deed()), 50..200),
+    ) {
+        let mut world = World::new(model, &others);
+        let before: Vec<BTreeSet<String>> = world.people.iter().map(|person| world.live(person)).collect();
+        let grantable: BTreeSet<String> = world.people.iter().skip(1).flat_map(|person| world.could_give(person)).collect();
+        for command in &commands {
+            let Sender::Person(index) = &command.sender else { continue };
+            if index.index(world.people.len()) == 0 {
+                continue;
+            }
+            world.run(command);
+            for (number, person) in world.people.iter().enumerate() {
+                let had = before.get(number).cloned().unwrap_or_default();
+                let gained: Vec<String> = world.live(person).into_iter().filter(|id| !had.contains(id) && !grantable.contains(id)).collect();
+                prop_assert!(gained.is_empty(), "person {number} gained {gained:?} by {command:?}");
+            }
+        }
+    }
+
+    /// JH13: a row offers an action exactly if the call would be accepted, for role changes with some set of roles that is not the one held.
+    #[test]
+    fn offered_actions_are_the_ones_that_calls_accept(
+        model in any_model(),
+        others in others(),
+        commands in prop::collection::vec(command(anybody(), deed()), 0..12),
+        caller in anybody(),
+        row in any::<Index>(),
+    ) {
+        let mut world = World::new(model, &others);
+        for command in &commands {
+            world.run(command);
+        }
+        let sender = match caller {
+            Sender::Service => None,
+            Sender::Person(index) => Some(index.index(world.people.len())),
+        };
+        let Some(authority) = world.authority(sender) else { return Ok(()) };
+        let situation = Situation { authority, ..world.situation(Authority::Service) };
+        let target = world.people[row.index(world.people.len())].target();
+        let offered = allowed_actions(&situation, |_| true, &Row::Member(target), NOW);
+        let transfers = sender.is_some_and(|owner| decide_transfer(&situation, &world.people[owner].target(), &target).is_ok());
+        let calls = [
+            (Action::ResendInvitation, false),
+            (Action::RevokeInvitation, false),
+            (Action::SetRoles, every_set(&world.model).iter().any(|roles| roles != target.roles && decide_set_roles(&situation, &target, roles).is_ok())),
+            (Action::Update, decide_update(&situation, &target).is_ok()),
+            (Action::Suspend, decide_suspend(&situation, &target).is_ok()),
+            (Action::Activate, decide_activate(&situation, &target).is_ok()),
+            (Action::Remove, decide_remove(&situation, &target).is_ok()),
+            (Action::Restore, decide_restore(&situation, &target).is_ok()),
+            (Action::TransferOwnership, transfers),
+        ];
+        for (action, accepted) in calls {
+            prop_assert_eq!(offered.contains(&action), accepted, "{:?} on {:?}", action, target);
+        }
+    }
+}
+
+/// Every set of roles that names at least one, of whatever size.
+fn every_set(model: &AccessModel) -> Vec<RoleSet> {
+    let roles = model.roles();
+    (1..1_usize << roles.len())
+        .map(|bits| {
+            roles
+                .iter()
+                .enumerate()
+                .filter(|(number, _)| bits & (1 << number) != 0)
+                .map(|(_, role)| role.id.clone())
+                .collect()
+        })
+        .collect()
+}

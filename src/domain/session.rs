@@ -1,0 +1,55 @@
+//! When a session is live.
+
+use chrono::{DateTime, Duration, Utc};
+
+/// How long a session lasts (NIST SP 800-63B-4, 2.2.3: an overall and an inactivity timeout).
+#[derive(Debug, Clone, Copy)]
+pub struct SessionPolicy {
+    /// Time without use after which a session ends.
+    pub idle: Duration,
+    /// Time after which a session ends whatever its use.
+    pub lifetime: Duration,
+}
+
+impl SessionPolicy {
+    /// When a session that begins now ends at the latest.
+    pub fn expire_time(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + self.lifetime
+    }
+
+    /// When a session ends unless it is used before.
+    pub fn idle_expire_time(&self, last_used: DateTime<Utc>, expire: DateTime<Utc>) -> DateTime<Utc> {
+        (last_used + self.idle).min(expire)
+    }
+
+    /// Whether a session is live. Compared at use; no sweeper decides it.
+    pub fn live(
+        &self,
+        last_used: DateTime<Utc>,
+        expire: DateTime<Utc>,
+        revoked: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> bool {
+        revoked.is_none() && now < self.idle_expire_time(last_used, expire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_ends_at_the_earlier_of_its_two_limits_and_when_it_is_revoked() {
+        let policy = SessionPolicy {
+            idle: Duration::days(7),
+            lifetime: Duration::days(30),
+        };
+        let start = DateTime::<Utc>::UNIX_EPOCH;
+        let end = policy.expire_time(start);
+        let tick = Duration::microseconds(1);
+        assert!(policy.live(start, end, None, start + policy.idle - tick));
+        assert!(!policy.live(start, end, None, start + policy.idle));
+        assert!(!policy.live(end - tick, end, None, end));
+        assert!(!policy.live(start, end, Some(start), start + tick));
+    }
+}
