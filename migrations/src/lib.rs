@@ -1,0 +1,15 @@
+//! The schema of Roster: the same migrations for SQLite and PostgreSQL. They run forwards only, and one that has landed is never edited.
+
+use sea_orm_migration::prelude::*;
+
+mod m20261121_000001_foundation;
+
+/// All migrations, oldest first.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261121_000001_foundation::Migration)]
+    }
+}
