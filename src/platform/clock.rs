@@ -1,0 +1,143 @@
+//! Time: the wall clock of the process, and a manual one for tests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+/// Where `now` comes from. Clones share the same time.
+///
+/// All times that Roster stores or compares come from here and have microsecond precision: PostgreSQL cuts anything finer and SQLite does not, so a finer
+/// time would not compare equal to itself after a round trip.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System,
+    /// Microseconds since the Unix epoch.
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// The wall clock of the machine.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands at `start` until it is [advanced](Clock::advance).
+    #[must_use]
+    pub fn manual(start: DateTime<Utc>) -> Self {
+        Self(Source::Manual(Arc::new(AtomicI64::new(start.timestamp_micros()))))
+    }
+
+    /// The time now, cut to microseconds.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        match &self.0 {
+            Source::System => system_now(),
+            Source::Manual(micros) => from_micros(micros.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Moves a manual clock forward, for all its clones, and answers whether it did: the system clock cannot be moved.
+    pub fn advance(&self, by: Duration) -> bool {
+        match &self.0 {
+            Source::System => false,
+            Source::Manual(micros) => {
+                let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+                // The closure always answers Some, so the update always happens.
+                let _ = micros.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |at| Some(at.saturating_add(by)));
+                true
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+fn system_now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
+}
+
+/// Saturates at the ends of chrono's calendar, some 260,000 years away.
+fn from_micros(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).unwrap_or(if micros < 0 {
+        DateTime::<Utc>::MIN_UTC
+    } else {
+        DateTime::<Utc>::MAX_UTC
+    })
+}
+
+/// Measures how long something takes, for metrics and logs. It is monotonic and has nothing to do with [`Clock`]: it must not decide an expiry.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts measuring.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Time since the start.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    /// Seconds since the start, the unit of OpenTelemetry's duration metrics.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.elapsed().as_secs_f64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manual_time_stands_still_until_advanced_for_all_clones() {
+        let start = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let clock = Clock::manual(start);
+        let clone = clock.clone();
+        assert_eq!(clock.now(), start);
+        assert!(clone.advance(Duration::from_micros(1)));
+        assert_eq!(clock.now(), start + Duration::from_micros(1));
+        assert_eq!(clone.now(), clock.now());
+    }
+
+    #[test]
+    fn times_are_cut_to_microseconds() {
+        let start = DateTime::from_timestamp(1_700_000_000, 123_456_789).unwrap();
+        assert_eq!(Clock::manual(start).now().timestamp_subsec_nanos(), 123_456_000);
+        assert!((0..100).all(|_| { Clock::system().now().timestamp_subsec_nanos().is_multiple_of(1000) }));
+    }
+
+    #[test]
+    fn the_system_clock_runs_and_cannot_be_moved() {
+        let clock = Clock::system();
+        let before = clock.now();
+        assert!(!clock.advance(Duration::from_secs(3600)));
+        assert!(clock.now() - before < chrono::TimeDelta::seconds(60));
+    }
+
+    #[test]
+    fn an_absurd_step_saturates() {
+        let clock = Clock::manual(DateTime::UNIX_EPOCH);
+        assert!(clock.advance(Duration::MAX));
+        assert!(clock.advance(Duration::MAX));
+        assert_eq!(clock.now(), DateTime::<Utc>::MAX_UTC);
+    }
+
+    #[test]
+    fn a_stopwatch_measures() {
+        let watch = Stopwatch::start();
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(watch.elapsed() >= Duration::from_millis(2));
+        assert!(watch.seconds() >= 0.002);
+    }
+}

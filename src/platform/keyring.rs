@@ -1,0 +1,276 @@
+//! The keys of the deployment, and values sealed with them.
+//!
+//! What Roster has to be able to read back (the payload of a queued message, a TOTP secret) rests sealed with AES-256-GCM. Nonces are random: NIST
+//! SP 800-38D (section 8.3) allows 2^32 sealings with one key, which at a hundred a second takes more than a year. Rotate sooner: put a new key first
+//! in the list, keep the old ones behind it for as long as something sealed with them may be opened.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use zeroize::Zeroizing;
+
+use super::Entropy;
+
+/// Bytes of a key (AES-256).
+const KEY_LEN: usize = 32;
+/// The first byte of everything sealed. A later format gets another number, so that both can be told apart.
+const VERSION: u8 = 1;
+/// Bytes of a key's public name, the start of its SHA-256.
+const ID_LEN: usize = 4;
+
+/// Standard alphabet, with or without padding: operators paste both.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// One or more keys: the first seals, all open. Clones share the keys.
+#[derive(Clone)]
+pub struct Keyring {
+    sealing: Arc<Key>,
+    older: Arc<[Key]>,
+}
+
+struct Key {
+    id: [u8; ID_LEN],
+    cipher: LessSafeKey,
+}
+
+/// Why a key list cannot be used, or a sealed value cannot be opened. Never holds key material.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyringError {
+    /// The list holds no key.
+    #[error("no key given: expected one or more base64 keys of 32 bytes, separated by commas")]
+    Empty,
+    /// The key at this position (counted from 1) is not base64.
+    #[error("key {0} is not base64")]
+    NotBase64(usize),
+    /// The key at this position (counted from 1) does not have 32 bytes.
+    #[error("key {0} has {1} bytes, expected 32")]
+    WrongLength(usize, usize),
+    /// The key at this position (counted from 1) is in the list already.
+    #[error("key {0} is in the list twice")]
+    Repeated(usize),
+    /// Too short, or of a format that this version does not know.
+    #[error("not a sealed value of a known format")]
+    UnknownFormat,
+    /// Sealed with a key that is not in the list (any more). The key's public id, in hexadecimal, helps to find it.
+    #[error("sealed with key {0:08x}, which is not in the keyring")]
+    UnknownKey(u32),
+    /// Changed since it was sealed, or sealed for another context.
+    #[error("the sealed value was altered or belongs to another context")]
+    Rejected,
+}
+
+impl Keyring {
+    /// Reads a list of base64 keys of 32 bytes, separated by commas; space around a key is ignored.
+    ///
+    /// # Errors
+    /// Says which key of the list is wrong, and how.
+    pub fn parse(text: &str) -> Result<Self, KeyringError> {
+        let mut keys: Vec<Key> = Vec::new();
+        for (index, part) in text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .enumerate()
+        {
+            let position = index + 1;
+            let bytes = Zeroizing::new(BASE64.decode(part).map_err(|_| KeyringError::NotBase64(position))?);
+            let key = Key::new(&bytes).ok_or(KeyringError::WrongLength(position, bytes.len()))?;
+            if keys.iter().any(|other| other.id == key.id) {
+                return Err(KeyringError::Repeated(position));
+            }
+            keys.push(key);
+        }
+        let older = keys.split_off(keys.len().min(1));
+        let sealing = keys.pop().ok_or(KeyringError::Empty)?;
+        Ok(Self {
+            sealing: Arc::new(sealing),
+            older: older.into(),
+        })
+    }
+
+    /// A fresh key in the form that [`Keyring::parse`] reads.
+    #[must_use]
+    pub fn generate(entropy: &Entropy) -> String {
+        STANDARD.encode(Zeroizing::new(entropy.bytes::<KEY_LEN>()))
+    }
+
+    /// Seals `plain` with the first key. `context` names what the value belongs to (a message id, a user id): it is not stored, and the same context is
+    /// needed to open, so that a sealed value cannot be moved to another row.
+    ///
+    /// Output: version (1 byte), key id (4), nonce (12), ciphertext and tag (16 bytes longer than `plain`).
+    #[must_use]
+    pub fn seal(&self, entropy: &Entropy, context: &[u8], plain: &[u8]) -> Vec<u8> {
+        let nonce = entropy.bytes::<NONCE_LEN>();
+        let mut body = plain.to_vec();
+        let sealed = self.sealing.cipher.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(context),
+            &mut body,
+        );
+        if sealed.is_err() {
+            super::abort("sealing with AES-256-GCM");
+        }
+        [&[VERSION][..], &self.sealing.id, &nonce, &body].concat()
+    }
+
+    /// Opens what [`Keyring::seal`] made for the same `context`, with whichever key it was sealed.
+    ///
+    /// # Errors
+    /// [`KeyringError::UnknownFormat`], [`KeyringError::UnknownKey`] or [`KeyringError::Rejected`].
+    pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
+        let (version, rest) = sealed.split_first().ok_or(KeyringError::UnknownFormat)?;
+        let (id, rest) = rest.split_first_chunk::<ID_LEN>().ok_or(KeyringError::UnknownFormat)?;
+        let (nonce, body) = rest
+            .split_first_chunk::<NONCE_LEN>()
+            .ok_or(KeyringError::UnknownFormat)?;
+        if *version != VERSION {
+            return Err(KeyringError::UnknownFormat);
+        }
+        let key = self
+            .keys()
+            .find(|key| key.id == *id)
+            .ok_or(KeyringError::UnknownKey(u32::from_be_bytes(*id)))?;
+        let mut body = Zeroizing::new(body.to_vec());
+        let length = key
+            .cipher
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context), &mut body)
+            .map_err(|_| KeyringError::Rejected)?
+            .len();
+        body.truncate(length);
+        Ok(body)
+    }
+
+    /// Whether `sealed` was sealed with a key other than the first: it should be sealed again before that key is taken out of the list.
+    #[must_use]
+    pub fn is_outdated(&self, sealed: &[u8]) -> bool {
+        sealed.get(1..=ID_LEN).is_none_or(|id| id != self.sealing.id)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&*self.sealing).chain(self.older.iter())
+    }
+}
+
+impl Key {
+    /// `None` when `bytes` is not 32 bytes long.
+    fn new(bytes: &[u8]) -> Option<Self> {
+        let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes).ok()?);
+        let id = *digest::digest(&digest::SHA256, bytes).as_ref().first_chunk()?;
+        Some(Self { id, cipher })
+    }
+}
+
+/// Public key ids only.
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keyring")?;
+        f.debug_list()
+            .entries(self.keys().map(|key| format!("{:08x}", u32::from_be_bytes(key.id))))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh() -> String {
+        Keyring::generate(&Entropy::system())
+    }
+
+    #[test]
+    fn what_is_sealed_opens_again() {
+        let (ring, entropy) = (Keyring::parse(&fresh()).unwrap(), Entropy::system());
+        for plain in [&b""[..], b"x", &[7; 5000]] {
+            let sealed = ring.seal(&entropy, b"message 1", plain);
+            assert_eq!(sealed.len(), 1 + 4 + 12 + plain.len() + 16);
+            assert_eq!(ring.open(b"message 1", &sealed).unwrap().as_slice(), plain);
+        }
+        assert_ne!(ring.seal(&entropy, b"", b"same"), ring.seal(&entropy, b"", b"same"));
+    }
+
+    #[test]
+    fn the_plain_text_does_not_show() {
+        let ring = Keyring::parse(&fresh()).unwrap();
+        let sealed = ring.seal(&Entropy::system(), b"", b"a recognizable token");
+        assert!(!sealed.windows(12).any(|window| window == b"recognizable"));
+    }
+
+    #[test]
+    fn another_context_is_rejected() {
+        let ring = Keyring::parse(&fresh()).unwrap();
+        let sealed = ring.seal(&Entropy::system(), b"message 1", b"token");
+        assert_eq!(ring.open(b"message 2", &sealed), Err(KeyringError::Rejected));
+    }
+
+    #[test]
+    fn every_altered_bit_and_every_cut_is_noticed() {
+        let ring = Keyring::parse(&fresh()).unwrap();
+        let sealed = ring.seal(&Entropy::system(), b"c", b"token");
+        for byte in 0..sealed.len() {
+            for bit in 0..8 {
+                let mut altered = sealed.clone();
+                altered[byte] ^= 1 << bit;
+                assert!(ring.open(b"c", &altered).is_err(), "bit {bit} of byte {byte}");
+            }
+            assert!(ring.open(b"c", &sealed[..byte]).is_err(), "cut to {byte}");
+        }
+        assert!(ring.open(b"c", &[sealed, vec![0]].concat()).is_err());
+    }
+
+    #[test]
+    fn rotation_opens_the_old_and_seals_with_the_new() {
+        let (entropy, old, new) = (Entropy::system(), fresh(), fresh());
+        let before = Keyring::parse(&old).unwrap().seal(&entropy, b"c", b"token");
+
+        let during = Keyring::parse(&format!("{new}, {old}\n")).unwrap();
+        assert_eq!(during.open(b"c", &before).unwrap().as_slice(), b"token");
+        assert!(during.is_outdated(&before));
+        let after = during.seal(&entropy, b"c", b"token");
+        assert!(!during.is_outdated(&after));
+
+        let finished = Keyring::parse(&new).unwrap();
+        assert_eq!(finished.open(b"c", &after).unwrap().as_slice(), b"token");
+        assert!(matches!(finished.open(b"c", &before), Err(KeyringError::UnknownKey(_))));
+    }
+
+    #[test]
+    fn a_wrong_list_says_which_key_is_wrong() {
+        let good = fresh();
+        assert_eq!(Keyring::parse(" , ").unwrap_err(), KeyringError::Empty);
+        assert_eq!(Keyring::parse("").unwrap_err(), KeyringError::Empty);
+        assert_eq!(
+            Keyring::parse(&format!("{good},not*base64")).unwrap_err(),
+            KeyringError::NotBase64(2)
+        );
+        assert_eq!(Keyring::parse("AAAA").unwrap_err(), KeyringError::WrongLength(1, 3));
+        assert_eq!(
+            Keyring::parse(&format!("{good},{good}")).unwrap_err(),
+            KeyringError::Repeated(2)
+        );
+        assert!(
+            Keyring::parse(good.trim_end_matches('=')).is_ok(),
+            "padding is optional"
+        );
+    }
+
+    #[test]
+    fn debug_and_errors_hold_no_key() {
+        let key = fresh();
+        let shown = format!(
+            "{:?} {:?}",
+            Keyring::parse(&key).unwrap(),
+            Keyring::parse(&format!("{key},{key}"))
+        );
+        assert!(shown.starts_with("Keyring["));
+        assert!(!shown.contains(&key[..8]));
+    }
+}
