@@ -1,0 +1,84 @@
+//! How the domain's types rest in columns: states as words, sets of ids as JSON lists.
+
+use sea_orm::{
+    ColIdx, DbErr, QueryResult, TryGetError, TryGetable, Value,
+    sea_query::{ArrayType, ColumnType, Nullable, ValueType, ValueTypeErr},
+};
+
+use crate::domain::{
+    access_model::RoleSet, delivery::DeliveryState, invitation::InvitationState, organization::OrganizationState,
+    roster::MemberState, scope::Scopes,
+};
+
+/// Lets a domain type stand in an entity: `write` makes the text that rests, `read` understands it.
+macro_rules! text_column {
+    ($type:ty, $write:expr, $read:expr) => {
+        impl From<$type> for Value {
+            fn from(value: $type) -> Value {
+                let write: fn(&$type) -> String = $write;
+                Value::from(write(&value))
+            }
+        }
+
+        impl TryGetable for $type {
+            fn try_get_by<I: ColIdx>(result: &QueryResult, index: I) -> Result<Self, TryGetError> {
+                let text = String::try_get_by(result, index)?;
+                let read: fn(&str) -> Option<$type> = $read;
+                read(&text)
+                    .ok_or_else(|| TryGetError::DbErr(DbErr::Type(format!("{text:?} is no {}", stringify!($type)))))
+            }
+        }
+
+        impl ValueType for $type {
+            fn try_from(value: Value) -> Result<Self, ValueTypeErr> {
+                let text = <String as ValueType>::try_from(value)?;
+                let read: fn(&str) -> Option<$type> = $read;
+                read(&text).ok_or(ValueTypeErr)
+            }
+
+            fn type_name() -> String {
+                stringify!($type).to_owned()
+            }
+
+            fn array_type() -> ArrayType {
+                ArrayType::String
+            }
+
+            fn column_type() -> ColumnType {
+                ColumnType::Text
+            }
+        }
+
+        impl Nullable for $type {
+            fn null() -> Value {
+                Value::String(None)
+            }
+        }
+    };
+}
+
+text_column!(
+    OrganizationState,
+    |state| state.as_str().to_owned(),
+    OrganizationState::parse
+);
+text_column!(MemberState, |state| state.as_str().to_owned(), MemberState::parse);
+text_column!(
+    InvitationState,
+    |state| state.as_str().to_owned(),
+    InvitationState::parse
+);
+text_column!(DeliveryState, |state| state.as_str().to_owned(), DeliveryState::parse);
+text_column!(
+    Scopes,
+    |scopes| serde_json::Value::from_iter(scopes.iter()).to_string(),
+    |text| {
+        let names: Vec<String> = serde_json::from_str(text).ok()?;
+        Scopes::parse(names).ok()
+    }
+);
+text_column!(
+    RoleSet,
+    |roles| serde_json::Value::from_iter(roles.iter().map(|role| role.as_str())).to_string(),
+    |text| serde_json::from_str(text).ok()
+);

@@ -1,0 +1,309 @@
+//! The tables as sea-orm sees them. What each column means stands in the migration; rules stand in the domain, never here.
+//! No entity uses sea-orm's relations or hooks: joins are written where they are needed.
+
+/// A tenant.
+pub(crate) mod organizations {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    use crate::domain::organization::OrganizationState;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "organizations")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: Uuid,
+        pub(crate) display_name: String,
+        pub(crate) access_model: String,
+        pub(crate) kind: Option<String>,
+        pub(crate) state: OrganizationState,
+        pub(crate) revision: i64,
+        pub(crate) changed_revision: i64,
+        pub(crate) chain_hash: Vec<u8>,
+        pub(crate) create_time: DateTime<Utc>,
+        pub(crate) update_time: DateTime<Utc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A person.
+pub(crate) mod users {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "users")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: Uuid,
+        pub(crate) email: String,
+        pub(crate) email_key: String,
+        pub(crate) email_verify_time: Option<DateTime<Utc>>,
+        pub(crate) given_name: String,
+        pub(crate) family_name: String,
+        pub(crate) locale: Option<String>,
+        pub(crate) password_hash: Option<String>,
+        pub(crate) last_sign_in_time: Option<DateTime<Utc>>,
+        pub(crate) last_active_time: Option<DateTime<Utc>>,
+        pub(crate) create_time: DateTime<Utc>,
+        pub(crate) update_time: DateTime<Utc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// An invitation of an address to an organization.
+pub(crate) mod invitations {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    use crate::domain::{access_model::RoleSet, invitation::InvitationState};
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "invitations")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: Uuid,
+        pub(crate) organization_id: Uuid,
+        pub(crate) email: String,
+        pub(crate) email_key: String,
+        pub(crate) roles: RoleSet,
+        pub(crate) state: InvitationState,
+        pub(crate) token_digest: Vec<u8>,
+        pub(crate) inviter_user_id: Option<Uuid>,
+        pub(crate) inviter_service_account_id: Option<Uuid>,
+        pub(crate) personal_message: Option<String>,
+        pub(crate) locale: Option<String>,
+        pub(crate) send_count: i32,
+        pub(crate) message_id: Uuid,
+        pub(crate) sort_key: Vec<u8>,
+        pub(crate) changed_revision: i64,
+        pub(crate) create_time: DateTime<Utc>,
+        pub(crate) sent_time: DateTime<Utc>,
+        pub(crate) expire_time: DateTime<Utc>,
+        pub(crate) accept_time: Option<DateTime<Utc>>,
+        pub(crate) accepted_user_id: Option<Uuid>,
+        pub(crate) signup_completed: bool,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A user's membership in an organization.
+pub(crate) mod members {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    use crate::domain::{access_model::RoleSet, roster::MemberState};
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "members")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) organization_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) user_id: Uuid,
+        pub(crate) state: MemberState,
+        pub(crate) roles: RoleSet,
+        pub(crate) sort_key: Vec<u8>,
+        pub(crate) invitation_id: Option<Uuid>,
+        pub(crate) invitation_sent_time: Option<DateTime<Utc>>,
+        pub(crate) invitation_accepted_time: Option<DateTime<Utc>>,
+        pub(crate) changed_revision: i64,
+        pub(crate) create_time: DateTime<Utc>,
+        pub(crate) update_time: DateTime<Utc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// The index of who holds a role: `members.roles` the other way round.
+pub(crate) mod role_holders {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "role_holders")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) organization_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) role: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) user_id: Uuid,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A user's session.
+pub(crate) mod sessions {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "sessions")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: Uuid,
+        pub(crate) user_id: Uuid,
+        pub(crate) token_digest: Vec<u8>,
+        pub(crate) ip_address: Option<String>,
+        pub(crate) user_agent: Option<String>,
+        pub(crate) create_time: DateTime<Utc>,
+        pub(crate) last_used_time: DateTime<Utc>,
+        pub(crate) expire_time: DateTime<Utc>,
+        pub(crate) revoke_time: Option<DateTime<Utc>>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A service that calls Roster.
+pub(crate) mod service_accounts {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    use crate::domain::scope::Scopes;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "service_accounts")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: Uuid,
+        pub(crate) display_name: String,
+        pub(crate) scopes: Scopes,
+        pub(crate) disabled: bool,
+        pub(crate) create_time: DateTime<Utc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A key of a service account.
+pub(crate) mod service_keys {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "service_keys")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: Uuid,
+        pub(crate) service_account_id: Uuid,
+        pub(crate) token_digest: Vec<u8>,
+        pub(crate) hint: String,
+        pub(crate) create_time: DateTime<Utc>,
+        pub(crate) expire_time: Option<DateTime<Utc>>,
+        pub(crate) revoke_time: Option<DateTime<Utc>>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// What happened in an organization, chained by hash.
+pub(crate) mod events {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "events")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) organization_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) revision: i64,
+        pub(crate) kind: String,
+        pub(crate) actor_user_id: Option<Uuid>,
+        pub(crate) actor_service_account_id: Option<Uuid>,
+        pub(crate) subject_id: Option<Uuid>,
+        pub(crate) data: String,
+        pub(crate) hash: Vec<u8>,
+        pub(crate) create_time: DateTime<Utc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// The sealed answer of a mutation, for its replay.
+pub(crate) mod replays {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "replays")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) caller: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) method: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) request_id: Uuid,
+        pub(crate) sealed: Vec<u8>,
+        pub(crate) expire_time: DateTime<Utc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A message on its way out.
+pub(crate) mod outbox_messages {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    use crate::domain::delivery::DeliveryState;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "outbox_messages")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: Uuid,
+        pub(crate) kind: String,
+        pub(crate) organization_id: Option<Uuid>,
+        pub(crate) recipient: String,
+        pub(crate) state: DeliveryState,
+        pub(crate) sealed: Option<Vec<u8>>,
+        pub(crate) attempts: i32,
+        pub(crate) available_time: DateTime<Utc>,
+        pub(crate) fence: i64,
+        pub(crate) last_error: Option<String>,
+        pub(crate) create_time: DateTime<Utc>,
+        pub(crate) queue_time: DateTime<Utc>,
+        pub(crate) settle_time: Option<DateTime<Utc>>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

@@ -1,0 +1,98 @@
+//! What happened in an organization: one event for each revision, chained by hash.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use chrono::{DateTime, Utc};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    Organization, Result, StoreError, Tx,
+    entities::{events, organizations},
+};
+
+/// Who caused an event: a user, a service, or a service for a user.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Actor {
+    /// The user.
+    pub(crate) user: Option<Uuid>,
+    /// The service account.
+    pub(crate) service_account: Option<Uuid>,
+}
+
+/// Something that happened in an organization.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    /// What, such as `invitation.created`.
+    pub(crate) kind: &'static str,
+    /// By whom.
+    pub(crate) actor: Actor,
+    /// To whom or to what: a user or an invitation.
+    pub(crate) subject: Option<Uuid>,
+    /// Before and after, without secrets.
+    pub(crate) data: Value,
+    /// When.
+    pub(crate) time: DateTime<Utc>,
+}
+
+impl Tx {
+    /// Moves the organization's revision by one and writes the event that carries it. Needs the organization's lock: it makes the history of an
+    /// organization gapless and its hash chain unbranched.
+    pub(crate) async fn record(&mut self, organization: &mut Organization, event: Event) -> Result<()> {
+        organization.revision += 1;
+        let row = chained(organization, event);
+        organization.chain_hash = row.hash.clone();
+        let moved = organizations::Entity::update_many()
+            .col_expr(organizations::Column::Revision, Expr::value(organization.revision))
+            .col_expr(
+                organizations::Column::ChainHash,
+                Expr::value(organization.chain_hash.clone()),
+            )
+            .filter(organizations::Column::Id.eq(organization.id))
+            .filter(organizations::Column::Revision.eq(organization.revision - 1))
+            .exec(&self.view.0)
+            .await?;
+        if moved.rows_affected != 1 {
+            return Err(StoreError::Busy(
+                "the organization was written without its lock".to_owned(),
+            ));
+        }
+        events::Entity::insert(row.into_active_model())
+            .exec_without_returning(&self.view.0)
+            .await?;
+        Ok(())
+    }
+}
+
+/// The event's row. Its hash covers the previous hash and every field, each behind its length, so that no two histories have the same bytes.
+fn chained(organization: &Organization, event: Event) -> events::Model {
+    let data = event.data.to_string();
+    let id = |id: Option<Uuid>| id.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
+    let fields: [Vec<u8>; 9] = [
+        organization.chain_hash.clone(),
+        organization.id.as_bytes().to_vec(),
+        organization.revision.to_be_bytes().to_vec(),
+        event.kind.as_bytes().to_vec(),
+        id(event.actor.user),
+        id(event.actor.service_account),
+        id(event.subject),
+        data.as_bytes().to_vec(),
+        event.time.timestamp_micros().to_be_bytes().to_vec(),
+    ];
+    let mut bytes = Vec::new();
+    for field in &fields {
+        bytes.extend((field.len() as u64).to_be_bytes());
+        bytes.extend(field);
+    }
+    events::Model {
+        organization_id: organization.id,
+        revision: organization.revision,
+        kind: event.kind.to_owned(),
+        actor_user_id: event.actor.user,
+        actor_service_account_id: event.actor.service_account,
+        subject_id: event.subject,
+        data,
+        hash: digest(&SHA256, &bytes).as_ref().to_vec(),
+        create_time: event.time,
+    }
+}

@@ -1,0 +1,164 @@
+//! Invitations.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, JoinType,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, RelationDef, Select,
+};
+use uuid::Uuid;
+
+use super::{
+    Cursor, Invitation, Result, Tx, View,
+    entities::{invitations, outbox_messages, users},
+};
+use crate::domain::{delivery::DeliveryState, invitation::InvitationState};
+
+/// An invitation with what belongs to it elsewhere.
+#[derive(Debug, Clone, FromQueryResult)]
+pub(crate) struct InvitationRow {
+    /// The invitation.
+    #[sea_orm(nested)]
+    pub(crate) invitation: Invitation,
+    /// How far its newest message is.
+    pub(crate) delivery_state: Option<DeliveryState>,
+    /// The account with the invited address, if there is one.
+    pub(crate) known_user_id: Option<Uuid>,
+}
+
+/// Which invitations.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct InvitationFilter {
+    /// Only these states as they rest; empty means all.
+    pub(crate) states: Vec<InvitationState>,
+    /// Whether those that have run out are among the pending ones that `states` asks for.
+    pub(crate) expired: bool,
+    /// Only this address.
+    pub(crate) email_key: Option<String>,
+}
+
+impl<C: ConnectionTrait> View<C> {
+    /// One invitation of an organization, with its delivery and its account.
+    pub(crate) async fn invitation_row(&self, organization: Uuid, id: Uuid) -> Result<Option<InvitationRow>> {
+        Ok(rows()
+            .filter(invitations::Column::Id.eq(id))
+            .filter(invitations::Column::OrganizationId.eq(organization))
+            .into_model()
+            .one(&self.0)
+            .await?)
+    }
+
+    /// The invitation that a token's digest belongs to.
+    pub(crate) async fn invitation_by_token(&self, digest: &[u8]) -> Result<Option<Invitation>> {
+        Ok(invitations::Entity::find()
+            .filter(invitations::Column::TokenDigest.eq(digest))
+            .one(&self.0)
+            .await?)
+    }
+
+    /// The pending invitations of an organization to an address, in time or not.
+    pub(crate) async fn pending_invitations(&self, organization: Uuid, email_key: &str) -> Result<Vec<Invitation>> {
+        Ok(invitations::Entity::find()
+            .filter(invitations::Column::OrganizationId.eq(organization))
+            .filter(invitations::Column::EmailKey.eq(email_key))
+            .filter(invitations::Column::State.eq(InvitationState::Pending))
+            .order_by_asc(invitations::Column::Id)
+            .all(&self.0)
+            .await?)
+    }
+
+    /// Invitations of an organization, newest first.
+    pub(crate) async fn invitations_page(
+        &self,
+        organization: Uuid,
+        filter: &InvitationFilter,
+        now: DateTime<Utc>,
+        after: Option<&Cursor>,
+        limit: u64,
+    ) -> Result<Vec<InvitationRow>> {
+        let mut query = filtered(rows(), organization, filter, now)
+            .order_by_desc(invitations::Column::Id)
+            .limit(limit);
+        if let Some(cursor) = after {
+            query = query.filter(invitations::Column::Id.lt(cursor.id));
+        }
+        Ok(query.into_model().all(&self.0).await?)
+    }
+
+    /// How many invitations the filter leaves.
+    pub(crate) async fn invitations_count(
+        &self,
+        organization: Uuid,
+        filter: &InvitationFilter,
+        now: DateTime<Utc>,
+    ) -> Result<u64> {
+        Ok(filtered(invitations::Entity::find(), organization, filter, now)
+            .count(&self.0)
+            .await?)
+    }
+}
+
+impl Tx {
+    /// Adds an invitation.
+    pub(crate) async fn insert_invitation(&mut self, invitation: Invitation) -> Result<()> {
+        invitations::Entity::insert(invitation.into_active_model())
+            .exec_without_returning(&self.view.0)
+            .await?;
+        Ok(())
+    }
+
+    /// Stores an invitation's new state.
+    pub(crate) async fn update_invitation(&mut self, invitation: Invitation) -> Result<()> {
+        invitation.into_active_model().reset_all().update(&self.view.0).await?;
+        Ok(())
+    }
+}
+
+fn rows() -> Select<invitations::Entity> {
+    let message: RelationDef = invitations::Entity::belongs_to(outbox_messages::Entity)
+        .from(invitations::Column::MessageId)
+        .to(outbox_messages::Column::Id)
+        .into();
+    let account: RelationDef = invitations::Entity::belongs_to(users::Entity)
+        .from(invitations::Column::EmailKey)
+        .to(users::Column::EmailKey)
+        .into();
+    invitations::Entity::find()
+        .join(JoinType::LeftJoin, message)
+        .join(JoinType::LeftJoin, account)
+        .column_as(outbox_messages::Column::State, "delivery_state")
+        .column_as(users::Column::Id, "known_user_id")
+}
+
+fn filtered(
+    query: Select<invitations::Entity>,
+    organization: Uuid,
+    filter: &InvitationFilter,
+    now: DateTime<Utc>,
+) -> Select<invitations::Entity> {
+    use invitations::Column;
+
+    let mut query = query.filter(Column::OrganizationId.eq(organization));
+    if let Some(key) = &filter.email_key {
+        query = query.filter(Column::EmailKey.eq(key.as_str()));
+    }
+    if filter.states.is_empty() && !filter.expired {
+        return query;
+    }
+    // Nothing is ever stored as expired: it is pending, and its time has run out.
+    let mut any = Condition::any();
+    for state in &filter.states {
+        let mut one = Condition::all().add(Column::State.eq(*state));
+        if *state == InvitationState::Pending {
+            one = one.add(Column::ExpireTime.gt(now));
+        }
+        any = any.add(one);
+    }
+    if filter.expired {
+        any = any.add(
+            Condition::all()
+                .add(Column::State.eq(InvitationState::Pending))
+                .add(Column::ExpireTime.lte(now)),
+        );
+    }
+    query.filter(any)
+}

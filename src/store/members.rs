@@ -1,0 +1,63 @@
+//! Members of an organization. `role_holders` is `members.roles` the other way round; both are written here and nowhere else.
+
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, Set};
+use uuid::Uuid;
+
+use super::{
+    Member, Result, Tx, View,
+    entities::{members, role_holders},
+};
+use crate::domain::roster::MemberState;
+
+impl<C: ConnectionTrait> View<C> {
+    /// One member, removed or not.
+    pub(crate) async fn member(&self, organization: Uuid, user: Uuid) -> Result<Option<Member>> {
+        Ok(members::Entity::find_by_id((organization, user)).one(&self.0).await?)
+    }
+}
+
+impl Tx {
+    /// Adds a member.
+    pub(crate) async fn insert_member(&mut self, member: Member) -> Result<()> {
+        let holders = holders(&member);
+        members::Entity::insert(member.into_active_model())
+            .exec_without_returning(&self.view.0)
+            .await?;
+        self.insert_holders(holders).await
+    }
+
+    /// Stores a member's new state or roles.
+    pub(crate) async fn update_member(&mut self, member: Member) -> Result<()> {
+        let holders = holders(&member);
+        role_holders::Entity::delete_many()
+            .filter(role_holders::Column::OrganizationId.eq(member.organization_id))
+            .filter(role_holders::Column::UserId.eq(member.user_id))
+            .exec(&self.view.0)
+            .await?;
+        member.into_active_model().reset_all().update(&self.view.0).await?;
+        self.insert_holders(holders).await
+    }
+
+    async fn insert_holders(&mut self, holders: Vec<role_holders::ActiveModel>) -> Result<()> {
+        if holders.is_empty() {
+            return Ok(());
+        }
+        role_holders::Entity::insert_many(holders)
+            .exec_without_returning(&self.view.0)
+            .await?;
+        Ok(())
+    }
+}
+
+/// A removed member holds no role; the roles on their row are what they held.
+fn holders(member: &Member) -> Vec<role_holders::ActiveModel> {
+    if member.state == MemberState::Removed {
+        return Vec::new();
+    }
+    let holder = |role: &str| role_holders::ActiveModel {
+        organization_id: Set(member.organization_id),
+        role: Set(role.to_owned()),
+        user_id: Set(member.user_id),
+    };
+    member.roles.iter().map(|role| holder(role.as_str())).collect()
+}

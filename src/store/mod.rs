@@ -1,0 +1,154 @@
+//! The database: the only place that knows sea-orm.
+//!
+//! [`View`] reads, inside or outside a transaction; [`Tx`] writes. There is one file per aggregate. SQLite has one connection that writes and a pool
+//! that reads, because its writers exclude each other anyhow and a pool of them only waits longer; PostgreSQL has one pool for both.
+
+mod columns;
+mod connect;
+mod entities;
+mod error;
+mod events;
+mod invitations;
+mod members;
+mod organizations;
+mod outbox;
+mod replays;
+mod roster;
+mod service_accounts;
+mod sessions;
+mod signal;
+mod users;
+
+use std::ops::Deref;
+
+use sea_orm::{
+    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, IsolationLevel,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use uuid::Uuid;
+
+pub(crate) use connect::{SchemaState, StoreSettings};
+pub(crate) use entities::{
+    invitations::Model as Invitation, members::Model as Member, organizations::Model as Organization,
+    outbox_messages::Model as Message, service_accounts::Model as ServiceAccount, service_keys::Model as ServiceKey,
+    sessions::Model as Session, users::Model as User,
+};
+pub(crate) use error::StoreError;
+pub(crate) use events::{Actor, Event};
+pub(crate) use invitations::{InvitationFilter, InvitationRow};
+pub(crate) use outbox::{ClaimedMessage, MessageFilter, Settlement};
+pub(crate) use replays::ReplayKey;
+pub(crate) use roster::{RosterFilter, RosterRow};
+pub(crate) use sessions::SessionHolder;
+pub(crate) use signal::OutboxSignal;
+
+/// What the store's functions answer.
+pub(crate) type Result<T> = std::result::Result<T, StoreError>;
+
+/// A place in a list: the sort key and the tie-break of the last row that was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    /// What the list is sorted by; empty where it is sorted by id alone.
+    pub(crate) key: Vec<u8>,
+    /// The row's id.
+    pub(crate) id: Uuid,
+}
+
+/// The database of one process.
+pub(crate) struct Store {
+    read: View<DatabaseConnection>,
+    write: DatabaseConnection,
+    signal: OutboxSignal,
+}
+
+impl Store {
+    /// Reads committed rows, outside any transaction.
+    pub(crate) fn read(&self) -> &View<DatabaseConnection> {
+        &self.read
+    }
+
+    /// Begins a transaction that writes.
+    ///
+    /// On SQLite it is IMMEDIATE: a deferred one that reads and then writes fails at once when another writer came between, whatever the busy
+    /// timeout. On PostgreSQL it is READ COMMITTED, so that the statements after the organization's lock see what the previous holder committed; with a
+    /// snapshot taken before the lock, two demotions each still count the other's owner.
+    ///
+    /// # Errors
+    /// The database does not answer, or is busy.
+    pub(crate) async fn begin(&self) -> Result<Tx> {
+        let options = TransactionOptions {
+            isolation_level: match self.write.get_database_backend() {
+                DbBackend::Postgres => Some(IsolationLevel::ReadCommitted),
+                _ => None,
+            },
+            access_mode: match self.write.get_database_backend() {
+                DbBackend::Postgres => Some(AccessMode::ReadWrite),
+                _ => None,
+            },
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        };
+        Ok(Tx {
+            view: View(self.write.begin_with_options(options).await?),
+            signal: self.signal.clone(),
+            queued: false,
+        })
+    }
+
+    /// Wakes when a message may have been queued.
+    pub(crate) fn outbox_signal(&self) -> OutboxSignal {
+        self.signal.clone()
+    }
+
+    /// Ends all connections, after what they are doing.
+    pub(crate) async fn close(&self) {
+        // By reference: whoever still holds the store gets an error from now on.
+        let _ = self.write.close_by_ref().await;
+        let _ = self.read.0.close_by_ref().await;
+    }
+}
+
+/// Something that can be read from: a pool, or a transaction.
+pub(crate) struct View<C>(C);
+
+impl<C: ConnectionTrait> View<C> {
+    fn backend(&self) -> DbBackend {
+        self.0.get_database_backend()
+    }
+}
+
+/// A transaction. What it wrote is gone unless it is committed.
+pub(crate) struct Tx {
+    view: View<DatabaseTransaction>,
+    signal: OutboxSignal,
+    queued: bool,
+}
+
+impl Deref for Tx {
+    type Target = View<DatabaseTransaction>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.view
+    }
+}
+
+impl Tx {
+    /// Makes it durable, and then wakes the outbox worker where a message was queued.
+    ///
+    /// # Errors
+    /// The commit failed or its outcome is unknown.
+    pub(crate) async fn commit(self) -> Result<()> {
+        self.view.0.commit().await?;
+        if self.queued {
+            self.signal.raise();
+        }
+        Ok(())
+    }
+
+    /// Takes everything back.
+    ///
+    /// # Errors
+    /// The database does not answer; it takes everything back by itself then.
+    pub(crate) async fn rollback(self) -> Result<()> {
+        Ok(self.view.0.rollback().await?)
+    }
+}

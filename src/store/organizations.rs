@@ -1,0 +1,169 @@
+//! Organizations, and the lock that every write in one begins with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationDef,
+    sea_query::{Expr, ExprTrait, IntoCondition, LockType},
+};
+use uuid::Uuid;
+
+use super::{
+    Cursor, Member, Organization, Result, Tx, View,
+    entities::{members, organizations, role_holders},
+};
+use crate::domain::roster::MemberState;
+
+impl<C: ConnectionTrait> View<C> {
+    /// One organization.
+    pub(crate) async fn organization(&self, id: Uuid) -> Result<Option<Organization>> {
+        Ok(organizations::Entity::find_by_id(id).one(&self.0).await?)
+    }
+
+    /// One organization and a user's membership in it, by one statement: what a permission check reads.
+    pub(crate) async fn seat(&self, organization: Uuid, user: Uuid) -> Result<Option<(Organization, Option<Member>)>> {
+        Ok(organizations::Entity::find_by_id(organization)
+            .join(JoinType::LeftJoin, membership_of(user))
+            .select_also(members::Entity)
+            .one(&self.0)
+            .await?)
+    }
+
+    /// Many seats at once, by two statements.
+    pub(crate) async fn seats(
+        &self,
+        pairs: &BTreeSet<(Uuid, Uuid)>,
+    ) -> Result<BTreeMap<(Uuid, Uuid), (Organization, Option<Member>)>> {
+        let ids: BTreeSet<Uuid> = pairs.iter().map(|(organization, _)| *organization).collect();
+        let organizations: BTreeMap<Uuid, Organization> = organizations::Entity::find()
+            .filter(organizations::Column::Id.is_in(ids))
+            .all(&self.0)
+            .await?
+            .into_iter()
+            .map(|organization| (organization.id, organization))
+            .collect();
+        let any = pairs.iter().fold(Condition::any(), |any, (organization, user)| {
+            any.add(
+                Condition::all()
+                    .add(members::Column::OrganizationId.eq(*organization))
+                    .add(members::Column::UserId.eq(*user)),
+            )
+        });
+        let found = members::Entity::find().filter(any).all(&self.0).await?;
+        Ok(found
+            .into_iter()
+            .filter_map(|member| {
+                let organization = organizations.get(&member.organization_id)?.clone();
+                Some(((member.organization_id, member.user_id), (organization, Some(member))))
+            })
+            .collect())
+    }
+
+    /// The active holders of a role. Under the organization's lock it stays what it is.
+    pub(crate) async fn count_active_holders(&self, organization: Uuid, role: &str) -> Result<u64> {
+        let holders = role_holders::Entity::find()
+            .select_only()
+            .column(role_holders::Column::UserId)
+            .filter(role_holders::Column::OrganizationId.eq(organization))
+            .filter(role_holders::Column::Role.eq(role));
+        Ok(members::Entity::find()
+            .filter(
+                Condition::all()
+                    .add(members::Column::OrganizationId.eq(organization))
+                    .add(members::Column::State.eq(MemberState::Active))
+                    .add(members::Column::UserId.in_subquery(holders.into_query())),
+            )
+            .count(&self.0)
+            .await?)
+    }
+
+    /// Organizations, oldest first.
+    pub(crate) async fn organizations_page(&self, after: Option<&Cursor>, limit: u64) -> Result<Vec<Organization>> {
+        let mut query = organizations::Entity::find()
+            .order_by_asc(organizations::Column::Id)
+            .limit(limit);
+        if let Some(cursor) = after {
+            query = query.filter(organizations::Column::Id.gt(cursor.id));
+        }
+        Ok(query.all(&self.0).await?)
+    }
+
+    /// How many organizations there are.
+    pub(crate) async fn organizations_count(&self) -> Result<u64> {
+        Ok(organizations::Entity::find().count(&self.0).await?)
+    }
+
+    /// The access models that organizations are under.
+    pub(crate) async fn access_models_in_use(&self) -> Result<Vec<String>> {
+        Ok(organizations::Entity::find()
+            .select_only()
+            .column(organizations::Column::AccessModel)
+            .distinct()
+            .into_tuple()
+            .all(&self.0)
+            .await?)
+    }
+
+    /// A user's memberships with their organizations, by organization id; removed ones left out.
+    pub(crate) async fn memberships_page(
+        &self,
+        user: Uuid,
+        after: Option<&Cursor>,
+        limit: u64,
+    ) -> Result<Vec<(Organization, Option<Member>)>> {
+        let mut query = organizations::Entity::find()
+            .join(JoinType::InnerJoin, membership_of(user))
+            .select_also(members::Entity)
+            .filter(members::Column::State.ne(MemberState::Removed))
+            .order_by_asc(members::Column::OrganizationId)
+            .limit(limit);
+        if let Some(cursor) = after {
+            query = query.filter(members::Column::OrganizationId.gt(cursor.id));
+        }
+        Ok(query.all(&self.0).await?)
+    }
+}
+
+/// The join from an organization to one user's membership in it.
+fn membership_of(user: Uuid) -> RelationDef {
+    let join: RelationDef = organizations::Entity::belongs_to(members::Entity)
+        .from(organizations::Column::Id)
+        .to(members::Column::OrganizationId)
+        .into();
+    join.on_condition(move |_organization, member| {
+        Expr::col((member, members::Column::UserId)).eq(user).into_condition()
+    })
+}
+
+impl Tx {
+    /// Locks an organization and reads it: the first statement of every write in an organization.
+    ///
+    /// The race it prevents: two owners demote each other at once, each counts the other as the remaining owner, and none remains. Whoever comes
+    /// second waits here, and decides on what the first has committed. `FOR NO KEY UPDATE` and not `FOR UPDATE`: the latter conflicts with the key
+    /// share locks that inserts of child rows take, and deadlocks with them. On SQLite the IMMEDIATE transaction is the lock.
+    pub(crate) async fn lock_organization(&mut self, id: Uuid) -> Result<Option<Organization>> {
+        Ok(organizations::Entity::find_by_id(id)
+            .lock(LockType::NoKeyUpdate)
+            .one(&self.view.0)
+            .await?)
+    }
+
+    /// Adds an organization.
+    pub(crate) async fn insert_organization(&mut self, organization: Organization) -> Result<()> {
+        organizations::Entity::insert(organization.into_active_model())
+            .exec_without_returning(&self.view.0)
+            .await?;
+        Ok(())
+    }
+
+    /// Stores an organization's settings and state.
+    pub(crate) async fn update_organization(&mut self, organization: Organization) -> Result<()> {
+        organization
+            .into_active_model()
+            .reset_all()
+            .update(&self.view.0)
+            .await?;
+        Ok(())
+    }
+}

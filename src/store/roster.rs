@@ -1,0 +1,183 @@
+//! The roster: members and pending invitations in one list, by name.
+
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, RelationDef, Select,
+    sea_query::{Expr, ExprTrait, IntoCondition},
+};
+use uuid::Uuid;
+
+use super::{
+    Cursor, Invitation, Member, Result, User, View,
+    entities::{invitations, members, role_holders, users},
+};
+use crate::domain::{access_model::RoleId, invitation::InvitationState, roster::MemberState};
+
+/// A row of the roster.
+#[derive(Debug, Clone)]
+pub(crate) enum RosterRow {
+    /// Somebody who belongs, or belonged.
+    Member(Member, User),
+    /// Somebody whose invitation is pending, in time or not.
+    Invited(Invitation),
+}
+
+impl RosterRow {
+    /// The row's place in the list.
+    pub(crate) fn cursor(&self) -> Cursor {
+        let (key, id) = match self {
+            RosterRow::Member(member, _) => (&member.sort_key, member.user_id),
+            RosterRow::Invited(invitation) => (&invitation.sort_key, invitation.id),
+        };
+        Cursor { key: key.clone(), id }
+    }
+}
+
+/// Which rows.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RosterFilter {
+    /// Members in these states; none at all leaves members out.
+    pub(crate) states: Vec<MemberState>,
+    /// Whether pending invitations are rows.
+    pub(crate) invited: bool,
+    /// Only holders of this role.
+    pub(crate) role: Option<RoleId>,
+    /// Only this address.
+    pub(crate) email_key: Option<String>,
+}
+
+impl<C: ConnectionTrait> View<C> {
+    /// A page of the roster. Each half is read in order by its own index and the two are merged, so a page costs the same however long the list is.
+    pub(crate) async fn roster_page(
+        &self,
+        organization: Uuid,
+        filter: &RosterFilter,
+        after: Option<&Cursor>,
+        limit: u64,
+    ) -> Result<Vec<RosterRow>> {
+        let mut rows = Vec::new();
+        if !filter.states.is_empty() {
+            let found = member_rows(organization, filter, after)
+                .select_also(users::Entity)
+                .order_by_asc(members::Column::SortKey)
+                .order_by_asc(members::Column::UserId)
+                .limit(limit)
+                .all(&self.0)
+                .await?;
+            rows.extend(
+                found
+                    .into_iter()
+                    .filter_map(|(member, user)| Some(RosterRow::Member(member, user?))),
+            );
+        }
+        if filter.invited {
+            let found = invited_rows(organization, filter, after)
+                .order_by_asc(invitations::Column::SortKey)
+                .order_by_asc(invitations::Column::Id)
+                .limit(limit)
+                .all(&self.0)
+                .await?;
+            rows.extend(found.into_iter().map(RosterRow::Invited));
+        }
+        rows.sort_by_cached_key(|row| {
+            let cursor = row.cursor();
+            (cursor.key, cursor.id)
+        });
+        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(rows)
+    }
+
+    /// How many rows the filter leaves.
+    pub(crate) async fn roster_count(&self, organization: Uuid, filter: &RosterFilter) -> Result<u64> {
+        let mut count = 0;
+        if !filter.states.is_empty() {
+            count += member_rows(organization, filter, None).count(&self.0).await?;
+        }
+        if filter.invited {
+            count += invited_rows(organization, filter, None).count(&self.0).await?;
+        }
+        Ok(count)
+    }
+
+    /// One member with their user.
+    pub(crate) async fn member_row(&self, organization: Uuid, user: Uuid) -> Result<Option<(Member, User)>> {
+        let found = members::Entity::find_by_id((organization, user))
+            .join(JoinType::InnerJoin, user_of_member())
+            .select_also(users::Entity)
+            .one(&self.0)
+            .await?;
+        Ok(found.and_then(|(member, user)| Some((member, user?))))
+    }
+
+    /// The account with an address, and what it is in an organization, by one statement.
+    pub(crate) async fn person(&self, organization: Uuid, email_key: &str) -> Result<Option<(User, Option<Member>)>> {
+        let membership: RelationDef = users::Entity::belongs_to(members::Entity)
+            .from(users::Column::Id)
+            .to(members::Column::UserId)
+            .into();
+        let here = membership.on_condition(move |_user, member| {
+            Expr::col((member, members::Column::OrganizationId))
+                .eq(organization)
+                .into_condition()
+        });
+        Ok(users::Entity::find()
+            .filter(users::Column::EmailKey.eq(email_key))
+            .join(JoinType::LeftJoin, here)
+            .select_also(members::Entity)
+            .one(&self.0)
+            .await?)
+    }
+}
+
+fn user_of_member() -> RelationDef {
+    members::Entity::belongs_to(users::Entity)
+        .from(members::Column::UserId)
+        .to(users::Column::Id)
+        .into()
+}
+
+fn member_rows(organization: Uuid, filter: &RosterFilter, after: Option<&Cursor>) -> Select<members::Entity> {
+    let mut query = members::Entity::find()
+        .join(JoinType::InnerJoin, user_of_member())
+        .filter(members::Column::OrganizationId.eq(organization))
+        .filter(members::Column::State.is_in(filter.states.clone()));
+    if let Some(role) = &filter.role {
+        let holders = role_holders::Entity::find()
+            .select_only()
+            .column(role_holders::Column::UserId)
+            .filter(role_holders::Column::OrganizationId.eq(organization))
+            .filter(role_holders::Column::Role.eq(role.as_str()));
+        query = query.filter(members::Column::UserId.in_subquery(holders.into_query()));
+    }
+    if let Some(key) = &filter.email_key {
+        query = query.filter(users::Column::EmailKey.eq(key.as_str()));
+    }
+    match after {
+        Some(cursor) => query.filter(beyond(members::Column::SortKey, members::Column::UserId, cursor)),
+        None => query,
+    }
+}
+
+fn invited_rows(organization: Uuid, filter: &RosterFilter, after: Option<&Cursor>) -> Select<invitations::Entity> {
+    let mut query = invitations::Entity::find()
+        .filter(invitations::Column::OrganizationId.eq(organization))
+        .filter(invitations::Column::State.eq(InvitationState::Pending));
+    if let Some(role) = &filter.role {
+        // Roles rest as a JSON list, and no character of an id needs escaping in it or in LIKE but the underscore, which at worst matches more.
+        query = query.filter(invitations::Column::Roles.like(format!("%\"{}\"%", role.as_str())));
+    }
+    if let Some(key) = &filter.email_key {
+        query = query.filter(invitations::Column::EmailKey.eq(key.as_str()));
+    }
+    match after {
+        Some(cursor) => query.filter(beyond(invitations::Column::SortKey, invitations::Column::Id, cursor)),
+        None => query,
+    }
+}
+
+/// Rows behind the cursor in the order of the two columns.
+fn beyond<T: ColumnTrait>(key: T, id: T, cursor: &Cursor) -> Condition {
+    Condition::any()
+        .add(key.gt(cursor.key.clone()))
+        .add(Condition::all().add(key.eq(cursor.key.clone())).add(id.gt(cursor.id)))
+}

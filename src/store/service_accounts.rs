@@ -1,0 +1,121 @@
+//! Service accounts and their keys.
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, QueryFilter, QueryOrder,
+    QuerySelect, RelationDef, sea_query::LockType,
+};
+use uuid::Uuid;
+
+use super::{
+    Cursor, Result, ServiceAccount, ServiceKey, Tx, View,
+    entities::{service_accounts, service_keys},
+};
+
+/// A key and the service account that holds it.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyHolder {
+    /// The key, valid or not.
+    pub(crate) key: ServiceKey,
+    /// Its service account.
+    pub(crate) account: ServiceAccount,
+}
+
+impl<C: ConnectionTrait> View<C> {
+    /// The key that a token's digest belongs to, valid or not.
+    pub(crate) async fn key_by_token(&self, digest: &[u8]) -> Result<Option<KeyHolder>> {
+        let holder: RelationDef = service_keys::Entity::belongs_to(service_accounts::Entity)
+            .from(service_keys::Column::ServiceAccountId)
+            .to(service_accounts::Column::Id)
+            .into();
+        let found = service_keys::Entity::find()
+            .filter(service_keys::Column::TokenDigest.eq(digest))
+            .join(JoinType::InnerJoin, holder)
+            .select_also(service_accounts::Entity)
+            .one(&self.0)
+            .await?;
+        Ok(found.and_then(|(key, account)| Some(KeyHolder { key, account: account? })))
+    }
+
+    /// One service account.
+    pub(crate) async fn service_account(&self, id: Uuid) -> Result<Option<ServiceAccount>> {
+        Ok(service_accounts::Entity::find_by_id(id).one(&self.0).await?)
+    }
+
+    /// Service accounts, oldest first.
+    pub(crate) async fn service_accounts_page(
+        &self,
+        after: Option<&Cursor>,
+        limit: u64,
+    ) -> Result<Vec<ServiceAccount>> {
+        let mut query = service_accounts::Entity::find()
+            .order_by_asc(service_accounts::Column::Id)
+            .limit(limit);
+        if let Some(cursor) = after {
+            query = query.filter(service_accounts::Column::Id.gt(cursor.id));
+        }
+        Ok(query.all(&self.0).await?)
+    }
+
+    /// One key of a service account.
+    pub(crate) async fn service_key(&self, account: Uuid, id: Uuid) -> Result<Option<ServiceKey>> {
+        Ok(service_keys::Entity::find_by_id(id)
+            .filter(service_keys::Column::ServiceAccountId.eq(account))
+            .one(&self.0)
+            .await?)
+    }
+
+    /// The keys of a service account, oldest first.
+    pub(crate) async fn service_keys_page(
+        &self,
+        account: Uuid,
+        after: Option<&Cursor>,
+        limit: u64,
+    ) -> Result<Vec<ServiceKey>> {
+        let mut query = service_keys::Entity::find()
+            .filter(service_keys::Column::ServiceAccountId.eq(account))
+            .order_by_asc(service_keys::Column::Id)
+            .limit(limit);
+        if let Some(cursor) = after {
+            query = query.filter(service_keys::Column::Id.gt(cursor.id));
+        }
+        Ok(query.all(&self.0).await?)
+    }
+}
+
+impl Tx {
+    /// Locks a service account and reads it, so that a key made while it is being disabled is either refused or dies with it.
+    pub(crate) async fn lock_service_account(&mut self, id: Uuid) -> Result<Option<ServiceAccount>> {
+        Ok(service_accounts::Entity::find_by_id(id)
+            .lock(LockType::NoKeyUpdate)
+            .one(&self.view.0)
+            .await?)
+    }
+
+    /// Adds a service account.
+    pub(crate) async fn insert_service_account(&mut self, account: ServiceAccount) -> Result<()> {
+        service_accounts::Entity::insert(account.into_active_model())
+            .exec_without_returning(&self.view.0)
+            .await?;
+        Ok(())
+    }
+
+    /// Stores a service account's new state.
+    pub(crate) async fn update_service_account(&mut self, account: ServiceAccount) -> Result<()> {
+        account.into_active_model().reset_all().update(&self.view.0).await?;
+        Ok(())
+    }
+
+    /// Adds a key.
+    pub(crate) async fn insert_service_key(&mut self, key: ServiceKey) -> Result<()> {
+        service_keys::Entity::insert(key.into_active_model())
+            .exec_without_returning(&self.view.0)
+            .await?;
+        Ok(())
+    }
+
+    /// Stores a key's new state.
+    pub(crate) async fn update_service_key(&mut self, key: ServiceKey) -> Result<()> {
+        key.into_active_model().reset_all().update(&self.view.0).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! Sessions of users.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, QueryFilter, QueryOrder, QuerySelect,
+    RelationDef,
+    sea_query::{Expr, ExprTrait},
+};
+use uuid::Uuid;
+
+use super::{
+    Cursor, Result, Session, Store, Tx, User, View,
+    entities::{sessions, users},
+};
+
+/// A session and whose it is.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionHolder {
+    /// The session, live or not.
+    pub(crate) session: Session,
+    /// Its user.
+    pub(crate) user: User,
+}
+
+impl<C: ConnectionTrait> View<C> {
+    /// The session that a token's digest belongs to, live or not.
+    pub(crate) async fn session_by_token(&self, digest: &[u8]) -> Result<Option<SessionHolder>> {
+        let owner: RelationDef = sessions::Entity::belongs_to(users::Entity)
+            .from(sessions::Column::UserId)
+            .to(users::Column::Id)
+            .into();
+        let found = sessions::Entity::find()
+            .filter(sessions::Column::TokenDigest.eq(digest))
+            .join(JoinType::InnerJoin, owner)
+            .select_also(users::Entity)
+            .one(&self.0)
+            .await?;
+        Ok(found.and_then(|(session, user)| Some(SessionHolder { session, user: user? })))
+    }
+
+    /// A user's sessions that are neither revoked nor past one of their limits, newest first. `used_after` is where the idle limit begins.
+    pub(crate) async fn sessions_page(
+        &self,
+        user: Uuid,
+        now: DateTime<Utc>,
+        used_after: DateTime<Utc>,
+        after: Option<&Cursor>,
+        limit: u64,
+    ) -> Result<Vec<Session>> {
+        let mut query = sessions::Entity::find()
+            .filter(sessions::Column::UserId.eq(user))
+            .filter(sessions::Column::RevokeTime.is_null())
+            .filter(sessions::Column::ExpireTime.gt(now))
+            .filter(sessions::Column::LastUsedTime.gt(used_after))
+            .order_by_desc(sessions::Column::Id)
+            .limit(limit);
+        if let Some(cursor) = after {
+            query = query.filter(sessions::Column::Id.lt(cursor.id));
+        }
+        Ok(query.all(&self.0).await?)
+    }
+}
+
+impl Store {
+    /// Notes that a session and its user were active. Not a change of any organization: no lock, no revision.
+    pub(crate) async fn touch_session(&self, session: Uuid, user: Uuid, now: DateTime<Utc>) -> Result<()> {
+        sessions::Entity::update_many()
+            .col_expr(sessions::Column::LastUsedTime, Expr::value(now))
+            .filter(sessions::Column::Id.eq(session))
+            .filter(sessions::Column::LastUsedTime.lt(now))
+            .exec(&self.write)
+            .await?;
+        users::Entity::update_many()
+            .col_expr(users::Column::LastActiveTime, Expr::value(now))
+            .filter(users::Column::Id.eq(user))
+            .filter(
+                Expr::col(users::Column::LastActiveTime)
+                    .is_null()
+                    .or(Expr::col(users::Column::LastActiveTime).lt(now)),
+            )
+            .exec(&self.write)
+            .await?;
+        Ok(())
+    }
+}
+
+impl Tx {
+    /// Adds a session.
+    pub(crate) async fn insert_session(&mut self, session: Session) -> Result<()> {
+        sessions::Entity::insert(session.into_active_model())
+            .exec_without_returning(&self.view.0)
+            .await?;
+        Ok(())
+    }
+
+    /// Revokes one session of a user. `false` where the user has no such session, or it is revoked already.
+    pub(crate) async fn revoke_session(&mut self, user: Uuid, session: Uuid, now: DateTime<Utc>) -> Result<bool> {
+        let revoked = sessions::Entity::update_many()
+            .col_expr(sessions::Column::RevokeTime, Expr::value(now))
+            .filter(sessions::Column::Id.eq(session))
+            .filter(sessions::Column::UserId.eq(user))
+            .filter(sessions::Column::RevokeTime.is_null())
+            .exec(&self.view.0)
+            .await?;
+        Ok(revoked.rows_affected == 1)
+    }
+}
