@@ -1,0 +1,304 @@
+//! How an invited person gets in: preview, and acceptance with an account or as a new person.
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    App,
+    context::Ctx,
+    error::{Error, Result},
+    invitations::facts,
+    mutation::{Answer, Mutation},
+    users::{HashedUser, NewUser, display_name},
+};
+use crate::{
+    domain::{
+        access_model::{AccessModel, RoleSet},
+        email::EmailAddress,
+        error::{Reason, Refusal},
+        invitation::{self, Acceptance, InvitationState},
+        roster::{Authority, MemberState, Owners},
+        text::{Locale, PersonName, sort_key},
+        token::{Token, TokenKind},
+    },
+    store::{Event, Invitation, Member, Session, Tx, User},
+};
+
+/// What a link invites to.
+#[derive(Debug)]
+pub(crate) struct Preview {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// Its name.
+    pub(crate) organization_name: String,
+    /// The invited address.
+    pub(crate) email: String,
+    /// The names of the roles.
+    pub(crate) role_names: Vec<String>,
+    /// The name of the user who invited.
+    pub(crate) inviter_name: Option<String>,
+    /// From when on it can no longer be accepted.
+    pub(crate) expire_time: DateTime<Utc>,
+    /// Whether the address has an account.
+    pub(crate) account_exists: bool,
+}
+
+/// Shows what a token invites to. Consumes nothing. Who holds the token is told that the address has an account: the page has to know whether to
+/// ask for a new password, and the token came to that address.
+///
+/// # Errors
+/// `INVITATION_NOT_FOUND`, and why it cannot be accepted any more.
+pub(crate) async fn preview(app: &App, ctx: &Ctx, token: SecretString) -> Result<Preview> {
+    let view = app.store.read();
+    let invitation = view.invitation_by_token(&digest(&token)?).await?;
+    let invitation = invitation.ok_or(Reason::InvitationNotFound)?;
+    facts(&invitation).open(ctx.now)?;
+    let organization = view.organization(invitation.organization_id).await?;
+    let organization = organization.ok_or(Reason::InvitationNotFound)?;
+    organization.state.usable()?;
+    let model = app.model_of(&organization)?;
+    let inviter = match invitation.inviter_user_id {
+        Some(user) => view.user(user).await?,
+        None => None,
+    };
+    Ok(Preview {
+        organization_id: organization.id,
+        organization_name: organization.display_name,
+        role_names: role_names(&model, &invitation.roles),
+        inviter_name: inviter.as_ref().map(display_name),
+        expire_time: invitation.expire_time,
+        account_exists: view.user_by_email(&invitation.email_key).await?.is_some(),
+        email: invitation.email,
+    })
+}
+
+fn role_names(model: &AccessModel, roles: &RoleSet) -> Vec<String> {
+    let name = |role: &str| model.role(role).map(|role| role.name.clone());
+    roles.iter().filter_map(|role| name(role.as_str())).collect()
+}
+
+fn digest(token: &SecretString) -> Result<[u8; 32]> {
+    let token = Token::parse(TokenKind::Invitation, token.expose_secret());
+    Ok(token.ok_or(Reason::InvitationNotFound)?.digest())
+}
+
+/// A new person, by their own hand.
+#[derive(Debug)]
+pub(crate) struct SignUp {
+    /// Given name.
+    pub(crate) given_name: PersonName,
+    /// Family name.
+    pub(crate) family_name: Option<PersonName>,
+    /// The password.
+    pub(crate) password: SecretString,
+    /// The language of messages.
+    pub(crate) locale: Option<Locale>,
+}
+
+/// Accepts an invitation.
+#[derive(Debug)]
+pub(crate) struct Accept {
+    /// The token of the link.
+    pub(crate) token: SecretString,
+    /// The new person; `None`: the caller's session says who accepts.
+    pub(crate) sign_up: Option<SignUp>,
+}
+
+/// What came of an acceptance.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    /// The user, new or not.
+    pub(crate) user_id: Uuid,
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// The roles that the user now holds.
+    pub(crate) roles: RoleSet,
+    /// A new person's session.
+    pub(crate) session: Option<(Session, Token)>,
+    /// The organization's revision afterwards.
+    pub(crate) revision: i64,
+}
+
+struct AcceptReady {
+    digest: [u8; 32],
+    organization_id: Uuid,
+    who: Who,
+}
+
+enum Who {
+    Known(Box<User>),
+    New(Box<HashedUser>),
+}
+
+/// Accepts an invitation: creates user, membership and session in one commit, or nothing.
+///
+/// # Errors
+/// `INVITATION_NOT_FOUND`, why it cannot be accepted any more, `ACCOUNT_EXISTS`, `EMAIL_MISMATCH`, `EMAIL_UNVERIFIED`, `CREDENTIALS_MISSING`.
+pub(crate) async fn accept<A: Answer<Accepted>>(app: &App, ctx: &Ctx, command: Accept) -> Result<A> {
+    let digest = digest(&command.token)?;
+    // Looked at before the lock, so that a token that is none costs neither a transaction nor a password hash.
+    let invitation = app.store.read().invitation_by_token(&digest).await?;
+    let invitation = invitation.ok_or(Reason::InvitationNotFound)?;
+    let who = match (command.sign_up, &ctx.caller.user) {
+        (Some(sign_up), _) => Who::New(Box::new(app.hashed(person(app, &invitation, sign_up)?).await?)),
+        (None, Some(caller)) => Who::Known(Box::new(caller.user.clone())),
+        (None, None) => {
+            return Err(Refusal::new(Reason::CredentialsMissing)
+                .with("hint", "call with the account's session, or give sign_up")
+                .into());
+        }
+    };
+    let mutation = AcceptReady {
+        digest,
+        organization_id: invitation.organization_id,
+        who,
+    };
+    app.execute(ctx, &mutation).await
+}
+
+/// The link came to the address, so whoever signs up through it has shown that the address is theirs.
+fn person(app: &App, invitation: &Invitation, sign_up: SignUp) -> Result<NewUser> {
+    let email = EmailAddress::parse(&invitation.email)
+        .map_err(|flaw| Error::Internal(format!("the stored address of an invitation {flaw}")))?;
+    app.passwords
+        .check(sign_up.password.expose_secret(), &[email.typed()])
+        .map_err(|flaw| Error::violation("sign_up.password", flaw))?;
+    Ok(NewUser {
+        email,
+        email_verified: true,
+        given_name: sign_up.given_name,
+        family_name: sign_up.family_name,
+        password: sign_up.password,
+        locale: sign_up.locale,
+    })
+}
+
+impl Mutation for AcceptReady {
+    type Outcome = Accepted;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Accepted> {
+        // The token is the caller's right to this organization; the lock is what makes acceptance, revocation, resending and suspension come one
+        // after the other.
+        let mut organization = tx
+            .lock_organization(self.organization_id)
+            .await?
+            .ok_or(Reason::InvitationNotFound)?;
+        organization.state.usable()?;
+        let model = app.model_of(&organization)?;
+        // Only now: read before the lock, it could have been accepted, revoked or replaced while we waited.
+        let invitation = tx.invitation_by_token(&self.digest).await?;
+        let mut invitation = invitation.ok_or(Reason::InvitationNotFound)?;
+        facts(&invitation).open(ctx.now)?;
+
+        let (user, newcomer) = match &self.who {
+            Who::Known(user) => (require_invited(user, &invitation)?, false),
+            Who::New(person) => (person.insert(app, ctx.now, tx, account_exists()).await?, true),
+        };
+        let existing = match newcomer {
+            true => None,
+            false => tx.member(organization.id, user.id).await?,
+        };
+        let inviter = match invitation.inviter_user_id {
+            Some(inviter) => tx.member(organization.id, inviter).await?,
+            None => None,
+        };
+        let owner_role = model.owner_role();
+        let owners = match invitation.roles.contains(owner_role) {
+            true => tx.count_active_holders(organization.id, owner_role.as_str()).await?,
+            false => 0,
+        };
+        let acceptance = Acceptance {
+            model: &model,
+            organization_kind: organization.kind.as_deref(),
+            inviter: inviter_authority(&invitation, inviter.as_ref()),
+            existing: existing.as_ref().map(|member| member.state),
+            owners: Owners { active: owners },
+            now: ctx.now,
+        };
+        let roles = invitation::decide_accept(&acceptance, &facts(&invitation))?;
+
+        let revision = organization.revision + 1;
+        let member = Member {
+            organization_id: organization.id,
+            user_id: user.id,
+            state: MemberState::Active,
+            roles: roles.clone(),
+            sort_key: sort_key(&display_name(&user)),
+            invitation_id: Some(invitation.id),
+            invitation_sent_time: Some(invitation.sent_time),
+            invitation_accepted_time: Some(ctx.now),
+            changed_revision: revision,
+            create_time: existing.as_ref().map_or(ctx.now, |member| member.create_time),
+            update_time: ctx.now,
+        };
+        match existing {
+            None => tx.insert_member(member).await?,
+            Some(_) => tx.update_member(member).await?,
+        }
+        // The link may have come another way, before its message.
+        tx.cancel_message(invitation.message_id, ctx.now).await?;
+        invitation.state = InvitationState::Accepted;
+        invitation.accept_time = Some(ctx.now);
+        invitation.accepted_user_id = Some(user.id);
+        invitation.signup_completed = newcomer;
+        invitation.changed_revision = revision;
+        tx.update_invitation(invitation.clone()).await?;
+        let session = match newcomer {
+            true => {
+                tx.record_sign_in(user.id, ctx.now, None).await?;
+                Some(app.begin_session(ctx, tx, user.id, None).await?)
+            }
+            false => None,
+        };
+        let event = Event {
+            kind: "invitation.accepted",
+            actor: crate::store::Actor {
+                user: Some(user.id),
+                ..ctx.actor()
+            },
+            subject: Some(invitation.id),
+            data: json!({ "user_id": user.id, "roles": roles }),
+            time: ctx.now,
+        };
+        tx.record(&mut organization, event).await?;
+        Ok(Accepted {
+            user_id: user.id,
+            organization_id: organization.id,
+            roles,
+            session,
+            revision,
+        })
+    }
+}
+
+/// An account is never handed to whoever holds the link: it has to sign in itself (ab_18).
+fn account_exists() -> Error {
+    Refusal::new(Reason::AccountExists)
+        .with("hint", "accept with the account's session")
+        .into()
+}
+
+/// Refuses an account of another address, and one whose address nobody has shown to be theirs: it could have been made in the invited person's name.
+fn require_invited(user: &User, invitation: &Invitation) -> Result<User> {
+    if user.email_key != invitation.email_key {
+        return Err(Reason::EmailMismatch.into());
+    }
+    if user.email_verify_time.is_none() {
+        return Err(Reason::EmailUnverified.into());
+    }
+    Ok(user.clone())
+}
+
+/// By whose right the invitation stands now: the inviter's of this moment, or the service's.
+fn inviter_authority<'a>(invitation: &Invitation, seat: Option<&'a Member>) -> Option<Authority<'a>> {
+    match (invitation.inviter_user_id, seat) {
+        (None, _) => Some(Authority::Service),
+        (Some(_), Some(member)) if member.state == MemberState::Active => Some(Authority::Member {
+            user_id: member.user_id,
+            roles: &member.roles,
+        }),
+        (Some(_), _) => None,
+    }
+}

@@ -1,0 +1,145 @@
+//! The proof that a caller may do in an organization what the method's rule asks.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{App, context::Ctx, error::Result};
+use crate::{
+    domain::{
+        access_model::{AccessModel, RoleSet},
+        error::{Reason, Refusal},
+        roster::{Authority, MemberState, Owners, Situation},
+    },
+    store::{Member, Organization, Tx},
+};
+
+/// The proof. Made here and nowhere else, after the rule of the called method has been checked; what it shows is that organization only.
+#[derive(Debug, Clone)]
+pub(crate) struct Access {
+    /// The organization. Under [`lock`], locked and as it is now.
+    pub(crate) organization: Organization,
+    /// Its access model.
+    pub(crate) model: Arc<AccessModel>,
+    /// The caller's own membership; `None` where a service calls for nobody.
+    seat: Option<Member>,
+}
+
+impl Access {
+    /// The proof for an organization that this very transaction has created.
+    pub(super) fn of_new(organization: Organization, model: Arc<AccessModel>) -> Self {
+        Self {
+            organization,
+            model,
+            seat: None,
+        }
+    }
+
+    /// Makes the decision's frame: the model, the caller's right, and how many owners there are.
+    pub(crate) fn situation<'a>(&'a self, ctx: &Ctx, owners: Owners) -> Situation<'a> {
+        Situation {
+            model: &self.model,
+            organization_kind: self.organization.kind.as_deref(),
+            authority: self.authority(ctx),
+            owners,
+        }
+    }
+
+    /// Takes the caller's own membership as it was just written, where it was theirs.
+    pub(crate) fn refresh_seat(&mut self, written: &Member) {
+        if let Some(seat) = self.seat.as_mut().filter(|seat| seat.user_id == written.user_id) {
+            *seat = written.clone();
+        }
+    }
+
+    fn authority<'a>(&'a self, ctx: &Ctx) -> Authority<'a> {
+        ctx.authority(self.seat.as_ref())
+    }
+}
+
+/// Admits a caller to read in an organization.
+///
+/// # Errors
+/// `ORGANIZATION_NOT_FOUND` where there is none or the caller is no member, `PERMISSION_REQUIRED`, `ORGANIZATION_SUSPENDED` for members.
+pub(crate) async fn enter(app: &App, ctx: &Ctx, organization: Uuid) -> Result<Access> {
+    let view = app.store.read();
+    let found = match &ctx.caller.user {
+        Some(caller) => view.seat(organization, caller.user.id).await?,
+        None => view
+            .organization(organization)
+            .await?
+            .map(|organization| (organization, None)),
+    };
+    let (organization, seat) = found.ok_or(Reason::OrganizationNotFound)?;
+    let access = admit(app, ctx, organization, seat)?;
+    if !ctx.caller.is_service_alone() {
+        access.organization.state.usable()?;
+    }
+    Ok(access)
+}
+
+/// Locks an organization and admits a caller to change it, by the membership that they have under the lock.
+///
+/// # Errors
+/// Those of [`enter`]; `ORGANIZATION_SUSPENDED` for services too.
+pub(crate) async fn lock(app: &App, ctx: &Ctx, tx: &mut Tx, organization: Uuid) -> Result<Access> {
+    let access = lock_any_state(app, ctx, tx, organization).await?;
+    access.organization.state.usable()?;
+    Ok(access)
+}
+
+/// As [`lock`], also where the organization is suspended: for what ends or begins a suspension.
+///
+/// # Errors
+/// Those of [`enter`] but `ORGANIZATION_SUSPENDED`.
+pub(crate) async fn lock_any_state(app: &App, ctx: &Ctx, tx: &mut Tx, organization: Uuid) -> Result<Access> {
+    let organization = tx
+        .lock_organization(organization)
+        .await?
+        .ok_or(Reason::OrganizationNotFound)?;
+    // Only now: read before the lock, it could be a role that was taken away while we waited.
+    let seat = match &ctx.caller.user {
+        Some(caller) => tx.member(organization.id, caller.user.id).await?,
+        None => None,
+    };
+    admit(app, ctx, organization, seat)
+}
+
+fn admit(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>) -> Result<Access> {
+    let model = app.model_of(&organization)?;
+    if ctx.caller.user.is_some() {
+        let member = seat
+            .as_ref()
+            .filter(|member| member.state != MemberState::Removed)
+            .ok_or(Reason::OrganizationNotFound)?;
+        let permission = ctx.rule.permission.as_str();
+        if member.state != MemberState::Active {
+            return Err(Refusal::new(Reason::PermissionRequired)
+                .with("permission", permission)
+                .with("state", "SUSPENDED")
+                .into());
+        }
+        if !model.allows(&member.roles, permission) {
+            return Err(Refusal::new(Reason::PermissionRequired)
+                .with("permission", permission)
+                .into());
+        }
+    }
+    Ok(Access {
+        organization,
+        model,
+        seat,
+    })
+}
+
+/// How many active owners an organization has, where the roles in question make it matter; otherwise nobody counts.
+pub(crate) async fn owners_where_it_matters(tx: &Tx, access: &Access, roles: &[&RoleSet]) -> Result<Owners> {
+    let role = access.model.owner_role();
+    let active = if roles.iter().any(|roles| roles.contains(role)) {
+        tx.count_active_holders(access.organization.id, role.as_str()).await?
+    } else {
+        // No decision about roles without the owner role asks for it.
+        0
+    };
+    Ok(Owners { active })
+}

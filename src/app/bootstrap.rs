@@ -1,0 +1,60 @@
+//! The first start: an operator's key, so that there is a caller at all.
+
+use chrono::{DateTime, Utc};
+
+use super::{App, error::Result, service_accounts::new_key};
+use crate::{
+    domain::{
+        error::{Reason, Refusal},
+        scope::{self, Scopes},
+        token::Token,
+    },
+    platform::entropy::Entropy,
+    store::{ServiceAccount, Store, Tx},
+};
+
+/// Any number that no other exclusion takes.
+const BOOTSTRAP_LOCK: i64 = 0x6f70_6572;
+
+/// Creates the operator's service account with a key, where there is no service account yet.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn first_key(app: &App, now: DateTime<Utc>) -> Result<Option<Token>> {
+    let mut tx = app.store.begin().await?;
+    // Two replicas that start on an empty database at once would each create an operator.
+    tx.exclude_others(BOOTSTRAP_LOCK).await?;
+    if !tx.service_accounts_page(None, 1).await?.is_empty() {
+        return Ok(None);
+    }
+    let token = operator(&mut tx, &app.entropy, now).await?;
+    tx.commit().await?;
+    Ok(Some(token))
+}
+
+/// Creates another operator with a key, whatever there is: for whoever can reach the database and has lost every key.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn another_key(store: &Store, entropy: &Entropy, now: DateTime<Utc>) -> Result<Token> {
+    let mut tx = store.begin().await?;
+    let token = operator(&mut tx, entropy, now).await?;
+    tx.commit().await?;
+    Ok(token)
+}
+
+async fn operator(tx: &mut Tx, entropy: &Entropy, now: DateTime<Utc>) -> Result<Token> {
+    let scopes =
+        Scopes::parse([scope::OPERATOR]).map_err(|unknown| Refusal::new(Reason::Internal).with("scope", unknown))?;
+    let account = ServiceAccount {
+        id: entropy.uuid(now),
+        display_name: "Operator".to_owned(),
+        scopes,
+        disabled: false,
+        create_time: now,
+    };
+    let (key, token) = new_key(entropy, account.id, None, now);
+    tx.insert_service_account(account).await?;
+    tx.insert_service_key(key).await?;
+    Ok(token)
+}

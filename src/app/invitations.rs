@@ -1,0 +1,372 @@
+//! Inviting people: create, resend, revoke, and look. Acceptance has a file of its own.
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    App,
+    access::{self, Access},
+    context::Ctx,
+    error::{Error, Result},
+    mutation::Mutation,
+    paging::{Page, PageRequest},
+    require_etag,
+    service_accounts::by_id,
+    users::display_name,
+};
+use crate::{
+    domain::{
+        access_model::RoleSet,
+        delivery::DeliveryState,
+        email::EmailAddress,
+        error::Reason,
+        invitation::{self, InvitationState, InvitationStatus, Opening},
+        mail::{InvitationMail, Payload},
+        roster::{Owners, decide_addition, decide_invite},
+        scope,
+        text::{Locale, sort_key},
+        token::{Token, TokenKind},
+    },
+    store::{Event, Invitation, InvitationFilter, InvitationRow, Message, Tx},
+};
+
+/// The language of a message where nobody says.
+const DEFAULT_LOCALE: &str = "en";
+
+/// An invitation that was sent or sent again.
+#[derive(Debug)]
+pub(crate) struct Issued {
+    /// The invitation.
+    pub(crate) row: InvitationRow,
+    /// The organization's revision afterwards.
+    pub(crate) revision: i64,
+    /// The link, where it was asked for.
+    pub(crate) link: Option<SecretString>,
+}
+
+/// The facts that decisions rest on.
+pub(super) fn facts(invitation: &Invitation) -> invitation::Invitation {
+    invitation::Invitation {
+        email_key: invitation.email_key.clone(),
+        roles: invitation.roles.clone(),
+        state: invitation.state,
+        expire_time: invitation.expire_time,
+    }
+}
+
+/// How far an invitation is at a time.
+pub(crate) fn status(invitation: &Invitation, now: DateTime<Utc>) -> InvitationStatus {
+    facts(invitation).status(now)
+}
+
+/// Invites an address.
+#[derive(Debug)]
+pub(crate) struct Create {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// The address.
+    pub(crate) email: EmailAddress,
+    /// The roles to give; none gives the default role.
+    pub(crate) roles: RoleSet,
+    /// A few words of the inviter.
+    pub(crate) personal_message: Option<String>,
+    /// The language of the message.
+    pub(crate) locale: Option<Locale>,
+    /// Whether the caller wants the link.
+    pub(crate) include_link: bool,
+    /// Whether everything is checked and nothing is created.
+    pub(crate) validate_only: bool,
+}
+
+impl Mutation for Create {
+    type Outcome = Issued;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Issued> {
+        if self.include_link {
+            ctx.require_scope(scope::INVITATION_LINK)?;
+        }
+        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let owners = access::owners_where_it_matters(tx, &access, &[&self.roles]).await?;
+        let situation = access.situation(ctx, owners);
+        invitation::require_step_up(&situation, false)?;
+        let roles = decide_invite(&situation, &self.roles)?;
+
+        let person = tx.person(self.organization_id, self.email.key()).await?;
+        let known_user_id = person.as_ref().map(|(user, _)| user.id);
+        let existing = person.and_then(|(_, member)| member).map(|member| member.state);
+        decide_addition(&access.model, existing)?;
+        let earlier = tx.pending_invitations(self.organization_id, self.email.key()).await?;
+        let known: Vec<_> = earlier.iter().map(facts).collect();
+        if invitation::decide_opening(&access.model, &known, ctx.now)? == Opening::Replace {
+            for old in earlier {
+                replace(ctx, tx, &access, old).await?;
+            }
+        }
+        issue(app, ctx, tx, &mut access, self, roles, known_user_id).await
+    }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
+    }
+}
+
+/// Takes an invitation back because a newer one takes its place.
+async fn replace(ctx: &Ctx, tx: &mut Tx, access: &Access, mut old: Invitation) -> Result<()> {
+    tx.cancel_message(old.message_id, ctx.now).await?;
+    old.state = InvitationState::Revoked;
+    old.changed_revision = access.organization.revision + 1;
+    Ok(tx.update_invitation(old).await?)
+}
+
+/// Writes a new invitation with its event and its message. That it may be given has been decided.
+pub(super) async fn issue(
+    app: &App,
+    ctx: &Ctx,
+    tx: &mut Tx,
+    access: &mut Access,
+    command: &Create,
+    roles: RoleSet,
+    known_user_id: Option<Uuid>,
+) -> Result<Issued> {
+    let token = Token::new(TokenKind::Invitation, app.entropy.bytes());
+    let decided = invitation::Invitation::issue(&access.model, command.email.key().to_owned(), roles, ctx.now);
+    let actor = ctx.actor();
+    let invitation = Invitation {
+        id: app.entropy.uuid(ctx.now),
+        organization_id: access.organization.id,
+        email: command.email.typed().to_owned(),
+        email_key: decided.email_key,
+        roles: decided.roles,
+        state: decided.state,
+        token_digest: token.digest().to_vec(),
+        inviter_user_id: actor.user,
+        inviter_service_account_id: actor.service_account,
+        personal_message: command.personal_message.clone(),
+        locale: command.locale.as_ref().map(|locale| locale.as_str().to_owned()),
+        send_count: 1,
+        message_id: app.entropy.uuid(ctx.now),
+        sort_key: sort_key(command.email.typed()),
+        changed_revision: access.organization.revision + 1,
+        create_time: ctx.now,
+        sent_time: ctx.now,
+        expire_time: decided.expire_time,
+        accept_time: None,
+        accepted_user_id: None,
+        signup_completed: false,
+    };
+    tx.insert_invitation(invitation.clone()).await?;
+    dispatch(app, ctx, tx, access, invitation, &token, "invitation.created")
+        .await
+        .map(|(invitation, revision)| Issued {
+            row: queued(invitation, known_user_id),
+            revision,
+            link: command.include_link.then(|| link(app, &token)),
+        })
+}
+
+/// Queues the invitation's message and records what happened: the last steps of sending and of sending again.
+async fn dispatch(
+    app: &App,
+    ctx: &Ctx,
+    tx: &mut Tx,
+    access: &mut Access,
+    invitation: Invitation,
+    token: &Token,
+    event: &'static str,
+) -> Result<(Invitation, i64)> {
+    let message = compose(app, ctx, access, &invitation, token)?;
+    tx.insert_message(message).await?;
+    let event = Event {
+        kind: event,
+        actor: ctx.actor(),
+        subject: Some(invitation.id),
+        data: json!({ "email": invitation.email, "roles": invitation.roles }),
+        time: ctx.now,
+    };
+    tx.record(&mut access.organization, event).await?;
+    Ok((invitation, access.organization.revision))
+}
+
+fn compose(app: &App, ctx: &Ctx, access: &Access, invitation: &Invitation, token: &Token) -> Result<Message> {
+    let role_name = |role: &str| access.model.role(role).map(|role| role.name.clone());
+    let inviter = ctx.caller.user.as_ref().map(|caller| &caller.user);
+    let payload = Payload::Invitation(InvitationMail {
+        token: token.expose().to_owned(),
+        inviter_name: inviter.map(display_name),
+        inviter_email: inviter.map(|user| user.email.clone()),
+        organization_name: access.organization.display_name.clone(),
+        role_names: invitation
+            .roles
+            .iter()
+            .filter_map(|role| role_name(role.as_str()))
+            .collect(),
+        invitee_email: invitation.email.clone(),
+        expire_time: invitation.expire_time,
+        locale: invitation.locale.clone().unwrap_or_else(|| DEFAULT_LOCALE.to_owned()),
+        message: invitation.personal_message.clone(),
+    });
+    let plain = payload.to_bytes().map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(Message {
+        id: invitation.message_id,
+        kind: payload.kind().to_owned(),
+        organization_id: Some(invitation.organization_id),
+        recipient: payload.recipient().to_owned(),
+        state: DeliveryState::Queued,
+        sealed: Some(app.keyring.seal(&app.entropy, invitation.message_id.as_bytes(), &plain)),
+        attempts: 0,
+        available_time: ctx.now,
+        fence: 0,
+        last_error: None,
+        create_time: ctx.now,
+        queue_time: ctx.now,
+        settle_time: None,
+    })
+}
+
+fn link(app: &App, token: &Token) -> SecretString {
+    app.invitation_url.replace("{token}", token.expose()).into()
+}
+
+fn queued(invitation: Invitation, known_user_id: Option<Uuid>) -> InvitationRow {
+    InvitationRow {
+        invitation,
+        delivery_state: Some(DeliveryState::Queued),
+        known_user_id,
+    }
+}
+
+/// Sends an invitation again, with a new link and its full time.
+#[derive(Debug)]
+pub(crate) struct Resend {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// The invitation.
+    pub(crate) invitation_id: Uuid,
+    /// Whether the caller wants the link.
+    pub(crate) include_link: bool,
+    /// The state that the change is based on.
+    pub(crate) etag: String,
+}
+
+impl Mutation for Resend {
+    type Outcome = Issued;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Issued> {
+        if self.include_link {
+            ctx.require_scope(scope::INVITATION_LINK)?;
+        }
+        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let row = find(tx, self.organization_id, self.invitation_id).await?;
+        let mut invitation = row.invitation;
+        require_etag(&self.etag, invitation.changed_revision)?;
+        let owners = access::owners_where_it_matters(tx, &access, &[&invitation.roles]).await?;
+        let situation = access.situation(ctx, owners);
+        let expire_time = invitation::decide_resend(&situation, &facts(&invitation), ctx.now)?;
+
+        let token = Token::new(TokenKind::Invitation, app.entropy.bytes());
+        tx.cancel_message(invitation.message_id, ctx.now).await?;
+        let actor = ctx.actor();
+        invitation.token_digest = token.digest().to_vec();
+        invitation.inviter_user_id = actor.user;
+        invitation.inviter_service_account_id = actor.service_account;
+        invitation.send_count += 1;
+        invitation.message_id = app.entropy.uuid(ctx.now);
+        invitation.sent_time = ctx.now;
+        invitation.expire_time = expire_time;
+        invitation.changed_revision = access.organization.revision + 1;
+        tx.update_invitation(invitation.clone()).await?;
+        dispatch(app, ctx, tx, &mut access, invitation, &token, "invitation.resent")
+            .await
+            .map(|(invitation, revision)| Issued {
+                row: queued(invitation, row.known_user_id),
+                revision,
+                link: self.include_link.then(|| link(app, &token)),
+            })
+    }
+}
+
+/// Takes an invitation back.
+#[derive(Debug)]
+pub(crate) struct Revoke {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// The invitation.
+    pub(crate) invitation_id: Uuid,
+    /// The state that the change is based on.
+    pub(crate) etag: String,
+}
+
+impl Mutation for Revoke {
+    type Outcome = (InvitationRow, i64);
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
+        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut row = find(tx, self.organization_id, self.invitation_id).await?;
+        require_etag(&self.etag, row.invitation.changed_revision)?;
+        // Taking back gives nobody anything, so no owner has to be counted.
+        let situation = access.situation(ctx, Owners { active: 0 });
+        let state = invitation::decide_revoke(&situation, &facts(&row.invitation))?;
+
+        row.invitation.state = state;
+        row.invitation.changed_revision = access.organization.revision + 1;
+        tx.update_invitation(row.invitation.clone()).await?;
+        tx.cancel_message(row.invitation.message_id, ctx.now).await?;
+        let event = Event {
+            kind: "invitation.revoked",
+            actor: ctx.actor(),
+            subject: Some(row.invitation.id),
+            data: json!({ "email": row.invitation.email }),
+            time: ctx.now,
+        };
+        tx.record(&mut access.organization, event).await?;
+        // The message may have been called off just now.
+        let row = find(tx, self.organization_id, self.invitation_id).await?;
+        Ok((row, access.organization.revision))
+    }
+}
+
+async fn find(tx: &Tx, organization: Uuid, id: Uuid) -> Result<InvitationRow> {
+    let row = tx.invitation_row(organization, id).await?;
+    Ok(row.ok_or(Reason::InvitationNotFound)?)
+}
+
+/// One invitation of an organization.
+///
+/// # Errors
+/// `INVITATION_NOT_FOUND`.
+pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, id: Uuid) -> Result<InvitationRow> {
+    let access = access::enter(app, ctx, organization).await?;
+    let row = app.store.read().invitation_row(access.organization.id, id).await?;
+    Ok(row.ok_or(Reason::InvitationNotFound)?)
+}
+
+/// Which invitations.
+#[derive(Debug)]
+pub(crate) struct List {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// The filter.
+    pub(crate) filter: InvitationFilter,
+    /// Which page.
+    pub(crate) page: PageRequest,
+}
+
+/// An organization's invitations, newest first.
+///
+/// # Errors
+/// Those of [`access::enter`].
+pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<InvitationRow>> {
+    let access = access::enter(app, ctx, query.organization_id).await?;
+    let view = app.store.read();
+    let id = access.organization.id;
+    let rows = view
+        .invitations_page(id, &query.filter, ctx.now, query.page.after(), query.page.limit())
+        .await?;
+    let total = match query.page.count {
+        true => Some(view.invitations_count(id, &query.filter, ctx.now).await?),
+        false => None,
+    };
+    Ok(query.page.page(rows, total, |row| by_id(row.invitation.id)))
+}

@@ -1,0 +1,96 @@
+//! The use cases: each loads under lock, asks the domain, and stores the decision, its event and its messages in one commit.
+
+pub(crate) mod acceptance;
+pub(crate) mod access;
+pub(crate) mod access_models;
+pub(crate) mod authentication;
+pub(crate) mod bootstrap;
+pub(crate) mod context;
+pub(crate) mod error;
+pub(crate) mod invitations;
+pub(crate) mod members;
+pub(crate) mod messages;
+pub(crate) mod mutation;
+pub(crate) mod organizations;
+pub(crate) mod paging;
+pub(crate) mod permissions;
+pub(crate) mod service_accounts;
+pub(crate) mod sessions;
+pub(crate) mod users;
+
+use std::sync::Arc;
+
+use crate::{
+    domain::{
+        access_model::{AccessModel, Models},
+        error::{Reason, Refusal},
+        password::PasswordPolicy,
+        session::SessionPolicy,
+    },
+    platform::{clock::Clock, entropy::Entropy, hashing::Hasher, keyring::Keyring},
+    store::{Organization, Store},
+};
+
+/// What the use cases stand on.
+pub(crate) struct App {
+    /// The database.
+    pub(crate) store: Arc<Store>,
+    /// The loaded access models.
+    pub(crate) models: Models,
+    /// Seals what has to be kept but not read.
+    pub(crate) keyring: Arc<Keyring>,
+    /// Hashes passwords.
+    pub(crate) hasher: Hasher,
+    /// The source of randomness.
+    pub(crate) entropy: Entropy,
+    /// The source of time.
+    pub(crate) clock: Clock,
+    /// What a password has to be.
+    pub(crate) passwords: PasswordPolicy,
+    /// How long a session lasts.
+    pub(crate) sessions: SessionPolicy,
+    /// The page behind an invitation's link, with `{token}` where the token goes.
+    pub(crate) invitation_url: String,
+}
+
+impl App {
+    /// A loaded access model.
+    ///
+    /// # Errors
+    /// `ACCESS_MODEL_NOT_FOUND`.
+    pub(crate) fn model(&self, id: &str) -> error::Result<Arc<AccessModel>> {
+        let model = self.models.get(id).cloned();
+        model.ok_or_else(|| {
+            Refusal::new(Reason::AccessModelNotFound)
+                .with("access_model", id)
+                .into()
+        })
+    }
+
+    /// The access model of an organization. That it is loaded is made sure of when the server starts.
+    ///
+    /// # Errors
+    /// Internal, where the installation has lost the model meanwhile.
+    pub(crate) fn model_of(&self, organization: &Organization) -> error::Result<Arc<AccessModel>> {
+        self.models.get(&organization.access_model).cloned().ok_or_else(|| {
+            error::Error::Internal(format!("the access model {} is not loaded", organization.access_model))
+        })
+    }
+}
+
+/// Names the state of a resource: the revision at which it last changed.
+pub(crate) fn etag(changed_revision: i64) -> String {
+    changed_revision.to_string()
+}
+
+/// Refuses a change that is based on another state than the present one; an empty etag is based on any.
+///
+/// # Errors
+/// `ETAG_MISMATCH`.
+pub(crate) fn require_etag(expected: &str, changed_revision: i64) -> error::Result<()> {
+    let present = etag(changed_revision);
+    if expected.is_empty() || expected == present {
+        return Ok(());
+    }
+    Err(Refusal::new(Reason::EtagMismatch).with("etag", present).into())
+}

@@ -1,0 +1,321 @@
+//! Organizations: create, read, change, suspend.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    App,
+    access::{self, Access},
+    context::Ctx,
+    error::Result,
+    invitations,
+    mutation::{Answer, Mutation},
+    paging::{Page, PageRequest},
+    require_etag,
+    service_accounts::by_id,
+    users::{HashedUser, NewUser, display_name},
+};
+use crate::{
+    domain::{
+        access_model::AccessModel,
+        email::EmailAddress,
+        error::{Reason, Refusal},
+        organization::OrganizationState,
+        roster::{MemberState, Owners, decide_invite, founding_roles},
+        text::{Locale, OrganizationName, sort_key},
+    },
+    store::{Event, InvitationRow, Member, Organization, Tx, User},
+};
+
+/// The access model of an organization where nobody says.
+const DEFAULT_MODEL: &str = "default";
+
+/// The hash that the chain of an organization's events begins with.
+const CHAIN_START: [u8; 32] = [0; 32];
+
+/// Who owns a new organization.
+#[derive(Debug)]
+pub(crate) enum FirstOwner {
+    /// An account that exists.
+    User(Uuid),
+    /// A new account.
+    New(NewUser),
+    /// Somebody who gets an invitation.
+    Founder(EmailAddress, Option<Locale>),
+}
+
+/// Creates an organization.
+#[derive(Debug)]
+pub(crate) struct Create {
+    /// The name that people see.
+    pub(crate) display_name: OrganizationName,
+    /// The access model; `None`: the default one.
+    pub(crate) access_model: Option<String>,
+    /// The kind of organization, where the model tells kinds apart.
+    pub(crate) kind: Option<String>,
+    /// Who owns it.
+    pub(crate) owner: FirstOwner,
+    /// Whether everything is checked and nothing is created.
+    pub(crate) validate_only: bool,
+}
+
+/// An organization that was created.
+#[derive(Debug)]
+pub(crate) struct Created {
+    /// The organization.
+    pub(crate) organization: Organization,
+    /// The owner; `None` while the founder has not accepted.
+    pub(crate) owner_user_id: Option<Uuid>,
+    /// The founder's invitation.
+    pub(crate) invitation: Option<InvitationRow>,
+}
+
+enum ReadyOwner {
+    User(Uuid),
+    New(Box<HashedUser>),
+    Founder(EmailAddress, Option<Locale>),
+}
+
+struct CreateReady {
+    display_name: OrganizationName,
+    model: std::sync::Arc<AccessModel>,
+    kind: Option<String>,
+    owner: ReadyOwner,
+    validate_only: bool,
+}
+
+/// Creates an organization with its first owner, or a founder's invitation, in one commit.
+///
+/// # Errors
+/// `ACCESS_MODEL_NOT_FOUND`, `ORGANIZATION_KIND_UNKNOWN`, `USER_NOT_FOUND`, `EMAIL_TAKEN`.
+pub(crate) async fn create<A: Answer<Created>>(app: &App, ctx: &Ctx, command: Create) -> Result<A> {
+    let model = app.model(command.access_model.as_deref().unwrap_or(DEFAULT_MODEL))?;
+    if let Some(kind) = command
+        .kind
+        .as_ref()
+        .filter(|kind| !model.organization_kinds().contains(*kind))
+    {
+        return Err(Refusal::new(Reason::OrganizationKindUnknown)
+            .with("organization_kind", kind.as_str())
+            .into());
+    }
+    let owner = match command.owner {
+        FirstOwner::User(id) => ReadyOwner::User(id),
+        FirstOwner::New(person) => ReadyOwner::New(Box::new(app.hashed(person).await?)),
+        FirstOwner::Founder(email, locale) => ReadyOwner::Founder(email, locale),
+    };
+    let mutation = CreateReady {
+        display_name: command.display_name,
+        model,
+        kind: command.kind,
+        owner,
+        validate_only: command.validate_only,
+    };
+    app.execute(ctx, &mutation).await
+}
+
+impl Mutation for CreateReady {
+    type Outcome = Created;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Created> {
+        let owner = match &self.owner {
+            ReadyOwner::User(id) => Some(tx.user(*id).await?.ok_or(Reason::UserNotFound)?),
+            ReadyOwner::New(person) => Some(person.insert(app, ctx.now, tx, Reason::EmailTaken.into()).await?),
+            ReadyOwner::Founder(..) => None,
+        };
+        let mut organization = Organization {
+            id: app.entropy.uuid(ctx.now),
+            display_name: self.display_name.as_str().to_owned(),
+            access_model: self.model.id().to_owned(),
+            kind: self.kind.clone(),
+            state: OrganizationState::Active,
+            revision: 0,
+            changed_revision: 1,
+            chain_hash: CHAIN_START.to_vec(),
+            create_time: ctx.now,
+            update_time: ctx.now,
+        };
+        tx.insert_organization(organization.clone()).await?;
+        let event = Event {
+            kind: "organization.created",
+            actor: ctx.actor(),
+            subject: None,
+            data: json!({ "display_name": organization.display_name, "access_model": organization.access_model }),
+            time: ctx.now,
+        };
+        tx.record(&mut organization, event).await?;
+        let mut access = Access::of_new(organization, self.model.clone());
+        let invitation = match (&self.owner, &owner) {
+            (_, Some(user)) => {
+                self.seat_owner(ctx, tx, &mut access, user).await?;
+                None
+            }
+            (ReadyOwner::Founder(email, locale), None) => Some(
+                self.invite_founder(app, ctx, tx, &mut access, email, locale.clone())
+                    .await?,
+            ),
+            (_, None) => None,
+        };
+        Ok(Created {
+            organization: access.organization,
+            owner_user_id: owner.map(|user| user.id),
+            invitation,
+        })
+    }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
+    }
+}
+
+impl CreateReady {
+    async fn seat_owner(&self, ctx: &Ctx, tx: &mut Tx, access: &mut Access, user: &User) -> Result<()> {
+        let member = Member {
+            organization_id: access.organization.id,
+            user_id: user.id,
+            state: MemberState::Active,
+            roles: founding_roles(&self.model),
+            sort_key: sort_key(&display_name(user)),
+            invitation_id: None,
+            invitation_sent_time: None,
+            invitation_accepted_time: None,
+            changed_revision: access.organization.revision + 1,
+            create_time: ctx.now,
+            update_time: ctx.now,
+        };
+        let event = Event {
+            kind: "member.added",
+            actor: ctx.actor(),
+            subject: Some(user.id),
+            data: json!({ "roles": member.roles }),
+            time: ctx.now,
+        };
+        tx.insert_member(member).await?;
+        Ok(tx.record(&mut access.organization, event).await?)
+    }
+
+    async fn invite_founder(
+        &self,
+        app: &App,
+        ctx: &Ctx,
+        tx: &mut Tx,
+        access: &mut Access,
+        email: &EmailAddress,
+        locale: Option<Locale>,
+    ) -> Result<InvitationRow> {
+        let roles = decide_invite(
+            &access.situation(ctx, Owners { active: 0 }),
+            &founding_roles(&self.model),
+        )?;
+        let known = tx.user_by_email(email.key()).await?.map(|user| user.id);
+        let command = invitations::Create {
+            organization_id: access.organization.id,
+            email: email.clone(),
+            roles: roles.clone(),
+            personal_message: None,
+            locale,
+            include_link: false,
+            validate_only: false,
+        };
+        let issued = invitations::issue(app, ctx, tx, access, &command, roles, known).await?;
+        Ok(issued.row)
+    }
+}
+
+/// One organization.
+///
+/// # Errors
+/// Those of [`access::enter`].
+pub(crate) async fn get(app: &App, ctx: &Ctx, id: Uuid) -> Result<Organization> {
+    Ok(access::enter(app, ctx, id).await?.organization)
+}
+
+/// Organizations, oldest first.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn list(app: &App, _ctx: &Ctx, page: PageRequest) -> Result<Page<Organization>> {
+    let view = app.store.read();
+    let rows = view.organizations_page(page.after(), page.limit()).await?;
+    let total = match page.count {
+        true => Some(view.organizations_count().await?),
+        false => None,
+    };
+    Ok(page.page(rows, total, |row| by_id(row.id)))
+}
+
+/// Changes an organization's settings.
+#[derive(Debug)]
+pub(crate) struct Update {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// The new name, where it changes.
+    pub(crate) display_name: Option<OrganizationName>,
+    /// The state that the change is based on.
+    pub(crate) etag: String,
+}
+
+impl Mutation for Update {
+    type Outcome = Organization;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Organization> {
+        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let organization = &mut access.organization;
+        require_etag(&self.etag, organization.changed_revision)?;
+        let before = organization.display_name.clone();
+        if let Some(name) = &self.display_name {
+            organization.display_name = name.as_str().to_owned();
+        }
+        let data =
+            json!({ "before": { "display_name": before }, "after": { "display_name": organization.display_name } });
+        store_change(ctx, tx, organization, "organization.updated", data).await?;
+        Ok(access.organization)
+    }
+}
+
+/// Suspends an organization, or ends its suspension.
+#[derive(Debug)]
+pub(crate) struct SetState {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// The state that it is to be in.
+    pub(crate) state: OrganizationState,
+}
+
+impl Mutation for SetState {
+    type Outcome = Organization;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Organization> {
+        let mut access = access::lock_any_state(app, ctx, tx, self.organization_id).await?;
+        let organization = &mut access.organization;
+        if organization.state != self.state {
+            organization.state = self.state;
+            let kind = match self.state {
+                OrganizationState::Active => "organization.activated",
+                OrganizationState::Suspended => "organization.suspended",
+            };
+            store_change(ctx, tx, organization, kind, json!({})).await?;
+        }
+        Ok(access.organization)
+    }
+}
+
+async fn store_change(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    organization: &mut Organization,
+    kind: &'static str,
+    data: serde_json::Value,
+) -> Result<()> {
+    organization.changed_revision = organization.revision + 1;
+    organization.update_time = ctx.now;
+    tx.update_organization(organization.clone()).await?;
+    let event = Event {
+        kind,
+        actor: ctx.actor(),
+        subject: None,
+        data,
+        time: ctx.now,
+    };
+    Ok(tx.record(organization, event).await?)
+}

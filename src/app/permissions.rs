@@ -1,0 +1,145 @@
+//! Permission checks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::{App, context::Ctx, error::Result};
+use crate::{
+    domain::{
+        access_model::{PermissionId, RoleSet},
+        organization::OrganizationState,
+        roster::MemberState,
+    },
+    store::{Member, Organization},
+};
+
+/// One question: may this user do this in this organization?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Check {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// The user.
+    pub(crate) user_id: Uuid,
+    /// The permission.
+    pub(crate) permission: PermissionId,
+}
+
+/// Why a check was answered with no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denial {
+    /// The user is no member, or one of the two does not exist: the answer does not tell which.
+    NotAMember,
+    /// The roles do not hold the permission.
+    NotGranted,
+    /// The member is suspended.
+    MemberSuspended,
+    /// The organization is suspended.
+    OrganizationSuspended,
+}
+
+/// The answer to a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Decision {
+    /// Why not; `None`: allowed.
+    pub(crate) denial: Option<Denial>,
+    /// The revision that the answer holds for; 0 where the user is no member.
+    pub(crate) revision: i64,
+}
+
+/// What a user may do in an organization.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Effective {
+    /// The permissions, sorted.
+    pub(crate) permissions: Vec<String>,
+    /// The roles that they come from.
+    pub(crate) roles: RoleSet,
+    /// The revision that the answer holds for; 0 where the user is no member.
+    pub(crate) revision: i64,
+}
+
+/// Checks one permission by what is committed now.
+///
+/// # Errors
+/// `USER_NOT_FOUND` for a user who asks about another.
+pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<Decision> {
+    ctx.require_self(question.user_id)?;
+    let seat = app
+        .store
+        .read()
+        .seat(question.organization_id, question.user_id)
+        .await?;
+    decide(app, seat, question.permission.as_str())
+}
+
+/// Checks many. Each membership is read once, however many of the questions are about it.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn check_batch(app: &App, _ctx: &Ctx, questions: Vec<Check>) -> Result<Vec<Decision>> {
+    let pairs: BTreeSet<(Uuid, Uuid)> = questions.iter().map(|one| (one.organization_id, one.user_id)).collect();
+    let seats: BTreeMap<_, _> = app.store.read().seats(&pairs).await?;
+    questions
+        .iter()
+        .map(|one| {
+            let seat = seats.get(&(one.organization_id, one.user_id)).cloned();
+            decide(app, seat, one.permission.as_str())
+        })
+        .collect()
+}
+
+/// Lists what a user may do in an organization.
+///
+/// # Errors
+/// `USER_NOT_FOUND` for a user who asks about another.
+pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) -> Result<Effective> {
+    ctx.require_self(user)?;
+    let Some((organization, Some(member))) = app.store.read().seat(organization, user).await? else {
+        return Ok(Effective::default());
+    };
+    let model = app.model_of(&organization)?;
+    let standing = standing(&organization, &member);
+    if standing == Some(Denial::NotAMember) {
+        return Ok(Effective::default());
+    }
+    let permissions = match standing {
+        None => model
+            .permissions_of(&member.roles)
+            .into_iter()
+            .map(|id| id.as_str().to_owned())
+            .collect(),
+        Some(_) => Vec::new(),
+    };
+    Ok(Effective {
+        permissions,
+        roles: member.roles,
+        revision: organization.revision,
+    })
+}
+
+fn decide(app: &App, seat: Option<(Organization, Option<Member>)>, permission: &str) -> Result<Decision> {
+    let Some((organization, Some(member))) = seat else {
+        return Ok(Decision {
+            denial: Some(Denial::NotAMember),
+            revision: 0,
+        });
+    };
+    let model = app.model_of(&organization)?;
+    let denial = standing(&organization, &member)
+        .or_else(|| (!model.allows(&member.roles, permission)).then_some(Denial::NotGranted));
+    let revision = match denial {
+        Some(Denial::NotAMember) => 0,
+        _ => organization.revision,
+    };
+    Ok(Decision { denial, revision })
+}
+
+/// What keeps a member from doing anything at all.
+fn standing(organization: &Organization, member: &Member) -> Option<Denial> {
+    match (organization.state, member.state) {
+        (_, MemberState::Removed) => Some(Denial::NotAMember),
+        (OrganizationState::Suspended, _) => Some(Denial::OrganizationSuspended),
+        (OrganizationState::Active, MemberState::Suspended) => Some(Denial::MemberSuspended),
+        (OrganizationState::Active, MemberState::Active) => None,
+    }
+}

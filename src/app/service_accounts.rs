@@ -1,0 +1,193 @@
+//! Service accounts and their keys.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{
+    App,
+    context::Ctx,
+    error::Result,
+    mutation::Mutation,
+    paging::{Page, PageRequest},
+};
+use crate::{
+    domain::{
+        error::{Reason, Refusal},
+        scope::Scopes,
+        text::OrganizationName,
+        token::{Token, TokenKind},
+    },
+    platform::entropy::Entropy,
+    store::{Cursor, ServiceAccount, ServiceKey, Tx},
+};
+
+/// Characters of a key that are kept to recognize it by: the prefix and four more, of forty-three.
+const HINT: usize = 8;
+
+/// Makes a key. What is stored cannot be turned back into it.
+pub(super) fn new_key(
+    entropy: &Entropy,
+    account: Uuid,
+    expire_time: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> (ServiceKey, Token) {
+    let token = Token::new(TokenKind::ServiceKey, entropy.bytes());
+    let key = ServiceKey {
+        id: entropy.uuid(now),
+        service_account_id: account,
+        token_digest: token.digest().to_vec(),
+        hint: token.expose().chars().take(HINT).collect(),
+        create_time: now,
+        expire_time,
+        revoke_time: None,
+    };
+    (key, token)
+}
+
+/// Nobody passes on what they lack: neither to a new account, nor by a key of an account that may do more.
+fn require_grantable(ctx: &Ctx, wanted: &Scopes) -> Result<()> {
+    let held = ctx.caller.service.as_ref().map(|service| &service.scopes);
+    match held.map_or_else(|| wanted.iter().next(), |held| held.missing(wanted)) {
+        Some(scope) => Err(Refusal::new(Reason::ScopeNotGrantable).with("scope", scope).into()),
+        None => Ok(()),
+    }
+}
+
+/// Creates a service account.
+#[derive(Debug)]
+pub(crate) struct Create {
+    /// The name that people see.
+    pub(crate) display_name: OrganizationName,
+    /// What its keys may do.
+    pub(crate) scopes: Scopes,
+}
+
+impl Mutation for Create {
+    type Outcome = ServiceAccount;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<ServiceAccount> {
+        require_grantable(ctx, &self.scopes)?;
+        let account = ServiceAccount {
+            id: app.entropy.uuid(ctx.now),
+            display_name: self.display_name.as_str().to_owned(),
+            scopes: self.scopes.clone(),
+            disabled: false,
+            create_time: ctx.now,
+        };
+        tx.insert_service_account(account.clone()).await?;
+        Ok(account)
+    }
+}
+
+/// Disables a service account.
+#[derive(Debug)]
+pub(crate) struct Disable {
+    /// The service account.
+    pub(crate) service_account_id: Uuid,
+}
+
+impl Mutation for Disable {
+    type Outcome = ServiceAccount;
+
+    async fn apply(&self, _app: &App, _ctx: &Ctx, tx: &mut Tx) -> Result<ServiceAccount> {
+        let mut account = locked(tx, self.service_account_id).await?;
+        account.disabled = true;
+        tx.update_service_account(account.clone()).await?;
+        Ok(account)
+    }
+}
+
+/// Creates a key.
+#[derive(Debug)]
+pub(crate) struct CreateKey {
+    /// The service account.
+    pub(crate) service_account_id: Uuid,
+    /// From when on the key is refused.
+    pub(crate) expire_time: Option<DateTime<Utc>>,
+}
+
+impl Mutation for CreateKey {
+    type Outcome = (ServiceKey, Token);
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
+        let account = locked(tx, self.service_account_id).await?;
+        if account.disabled {
+            return Err(Reason::ServiceAccountDisabled.into());
+        }
+        require_grantable(ctx, &account.scopes)?;
+        let (key, token) = new_key(&app.entropy, account.id, self.expire_time, ctx.now);
+        tx.insert_service_key(key.clone()).await?;
+        Ok((key, token))
+    }
+}
+
+/// Revokes a key.
+#[derive(Debug)]
+pub(crate) struct RevokeKey {
+    /// The service account.
+    pub(crate) service_account_id: Uuid,
+    /// The key.
+    pub(crate) service_key_id: Uuid,
+}
+
+impl Mutation for RevokeKey {
+    type Outcome = ServiceKey;
+
+    async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<ServiceKey> {
+        let account = locked(tx, self.service_account_id).await?;
+        let found = tx.service_key(account.id, self.service_key_id).await?;
+        let mut key = found.ok_or(Reason::ServiceKeyNotFound)?;
+        // Revoking twice leaves the first time.
+        key.revoke_time = key.revoke_time.or(Some(ctx.now));
+        tx.update_service_key(key.clone()).await?;
+        Ok(key)
+    }
+}
+
+async fn locked(tx: &mut Tx, id: Uuid) -> Result<ServiceAccount> {
+    let account = tx.lock_service_account(id).await?;
+    Ok(account.ok_or(Reason::ServiceAccountNotFound)?)
+}
+
+/// Service accounts, oldest first.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn list(app: &App, _ctx: &Ctx, page: PageRequest) -> Result<Page<ServiceAccount>> {
+    let rows = app
+        .store
+        .read()
+        .service_accounts_page(page.after(), page.limit())
+        .await?;
+    Ok(page.page(rows, None, |row| by_id(row.id)))
+}
+
+/// Which keys.
+#[derive(Debug)]
+pub(crate) struct ListKeys {
+    /// The service account.
+    pub(crate) service_account_id: Uuid,
+    /// Which page.
+    pub(crate) page: PageRequest,
+}
+
+/// The keys of a service account, oldest first.
+///
+/// # Errors
+/// `SERVICE_ACCOUNT_NOT_FOUND`.
+pub(crate) async fn list_keys(app: &App, _ctx: &Ctx, query: ListKeys) -> Result<Page<ServiceKey>> {
+    let view = app.store.read();
+    let account = view
+        .service_account(query.service_account_id)
+        .await?
+        .ok_or(Reason::ServiceAccountNotFound)?;
+    let rows = view
+        .service_keys_page(account.id, query.page.after(), query.page.limit())
+        .await?;
+    Ok(query.page.page(rows, None, |row| by_id(row.id)))
+}
+
+/// The place in a list that is sorted by id.
+pub(super) fn by_id(id: Uuid) -> Cursor {
+    Cursor { key: Vec::new(), id }
+}

@@ -1,0 +1,168 @@
+//! Signing in and out.
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use super::{
+    App, authentication,
+    context::Ctx,
+    error::{Error, Result},
+    paging::{Page, PageRequest},
+    service_accounts::by_id,
+};
+use crate::{
+    domain::{
+        email::EmailAddress,
+        error::Reason,
+        password,
+        token::{Token, TokenKind},
+    },
+    platform::hashing::Verdict,
+    store::{Session, SessionHolder, Tx, User},
+};
+
+/// A session that has just begun.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    /// The session.
+    pub(crate) session: Session,
+    /// Its token, which is shown once.
+    pub(crate) token: Token,
+    /// Whose it is.
+    pub(crate) user: User,
+}
+
+impl App {
+    /// Begins a session in a transaction.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn begin_session(
+        &self,
+        ctx: &Ctx,
+        tx: &mut Tx,
+        user: Uuid,
+        user_agent: Option<&str>,
+    ) -> Result<(Session, Token)> {
+        let token = Token::new(TokenKind::Session, self.entropy.bytes());
+        let session = Session {
+            id: self.entropy.uuid(ctx.now),
+            user_id: user,
+            token_digest: token.digest().to_vec(),
+            ip_address: ctx.client_ip.clone(),
+            user_agent: user_agent.map(ToOwned::to_owned),
+            create_time: ctx.now,
+            last_used_time: ctx.now,
+            expire_time: self.sessions.expire_time(ctx.now),
+            revoke_time: None,
+        };
+        tx.insert_session(session.clone()).await?;
+        Ok((session, token))
+    }
+}
+
+/// Signs in with e-mail and password.
+#[derive(Debug)]
+pub(crate) struct SignIn {
+    /// The address, as it was typed: one that is none gets the answer of an unknown one.
+    pub(crate) email: String,
+    /// The password.
+    pub(crate) password: SecretString,
+    /// The person's user agent.
+    pub(crate) user_agent: Option<String>,
+}
+
+/// Signs in. An unknown address, an account without a password and a wrong password get the same answer for the same work (ab_15).
+///
+/// # Errors
+/// `SIGN_IN_FAILED`; overloaded, where too many are signing in.
+pub(crate) async fn sign_in(app: &App, ctx: &Ctx, command: SignIn) -> Result<Begun> {
+    let user = match EmailAddress::parse(&command.email) {
+        Ok(email) => app.store.read().user_by_email(email.key()).await?,
+        Err(_) => None,
+    };
+    let normal = || SecretString::from(password::normalize(command.password.expose_secret()).as_str());
+    let stored = user.as_ref().and_then(|user| user.password_hash.clone());
+    let verdict = app.hasher.verify(normal(), stored).await?;
+    let (Some(mut user), Verdict::Match { outdated }) = (user, verdict) else {
+        return Err(Reason::SignInFailed.into());
+    };
+    let rehashed = match outdated {
+        true => Some(app.hasher.hash(normal(), app.entropy.bytes()).await?),
+        false => None,
+    };
+    let mut tx = app.store.begin().await?;
+    tx.record_sign_in(user.id, ctx.now, rehashed).await?;
+    let (session, token) = app
+        .begin_session(ctx, &mut tx, user.id, command.user_agent.as_deref())
+        .await?;
+    tx.commit().await?;
+    user.last_sign_in_time = Some(ctx.now);
+    Ok(Begun { session, token, user })
+}
+
+/// The live session of a token, for a service that was handed one.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn verify(app: &App, ctx: &Ctx, token: SecretString) -> Result<Option<SessionHolder>> {
+    authentication::live_session(app, token.expose_secret(), ctx.now).await
+}
+
+/// Which sessions.
+#[derive(Debug)]
+pub(crate) struct List {
+    /// Whose.
+    pub(crate) user_id: Uuid,
+    /// Which page.
+    pub(crate) page: PageRequest,
+}
+
+/// A user's live sessions, newest first.
+///
+/// # Errors
+/// `USER_NOT_FOUND`.
+pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Session>> {
+    ctx.require_self(query.user_id)?;
+    let view = app.store.read();
+    view.user(query.user_id).await?.ok_or(Reason::UserNotFound)?;
+    let used_after = ctx.now - app.sessions.idle;
+    let rows = view
+        .sessions_page(
+            query.user_id,
+            ctx.now,
+            used_after,
+            query.page.after(),
+            query.page.limit(),
+        )
+        .await?;
+    Ok(query.page.page(rows, None, |row| by_id(row.id)))
+}
+
+/// Ends one session of a user.
+///
+/// # Errors
+/// `USER_NOT_FOUND` for a user who names another, `SESSION_NOT_FOUND`.
+pub(crate) async fn revoke(app: &App, ctx: &Ctx, user: Uuid, session: Uuid) -> Result<()> {
+    ctx.require_self(user)?;
+    end(app, user, session, ctx.now).await
+}
+
+/// Ends the caller's own session.
+///
+/// # Errors
+/// `CREDENTIALS_INVALID` for a caller without a session.
+pub(crate) async fn sign_out(app: &App, ctx: &Ctx) -> Result<()> {
+    let session = ctx.caller.user.as_ref().and_then(|caller| caller.session.as_ref());
+    let session = session.ok_or_else(|| Error::from(Reason::CredentialsInvalid))?;
+    end(app, session.user_id, session.id, ctx.now).await
+}
+
+async fn end(app: &App, user: Uuid, session: Uuid, now: DateTime<Utc>) -> Result<()> {
+    let mut tx = app.store.begin().await?;
+    if !tx.revoke_session(user, session, now).await? {
+        return Err(Reason::SessionNotFound.into());
+    }
+    Ok(tx.commit().await?)
+}

@@ -1,0 +1,182 @@
+//! Users: the people, whichever organizations they belong to.
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use super::{
+    App,
+    context::Ctx,
+    error::{Error, Result},
+    mutation::{Answer, Mutation},
+    paging::{Page, PageRequest},
+    service_accounts::by_id,
+};
+use crate::{
+    domain::{
+        email::EmailAddress,
+        error::Reason,
+        password,
+        text::{Locale, PersonName},
+    },
+    store::{StoreError, Tx, User},
+};
+
+/// A person who gets an account.
+#[derive(Debug, Clone)]
+pub(crate) struct NewUser {
+    /// The address.
+    pub(crate) email: EmailAddress,
+    /// Whether somebody has made sure that the address is the person's.
+    pub(crate) email_verified: bool,
+    /// Given name.
+    pub(crate) given_name: PersonName,
+    /// Family name.
+    pub(crate) family_name: Option<PersonName>,
+    /// The password, which satisfies the policy.
+    pub(crate) password: SecretString,
+    /// The language of messages.
+    pub(crate) locale: Option<Locale>,
+}
+
+/// A person whose password has been hashed: ready for a transaction.
+#[derive(Debug, Clone)]
+pub(crate) struct HashedUser {
+    person: NewUser,
+    password_hash: String,
+}
+
+impl App {
+    /// Hashes the person's password, outside any transaction.
+    ///
+    /// # Errors
+    /// Overloaded, where too many are hashing.
+    pub(crate) async fn hashed(&self, person: NewUser) -> Result<HashedUser> {
+        let normal = password::normalize(person.password.expose_secret());
+        let password_hash = self
+            .hasher
+            .hash(SecretString::from(normal.as_str()), self.entropy.bytes())
+            .await?;
+        Ok(HashedUser { person, password_hash })
+    }
+}
+
+impl HashedUser {
+    /// Adds the user.
+    ///
+    /// # Errors
+    /// `taken` where another account has the address.
+    pub(super) async fn insert(&self, app: &App, now: DateTime<Utc>, tx: &mut Tx, taken: Error) -> Result<User> {
+        let person = &self.person;
+        if tx.user_by_email(person.email.key()).await?.is_some() {
+            return Err(taken);
+        }
+        let user = User {
+            id: app.entropy.uuid(now),
+            email: person.email.typed().to_owned(),
+            email_key: person.email.key().to_owned(),
+            email_verify_time: person.email_verified.then_some(now),
+            given_name: person.given_name.as_str().to_owned(),
+            family_name: person
+                .family_name
+                .as_ref()
+                .map_or_else(String::new, |name| name.as_str().to_owned()),
+            locale: person.locale.as_ref().map(|locale| locale.as_str().to_owned()),
+            password_hash: Some(self.password_hash.clone()),
+            last_sign_in_time: None,
+            last_active_time: None,
+            create_time: now,
+            update_time: now,
+        };
+        match tx.insert_user(user.clone()).await {
+            Ok(()) => Ok(user),
+            // Another transaction added the address since we looked.
+            Err(StoreError::Duplicate(_)) => Err(taken),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The name that people see.
+pub(crate) fn display_name(user: &User) -> String {
+    [user.given_name.as_str(), user.family_name.as_str()]
+        .join(" ")
+        .trim()
+        .to_owned()
+}
+
+/// Creates a user with a password.
+#[derive(Debug)]
+pub(crate) struct Create {
+    /// The person.
+    pub(crate) person: NewUser,
+    /// Whether everything is checked and nothing is created.
+    pub(crate) validate_only: bool,
+}
+
+struct CreateHashed {
+    person: HashedUser,
+    validate_only: bool,
+}
+
+/// Creates a user with a password.
+///
+/// # Errors
+/// `EMAIL_TAKEN`.
+pub(crate) async fn create<A: Answer<User>>(app: &App, ctx: &Ctx, command: Create) -> Result<A> {
+    let mutation = CreateHashed {
+        person: app.hashed(command.person).await?,
+        validate_only: command.validate_only,
+    };
+    app.execute(ctx, &mutation).await
+}
+
+impl Mutation for CreateHashed {
+    type Outcome = User;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<User> {
+        self.person.insert(app, ctx.now, tx, Reason::EmailTaken.into()).await
+    }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
+    }
+}
+
+/// One user.
+///
+/// # Errors
+/// `USER_NOT_FOUND`.
+pub(crate) async fn get(app: &App, ctx: &Ctx, id: Uuid) -> Result<User> {
+    ctx.require_self(id)?;
+    let user = app.store.read().user(id).await?;
+    Ok(user.ok_or(Reason::UserNotFound)?)
+}
+
+/// Which users.
+#[derive(Debug)]
+pub(crate) struct List {
+    /// Only the one with this address.
+    pub(crate) email: Option<EmailAddress>,
+    /// Which page.
+    pub(crate) page: PageRequest,
+}
+
+/// Users, oldest first, or the one with an address.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn list(app: &App, _ctx: &Ctx, query: List) -> Result<Page<User>> {
+    let view = app.store.read();
+    if let Some(email) = &query.email {
+        let found: Vec<User> = view.user_by_email(email.key()).await?.into_iter().collect();
+        let total = query.page.count.then_some(found.len() as u64);
+        return Ok(query.page.page(found, total, |row| by_id(row.id)));
+    }
+    let rows = view.users_page(query.page.after(), query.page.limit()).await?;
+    let total = match query.page.count {
+        true => Some(view.users_count().await?),
+        false => None,
+    };
+    Ok(query.page.page(rows, total, |row| by_id(row.id)))
+}
