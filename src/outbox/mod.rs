@@ -1,0 +1,31 @@
+//! Sends what the outbox table holds: claim, render, deliver, settle. The only place that knows lettre and minijinja.
+//!
+//! [`Worker`] takes due rows from the store, opens their sealed payload, has [`Renderer`] put it into words, [`Sender`] make a
+//! message of it and [`Transport`] hand it over, and records the outcome. A row is delivered at least once: when a process
+//! dies between the server's acceptance and the record of it, the row is sent again, under the same Message-ID (ab_01).
+//!
+//! lettre's feature `tracing` has to stay off: it logs every line of an SMTP session, tokens and passwords included.
+
+mod backoff;
+mod delivery;
+mod file;
+mod mail;
+mod metrics;
+mod smtp;
+#[cfg(test)]
+mod smtp_sink;
+mod smtp_stream;
+mod smtp_url;
+mod templates;
+mod text;
+mod transport;
+mod worker;
+
+pub(crate) use self::{
+    file::MailDirectory,
+    mail::Sender,
+    smtp::SmtpRelay,
+    templates::Renderer,
+    transport::Transport,
+    worker::{Mailer, Settings, Worker},
+};

@@ -1,0 +1,365 @@
+//! Renders mails from templates: ours, compiled in, or an operator's, read from a directory when the process starts.
+//!
+//! A mail has three templates, `invitation.en.subject.txt`, `invitation.en.txt` and `invitation.en.html`, in minijinja's language
+//! (Jinja2). An operator replaces any of them by a file of the same name, or adds a language by three files with another tag
+//! in place of `en`. All of them are rendered with a sample before anything is served: a template that names an unknown
+//! variable, forgets the link, or has a subject of two lines stops the start rather than the first mail.
+//!
+//! What a template gets has been made harmless before ([`super::text`]): names carry no control characters and nothing that a mail
+//! program would turn into a link, and the HTML templates escape on top of that.
+//!
+//! | variable | |
+//! |---|---|
+//! | `inviter_name`, `inviter_email` | text or none |
+//! | `organization_name`, `invitee_email` | text |
+//! | `role_names`, `message_lines` | lists of text, may be empty |
+//! | `link` | the acceptance link with its token |
+//! | `expire_time`, `expire_time_iso` | `21 November 2026, 14:05 UTC` and `2026-11-21 14:05 UTC` |
+
+use std::{collections::BTreeSet, path::Path};
+
+use chrono::{DateTime, Utc};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use url::Url;
+
+use super::text::{ControlCharacter, defang, escape_html, lines, one_line, shown_address};
+use crate::domain::mail::{InvitationMail, Payload};
+
+const FALLBACK_LOCALE: &str = "en";
+const PARTS: [&str; 3] = ["subject.txt", "txt", "html"];
+const SHIPPED: [(&str, &str); 3] = [
+    (
+        "invitation.en.subject.txt",
+        include_str!("templates/invitation.en.subject.txt"),
+    ),
+    ("invitation.en.txt", include_str!("templates/invitation.en.txt")),
+    ("invitation.en.html", include_str!("templates/invitation.en.html")),
+];
+/// A template is a page of text; more is a mistake.
+const MAX_TEMPLATE_BYTES: u64 = 256 * 1024;
+
+/// The templates or the link settings cannot be used. Found when the process starts.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TemplateError {
+    /// The directory or a file in it cannot be read.
+    #[error("cannot read the mail template {path}: {source}")]
+    Read {
+        /// The file or directory.
+        path: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The template itself is wrong.
+    #[error("mail template {name}: {reason}")]
+    Invalid {
+        /// Name of the template.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The link template cannot be used.
+    #[error(
+        "the link template {0:?} is not an absolute http or https address with one `{{token}}` in its path, query or fragment"
+    )]
+    Link(String),
+}
+
+/// One message could not be rendered; another may well be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RenderError {
+    /// A text has a character in it that has no place in a mail.
+    #[error(transparent)]
+    Text(#[from] ControlCharacter),
+    /// The template failed for this message's values.
+    #[error("mail template {name}: {reason}")]
+    Template {
+        /// Name of the template.
+        name: String,
+        /// What failed.
+        reason: String,
+    },
+}
+
+/// A mail in words: what becomes its subject and its two parts.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Rendered {
+    /// One line.
+    pub(crate) subject: String,
+    /// The plain text part.
+    pub(crate) text: String,
+    /// The HTML part.
+    pub(crate) html: String,
+}
+
+/// Turns payloads into words.
+#[derive(Debug)]
+pub(crate) struct Renderer {
+    environment: Environment<'static>,
+    invitation_link: LinkTemplate,
+    locales: BTreeSet<String>,
+}
+
+impl Renderer {
+    /// Loads the shipped templates and, over them, those in `overrides`; `invitation_link` is the address with `{token}` in it.
+    ///
+    /// # Errors
+    /// [`TemplateError`] when a file cannot be read, has a name that no mail uses, or fails with a sample.
+    pub(crate) fn new(invitation_link: &str, overrides: Option<&Path>) -> Result<Self, TemplateError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|name| {
+            if name.ends_with(".html") {
+                AutoEscape::Html
+            } else {
+                AutoEscape::None
+            }
+        });
+        for (name, source) in SHIPPED {
+            environment
+                .add_template(name, source)
+                .map_err(|error| invalid(name, &error))?;
+        }
+        let mut locales = BTreeSet::from([FALLBACK_LOCALE.to_owned()]);
+        for (name, source) in overrides.map(read_overrides).transpose()?.unwrap_or_default() {
+            let locale = locale_of(&name).ok_or_else(|| TemplateError::Invalid {
+                name: name.clone(),
+                reason:
+                    "no mail uses a template of this name; expected invitation.<language>.subject.txt, .txt or .html"
+                        .into(),
+            })?;
+            locales.insert(locale.to_owned());
+            environment
+                .add_template_owned(name.clone(), source)
+                .map_err(|error| invalid(&name, &error))?;
+        }
+        let renderer = Self {
+            environment,
+            invitation_link: LinkTemplate::parse(invitation_link)?,
+            locales,
+        };
+        renderer.check()?;
+        Ok(renderer)
+    }
+
+    /// Renders one message.
+    ///
+    /// # Errors
+    /// [`RenderError`] when a text in it is refused or the template fails for its values; it will fail again next time.
+    pub(crate) fn render(&self, payload: &Payload) -> Result<Rendered, RenderError> {
+        match payload {
+            Payload::Invitation(mail) => self.invitation(mail),
+        }
+    }
+
+    fn invitation(&self, mail: &InvitationMail) -> Result<Rendered, RenderError> {
+        let name = |field, text| one_line(field, text).map(defang);
+        let address = |field, text| one_line(field, text).map(shown_address);
+        let link = self.invitation_link.with_token(&mail.token);
+        let inviter_name = mail
+            .inviter_name
+            .as_deref()
+            .map(|text| name("inviter_name", text))
+            .transpose()?;
+        let inviter_email = mail
+            .inviter_email
+            .as_deref()
+            .map(|text| address("inviter_email", text))
+            .transpose()?;
+        let roles = mail
+            .role_names
+            .iter()
+            .map(|text| name("role_names", text))
+            .collect::<Result<Vec<_>, _>>()?;
+        let message = mail
+            .message
+            .as_deref()
+            .map(|text| lines("message", text))
+            .transpose()?
+            .unwrap_or_default();
+        let values = context! {
+            inviter_name,
+            inviter_email,
+            organization_name => name("organization_name", &mail.organization_name)?,
+            invitee_email => address("invitee_email", &mail.invitee_email)?,
+            role_names => roles,
+            message_lines => message.trim().lines().map(defang).collect::<Vec<_>>(),
+            expire_time => mail.expire_time.format("%-d %B %Y, %H:%M UTC").to_string(),
+            expire_time_iso => mail.expire_time.format("%Y-%m-%d %H:%M UTC").to_string(),
+        };
+        let locale = self.locale(&mail.locale);
+        let part = |part: &str, link: Value| {
+            let name = format!("invitation.{locale}.{part}");
+            self.environment
+                .get_template(&name)
+                .and_then(|template| template.render(context! { link, ..values.clone() }))
+                .map_err(|error| RenderError::Template {
+                    name,
+                    reason: explain(&error),
+                })
+        };
+        Ok(Rendered {
+            subject: part("subject.txt", Value::from(link.clone()))?.trim().to_owned(),
+            text: part("txt", Value::from(link.clone()))?,
+            // Escaped here rather than by minijinja, which would write every `/` as an entity.
+            html: part("html", Value::from_safe_string(escape_html(&link)))?,
+        })
+    }
+
+    /// The best language there is: the one asked for, then without its region, then English.
+    fn locale<'a>(&'a self, wanted: &'a str) -> &'a str {
+        let known = |tag: &str| self.locales.iter().find(|locale| locale.eq_ignore_ascii_case(tag));
+        let primary = wanted.split(['-', '_']).next().unwrap_or_default();
+        known(wanted)
+            .or_else(|| known(primary))
+            .map_or(FALLBACK_LOCALE, String::as_str)
+    }
+
+    /// Renders every language with everything given and with as little as possible.
+    fn check(&self) -> Result<(), TemplateError> {
+        for locale in &self.locales {
+            for sample in [sample(locale), bare_sample(locale)] {
+                let failed = |part: &str, reason: &str| TemplateError::Invalid {
+                    name: format!("invitation.{locale}.{part}"),
+                    reason: reason.to_owned(),
+                };
+                let link = self.invitation_link.with_token(&sample.token);
+                let mail = self.invitation(&sample).map_err(|error| match error {
+                    RenderError::Template { name, reason } => TemplateError::Invalid { name, reason },
+                    RenderError::Text(error) => failed("txt", &error.to_string()),
+                })?;
+                one_line("subject", &mail.subject)
+                    .map_err(|_| failed("subject.txt", "the subject has to be one line"))?;
+                if mail.subject.is_empty() {
+                    return Err(failed("subject.txt", "the subject is empty"));
+                }
+                if mail.subject.contains(&sample.token) {
+                    return Err(failed(
+                        "subject.txt",
+                        "the subject must not show the link: subjects are logged by mail servers",
+                    ));
+                }
+                if !mail.text.contains(&link) {
+                    return Err(failed("txt", "the link is missing"));
+                }
+                if !mail.html.contains(&format!("\"{}\"", escape_html(&link))) {
+                    return Err(failed("html", "no quoted attribute holds the link"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An address with one `{token}` in it.
+#[derive(Debug)]
+struct LinkTemplate {
+    before: String,
+    after: String,
+}
+
+impl LinkTemplate {
+    fn parse(text: &str) -> Result<Self, TemplateError> {
+        // A stand-in that no address escapes, so that the URL parser sees an ordinary address.
+        const STAND_IN: &str = "roster-token-stand-in";
+        let refused = || TemplateError::Link(text.to_owned());
+        let (before, after) = text
+            .split_once("{token}")
+            .filter(|(_, after)| !after.contains("{token}"))
+            .ok_or_else(refused)?;
+        let url = Url::parse(&format!("{before}{STAND_IN}{after}")).map_err(|_| refused())?;
+        let in_host = url.host_str().is_none_or(|host| host.contains(STAND_IN));
+        let (before, after) = url.as_str().split_once(STAND_IN).ok_or_else(refused)?;
+        let fit = matches!(url.scheme(), "http" | "https")
+            && !in_host
+            && url.username().is_empty()
+            && url.password().is_none();
+        if !fit {
+            return Err(refused());
+        }
+        Ok(Self {
+            before: before.to_owned(),
+            after: after.to_owned(),
+        })
+    }
+
+    fn with_token(&self, token: &str) -> String {
+        let token: String = url::form_urlencoded::byte_serialize(token.as_bytes()).collect();
+        format!("{}{}{}", self.before, token, self.after)
+    }
+}
+
+/// The language in a template's file name, when the name is one that a mail uses.
+fn locale_of(name: &str) -> Option<&str> {
+    let (locale, part) = name.strip_prefix("invitation.")?.split_once('.')?;
+    let is_tag = !locale.is_empty() && locale.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    (is_tag && PARTS.contains(&part)).then_some(locale)
+}
+
+fn read_overrides(directory: &Path) -> Result<Vec<(String, String)>, TemplateError> {
+    let unreadable = |path: &Path| {
+        let path = path.display().to_string();
+        move |source| TemplateError::Read { path, source }
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(unreadable(directory))? {
+        let path = entry.map_err(unreadable(directory))?.path();
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        // Hidden files are an editor's or a mounted ConfigMap's own.
+        if name.starts_with('.') {
+            continue;
+        }
+        let size = std::fs::metadata(&path).map_err(unreadable(&path))?.len();
+        if size > MAX_TEMPLATE_BYTES {
+            return Err(TemplateError::Invalid {
+                name,
+                reason: format!("larger than {MAX_TEMPLATE_BYTES} bytes"),
+            });
+        }
+        found.push((name, std::fs::read_to_string(&path).map_err(unreadable(&path))?));
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn invalid(name: &str, error: &minijinja::Error) -> TemplateError {
+    TemplateError::Invalid {
+        name: name.to_owned(),
+        reason: explain(error),
+    }
+}
+
+/// What failed and where, without the values: minijinja's long form prints the variables, and one of them is the token.
+fn explain(error: &minijinja::Error) -> String {
+    let place = error.line().map(|line| format!(" (line {line})")).unwrap_or_default();
+    format!("{}{place}: {}", error.kind(), error.detail().unwrap_or("no detail"))
+}
+
+fn sample(locale: &str) -> InvitationMail {
+    InvitationMail {
+        token: "sample-token".into(),
+        inviter_name: Some("Ada Lovelace".into()),
+        inviter_email: Some("ada@example.com".into()),
+        organization_name: "Example & Sons".into(),
+        role_names: vec!["Admin".into(), "Billing".into()],
+        invitee_email: "bob@example.org".into(),
+        expire_time: DateTime::<Utc>::UNIX_EPOCH,
+        locale: locale.to_owned(),
+        message: Some("Welcome!\nSee you on Monday.".into()),
+    }
+}
+
+fn bare_sample(locale: &str) -> InvitationMail {
+    let mut mail = sample(locale);
+    mail.inviter_name = None;
+    mail.inviter_email = None;
+    mail.role_names.clear();
+    mail.message = None;
+    mail
+}
+
+#[cfg(test)]
+#[path = "templates_tests.rs"]
+mod tests;

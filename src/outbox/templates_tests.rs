@@ -1,0 +1,197 @@
+use std::path::Path;
+
+use super::*;
+
+const LINK: &str = "https://app.example.com/invitations/accept?token={token}";
+
+fn renderer() -> Renderer {
+    match Renderer::new(LINK, None) {
+        Ok(renderer) => renderer,
+        Err(error) => unreachable!("{error}"),
+    }
+}
+
+fn render(mail: InvitationMail) -> Rendered {
+    match renderer().render(&Payload::Invitation(mail)) {
+        Ok(rendered) => rendered,
+        Err(error) => unreachable!("{error}"),
+    }
+}
+
+/// What `Renderer::new` says of a directory with these files over the shipped ones.
+fn with_files(files: &[(&str, &str)]) -> Result<Renderer, String> {
+    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+    for (name, content) in files {
+        std::fs::write(directory.path().join(name), content).map_err(|error| error.to_string())?;
+    }
+    Renderer::new(LINK, Some(directory.path())).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_subject_and_text_of_an_invitation() {
+    let mail = render(sample("en"));
+    insta::assert_snapshot!(mail.subject, @"Ada Lovelace invited you to join Example & Sons");
+    insta::assert_snapshot!("invitation_text", mail.text);
+}
+
+#[test]
+fn the_text_without_what_is_optional() {
+    let mail = render(bare_sample("en"));
+    insta::assert_snapshot!(mail.subject, @"You are invited to join Example & Sons");
+    insta::assert_snapshot!("invitation_text_bare", mail.text);
+}
+
+#[test]
+fn the_html_of_an_invitation() {
+    insta::assert_snapshot!("invitation_html", render(sample("en")).html);
+}
+
+#[test]
+fn ab_26_a_name_is_neither_markup_nor_a_link() {
+    let mut mail = sample("en");
+    mail.organization_name = "<a href=\"http://evil.example\">Win</a> evil.example".into();
+    mail.inviter_name = Some("'\"><script>alert(1)</script> www.evil.example".into());
+    mail.inviter_email = Some("www.evil.example/x@y.example".into());
+    mail.role_names = vec!["<img src=x onerror=alert(1)>".into()];
+    mail.message = Some("go to https://evil.example/now\n</blockquote><a href=x>".into());
+    let mail = render(mail);
+
+    let targets: Vec<&str> = mail
+        .html
+        .split("href=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    assert_eq!(
+        targets,
+        ["https://app.example.com/invitations/accept?token=sample-token"; 2]
+    );
+    for forbidden in ["<script", "<img", "</blockquote><a", "<a href=x"] {
+        assert!(!mail.html.contains(forbidden), "{forbidden} in the HTML part");
+    }
+    for part in [&mail.subject, &mail.text, &mail.html] {
+        for forbidden in ["evil.example", "http://evil", "https://evil", "www.evil"] {
+            assert!(!part.contains(forbidden), "{forbidden} in {part}");
+        }
+    }
+}
+
+#[test]
+fn ab_26_control_characters_in_any_text_are_refused() {
+    let changes: [fn(&mut InvitationMail); 6] = [
+        |mail| mail.organization_name = "a\r\nBcc: x@y.example".into(),
+        |mail| mail.inviter_name = Some("a\nb".into()),
+        |mail| mail.inviter_email = Some("a@b.example\r\n".into()),
+        |mail| mail.role_names.push("\u{202e}nimda".into()),
+        |mail| mail.invitee_email = "a@b.example\n".into(),
+        |mail| mail.message = Some("a\u{8}".into()),
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut mail = sample("en");
+        change(&mut mail);
+        assert!(
+            matches!(renderer().render(&Payload::Invitation(mail)), Err(RenderError::Text(_))),
+            "case {number}"
+        );
+    }
+}
+
+#[test]
+fn the_link_carries_the_token_and_nothing_of_it_breaks_out() {
+    let mut mail = sample("en");
+    mail.token = "a b&c\"<>'/".into();
+    let mail = render(mail);
+    assert!(
+        mail.text.contains("accept?token=a+b%26c%22%3C%3E%27%2F\n"),
+        "{}",
+        mail.text
+    );
+}
+
+#[test]
+fn link_templates_are_checked() {
+    for bad in [
+        "https://app.example.com/",
+        "app.example.com/{token}",
+        "ftp://x.example/{token}",
+        "https://{token}.example.com/",
+        "https://x.example/{token}/{token}",
+        "javascript:alert('{token}')",
+        "https://u:p@x.example/{token}",
+        "",
+    ] {
+        assert!(matches!(Renderer::new(bad, None), Err(TemplateError::Link(_))), "{bad}");
+    }
+    for good in [
+        "https://x.example/a/{token}",
+        "http://localhost:3000/#/join/{token}",
+        "https://x.example/?a=1&t={token}&b=2",
+    ] {
+        assert!(Renderer::new(good, None).is_ok(), "{good}");
+    }
+}
+
+#[test]
+fn an_operator_replaces_one_template_or_adds_a_language() {
+    let replaced = with_files(&[("invitation.en.subject.txt", "Join {{ organization_name }}!\n")]);
+    let mail = replaced.map(|renderer| {
+        renderer
+            .render(&Payload::Invitation(sample("en")))
+            .map(|mail| mail.subject)
+            .unwrap_or_default()
+    });
+    assert_eq!(mail, Ok("Join Example & Sons!".to_owned()));
+
+    let german = with_files(&[
+        ("invitation.de.subject.txt", "Einladung zu {{ organization_name }}"),
+        ("invitation.de.txt", "Bis {{ expire_time_iso }}: {{ link }}"),
+        (
+            "invitation.de.html",
+            "<p>{{ organization_name }}</p><a href=\"{{ link }}\">Annehmen</a>",
+        ),
+        (".hidden", "ignored"),
+    ]);
+    for (locale, subject) in [
+        ("de-CH", "Einladung zu Example & Sons"),
+        ("DE", "Einladung zu Example & Sons"),
+        ("fr", "Ada Lovelace invited you to join Example & Sons"),
+    ] {
+        let mail = german.as_ref().map(|renderer| {
+            renderer
+                .render(&Payload::Invitation(sample(locale)))
+                .map(|mail| mail.subject)
+                .unwrap_or_default()
+        });
+        assert_eq!(mail, Ok(subject.to_owned()), "{locale}");
+    }
+}
+
+#[test]
+fn a_wrong_template_stops_the_start_and_is_named() {
+    let cases: [(&str, &str, &str); 7] = [
+        ("invitation.en.txt", "{{ link }} {{ nickname }}", "undefined"),
+        ("invitation.en.txt", "{{ link", "syntax"),
+        ("invitation.en.txt", "no link", "the link is missing"),
+        ("invitation.en.html", "<p>{{ link }}</p>", "no quoted attribute"),
+        ("invitation.en.subject.txt", "a\nb", "one line"),
+        ("invitation.en.subject.txt", "{{ link }}", "must not show the link"),
+        ("invitation.de.txt", "{{ link }}", "not found"),
+    ];
+    for (name, content, reason) in cases {
+        let said = with_files(&[(name, content)]).err().unwrap_or_default();
+        let mail = name
+            .rsplit_once(".t")
+            .map_or(name, |(mail, _)| mail.trim_end_matches(".subject"));
+        assert!(
+            said.contains(mail.trim_end_matches(".html")) && said.contains(reason),
+            "{name} {content:?}: {said}"
+        );
+        assert!(!said.contains("sample-token"), "{said}");
+    }
+    let said = with_files(&[("invitation.en.htm", "x")]).err().unwrap_or_default();
+    assert!(said.contains("no mail uses"), "{said}");
+    assert!(matches!(
+        Renderer::new(LINK, Some(Path::new("/nonexistent"))),
+        Err(TemplateError::Read { .. })
+    ));
+}

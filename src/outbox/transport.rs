@@ -1,0 +1,57 @@
+//! Where messages are handed over: an SMTP server, or files in a directory.
+
+use super::{file::MailDirectory, mail::Email, smtp::SmtpRelay};
+
+/// Who takes the messages.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    /// A mail server.
+    Smtp(Box<SmtpRelay>),
+    /// A directory of `.eml` files, for development and tests.
+    Files(MailDirectory),
+}
+
+/// The message is in somebody else's hands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// What the server said, often with its queue id; or the path of the file.
+    pub(crate) reply: String,
+}
+
+/// The message was not taken. The text says at which step and why; it may quote a server, and so the recipient's address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DeliveryError {
+    /// It may be taken later: a 4xx reply, a broken or slow connection, or a fault in our configuration that an operator will mend.
+    #[error("{0}")]
+    Transient(String),
+    /// It never will be: a 5xx reply to this message.
+    #[error("{0}")]
+    Permanent(String),
+}
+
+impl Transport {
+    /// Hands one message over.
+    ///
+    /// # Errors
+    /// [`DeliveryError`]; after a transient one the message may nevertheless have been taken (a connection cut after the final dot).
+    pub(crate) async fn deliver(&self, email: &Email) -> Result<Accepted, DeliveryError> {
+        match self {
+            Self::Smtp(relay) => relay.deliver(email).await,
+            Self::Files(directory) => directory.deliver(email).await,
+        }
+    }
+
+    /// Says goodbye to connections that have been idle for too long; call it every few seconds.
+    pub(crate) async fn close_idle(&self) {
+        if let Self::Smtp(relay) = self {
+            relay.close_idle().await;
+        }
+    }
+
+    /// Says goodbye to all idle connections, before the process ends.
+    pub(crate) async fn close(&self) {
+        if let Self::Smtp(relay) = self {
+            relay.close().await;
+        }
+    }
+}

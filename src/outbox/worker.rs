@@ -1,0 +1,226 @@
+//! Takes due messages as slots become free, and knows when to look again.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use super::{
+    backoff::Backoff, delivery::deliver, mail::Sender, metrics::Metrics, templates::Renderer, transport::Transport,
+};
+use crate::{
+    platform::{Clock, Entropy, Keyring},
+    store::{ClaimedMessage, Store, StoreError},
+};
+
+/// The wait after a look that found a due row and could not have it.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+/// What a broken-off delivery has to give its lease back.
+const RELEASE_LIMIT: Duration = Duration::from_secs(3);
+/// How often idle connections are looked after.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
+
+/// How the worker behaves. `Default` is what production uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Deliveries at a time; a slow server holds these and nothing else.
+    pub(crate) slots: usize,
+    /// How long a claim lasts without a heartbeat: the longest that a message waits after its worker died.
+    pub(crate) lease: Duration,
+    /// How often a running delivery extends its lease.
+    pub(crate) heartbeat: Duration,
+    /// How often the table is looked at when nothing says that there is something new.
+    pub(crate) poll_interval: Duration,
+    /// When a failed delivery is tried again.
+    pub(crate) backoff: Backoff,
+    /// A message of this age that fails once more is given up, though not before its eighth attempt. At least a day (RFC 5321 4.5.4.1 says 4 to 5).
+    pub(crate) give_up_after: Duration,
+    /// What running deliveries have to finish when the process is asked to stop.
+    pub(crate) drain: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            slots: 8,
+            lease: Duration::from_secs(60),
+            heartbeat: Duration::from_secs(15),
+            poll_interval: Duration::from_secs(5),
+            backoff: Backoff {
+                base: Duration::from_secs(30),
+                cap: Duration::from_secs(3600),
+            },
+            give_up_after: Duration::from_secs(3 * 24 * 3600),
+            drain: Duration::from_secs(20),
+        }
+    }
+}
+
+/// How a payload becomes a mail in somebody's hands.
+#[derive(Debug)]
+pub(crate) struct Mailer {
+    /// Puts it into words.
+    pub(crate) renderer: Renderer,
+    /// Makes a message of the words.
+    pub(crate) sender: Sender,
+    /// Hands it over.
+    pub(crate) transport: Transport,
+}
+
+/// What every delivery needs.
+pub(super) struct Context {
+    pub(super) store: Arc<Store>,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) clock: Clock,
+    pub(super) entropy: Entropy,
+    pub(super) mailer: Mailer,
+    pub(super) settings: Settings,
+    pub(super) metrics: Metrics,
+}
+
+/// Drains the outbox. Any number of workers, in any number of processes, share one table.
+pub(crate) struct Worker {
+    context: Arc<Context>,
+}
+
+impl Worker {
+    /// A worker that does nothing until it is run.
+    #[must_use]
+    pub(crate) fn new(
+        store: Arc<Store>,
+        keyring: Arc<Keyring>,
+        clock: Clock,
+        entropy: Entropy,
+        mailer: Mailer,
+        settings: Settings,
+    ) -> Self {
+        let context = Context {
+            store,
+            keyring,
+            clock,
+            entropy,
+            mailer,
+            settings,
+            metrics: Metrics::new(),
+        };
+        Self {
+            context: Arc::new(context),
+        }
+    }
+
+    /// Delivers until `stop` is cancelled. Then nothing new is claimed, running deliveries get [`Settings::drain`] to finish, and what is left
+    /// gives its lease back. Trouble with the database is logged and waited out, so this returns only when it was asked to.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let context = self.context;
+        let abort = CancellationToken::new();
+        let mut running = JoinSet::new();
+        let signal = context.store.outbox_signal();
+        let housekeeping = AbortOnDropHandle::new(tokio::spawn(keep_house(Arc::clone(&context))));
+        let slots = context.settings.slots.max(1);
+        let mut in_vain = 0;
+        while !stop.is_cancelled() {
+            while running.try_join_next().is_some() {}
+            let pause = match slots.saturating_sub(running.len()) {
+                0 => None,
+                free => match context.look(free).await {
+                    Look::Claimed(messages) => {
+                        in_vain = 0;
+                        for message in messages {
+                            running.spawn(deliver(Arc::clone(&context), message, abort.clone()));
+                        }
+                        continue;
+                    }
+                    Look::InVain => {
+                        in_vain += 1;
+                        Some(context.pause_after(in_vain))
+                    }
+                    Look::Nothing(pause) => Some(pause),
+                },
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(_) = running.join_next() => {}
+                () = signal.notified(), if pause.is_some() => {}
+                () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
+            }
+        }
+        if timeout(context.settings.drain, all(&mut running)).await.is_err() {
+            abort.cancel();
+            if timeout(RELEASE_LIMIT, all(&mut running)).await.is_err() {
+                tracing::warn!(
+                    deliveries = running.len(),
+                    "deliveries were dropped; their leases end by themselves"
+                );
+            }
+        }
+        drop(housekeeping);
+        context.mailer.transport.close().await;
+    }
+}
+
+/// What a look at the table gave.
+enum Look {
+    /// Messages that are ours now.
+    Claimed(Vec<ClaimedMessage>),
+    /// Something is due, but others were quicker.
+    InVain,
+    /// Nothing is due for so long; or the database does not answer, and this is how long to leave it alone.
+    Nothing(Duration),
+}
+
+impl Context {
+    /// Claims what is due. It reads first: an idle worker must not take SQLite's one writer every few seconds.
+    ///
+    /// The due time is read on our clock and the wait is in real time, never longer than the poll interval: a clock that a test moves
+    /// by hand is noticed with the next poll.
+    async fn look(&self, free: usize) -> Look {
+        let poll = self.settings.poll_interval;
+        let looked = async {
+            let Some(due) = self.store.next_message_due().await? else {
+                return Ok(Look::Nothing(poll));
+            };
+            let now = self.clock.now();
+            if due > now {
+                let wait = (due - now).to_std().unwrap_or(poll);
+                return Ok(Look::Nothing(wait.min(poll)));
+            }
+            let lease_until = now + self.settings.lease;
+            let limit = u64::try_from(free).unwrap_or(u64::MAX);
+            let messages = self.store.claim_messages(now, lease_until, limit).await?;
+            Ok(if messages.is_empty() {
+                Look::InVain
+            } else {
+                Look::Claimed(messages)
+            })
+        };
+        looked.await.unwrap_or_else(|error: StoreError| {
+            tracing::warn!(%error, "the outbox does not answer");
+            Look::Nothing(poll)
+        })
+    }
+
+    /// The wait after that many looks in vain, growing up to the poll interval: a row that looks due and cannot be had must not spin us.
+    fn pause_after(&self, in_vain: u32) -> Duration {
+        FIRST_PAUSE
+            .saturating_mul(1 << in_vain.saturating_sub(1).min(16))
+            .min(self.settings.poll_interval)
+    }
+}
+
+async fn all(running: &mut JoinSet<()>) {
+    while running.join_next().await.is_some() {}
+}
+
+async fn keep_house(context: Arc<Context>) {
+    loop {
+        sleep(HOUSEKEEPING).await;
+        context.mailer.transport.close_idle().await;
+    }
+}
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;
