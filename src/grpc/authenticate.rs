@@ -1,0 +1,176 @@
+//! Who calls, and whether they may call this method at all.
+//!
+//! A tower layer in front of every service of ours: it finds the method's access rule, refuses a method that has none, reads the credentials, and hands
+//! both on. Health and reflection carry no data of ours and need no credential.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, Request, Response};
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+use tonic::{Status, body::Body};
+use tower::{Layer, Service};
+use uuid::Uuid;
+
+use super::{descriptor::Rules, status::retryable};
+use crate::{
+    app::{
+        App,
+        authentication::{self, Credentials},
+        context::{Caller, Rule},
+        error::{Error, Result},
+    },
+    domain::error::{Reason, Refusal},
+};
+
+/// The services that need no credential.
+const OPEN: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
+
+/// Characters of a reported network address at the most: an IPv6 address with a zone.
+const MAX_IP: usize = 64;
+
+/// What the layer found out about a call.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) caller: Caller,
+    pub(super) rule: Arc<Rule>,
+    pub(super) now: DateTime<Utc>,
+    pub(super) client_ip: Option<String>,
+}
+
+/// Puts authentication in front of a service.
+#[derive(Clone)]
+pub(crate) struct AuthenticateLayer {
+    app: Arc<App>,
+    rules: Rules,
+    places: Arc<Semaphore>,
+}
+
+impl AuthenticateLayer {
+    /// A layer that lets `places` calls in at a time and refuses the next at once, so that an overloaded server answers quickly instead of queueing.
+    pub(crate) fn new(app: Arc<App>, rules: Rules, places: usize) -> Self {
+        Self {
+            app,
+            rules,
+            places: Arc::new(Semaphore::new(places)),
+        }
+    }
+}
+
+impl<S> Layer<S> for AuthenticateLayer {
+    type Service = Authenticate<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Authenticate {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// A service behind authentication.
+#[derive(Clone)]
+pub(crate) struct Authenticate<S> {
+    inner: S,
+    layer: AuthenticateLayer,
+}
+
+type Answer<E> = Pin<Box<dyn Future<Output = std::result::Result<Response<Body>, E>> + Send>>;
+
+impl<S> Service<Request<Body>> for Authenticate<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Answer<S::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<std::result::Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // The clone that was polled ready has to be the one that is called.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        if OPEN.iter().any(|service| request.uri().path().starts_with(service)) {
+            return Box::pin(inner.call(request));
+        }
+        let layer = self.layer.clone();
+        Box::pin(async move {
+            let Ok(_place) = layer.places.clone().try_acquire_owned() else {
+                return Ok(retryable(Reason::Overloaded).into_http());
+            };
+            match layer.admit(request.uri().path(), request.headers()).await {
+                Ok(admitted) => {
+                    request.extensions_mut().insert(Arc::new(admitted));
+                    inner.call(request).await
+                }
+                Err(error) => Ok(Status::from(error).into_http()),
+            }
+        })
+    }
+}
+
+impl AuthenticateLayer {
+    async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admitted> {
+        let rule = self.rules.get(path).cloned().ok_or_else(|| unknown_method(path))?;
+        let now = self.app.clock.now();
+        let caller = authentication::authenticate(&self.app, &credentials(headers)?, now).await?;
+        rule.admit(&caller)?;
+        Ok(Admitted {
+            // A person reports their own address at will; a service is believed.
+            client_ip: caller
+                .service
+                .as_ref()
+                .and_then(|_| header(headers, "roster-client-ip"))
+                .filter(|ip| ip.len() <= MAX_IP),
+            caller,
+            rule,
+            now,
+        })
+    }
+}
+
+fn unknown_method(path: &str) -> Error {
+    Refusal::new(Reason::CallerNotAllowed).with("method", path).into()
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(ToOwned::to_owned)
+}
+
+fn credentials(headers: &HeaderMap) -> Result<Credentials> {
+    let invalid = || Error::from(Reason::CredentialsInvalid);
+    let bearer = match headers.get(http::header::AUTHORIZATION) {
+        None => None,
+        Some(value) => {
+            let text = value.to_str().map_err(|_| invalid())?;
+            let (scheme, token) = text.split_once(' ').ok_or_else(invalid)?;
+            // RFC 9110, 11.1: the scheme is case-insensitive.
+            if !scheme.eq_ignore_ascii_case("bearer") {
+                return Err(invalid());
+            }
+            Some(SecretString::from(token.trim()))
+        }
+    };
+    let actor = match header(headers, "roster-actor") {
+        None => None,
+        Some(text) => Some(Uuid::parse_str(&text).map_err(|_| invalid())?),
+    };
+    Ok(Credentials {
+        bearer,
+        on_behalf_of: header(headers, "roster-on-behalf-of").map(SecretString::from),
+        actor,
+    })
+}

@@ -1,0 +1,95 @@
+//! Times and states in the contract's terms.
+
+use chrono::{DateTime, Utc};
+use prost_types::Timestamp;
+
+use super::pb;
+use crate::domain::{
+    access_model::RoleSet,
+    delivery::DeliveryState,
+    invitation::InvitationStatus,
+    organization::OrganizationState,
+    roster::{Action, MemberState},
+};
+
+/// A time of the contract.
+pub(super) fn timestamp(time: DateTime<Utc>) -> Timestamp {
+    Timestamp {
+        seconds: time.timestamp(),
+        nanos: i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(0),
+    }
+}
+
+/// An id of the contract; empty where there is none.
+pub(super) fn id(id: Option<uuid::Uuid>) -> String {
+    id.map(|id| id.to_string()).unwrap_or_default()
+}
+
+/// A count of the contract; 0 where nobody counted.
+pub(super) fn count(count: Option<u64>) -> i64 {
+    count.map_or(0, |count| i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// Role ids of the contract.
+pub(super) fn roles(roles: &RoleSet) -> Vec<String> {
+    roles.to_strings()
+}
+
+/// Declares how the variants of a domain enum and of a contract enum correspond, both ways.
+macro_rules! correspond {
+    ($domain:ty, $contract:ty, { $($ours:ident <=> $theirs:ident,)* }) => {
+        impl From<$domain> for $contract {
+            fn from(value: $domain) -> Self {
+                match value { $(<$domain>::$ours => <$contract>::$theirs,)* }
+            }
+        }
+
+        impl $contract {
+            /// The domain's value of a number on the wire, if it is a known one.
+            pub(super) fn known(number: i32) -> Option<$domain> {
+                match <$contract>::try_from(number).ok()? { $(<$contract>::$theirs => Some(<$domain>::$ours),)* _ => None }
+            }
+        }
+    };
+}
+
+correspond!(DeliveryState, pb::DeliveryState, {
+    Queued <=> Queued, Sent <=> Sent, Failed <=> Failed, Cancelled <=> Cancelled,
+});
+correspond!(InvitationStatus, pb::InvitationState, {
+    Pending <=> Pending, Accepted <=> Accepted, Declined <=> Declined, Revoked <=> Revoked, Expired <=> Expired,
+});
+
+impl From<OrganizationState> for pb::OrganizationState {
+    fn from(state: OrganizationState) -> Self {
+        match state {
+            OrganizationState::Active => pb::OrganizationState::Active,
+            OrganizationState::Suspended => pb::OrganizationState::Suspended,
+        }
+    }
+}
+
+impl From<MemberState> for pb::MemberState {
+    fn from(state: MemberState) -> Self {
+        match state {
+            MemberState::Active => pb::MemberState::Active,
+            MemberState::Suspended => pb::MemberState::Suspended,
+            MemberState::Removed => pb::MemberState::Removed,
+        }
+    }
+}
+
+/// The contract's name of an action; `None` where no method of this version does it.
+pub(super) fn action(action: Action) -> Option<pb::MemberAction> {
+    match action {
+        Action::ResendInvitation => Some(pb::MemberAction::ResendInvitation),
+        Action::RevokeInvitation => Some(pb::MemberAction::RevokeInvitation),
+        Action::SetRoles => Some(pb::MemberAction::SetRoles),
+        Action::Update
+        | Action::Suspend
+        | Action::Activate
+        | Action::Remove
+        | Action::Restore
+        | Action::TransferOwnership => None,
+    }
+}

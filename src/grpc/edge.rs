@@ -1,0 +1,98 @@
+//! The way of every call from a request to a use case's context and command.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use prost::Message;
+use tonic::{Request, Status};
+
+use super::{
+    authenticate::Admitted,
+    fields::{Fields, Parse},
+    pb,
+    status::refuse,
+};
+use crate::{
+    app::{
+        App,
+        context::{Ctx, RequestIdentity},
+        mutation::Answer,
+    },
+    domain::error::Reason,
+};
+
+/// Implements the services of the contract.
+#[derive(Clone)]
+pub(crate) struct Edge {
+    pub(super) app: Arc<App>,
+}
+
+impl Edge {
+    /// The edge of an application.
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+
+    /// The call's context and command.
+    ///
+    /// # Errors
+    /// Every violated field at once. A call that did not pass authentication is refused.
+    pub(super) fn admit<R: Parse>(&self, request: Request<R>) -> Result<(Ctx, R::Command), Status> {
+        let admitted = request.extensions().get::<Arc<Admitted>>().cloned();
+        // Without the layer in front there is no caller: deny.
+        let admitted = admitted.ok_or_else(|| refuse(&Reason::CredentialsMissing.into()))?;
+        let message = request.into_inner();
+        let mut fields = Fields::new(&self.app.passwords, admitted.now, &admitted.rule.method);
+        let command = message.parse(&mut fields);
+        let (command, request_id) = fields.finish(command)?;
+        let ctx = Ctx {
+            caller: admitted.caller.clone(),
+            rule: admitted.rule.clone(),
+            now: admitted.now,
+            request: request_id.map(|id| RequestIdentity {
+                id,
+                fingerprint: fingerprint(&message),
+            }),
+            client_ip: admitted.client_ip.clone(),
+        };
+        Ok((ctx, command))
+    }
+}
+
+fn fingerprint(message: &impl Message) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for (to, from) in bytes.iter_mut().zip(digest(&SHA256, &message.encode_to_vec()).as_ref()) {
+        *to = *from;
+    }
+    bytes
+}
+
+/// A response of the contract is what the use case's outcome converts to, and is kept in its wire form.
+impl<T, M: Message + Default + From<T>> Answer<T> for M {
+    fn of(outcome: T) -> Self {
+        outcome.into()
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        self.encode_to_vec()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        <M as Message>::decode(bytes).ok()
+    }
+}
+
+/// Requests without fields.
+macro_rules! empty_requests {
+    ($($request:ty),*) => {
+        $(impl Parse for $request {
+            type Command = ();
+
+            fn parse(&self, _fields: &mut Fields<'_>) -> Option<()> {
+                Some(())
+            }
+        })*
+    };
+}
+
+empty_requests!(pb::ListAccessModelsRequest, pb::SignOutRequest);

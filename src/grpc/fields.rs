@@ -1,0 +1,349 @@
+//! Reads the fields of a request into the domain's types, and gathers every violation on the way.
+//!
+//! Each reader corresponds to a term of the contract's `Constraints:` comments; a test sends what breaks each term to each field that has it.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use crate::{
+    app::{error::Error, paging::PageRequest},
+    domain::{
+        access_model::{RoleSet, valid_id},
+        email::EmailAddress,
+        error::Violation,
+        password::PasswordPolicy,
+        text::{self, Locale},
+    },
+};
+
+/// Roles that one request may name.
+const MAX_ROLES: usize = 50;
+
+/// A request that is parsed into a command of a use case.
+pub(super) trait Parse: prost::Message {
+    /// The command.
+    type Command;
+
+    /// Reads every field. `None` only where a violation was noted.
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command>;
+}
+
+/// What is being read, and what was wrong with it.
+pub(super) struct Fields<'a> {
+    passwords: &'a PasswordPolicy,
+    now: DateTime<Utc>,
+    method: &'a str,
+    prefix: String,
+    violations: Vec<Violation>,
+    request_id: Option<Uuid>,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(passwords: &'a PasswordPolicy, now: DateTime<Utc>, method: &'a str) -> Self {
+        Self {
+            passwords,
+            now,
+            method,
+            prefix: String::new(),
+            violations: Vec::new(),
+            request_id: None,
+        }
+    }
+
+    /// The command, with the request's id if it has one; or everything that is wrong.
+    pub(super) fn finish<T>(self, command: Option<T>) -> Result<(T, Option<Uuid>), Error> {
+        match command {
+            Some(command) if self.violations.is_empty() => Ok((command, self.request_id)),
+            Some(_) => Err(Error::Invalid(self.violations)),
+            None if self.violations.is_empty() => Err(Error::Internal("a request was refused in silence".to_owned())),
+            None => Err(Error::Invalid(self.violations)),
+        }
+    }
+
+    /// Notes a violation.
+    pub(super) fn violation(&mut self, field: &str, description: impl Into<String>) {
+        self.violations.push(Violation {
+            field: format!("{}{field}", self.prefix),
+            description: description.into(),
+        });
+    }
+
+    /// Reads the fields of a message inside the request.
+    pub(super) fn within<T>(&mut self, field: &str, read: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.prefix.clone();
+        self.prefix = format!("{outer}{field}.");
+        let value = read(self);
+        self.prefix = outer;
+        value
+    }
+
+    /// A message that has to be there.
+    pub(super) fn required<'m, T>(&mut self, field: &str, message: Option<&'m T>) -> Option<&'m T> {
+        if message.is_none() {
+            self.violation(field, "is required");
+        }
+        message
+    }
+
+    fn accept<T, E: Into<String>>(&mut self, field: &str, value: Result<T, E>) -> Option<T> {
+        value.map_err(|flaw| self.violation(field, flaw)).ok()
+    }
+
+    /// "required; UUID".
+    pub(super) fn uuid(&mut self, field: &str, text: &str) -> Option<Uuid> {
+        if text.is_empty() {
+            self.violation(field, "is required");
+            return None;
+        }
+        // The hyphenated form only: one id has one spelling.
+        let parsed = Uuid::parse_str(text)
+            .ok()
+            .filter(|id| id.to_string() == text.to_lowercase());
+        self.accept(
+            field,
+            parsed.ok_or("must be a UUID, such as 0197f0c0-7b1e-7c3a-9d2e-3f4a5b6c7d8e"),
+        )
+    }
+
+    /// "UUID".
+    pub(super) fn optional_uuid(&mut self, field: &str, text: &str) -> Option<Option<Uuid>> {
+        match text {
+            "" => Some(None),
+            _ => self.uuid(field, text).map(Some),
+        }
+    }
+
+    /// The id that makes the call safe to repeat.
+    pub(super) fn request_id(&mut self, text: &str) {
+        self.request_id = self.optional_uuid("request_id", text).flatten();
+    }
+
+    /// "required; e-mail address".
+    pub(super) fn email(&mut self, field: &str, text: &str) -> Option<EmailAddress> {
+        if text.is_empty() {
+            self.violation(field, "is required");
+            return None;
+        }
+        self.accept(field, EmailAddress::parse(text))
+    }
+
+    /// "e-mail address".
+    pub(super) fn optional_email(&mut self, field: &str, text: &str) -> Option<Option<EmailAddress>> {
+        match text {
+            "" => Some(None),
+            _ => self.email(field, text).map(Some),
+        }
+    }
+
+    /// "required" and a text type of the domain.
+    pub(super) fn text<T>(
+        &mut self,
+        field: &str,
+        text: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        if text.is_empty() {
+            self.violation(field, "is required");
+            return None;
+        }
+        self.accept(field, parse(text))
+    }
+
+    /// A text type of the domain, or nothing.
+    pub(super) fn optional_text<T>(
+        &mut self,
+        field: &str,
+        text: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<Option<T>> {
+        match text {
+            "" => Some(None),
+            _ => self.text(field, text, parse).map(Some),
+        }
+    }
+
+    /// "language tag".
+    pub(super) fn locale(&mut self, field: &str, text: &str) -> Option<Option<Locale>> {
+        self.optional_text(field, text, Locale::parse)
+    }
+
+    /// "required; password". `context` are words of the person's own.
+    pub(super) fn password(&mut self, field: &str, password: &str, context: &[&str]) -> Option<SecretString> {
+        if password.is_empty() {
+            self.violation(field, "is required");
+            return None;
+        }
+        let checked = self.passwords.check(password, context);
+        self.accept(field, checked).map(|()| SecretString::from(password))
+    }
+
+    /// "required; at most N characters", taken as it is: what is compared, not kept.
+    pub(super) fn secret(&mut self, field: &str, secret: &str, longest: usize) -> Option<SecretString> {
+        if secret.is_empty() {
+            self.violation(field, "is required");
+            return None;
+        }
+        self.at_most(field, secret, longest).map(SecretString::from)
+    }
+
+    /// "at most N characters".
+    pub(super) fn at_most(&mut self, field: &str, text: &str, longest: usize) -> Option<String> {
+        if text.chars().count() > longest {
+            self.violation(field, format!("must have at most {longest} characters"));
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    /// "at most N characters; text": several lines, nothing hidden.
+    pub(super) fn lines(&mut self, field: &str, text: &str, longest: usize) -> Option<Option<String>> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Some(None);
+        }
+        self.at_most(field, text, longest)?;
+        match text.lines().find_map(text::flaw) {
+            Some(flaw) => {
+                self.violation(field, flaw);
+                None
+            }
+            None => Some(Some(text.to_owned())),
+        }
+    }
+
+    /// "required; identifier".
+    pub(super) fn identifier(&mut self, field: &str, text: &str) -> Option<String> {
+        if text.is_empty() {
+            self.violation(field, "is required");
+            return None;
+        }
+        let valid = valid_id(text).then(|| text.to_owned());
+        self.accept(
+            field,
+            valid
+                .ok_or("must be an identifier: lower-case letters, digits and underscores, in parts separated by dots"),
+        )
+    }
+
+    /// "identifier".
+    pub(super) fn optional_identifier(&mut self, field: &str, text: &str) -> Option<Option<String>> {
+        match text {
+            "" => Some(None),
+            _ => self.identifier(field, text).map(Some),
+        }
+    }
+
+    /// "at most 50 items; identifier": roles.
+    pub(super) fn roles(&mut self, field: &str, roles: &[String]) -> Option<RoleSet> {
+        self.items(field, roles, MAX_ROLES)?;
+        let read: Vec<Option<String>> = roles
+            .iter()
+            .enumerate()
+            .map(|(index, role)| self.identifier(&format!("{field}[{index}]"), role))
+            .collect();
+        read.into_iter()
+            .collect::<Option<Vec<String>>>()
+            .map(RoleSet::from_iter)
+    }
+
+    /// "at most N items".
+    pub(super) fn items<T>(&mut self, field: &str, items: &[T], most: usize) -> Option<()> {
+        if items.len() > most {
+            self.violation(field, format!("must have at most {most} items"));
+            return None;
+        }
+        Some(())
+    }
+
+    /// "at most 10 items; known value": enum values, each read by `known`.
+    pub(super) fn values<T>(
+        &mut self,
+        field: &str,
+        values: &[i32],
+        known: impl Fn(i32) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        self.items(field, values, 10)?;
+        let read: Vec<Option<T>> = values
+            .iter()
+            .enumerate()
+            .map(|(index, value)| {
+                let value = known(*value).ok_or("must be a known value other than UNSPECIFIED");
+                self.accept(&format!("{field}[{index}]"), value)
+            })
+            .collect();
+        read.into_iter().collect()
+    }
+
+    /// "future time".
+    pub(super) fn future(
+        &mut self,
+        field: &str,
+        time: Option<&prost_types::Timestamp>,
+    ) -> Option<Option<DateTime<Utc>>> {
+        let Some(time) = time else {
+            return Some(None);
+        };
+        let nanos = u32::try_from(time.nanos).ok();
+        let read = nanos.and_then(|nanos| DateTime::from_timestamp(time.seconds, nanos / 1000 * 1000));
+        let now = self.now;
+        self.accept(
+            field,
+            read.filter(|time| *time > now).ok_or("must be a time in the future"),
+        )
+        .map(Some)
+    }
+
+    /// "update mask": the paths to change of `known`; omitted means `populated`.
+    pub(super) fn mask(
+        &mut self,
+        field: &str,
+        mask: Option<&prost_types::FieldMask>,
+        known: &[&str],
+        populated: &[&str],
+    ) -> Option<Vec<String>> {
+        let Some(mask) = mask else {
+            return Some(populated.iter().map(|path| (*path).to_owned()).collect());
+        };
+        let unknown: Vec<&String> = mask
+            .paths
+            .iter()
+            .filter(|path| !known.contains(&path.as_str()))
+            .collect();
+        for path in &unknown {
+            self.violation(
+                field,
+                format!(
+                    "names {path:?}, which is unknown or cannot be changed; known: {}",
+                    known.join(", ")
+                ),
+            );
+        }
+        unknown.is_empty().then(|| mask.paths.clone())
+    }
+
+    /// The paging fields. `bound` is the request without them: the token only fits requests that are the same in everything else.
+    pub(super) fn page<M: prost::Message>(
+        &mut self,
+        size: i32,
+        token: &str,
+        count: bool,
+        bound: &M,
+    ) -> Option<PageRequest> {
+        let digest = digest(&SHA256, &[self.method.as_bytes(), &bound.encode_to_vec()].concat());
+        let mut binding = [0; 8];
+        for (to, from) in binding.iter_mut().zip(digest.as_ref()) {
+            *to = *from;
+        }
+        match PageRequest::parse(size, token, count, binding) {
+            Ok(page) => Some(page),
+            Err(wrong) => {
+                for (field, description) in wrong {
+                    self.violation(field, description);
+                }
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! InvitationService.
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use tonic::{Request, Response, Status};
+
+use super::{
+    convert::{count, id, roles, timestamp},
+    edge::Edge,
+    fields::{Fields, Parse},
+    organizations::ETAG,
+    pb::{self, invitation_service_server::InvitationService},
+};
+use crate::{
+    app::{
+        acceptance::{self, Accepted, Preview},
+        etag,
+        invitations::{self, Issued, status},
+        paging::Page,
+    },
+    domain::{
+        invitation::{InvitationState, InvitationStatus},
+        text::PersonName,
+    },
+    store::{InvitationFilter, InvitationRow},
+};
+
+/// Characters of a token at the most; a text of any length that is none gets the answer of an unknown one.
+pub(super) const TOKEN: usize = 256;
+/// Characters of a personal message at the most.
+const MESSAGE: usize = 500;
+
+#[tonic::async_trait]
+impl InvitationService for Edge {
+    async fn create_invitation(
+        &self,
+        request: Request<pb::CreateInvitationRequest>,
+    ) -> Result<Response<pb::CreateInvitationResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn get_invitation(
+        &self,
+        request: Request<pb::GetInvitationRequest>,
+    ) -> Result<Response<pb::GetInvitationResponse>, Status> {
+        let (ctx, (organization, id)) = self.admit(request)?;
+        let row = invitations::get(&self.app, &ctx, organization, id).await?;
+        Ok(Response::new((row, ctx.now).into()))
+    }
+
+    async fn list_invitations(
+        &self,
+        request: Request<pb::ListInvitationsRequest>,
+    ) -> Result<Response<pb::ListInvitationsResponse>, Status> {
+        let (ctx, query) = self.admit(request)?;
+        let page = invitations::list(&self.app, &ctx, query).await?;
+        Ok(Response::new((page, ctx.now).into()))
+    }
+
+    async fn resend_invitation(
+        &self,
+        request: Request<pb::ResendInvitationRequest>,
+    ) -> Result<Response<pb::ResendInvitationResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn revoke_invitation(
+        &self,
+        request: Request<pb::RevokeInvitationRequest>,
+    ) -> Result<Response<pb::RevokeInvitationResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn preview_invitation(
+        &self,
+        request: Request<pb::PreviewInvitationRequest>,
+    ) -> Result<Response<pb::PreviewInvitationResponse>, Status> {
+        let (ctx, token) = self.admit(request)?;
+        Ok(Response::new(acceptance::preview(&self.app, &ctx, token).await?.into()))
+    }
+
+    async fn accept_invitation(
+        &self,
+        request: Request<pb::AcceptInvitationRequest>,
+    ) -> Result<Response<pb::AcceptInvitationResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(acceptance::accept(&self.app, &ctx, command).await?))
+    }
+}
+
+impl Parse for pb::CreateInvitationRequest {
+    type Command = invitations::Create;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let organization_id = fields.uuid("organization_id", &self.organization_id);
+        let email = fields.email("email", &self.email);
+        let roles = fields.roles("roles", &self.roles);
+        let personal_message = fields.lines("personal_message", &self.personal_message, MESSAGE);
+        let locale = fields.locale("locale", &self.locale);
+        Some(invitations::Create {
+            organization_id: organization_id?,
+            email: email?,
+            roles: roles?,
+            personal_message: personal_message?,
+            locale: locale?,
+            include_link: self.include_link,
+            validate_only: self.validate_only,
+        })
+    }
+}
+
+impl Parse for pb::GetInvitationRequest {
+    type Command = (uuid::Uuid, uuid::Uuid);
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let organization = fields.uuid("organization_id", &self.organization_id);
+        let invitation = fields.uuid("invitation_id", &self.invitation_id);
+        Some((organization?, invitation?))
+    }
+}
+
+impl Parse for pb::ListInvitationsRequest {
+    type Command = invitations::List;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let bound = Self {
+            page_size: 0,
+            page_token: String::new(),
+            include_total_size: false,
+            ..self.clone()
+        };
+        let organization_id = fields.uuid("organization_id", &self.organization_id);
+        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let states = fields.values("states", &self.states, pb::InvitationState::known);
+        let email = fields.optional_email("email", &self.email);
+        let states = states?;
+        Some(invitations::List {
+            organization_id: organization_id?,
+            filter: InvitationFilter {
+                expired: states.contains(&InvitationStatus::Expired),
+                states: states.into_iter().filter_map(stored).collect(),
+                email_key: email?.map(|email| email.key().to_owned()),
+            },
+            page: page?,
+        })
+    }
+}
+
+/// The stored state behind a status; expiry is never stored.
+fn stored(status: InvitationStatus) -> Option<InvitationState> {
+    match status {
+        InvitationStatus::Pending => Some(InvitationState::Pending),
+        InvitationStatus::Accepted => Some(InvitationState::Accepted),
+        InvitationStatus::Declined => Some(InvitationState::Declined),
+        InvitationStatus::Revoked => Some(InvitationState::Revoked),
+        InvitationStatus::Expired => None,
+    }
+}
+
+impl Parse for pb::ResendInvitationRequest {
+    type Command = invitations::Resend;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let organization_id = fields.uuid("organization_id", &self.organization_id);
+        let invitation_id = fields.uuid("invitation_id", &self.invitation_id);
+        let etag = fields.at_most("etag", &self.etag, ETAG);
+        Some(invitations::Resend {
+            organization_id: organization_id?,
+            invitation_id: invitation_id?,
+            include_link: self.include_link,
+            etag: etag?,
+        })
+    }
+}
+
+impl Parse for pb::RevokeInvitationRequest {
+    type Command = invitations::Revoke;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let organization_id = fields.uuid("organization_id", &self.organization_id);
+        let invitation_id = fields.uuid("invitation_id", &self.invitation_id);
+        let etag = fields.at_most("etag", &self.etag, ETAG);
+        Some(invitations::Revoke {
+            organization_id: organization_id?,
+            invitation_id: invitation_id?,
+            etag: etag?,
+        })
+    }
+}
+
+impl Parse for pb::PreviewInvitationRequest {
+    type Command = SecretString;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.secret("token", &self.token, TOKEN)
+    }
+}
+
+impl Parse for pb::AcceptInvitationRequest {
+    type Command = acceptance::Accept;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let token = fields.secret("token", &self.token, TOKEN);
+        let sign_up = match &self.sign_up {
+            None => Some(None),
+            Some(person) => fields.within("sign_up", |fields| sign_up(person, fields)).map(Some),
+        };
+        Some(acceptance::Accept {
+            token: token?,
+            sign_up: sign_up?,
+        })
+    }
+}
+
+fn sign_up(person: &pb::SignUp, fields: &mut Fields<'_>) -> Option<acceptance::SignUp> {
+    let given_name = fields.text("given_name", &person.given_name, PersonName::parse);
+    let family_name = fields.optional_text("family_name", &person.family_name, PersonName::parse);
+    let words = [person.given_name.as_str(), &person.family_name];
+    let password = fields.password("password", &person.password, &words);
+    let locale = fields.locale("locale", &person.locale);
+    Some(acceptance::SignUp {
+        given_name: given_name?,
+        family_name: family_name?,
+        password: password?,
+        locale: locale?,
+    })
+}
+
+/// The invitation in the contract's terms, as it is at a time.
+pub(super) fn invitation(row: InvitationRow, now: DateTime<Utc>) -> pb::Invitation {
+    let status = status(&row.invitation, now);
+    let invitation = row.invitation;
+    pb::Invitation {
+        invitation_id: invitation.id.to_string(),
+        organization_id: invitation.organization_id.to_string(),
+        email: invitation.email,
+        roles: roles(&invitation.roles),
+        inviter_user_id: id(invitation.inviter_user_id),
+        inviter_service_account_id: id(invitation.inviter_service_account_id),
+        state: pb::InvitationState::from(status).into(),
+        delivery_state: row
+            .delivery_state
+            .map_or(0, |state| pb::DeliveryState::from(state).into()),
+        send_count: invitation.send_count,
+        signup_completed: invitation.signup_completed,
+        user_created: row.known_user_id.is_some(),
+        create_time: Some(timestamp(invitation.create_time)),
+        sent_time: Some(timestamp(invitation.sent_time)),
+        expire_time: Some(timestamp(invitation.expire_time)),
+        accept_time: invitation.accept_time.map(timestamp),
+        accepted_user_id: id(invitation.accepted_user_id),
+        locale: invitation.locale.unwrap_or_default(),
+        etag: etag(invitation.changed_revision),
+    }
+}
+
+fn exposed(link: Option<SecretString>) -> String {
+    link.map(|link| link.expose_secret().to_owned()).unwrap_or_default()
+}
+
+impl From<Issued> for pb::CreateInvitationResponse {
+    fn from(issued: Issued) -> Self {
+        let now = issued.row.invitation.sent_time;
+        Self {
+            invitation: Some(invitation(issued.row, now)),
+            revision: issued.revision,
+            link: exposed(issued.link),
+        }
+    }
+}
+
+impl From<Issued> for pb::ResendInvitationResponse {
+    fn from(issued: Issued) -> Self {
+        let now = issued.row.invitation.sent_time;
+        Self {
+            invitation: Some(invitation(issued.row, now)),
+            revision: issued.revision,
+            link: exposed(issued.link),
+        }
+    }
+}
+
+impl From<(InvitationRow, i64)> for pb::RevokeInvitationResponse {
+    fn from((row, revision): (InvitationRow, i64)) -> Self {
+        // Revoked, whatever the time.
+        let now = row.invitation.sent_time;
+        Self {
+            invitation: Some(invitation(row, now)),
+            revision,
+        }
+    }
+}
+
+impl From<(InvitationRow, DateTime<Utc>)> for pb::GetInvitationResponse {
+    fn from((row, now): (InvitationRow, DateTime<Utc>)) -> Self {
+        Self {
+            invitation: Some(invitation(row, now)),
+        }
+    }
+}
+
+impl From<(Page<InvitationRow>, DateTime<Utc>)> for pb::ListInvitationsResponse {
+    fn from((page, now): (Page<InvitationRow>, DateTime<Utc>)) -> Self {
+        Self {
+            invitations: page.items.into_iter().map(|row| invitation(row, now)).collect(),
+            next_page_token: page.next_page_token,
+            total_size: count(page.total_size),
+        }
+    }
+}
+
+impl From<Preview> for pb::PreviewInvitationResponse {
+    fn from(preview: Preview) -> Self {
+        Self {
+            organization_id: preview.organization_id.to_string(),
+            organization_display_name: preview.organization_name,
+            email: preview.email,
+            role_display_names: preview.role_names,
+            inviter_display_name: preview.inviter_name.unwrap_or_default(),
+            expire_time: Some(timestamp(preview.expire_time)),
+            account_exists: preview.account_exists,
+        }
+    }
+}
+
+impl From<Accepted> for pb::AcceptInvitationResponse {
+    fn from(accepted: Accepted) -> Self {
+        let session = accepted.session.as_ref();
+        Self {
+            user_id: accepted.user_id.to_string(),
+            organization_id: accepted.organization_id.to_string(),
+            roles: roles(&accepted.roles),
+            session_expire_time: session.map(|(session, _)| timestamp(session.expire_time)),
+            session_token: session.map(|(_, token)| token.expose().to_owned()).unwrap_or_default(),
+            revision: accepted.revision,
+        }
+    }
+}

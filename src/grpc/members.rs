@@ -1,0 +1,247 @@
+//! MemberService.
+
+use tonic::{Request, Response, Status};
+
+use super::{
+    convert::{action, count, id, roles, timestamp},
+    edge::Edge,
+    fields::{Fields, Parse},
+    organizations::{ETAG, organization},
+    pb::{self, member_service_server::MemberService},
+};
+use crate::{
+    app::{
+        etag,
+        members::{self, SHOWN_BY_DEFAULT, Seen},
+        paging::Page,
+        users::display_name,
+    },
+    domain::{access_model::RoleId, roster::MemberState},
+    store::{Invitation, Member, Organization, RosterFilter, RosterRow, User},
+};
+
+#[tonic::async_trait]
+impl MemberService for Edge {
+    async fn list_members(
+        &self,
+        request: Request<pb::ListMembersRequest>,
+    ) -> Result<Response<pb::ListMembersResponse>, Status> {
+        let (ctx, query) = self.admit(request)?;
+        Ok(Response::new(members::list(&self.app, &ctx, query).await?.into()))
+    }
+
+    async fn get_member(
+        &self,
+        request: Request<pb::GetMemberRequest>,
+    ) -> Result<Response<pb::GetMemberResponse>, Status> {
+        let (ctx, (organization, user)) = self.admit(request)?;
+        Ok(Response::new(
+            members::get(&self.app, &ctx, organization, user).await?.into(),
+        ))
+    }
+
+    async fn list_user_memberships(
+        &self,
+        request: Request<pb::ListUserMembershipsRequest>,
+    ) -> Result<Response<pb::ListUserMembershipsResponse>, Status> {
+        let (ctx, query) = self.admit(request)?;
+        Ok(Response::new(
+            members::list_of_user(&self.app, &ctx, query).await?.into(),
+        ))
+    }
+
+    async fn set_member_roles(
+        &self,
+        request: Request<pb::SetMemberRolesRequest>,
+    ) -> Result<Response<pb::SetMemberRolesResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+}
+
+impl Parse for pb::ListMembersRequest {
+    type Command = members::List;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let bound = Self {
+            page_size: 0,
+            page_token: String::new(),
+            include_total_size: false,
+            ..self.clone()
+        };
+        let organization_id = fields.uuid("organization_id", &self.organization_id);
+        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let states = fields.values("states", &self.states, row_state);
+        let role = fields.optional_identifier("role", &self.role);
+        let email = fields.optional_email("email", &self.email);
+        let states = states?;
+        Some(members::List {
+            organization_id: organization_id?,
+            filter: RosterFilter {
+                invited: states.is_empty() || states.contains(&None),
+                states: match states.is_empty() {
+                    true => SHOWN_BY_DEFAULT.to_vec(),
+                    false => states.into_iter().flatten().collect(),
+                },
+                role: role?.map(RoleId::from),
+                email_key: email?.map(|email| email.key().to_owned()),
+            },
+            page: page?,
+        })
+    }
+}
+
+/// A state of a row: a member's, or `None` for a pending invitation.
+fn row_state(number: i32) -> Option<Option<MemberState>> {
+    match pb::MemberState::try_from(number).ok()? {
+        pb::MemberState::Unspecified => None,
+        pb::MemberState::Active => Some(Some(MemberState::Active)),
+        pb::MemberState::Invited => Some(None),
+        pb::MemberState::Suspended => Some(Some(MemberState::Suspended)),
+        pb::MemberState::Removed => Some(Some(MemberState::Removed)),
+    }
+}
+
+impl Parse for pb::GetMemberRequest {
+    type Command = (uuid::Uuid, uuid::Uuid);
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let organization = fields.uuid("organization_id", &self.organization_id);
+        let user = fields.uuid("user_id", &self.user_id);
+        Some((organization?, user?))
+    }
+}
+
+impl Parse for pb::ListUserMembershipsRequest {
+    type Command = members::ListOfUser;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let bound = Self {
+            user_id: self.user_id.clone(),
+            ..Self::default()
+        };
+        let user_id = fields.uuid("user_id", &self.user_id);
+        let page = fields.page(self.page_size, &self.page_token, false, &bound);
+        Some(members::ListOfUser {
+            user_id: user_id?,
+            page: page?,
+        })
+    }
+}
+
+impl Parse for pb::SetMemberRolesRequest {
+    type Command = members::SetRoles;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let organization_id = fields.uuid("organization_id", &self.organization_id);
+        let user_id = fields.uuid("user_id", &self.user_id);
+        let roles = fields.roles("roles", &self.roles);
+        let etag = fields.at_most("etag", &self.etag, ETAG);
+        Some(members::SetRoles {
+            organization_id: organization_id?,
+            user_id: user_id?,
+            roles: roles?,
+            etag: etag?,
+        })
+    }
+}
+
+fn row(seen: Seen) -> pb::Member {
+    let shown = match seen.row {
+        RosterRow::Member(member, user) => of_member(member, user),
+        RosterRow::Invited(invitation) => of_invitation(invitation),
+    };
+    pb::Member {
+        status_label: seen.status_label,
+        allowed_actions: seen
+            .allowed_actions
+            .into_iter()
+            .filter_map(action)
+            .map(Into::into)
+            .collect(),
+        ..shown
+    }
+}
+
+fn of_member(member: Member, user: User) -> pb::Member {
+    pb::Member {
+        organization_id: member.organization_id.to_string(),
+        user_id: member.user_id.to_string(),
+        invitation_id: id(member.invitation_id),
+        display_name: display_name(&user),
+        email: user.email,
+        given_name: user.given_name,
+        family_name: user.family_name,
+        roles: roles(&member.roles),
+        state: pb::MemberState::from(member.state).into(),
+        last_sign_in_time: user.last_sign_in_time.map(timestamp),
+        last_active_time: user.last_active_time.map(timestamp),
+        // No second factor can be enrolled in this version.
+        mfa_enabled: false,
+        has_signed_in: user.last_sign_in_time.is_some(),
+        invitation_sent_time: member.invitation_sent_time.map(timestamp),
+        invitation_accepted_time: member.invitation_accepted_time.map(timestamp),
+        create_time: Some(timestamp(member.create_time)),
+        etag: etag(member.changed_revision),
+        ..pb::Member::default()
+    }
+}
+
+fn of_invitation(invitation: Invitation) -> pb::Member {
+    pb::Member {
+        organization_id: invitation.organization_id.to_string(),
+        invitation_id: invitation.id.to_string(),
+        display_name: invitation.email.clone(),
+        email: invitation.email,
+        roles: roles(&invitation.roles),
+        state: pb::MemberState::Invited.into(),
+        invitation_sent_time: Some(timestamp(invitation.sent_time)),
+        create_time: Some(timestamp(invitation.create_time)),
+        etag: etag(invitation.changed_revision),
+        ..pb::Member::default()
+    }
+}
+
+impl From<(Page<Seen>, i64)> for pb::ListMembersResponse {
+    fn from((page, revision): (Page<Seen>, i64)) -> Self {
+        Self {
+            members: page.items.into_iter().map(row).collect(),
+            next_page_token: page.next_page_token,
+            total_size: count(page.total_size),
+            revision,
+        }
+    }
+}
+
+impl From<Seen> for pb::GetMemberResponse {
+    fn from(seen: Seen) -> Self {
+        Self {
+            member: Some(row(seen)),
+        }
+    }
+}
+
+impl From<(Seen, i64)> for pb::SetMemberRolesResponse {
+    fn from((seen, revision): (Seen, i64)) -> Self {
+        Self {
+            member: Some(row(seen)),
+            revision,
+        }
+    }
+}
+
+impl From<Page<(Organization, Member)>> for pb::ListUserMembershipsResponse {
+    fn from(page: Page<(Organization, Member)>) -> Self {
+        let membership = |(of, member): (Organization, Member)| pb::Membership {
+            organization: Some(organization(of)),
+            roles: roles(&member.roles),
+            state: pb::MemberState::from(member.state).into(),
+            create_time: Some(timestamp(member.create_time)),
+        };
+        Self {
+            memberships: page.items.into_iter().map(membership).collect(),
+            next_page_token: page.next_page_token,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The edge: the only place that knows tonic and prost.
+//!
+//! A call passes [`trace`] (its span), [`authenticate`] (who calls, and whether they may call this method at all) and then the method of [`Edge`],
+//! which parses the request with all its violations at once, runs the use case, and converts the outcome. A method has no branch in it.
+
+mod access_models;
+mod authenticate;
+mod convert;
+mod delivery;
+mod descriptor;
+mod edge;
+mod fields;
+mod invitations;
+mod members;
+mod organizations;
+mod permissions;
+mod service_accounts;
+mod sessions;
+mod status;
+mod trace;
+mod users;
+
+/// The contract: messages, clients and servers generated from `proto/`.
+#[expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "generated from the contract, whose comments are its documentation"
+)]
+pub mod pb {
+    tonic::include_proto!("roster.v1");
+}
+
+pub use descriptor::DESCRIPTOR_SET;
+
+pub(crate) use authenticate::AuthenticateLayer;
+pub(crate) use descriptor::Rules;
+pub(crate) use edge::Edge;
+pub(crate) use trace::TraceLayer;

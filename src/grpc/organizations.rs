@@ -1,0 +1,271 @@
+//! OrganizationService.
+
+use tonic::{Request, Response, Status};
+
+use super::{
+    convert::{count, id, timestamp},
+    edge::Edge,
+    fields::{Fields, Parse},
+    invitations::invitation,
+    pb::{self, organization_service_server::OrganizationService},
+};
+use crate::{
+    app::{
+        etag, organizations,
+        paging::{Page, PageRequest},
+        users::NewUser,
+    },
+    domain::{
+        organization::OrganizationState,
+        text::{OrganizationName, PersonName},
+    },
+    store::Organization,
+};
+
+/// Characters of an etag at the most.
+pub(super) const ETAG: usize = 64;
+
+#[tonic::async_trait]
+impl OrganizationService for Edge {
+    async fn create_organization(
+        &self,
+        request: Request<pb::CreateOrganizationRequest>,
+    ) -> Result<Response<pb::CreateOrganizationResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(organizations::create(&self.app, &ctx, command).await?))
+    }
+
+    async fn get_organization(
+        &self,
+        request: Request<pb::GetOrganizationRequest>,
+    ) -> Result<Response<pb::GetOrganizationResponse>, Status> {
+        let (ctx, id) = self.admit(request)?;
+        Ok(Response::new(organizations::get(&self.app, &ctx, id).await?.into()))
+    }
+
+    async fn list_organizations(
+        &self,
+        request: Request<pb::ListOrganizationsRequest>,
+    ) -> Result<Response<pb::ListOrganizationsResponse>, Status> {
+        let (ctx, page) = self.admit(request)?;
+        Ok(Response::new(organizations::list(&self.app, &ctx, page).await?.into()))
+    }
+
+    async fn update_organization(
+        &self,
+        request: Request<pb::UpdateOrganizationRequest>,
+    ) -> Result<Response<pb::UpdateOrganizationResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn suspend_organization(
+        &self,
+        request: Request<pb::SuspendOrganizationRequest>,
+    ) -> Result<Response<pb::SuspendOrganizationResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn activate_organization(
+        &self,
+        request: Request<pb::ActivateOrganizationRequest>,
+    ) -> Result<Response<pb::ActivateOrganizationResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+}
+
+impl Parse for pb::CreateOrganizationRequest {
+    type Command = organizations::Create;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        use pb::create_organization_request::Owner;
+
+        fields.request_id(&self.request_id);
+        let display_name = fields.text("display_name", &self.display_name, OrganizationName::parse);
+        let access_model = fields.optional_identifier("access_model", &self.access_model);
+        let kind = fields.optional_identifier("organization_kind", &self.organization_kind);
+        let owner = match fields.required("owner", self.owner.as_ref()) {
+            None => None,
+            Some(Owner::OwnerUserId(id)) => fields.uuid("owner_user_id", id).map(organizations::FirstOwner::User),
+            Some(Owner::NewOwner(person)) => fields
+                .within("new_owner", |fields| new_owner(person, fields))
+                .map(organizations::FirstOwner::New),
+            Some(Owner::Founder(founder)) => fields.within("founder", |fields| {
+                let email = fields.email("email", &founder.email);
+                let locale = fields.locale("locale", &founder.locale);
+                Some(organizations::FirstOwner::Founder(email?, locale?))
+            }),
+        };
+        Some(organizations::Create {
+            display_name: display_name?,
+            access_model: access_model?,
+            kind: kind?,
+            owner: owner?,
+            validate_only: self.validate_only,
+        })
+    }
+}
+
+fn new_owner(person: &pb::NewUser, fields: &mut Fields<'_>) -> Option<NewUser> {
+    let email = fields.email("email", &person.email);
+    let given_name = fields.text("given_name", &person.given_name, PersonName::parse);
+    let family_name = fields.optional_text("family_name", &person.family_name, PersonName::parse);
+    let words = [person.email.as_str(), &person.given_name, &person.family_name];
+    let password = fields.password("password", &person.password, &words);
+    let locale = fields.locale("locale", &person.locale);
+    Some(NewUser {
+        email: email?,
+        email_verified: person.email_verified,
+        given_name: given_name?,
+        family_name: family_name?,
+        password: password?,
+        locale: locale?,
+    })
+}
+
+impl Parse for pb::GetOrganizationRequest {
+    type Command = uuid::Uuid;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.uuid("organization_id", &self.organization_id)
+    }
+}
+
+impl Parse for pb::ListOrganizationsRequest {
+    type Command = PageRequest;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.page(
+            self.page_size,
+            &self.page_token,
+            self.include_total_size,
+            &Self::default(),
+        )
+    }
+}
+
+impl Parse for pb::UpdateOrganizationRequest {
+    type Command = organizations::Update;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let etag = fields.at_most("etag", &self.etag, ETAG);
+        let organization = fields.required("organization", self.organization.as_ref());
+        let populated: &[&str] = match organization {
+            Some(organization) if !organization.display_name.is_empty() => &["display_name"],
+            _ => &[],
+        };
+        let mask = fields.mask("update_mask", self.update_mask.as_ref(), &["display_name"], populated);
+        let organization = organization?;
+        let renamed = mask
+            .as_ref()
+            .is_some_and(|paths| paths.iter().any(|path| path == "display_name"));
+        let (id, name) = fields.within("organization", |fields| {
+            let id = fields.uuid("organization_id", &organization.organization_id);
+            let name = match renamed {
+                true => fields
+                    .text("display_name", &organization.display_name, OrganizationName::parse)
+                    .map(Some),
+                false => Some(None),
+            };
+            (id, name)
+        });
+        mask?;
+        Some(organizations::Update {
+            organization_id: id?,
+            display_name: name?,
+            etag: etag?,
+        })
+    }
+}
+
+impl Parse for pb::SuspendOrganizationRequest {
+    type Command = organizations::SetState;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        Some(organizations::SetState {
+            organization_id: fields.uuid("organization_id", &self.organization_id)?,
+            state: OrganizationState::Suspended,
+        })
+    }
+}
+
+impl Parse for pb::ActivateOrganizationRequest {
+    type Command = organizations::SetState;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        Some(organizations::SetState {
+            organization_id: fields.uuid("organization_id", &self.organization_id)?,
+            state: OrganizationState::Active,
+        })
+    }
+}
+
+/// The organization in the contract's terms.
+pub(super) fn organization(row: Organization) -> pb::Organization {
+    pb::Organization {
+        organization_id: row.id.to_string(),
+        display_name: row.display_name,
+        access_model: row.access_model,
+        organization_kind: row.kind.unwrap_or_default(),
+        state: pb::OrganizationState::from(row.state).into(),
+        create_time: Some(timestamp(row.create_time)),
+        update_time: Some(timestamp(row.update_time)),
+        revision: row.revision,
+        etag: etag(row.changed_revision),
+    }
+}
+
+impl From<organizations::Created> for pb::CreateOrganizationResponse {
+    fn from(created: organizations::Created) -> Self {
+        let now = created.organization.create_time;
+        Self {
+            owner_user_id: id(created.owner_user_id),
+            invitation: created.invitation.map(|row| invitation(row, now)),
+            revision: created.organization.revision,
+            organization: Some(organization(created.organization)),
+        }
+    }
+}
+
+impl From<Organization> for pb::GetOrganizationResponse {
+    fn from(row: Organization) -> Self {
+        Self {
+            organization: Some(organization(row)),
+        }
+    }
+}
+
+impl From<Page<Organization>> for pb::ListOrganizationsResponse {
+    fn from(page: Page<Organization>) -> Self {
+        Self {
+            organizations: page.items.into_iter().map(organization).collect(),
+            next_page_token: page.next_page_token,
+            total_size: count(page.total_size),
+        }
+    }
+}
+
+/// Responses that carry the organization and its revision.
+macro_rules! changed {
+    ($($response:ty),*) => {
+        $(impl From<Organization> for $response {
+            fn from(row: Organization) -> Self {
+                Self {
+                    revision: row.revision,
+                    organization: Some(organization(row)),
+                }
+            }
+        })*
+    };
+}
+
+changed!(
+    pb::UpdateOrganizationResponse,
+    pb::SuspendOrganizationResponse,
+    pb::ActivateOrganizationResponse
+);

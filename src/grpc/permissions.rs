@@ -1,0 +1,144 @@
+//! PermissionService.
+
+use tonic::{Request, Response, Status};
+
+use super::{
+    convert::roles,
+    edge::Edge,
+    fields::{Fields, Parse},
+    pb::{self, permission_service_server::PermissionService},
+};
+use crate::{
+    app::permissions::{self, Check, Decision, Denial, Effective},
+    domain::access_model::PermissionId,
+};
+
+/// Questions of one batch at the most.
+const BATCH: usize = 500;
+
+#[tonic::async_trait]
+impl PermissionService for Edge {
+    async fn check_permission(
+        &self,
+        request: Request<pb::CheckPermissionRequest>,
+    ) -> Result<Response<pb::CheckPermissionResponse>, Status> {
+        let (ctx, question) = self.admit(request)?;
+        Ok(Response::new(
+            permissions::check(&self.app, &ctx, question).await?.into(),
+        ))
+    }
+
+    async fn batch_check_permissions(
+        &self,
+        request: Request<pb::BatchCheckPermissionsRequest>,
+    ) -> Result<Response<pb::BatchCheckPermissionsResponse>, Status> {
+        let (ctx, questions) = self.admit(request)?;
+        Ok(Response::new(
+            permissions::check_batch(&self.app, &ctx, questions).await?.into(),
+        ))
+    }
+
+    async fn list_effective_permissions(
+        &self,
+        request: Request<pb::ListEffectivePermissionsRequest>,
+    ) -> Result<Response<pb::ListEffectivePermissionsResponse>, Status> {
+        let (ctx, (organization, user)) = self.admit(request)?;
+        let effective = permissions::list_effective(&self.app, &ctx, organization, user).await?;
+        Ok(Response::new(effective.into()))
+    }
+}
+
+fn check(fields: &mut Fields<'_>, organization: &str, user: &str, permission: &str) -> Option<Check> {
+    let organization_id = fields.uuid("organization_id", organization);
+    let user_id = fields.uuid("user_id", user);
+    let permission = fields.identifier("permission", permission);
+    Some(Check {
+        organization_id: organization_id?,
+        user_id: user_id?,
+        permission: PermissionId::from(permission?),
+    })
+}
+
+impl Parse for pb::CheckPermissionRequest {
+    type Command = Check;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        check(fields, &self.organization_id, &self.user_id, &self.permission)
+    }
+}
+
+impl Parse for pb::BatchCheckPermissionsRequest {
+    type Command = Vec<Check>;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.items("checks", &self.checks, BATCH)?;
+        if self.checks.is_empty() {
+            fields.violation("checks", "is required");
+            return None;
+        }
+        let read: Vec<Option<Check>> = self
+            .checks
+            .iter()
+            .enumerate()
+            .map(|(index, one)| {
+                fields.within(&format!("checks[{index}]"), |fields| {
+                    check(fields, &one.organization_id, &one.user_id, &one.permission)
+                })
+            })
+            .collect();
+        read.into_iter().collect()
+    }
+}
+
+impl Parse for pb::ListEffectivePermissionsRequest {
+    type Command = (uuid::Uuid, uuid::Uuid);
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let organization = fields.uuid("organization_id", &self.organization_id);
+        let user = fields.uuid("user_id", &self.user_id);
+        Some((organization?, user?))
+    }
+}
+
+impl From<Decision> for pb::CheckPermissionResponse {
+    fn from(decision: Decision) -> Self {
+        let (answer, reason) = match decision.denial {
+            None => (pb::Decision::Allow, pb::DenyReason::Unspecified),
+            Some(denial) => (pb::Decision::Deny, denial.into()),
+        };
+        Self {
+            decision: answer.into(),
+            deny_reason: reason.into(),
+            revision: decision.revision,
+        }
+    }
+}
+
+impl From<Denial> for pb::DenyReason {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::NotAMember => pb::DenyReason::NotAMember,
+            Denial::NotGranted => pb::DenyReason::NotGranted,
+            Denial::MemberSuspended => pb::DenyReason::MemberSuspended,
+            Denial::OrganizationSuspended => pb::DenyReason::OrganizationSuspended,
+        }
+    }
+}
+
+impl From<Vec<Decision>> for pb::BatchCheckPermissionsResponse {
+    fn from(decisions: Vec<Decision>) -> Self {
+        Self {
+            results: decisions.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Effective> for pb::ListEffectivePermissionsResponse {
+    fn from(effective: Effective) -> Self {
+        Self {
+            roles: roles(&effective.roles),
+            permissions: effective.permissions,
+            revision: effective.revision,
+        }
+    }
+}

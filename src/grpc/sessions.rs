@@ -1,0 +1,145 @@
+//! SessionService.
+
+use secrecy::SecretString;
+use tonic::{Request, Response, Status};
+
+use super::{
+    convert::timestamp,
+    edge::Edge,
+    fields::{Fields, Parse},
+    invitations::TOKEN,
+    pb::{self, session_service_server::SessionService},
+    users::user,
+};
+use crate::{
+    app::{paging::Page, sessions},
+    domain::text::one_line,
+    store::Session,
+};
+
+/// Characters of what is compared and not kept.
+const SIGN_IN_EMAIL: usize = 320;
+const SIGN_IN_PASSWORD: usize = 1024;
+/// Characters of a user agent at the most.
+const USER_AGENT: usize = 300;
+
+#[tonic::async_trait]
+impl SessionService for Edge {
+    async fn sign_in(&self, request: Request<pb::SignInRequest>) -> Result<Response<pb::SignInResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        let begun = sessions::sign_in(&self.app, &ctx, command).await?;
+        Ok(Response::new(pb::SignInResponse {
+            session_token: begun.token.expose().to_owned(),
+            session: Some(self.session(begun.session)),
+            user: Some(user(begun.user)),
+        }))
+    }
+
+    async fn verify_session(
+        &self,
+        request: Request<pb::VerifySessionRequest>,
+    ) -> Result<Response<pb::VerifySessionResponse>, Status> {
+        let (ctx, token) = self.admit(request)?;
+        let live = sessions::verify(&self.app, &ctx, token).await?;
+        let response = live.map(|holder| pb::VerifySessionResponse {
+            valid: true,
+            session: Some(self.session(holder.session)),
+            user: Some(user(holder.user)),
+        });
+        Ok(Response::new(response.unwrap_or_default()))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<pb::ListSessionsRequest>,
+    ) -> Result<Response<pb::ListSessionsResponse>, Status> {
+        let (ctx, query) = self.admit(request)?;
+        let page: Page<Session> = sessions::list(&self.app, &ctx, query).await?;
+        Ok(Response::new(pb::ListSessionsResponse {
+            sessions: page.items.into_iter().map(|row| self.session(row)).collect(),
+            next_page_token: page.next_page_token,
+        }))
+    }
+
+    async fn revoke_session(
+        &self,
+        request: Request<pb::RevokeSessionRequest>,
+    ) -> Result<Response<pb::RevokeSessionResponse>, Status> {
+        let (ctx, (user, session)) = self.admit(request)?;
+        sessions::revoke(&self.app, &ctx, user, session).await?;
+        Ok(Response::new(pb::RevokeSessionResponse {}))
+    }
+
+    async fn sign_out(&self, request: Request<pb::SignOutRequest>) -> Result<Response<pb::SignOutResponse>, Status> {
+        let (ctx, ()) = self.admit(request)?;
+        sessions::sign_out(&self.app, &ctx).await?;
+        Ok(Response::new(pb::SignOutResponse {}))
+    }
+}
+
+impl Edge {
+    fn session(&self, row: Session) -> pb::Session {
+        let idle_end = self.app.sessions.idle_expire_time(row.last_used_time, row.expire_time);
+        pb::Session {
+            session_id: row.id.to_string(),
+            user_id: row.user_id.to_string(),
+            create_time: Some(timestamp(row.create_time)),
+            last_used_time: Some(timestamp(row.last_used_time)),
+            idle_expire_time: Some(timestamp(idle_end)),
+            expire_time: Some(timestamp(row.expire_time)),
+            ip_address: row.ip_address.unwrap_or_default(),
+            user_agent: row.user_agent.unwrap_or_default(),
+        }
+    }
+}
+
+impl Parse for pb::SignInRequest {
+    type Command = sessions::SignIn;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let email = fields.text("email", &self.email, |text| Ok(text.to_owned()));
+        let email = email.and_then(|email| fields.at_most("email", &email, SIGN_IN_EMAIL));
+        let password = fields.secret("password", &self.password, SIGN_IN_PASSWORD);
+        let user_agent = fields.optional_text("user_agent", &self.user_agent, |text| one_line(text, USER_AGENT));
+        Some(sessions::SignIn {
+            email: email?,
+            password: password?,
+            user_agent: user_agent?,
+        })
+    }
+}
+
+impl Parse for pb::VerifySessionRequest {
+    type Command = SecretString;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.secret("session_token", &self.session_token, TOKEN)
+    }
+}
+
+impl Parse for pb::ListSessionsRequest {
+    type Command = sessions::List;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let bound = Self {
+            user_id: self.user_id.clone(),
+            ..Self::default()
+        };
+        let user_id = fields.uuid("user_id", &self.user_id);
+        let page = fields.page(self.page_size, &self.page_token, false, &bound);
+        Some(sessions::List {
+            user_id: user_id?,
+            page: page?,
+        })
+    }
+}
+
+impl Parse for pb::RevokeSessionRequest {
+    type Command = (uuid::Uuid, uuid::Uuid);
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let user = fields.uuid("user_id", &self.user_id);
+        let session = fields.uuid("session_id", &self.session_id);
+        Some((user?, session?))
+    }
+}

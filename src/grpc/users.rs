@@ -1,0 +1,130 @@
+//! UserService.
+
+use tonic::{Request, Response, Status};
+
+use super::{
+    convert::{count, timestamp},
+    edge::Edge,
+    fields::{Fields, Parse},
+    pb::{self, user_service_server::UserService},
+};
+use crate::{
+    app::{
+        paging::Page,
+        users::{self, NewUser, display_name},
+    },
+    domain::text::PersonName,
+    store::User,
+};
+
+#[tonic::async_trait]
+impl UserService for Edge {
+    async fn create_user(
+        &self,
+        request: Request<pb::CreateUserRequest>,
+    ) -> Result<Response<pb::CreateUserResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(users::create(&self.app, &ctx, command).await?))
+    }
+
+    async fn get_user(&self, request: Request<pb::GetUserRequest>) -> Result<Response<pb::GetUserResponse>, Status> {
+        let (ctx, id) = self.admit(request)?;
+        Ok(Response::new(users::get(&self.app, &ctx, id).await?.into()))
+    }
+
+    async fn list_users(
+        &self,
+        request: Request<pb::ListUsersRequest>,
+    ) -> Result<Response<pb::ListUsersResponse>, Status> {
+        let (ctx, query) = self.admit(request)?;
+        Ok(Response::new(users::list(&self.app, &ctx, query).await?.into()))
+    }
+}
+
+impl Parse for pb::CreateUserRequest {
+    type Command = users::Create;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let email = fields.email("email", &self.email);
+        let given_name = fields.text("given_name", &self.given_name, PersonName::parse);
+        let family_name = fields.optional_text("family_name", &self.family_name, PersonName::parse);
+        let words = [self.email.as_str(), &self.given_name, &self.family_name];
+        let password = fields.password("password", &self.password, &words);
+        let locale = fields.locale("locale", &self.locale);
+        Some(users::Create {
+            person: NewUser {
+                email: email?,
+                email_verified: self.email_verified,
+                given_name: given_name?,
+                family_name: family_name?,
+                password: password?,
+                locale: locale?,
+            },
+            validate_only: self.validate_only,
+        })
+    }
+}
+
+impl Parse for pb::GetUserRequest {
+    type Command = uuid::Uuid;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.uuid("user_id", &self.user_id)
+    }
+}
+
+impl Parse for pb::ListUsersRequest {
+    type Command = users::List;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let bound = Self {
+            email: self.email.clone(),
+            ..Self::default()
+        };
+        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let email = fields.optional_email("email", &self.email);
+        Some(users::List {
+            email: email?,
+            page: page?,
+        })
+    }
+}
+
+/// The user in the contract's terms.
+pub(super) fn user(row: User) -> pb::User {
+    pb::User {
+        user_id: row.id.to_string(),
+        display_name: display_name(&row),
+        email: row.email,
+        email_verified: row.email_verify_time.is_some(),
+        given_name: row.given_name,
+        family_name: row.family_name,
+        locale: row.locale.unwrap_or_default(),
+        last_sign_in_time: row.last_sign_in_time.map(timestamp),
+        create_time: Some(timestamp(row.create_time)),
+        update_time: Some(timestamp(row.update_time)),
+    }
+}
+
+impl From<User> for pb::CreateUserResponse {
+    fn from(row: User) -> Self {
+        Self { user: Some(user(row)) }
+    }
+}
+
+impl From<User> for pb::GetUserResponse {
+    fn from(row: User) -> Self {
+        Self { user: Some(user(row)) }
+    }
+}
+
+impl From<Page<User>> for pb::ListUsersResponse {
+    fn from(page: Page<User>) -> Self {
+        Self {
+            users: page.items.into_iter().map(user).collect(),
+            next_page_token: page.next_page_token,
+            total_size: count(page.total_size),
+        }
+    }
+}

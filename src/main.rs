@@ -1,0 +1,151 @@
+//! The program: reads the command line and does what it says.
+
+use std::{io::Write, net::SocketAddr, process::ExitCode};
+
+use clap::Parser;
+use roster::{
+    config::{
+        AdminArgs, AdminCommand, Cli, Command, HealthcheckArgs, ModelsArgs, ModelsCommand, TelemetryConfig,
+        settings_markdown,
+    },
+    domain::access_model::AccessModel,
+    http,
+    platform::{clock::Clock, entropy::Entropy, shutdown::Shutdown, telemetry::Telemetry},
+    server::{self, Platform, Server, StartError},
+};
+use secrecy::ExposeSecret;
+
+/// What a command answers: nothing, or a sentence for whoever called it.
+type Answer = Result<(), String>;
+
+fn main() -> ExitCode {
+    let command = Cli::parse().into_command().unwrap_or_else(|error| error.exit());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("no runtime: {error}")),
+    };
+    match runtime.block_on(run(command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => fail(&sentence),
+    }
+}
+
+fn fail(sentence: &str) -> ExitCode {
+    // Where not even standard error takes it, the exit status has to do.
+    let _ = writeln!(std::io::stderr(), "roster: {sentence}");
+    ExitCode::FAILURE
+}
+
+fn say(text: &str) -> Answer {
+    writeln!(std::io::stdout(), "{text}").map_err(|error| error.to_string())
+}
+
+async fn run(command: Command) -> Answer {
+    match command {
+        Command::Serve(config) => {
+            let telemetry = config.telemetry.clone();
+            run_server(&telemetry, |platform, shutdown| {
+                Server::start(*config, platform, shutdown)
+            })
+            .await
+        }
+        Command::Worker(config) => {
+            let telemetry = config.telemetry.clone();
+            run_server(&telemetry, |platform, shutdown| {
+                Server::start_worker(*config, platform, shutdown)
+            })
+            .await
+        }
+        Command::Migrate(config) => {
+            let telemetry = telemetry(&config.telemetry)?;
+            let migrated = server::migrate(&config).await.map_err(|error| error.to_string());
+            stop_telemetry(telemetry).await;
+            migrated
+        }
+        Command::Admin(arguments) => admin(*arguments).await,
+        Command::Healthcheck(arguments) => healthcheck(&arguments).await,
+        Command::Models(arguments) => models(&arguments),
+        Command::Config => say(&settings_markdown()),
+    }
+}
+
+fn telemetry(config: &TelemetryConfig) -> Result<Telemetry, String> {
+    Telemetry::init(&config.settings()).map_err(|error| error.to_string())
+}
+
+async fn stop_telemetry(telemetry: Telemetry) {
+    if let Err(error) = telemetry.shutdown().await {
+        tracing::warn!(%error, "what was measured last may not have been exported");
+    }
+}
+
+async fn run_server<F: Future<Output = Result<Server, StartError>>>(
+    config: &TelemetryConfig,
+    start: impl FnOnce(Platform, Shutdown) -> F,
+) -> Answer {
+    let telemetry = telemetry(config)?;
+    let shutdown = Shutdown::new();
+    shutdown.listen_for_signals().map_err(|error| error.to_string())?;
+    let platform = Platform {
+        clock: Clock::system(),
+        entropy: Entropy::system(),
+        metrics: telemetry.metrics(),
+    };
+    let outcome = match start(platform, shutdown).await {
+        Ok(server) => {
+            announce(&server)?;
+            server.until_stopped().await;
+            server.stop().await;
+            Ok(())
+        }
+        Err(StartError::Stopped) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    };
+    stop_telemetry(telemetry).await;
+    outcome
+}
+
+fn announce(server: &Server) -> Answer {
+    let address = |address: Option<SocketAddr>| address.map_or_else(|| "-".to_owned(), |address| address.to_string());
+    tracing::info!(grpc = address(server.grpc_address()), http = %server.http_address(), "serving");
+    match server.operator_key() {
+        // To the terminal and not to the log, which is kept.
+        Some(key) => say(&format!(
+            "operator key, shown once and kept in the data directory: {}",
+            key.expose_secret()
+        )),
+        None => Ok(()),
+    }
+}
+
+async fn admin(arguments: AdminArgs) -> Answer {
+    match arguments.command {
+        AdminCommand::BootstrapKey(database) => {
+            let key = server::bootstrap_key(&database, &Clock::system(), &Entropy::system()).await;
+            say(key.map_err(|error| error.to_string())?.expose_secret())
+        }
+    }
+}
+
+async fn healthcheck(arguments: &HealthcheckArgs) -> Answer {
+    match http::probe(arguments.target(), "/readyz", arguments.timeout).await {
+        Ok((200, _)) => Ok(()),
+        Ok((status, text)) => Err(format!("{status}: {}", text.trim())),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn models(arguments: &ModelsArgs) -> Answer {
+    let ModelsCommand::Check { file } = &arguments.command;
+    let source = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    match AccessModel::parse(&source) {
+        Ok(model) => say(&format!("{}: fine, {} roles", model.id(), model.roles().len())),
+        Err(errors) => {
+            let lines: Vec<String> = errors
+                .iter()
+                .map(|error| format!("{}: {error}", file.display()))
+                .collect();
+            Err(lines.join("\n"))
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The gRPC listener: services, limits, TLS, health, reflection.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use tokio::net::TcpListener;
+use tonic::transport::{Certificate, Identity, Server as Grpc, ServerTlsConfig, server::TcpIncoming};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use super::StartError;
+use crate::{
+    app::App,
+    config::{GrpcConfig, ServeConfig},
+    grpc::{
+        AuthenticateLayer, DESCRIPTOR_SET, Edge, Rules, TraceLayer,
+        pb::{
+            access_model_service_server::AccessModelServiceServer, delivery_service_server::DeliveryServiceServer,
+            invitation_service_server::InvitationServiceServer, member_service_server::MemberServiceServer,
+            organization_service_server::OrganizationServiceServer, permission_service_server::PermissionServiceServer,
+            service_account_service_server::ServiceAccountServiceServer, session_service_server::SessionServiceServer,
+            user_service_server::UserServiceServer,
+        },
+    },
+    http::Readiness,
+    platform::shutdown::Shutdown,
+};
+
+/// Bytes of a call's headers at the most.
+const MAX_HEADERS: u32 = 16 * 1024;
+/// Streams that a peer has reset and that are not cleaned up yet, at the most (CVE-2023-44487).
+const MAX_PENDING_RESETS: usize = 50;
+/// How often a silent connection is asked for a sign of life, and how long it has to give one.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
+/// How long calls on a connection that is too old may go on.
+const AGE_GRACE: Duration = Duration::from_secs(30);
+
+/// Every service of the contract, each with the message limit.
+macro_rules! services {
+    ($router:expr, $edge:expr, $limit:expr, [$($server:ident),* $(,)?]) => {
+        $router$(.add_service($server::new($edge.clone()).max_decoding_message_size($limit)))*
+    };
+}
+
+/// Starts serving on the listener until the stop is requested.
+pub(super) fn serve(
+    app: Arc<App>,
+    config: &ServeConfig,
+    listener: TcpListener,
+    readiness: &Readiness,
+    shutdown: &Shutdown,
+) -> Result<(), StartError> {
+    let grpc = &config.grpc;
+    let rules = Rules::load().map_err(StartError::Installation)?;
+    let mut builder = Grpc::builder();
+    if let Some(tls) = tls(grpc)? {
+        builder = builder
+            .tls_config(tls)
+            .map_err(|error| StartError::Installation(format!("TLS: {error}")))?;
+    }
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let mut builder = builder
+        .timeout(grpc.request_timeout)
+        .max_concurrent_streams(grpc.max_streams)
+        .max_connection_age(grpc.max_connection_age)
+        .max_connection_age_grace(AGE_GRACE)
+        .http2_max_header_list_size(MAX_HEADERS)
+        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
+        .layer(TraceLayer::new())
+        .layer(AuthenticateLayer::new(app.clone(), rules, grpc.max_concurrent_requests));
+    let reflect = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let broken = |error: tonic_reflection::server::Error| StartError::Installation(format!("reflection: {error}"));
+    let (reflection, reflection_alpha) = match grpc.reflection {
+        true => (
+            Some(reflect().build_v1().map_err(broken)?),
+            Some(reflect().build_v1alpha().map_err(broken)?),
+        ),
+        false => (None, None),
+    };
+    let router = builder
+        .add_service(health_service)
+        .add_optional_service(reflection)
+        .add_optional_service(reflection_alpha);
+    let edge = Edge::new(app);
+    let router = services!(
+        router,
+        edge,
+        grpc.max_message_bytes,
+        [
+            OrganizationServiceServer,
+            AccessModelServiceServer,
+            UserServiceServer,
+            MemberServiceServer,
+            InvitationServiceServer,
+            PermissionServiceServer,
+            SessionServiceServer,
+            ServiceAccountServiceServer,
+            DeliveryServiceServer,
+        ]
+    );
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let stop = shutdown.clone();
+    shutdown.spawn(async move {
+        let served = router
+            .serve_with_incoming_shutdown(incoming, async move { stop.requested().await })
+            .await;
+        if let Err(error) = served {
+            tracing::error!(%error, "the gRPC listener failed");
+        }
+    });
+    tokio::spawn(report(health, readiness.clone()));
+    Ok(())
+}
+
+/// Follows the readiness into `grpc.health.v1`, for the service "", which Kubernetes asks for.
+async fn report(health: HealthReporter, readiness: Readiness) {
+    let mut changes = readiness.subscribe();
+    loop {
+        let status = match &*changes.borrow_and_update() {
+            Ok(()) => ServingStatus::Serving,
+            Err(_) => ServingStatus::NotServing,
+        };
+        health.set_service_status("", status).await;
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn tls(config: &GrpcConfig) -> Result<Option<ServerTlsConfig>, StartError> {
+    let (Some(certificate), Some(key)) = (&config.tls_cert, &config.tls_key) else {
+        return Ok(None);
+    };
+    let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(read(certificate)?, read(key)?));
+    if let Some(authority) = &config.tls_client_ca {
+        tls = tls.client_ca_root(Certificate::from_pem(read(authority)?));
+    }
+    Ok(Some(tls))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, StartError> {
+    fs::read(file).map_err(|error| StartError::Installation(format!("{}: {error}", file.display())))
+}

@@ -1,0 +1,219 @@
+//! Puts the parts together and keeps them running: the only place that knows all of them.
+
+mod data_dir;
+mod error;
+mod listener;
+mod parts;
+mod upkeep;
+
+use std::net::SocketAddr;
+
+use secrecy::SecretString;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+pub use self::error::StartError;
+use self::parts::Parts;
+use crate::{
+    config::{DatabaseConfig, MigrateConfig, ServeConfig, WorkerConfig},
+    http::{self, HttpState, Readiness},
+    platform::{clock::Clock, entropy::Entropy, shutdown::Shutdown, telemetry::Metrics},
+};
+
+/// Where a server gets time and randomness, and what its measurements are shown from.
+#[derive(Clone, Debug)]
+pub struct Platform {
+    /// The source of time.
+    pub clock: Clock,
+    /// The source of randomness.
+    pub entropy: Entropy,
+    /// Shown at `/metrics`.
+    pub metrics: Metrics,
+}
+
+/// A running server: gRPC, the small HTTP listener, and the outbox worker.
+#[derive(Debug)]
+pub struct Server {
+    grpc_address: Option<SocketAddr>,
+    http_address: SocketAddr,
+    operator_key: Option<SecretString>,
+    readiness: Readiness,
+    shutdown: Shutdown,
+    drain: std::time::Duration,
+    parts: Parts,
+    pages: JoinHandle<std::io::Result<()>>,
+    pages_stop: CancellationToken,
+}
+
+impl Server {
+    /// Starts serving, and answers when the first call is welcome.
+    ///
+    /// The HTTP listener is up first, and a PostgreSQL that is not there yet is waited for until `shutdown` is requested.
+    ///
+    /// # Errors
+    /// [`StartError`], with everything that is wrong with the settings.
+    pub async fn start(config: ServeConfig, platform: Platform, shutdown: Shutdown) -> Result<Self, StartError> {
+        config.validate().map_err(StartError::Settings)?;
+        let mut server = Self::open(
+            config.http.http_listen,
+            &platform,
+            shutdown.clone(),
+            config.process.drain_timeout,
+            || Parts::assemble(&config, &platform),
+        )
+        .await?;
+        let app = server.parts.app(&config, &platform)?;
+        parts::require_models(&app).await?;
+        server.operator_key = data_dir::first_key(&app, &config.database.data_dir).await?;
+        let listener = TcpListener::bind(config.grpc.listen)
+            .await
+            .map_err(|error| StartError::Listen(config.grpc.listen, error))?;
+        server.grpc_address = Some(
+            listener
+                .local_addr()
+                .map_err(|error| StartError::Listen(config.grpc.listen, error))?,
+        );
+        listener::serve(app, &config, listener, &server.readiness, &shutdown)?;
+        server.run_worker(&config.mail, &config.outbox, &platform)?;
+        server.watch_over(&platform).await;
+        Ok(server)
+    }
+
+    /// Starts delivering mail only.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_worker(
+        config: WorkerConfig,
+        platform: Platform,
+        shutdown: Shutdown,
+    ) -> Result<Self, StartError> {
+        config.validate().map_err(StartError::Settings)?;
+        let server = Self::open(
+            config.http.http_listen,
+            &platform,
+            shutdown,
+            config.process.drain_timeout,
+            || Parts::for_worker(&config),
+        )
+        .await?;
+        server.run_worker(&config.mail, &config.outbox, &platform)?;
+        server.watch_over(&platform).await;
+        Ok(server)
+    }
+
+    async fn open<F: Future<Output = Result<Parts, StartError>>>(
+        address: SocketAddr,
+        platform: &Platform,
+        shutdown: Shutdown,
+        drain: std::time::Duration,
+        parts: impl Fn() -> F,
+    ) -> Result<Self, StartError> {
+        let readiness = Readiness::new();
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| StartError::Listen(address, error))?;
+        let http_address = listener
+            .local_addr()
+            .map_err(|error| StartError::Listen(address, error))?;
+        let state = HttpState {
+            readiness: readiness.clone(),
+            metrics: platform.metrics.clone(),
+        };
+        let pages_stop = CancellationToken::new();
+        let pages = tokio::spawn(http::serve(listener, state, pages_stop.clone().cancelled_owned()));
+        let parts = tokio::select! {
+            parts = parts::patiently(parts) => parts?,
+            () = shutdown.requested() => return Err(StartError::Stopped),
+        };
+        Ok(Self {
+            grpc_address: None,
+            http_address,
+            operator_key: None,
+            readiness,
+            shutdown,
+            drain,
+            parts,
+            pages,
+            pages_stop,
+        })
+    }
+
+    fn run_worker(
+        &self,
+        mail: &crate::config::MailConfig,
+        outbox: &crate::config::OutboxConfig,
+        platform: &Platform,
+    ) -> Result<(), StartError> {
+        let worker = self.parts.worker(mail, outbox, self.drain, platform)?;
+        self.shutdown.spawn(worker.run(self.shutdown.token()));
+        Ok(())
+    }
+
+    async fn watch_over(&self, platform: &Platform) {
+        upkeep::start(&self.parts.store, &platform.clock, &self.readiness, &self.shutdown).await;
+    }
+
+    /// Where gRPC is served.
+    #[must_use]
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.grpc_address
+    }
+
+    /// Where the HTTP pages are served.
+    #[must_use]
+    pub fn http_address(&self) -> SocketAddr {
+        self.http_address
+    }
+
+    /// The operator's key, where this start created it. It is shown once and stands in the data directory.
+    #[must_use]
+    pub fn operator_key(&self) -> Option<&SecretString> {
+        self.operator_key.as_ref()
+    }
+
+    /// Waits until somebody asks to stop.
+    pub async fn until_stopped(&self) {
+        self.shutdown.requested().await;
+    }
+
+    /// Stops: no new calls, then the calls and deliveries at work get the drain time, then everything is closed.
+    pub async fn stop(self) {
+        self.readiness.not_ready("stopping");
+        self.shutdown.request();
+        if !self.shutdown.drain(self.drain).await {
+            tracing::warn!("stopped before everything at work had ended");
+        }
+        self.parts.store.close().await;
+        self.pages_stop.cancel();
+        // Whatever the listener has to say, the process ends now.
+        let _ = self.pages.await;
+    }
+}
+
+/// Brings the database to this program's schema.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn migrate(config: &MigrateConfig) -> Result<(), StartError> {
+    config.validate().map_err(StartError::Settings)?;
+    let store = parts::connect(&config.database).await?;
+    store.migrate().await?;
+    store.close().await;
+    Ok(())
+}
+
+/// Creates an operator key directly in the database, for when there is none.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn bootstrap_key(
+    database: &DatabaseConfig,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> Result<SecretString, StartError> {
+    let store = parts::connect(database).await?;
+    parts::require_schema(&store).await?;
+    let token = crate::app::bootstrap::another_key(&store, entropy, clock.now()).await?;
+    Ok(SecretString::from(token.expose()))
+}

@@ -1,0 +1,210 @@
+//! Makes the parts from the settings.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use secrecy::ExposeSecret;
+
+use super::{Platform, StartError, data_dir};
+use crate::{
+    app::App,
+    config::{DatabaseConfig, KeyConfig, MailConfig, OutboxConfig, ServeConfig, WorkerConfig},
+    domain::{access_model::Models, password::PasswordPolicy, session::SessionPolicy},
+    outbox::{MailDirectory, Mailer, Renderer, Sender, Settings, SmtpRelay, Transport, Worker},
+    platform::{hashing::Hasher, keyring::Keyring},
+    store::{SchemaState, Store, StoreSettings},
+};
+
+/// The first and the longest wait for a database that does not answer.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Time that the worker keeps for giving its leases back, of the drain time.
+const RELEASE_TIME: Duration = Duration::from_secs(4);
+
+/// What both the server and the worker stand on.
+pub(super) struct Parts {
+    pub(super) store: Arc<Store>,
+    keyring: Arc<Keyring>,
+    data_dir: std::path::PathBuf,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Parts")
+            .field("data_dir", &self.data_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tries until the database answers.
+pub(super) async fn patiently<F: Future<Output = Result<Parts, StartError>>>(
+    make: impl Fn() -> F,
+) -> Result<Parts, StartError> {
+    let mut wait = FIRST_WAIT;
+    loop {
+        match make().await {
+            Err(StartError::DatabaseUnavailable(cause)) => {
+                tracing::warn!(cause, "waiting for the database");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+            made => return made,
+        }
+    }
+}
+
+/// Opens the database.
+pub(super) async fn connect(config: &DatabaseConfig) -> Result<Store, StartError> {
+    if !config.is_postgres() {
+        data_dir::ensure(&config.data_dir)?;
+    }
+    let settings = StoreSettings {
+        url: config.url(),
+        max_connections: config.database_max_connections,
+    };
+    Ok(Store::connect(&settings).await?)
+}
+
+/// Makes sure that the schema is this program's. The embedded database is migrated at once; a shared one by `roster migrate`, once for all replicas.
+pub(super) async fn require_schema(store: &Store) -> Result<(), StartError> {
+    match store.schema_state().await? {
+        SchemaState::Behind if store.embedded() => Ok(store.migrate().await?),
+        SchemaState::Behind => Err(StartError::SchemaBehind),
+        SchemaState::Current => Ok(()),
+        SchemaState::Ahead => {
+            tracing::warn!("the database's schema is newer than this program, as it is during a rolling upgrade");
+            Ok(())
+        }
+    }
+}
+
+impl Parts {
+    pub(super) async fn assemble(config: &ServeConfig, platform: &Platform) -> Result<Self, StartError> {
+        Self::make(&config.database, &config.keys, &platform.entropy).await
+    }
+
+    pub(super) async fn for_worker(config: &WorkerConfig) -> Result<Self, StartError> {
+        // A worker only reads what servers have sealed: without their key there is nothing for it to generate.
+        Self::make(
+            &config.database,
+            &config.keys,
+            &crate::platform::entropy::Entropy::system(),
+        )
+        .await
+    }
+
+    async fn make(
+        database: &DatabaseConfig,
+        keys: &KeyConfig,
+        entropy: &crate::platform::entropy::Entropy,
+    ) -> Result<Self, StartError> {
+        data_dir::ensure(&database.data_dir)?;
+        let keyring = data_dir::keyring(keys.secret_key(), &database.data_dir, entropy)?;
+        let store = connect(database).await?;
+        require_schema(&store).await?;
+        Ok(Self {
+            store: Arc::new(store),
+            keyring: Arc::new(keyring),
+            data_dir: database.data_dir.clone(),
+        })
+    }
+
+    /// The use cases.
+    pub(super) fn app(&self, config: &ServeConfig, platform: &Platform) -> Result<Arc<App>, StartError> {
+        let hasher = Hasher::start(
+            config.passwords.hash_params(),
+            config.passwords.hashing_threads(),
+            config.passwords.hashing_queue,
+        )
+        .map_err(|error| StartError::Installation(error.to_string()))?;
+        let long = |duration: Duration| {
+            chrono::Duration::from_std(duration).map_err(|error| StartError::Installation(error.to_string()))
+        };
+        Ok(Arc::new(App {
+            store: self.store.clone(),
+            models: models(config.models.access_models_dir.as_deref())?,
+            keyring: self.keyring.clone(),
+            hasher,
+            entropy: platform.entropy.clone(),
+            clock: platform.clock.clone(),
+            passwords: PasswordPolicy::new(config.passwords.password_min_length),
+            sessions: SessionPolicy {
+                idle: long(config.sessions.session_idle)?,
+                lifetime: long(config.sessions.session_lifetime)?,
+            },
+            invitation_url: config.mail.invitation_url.clone(),
+        }))
+    }
+
+    /// The outbox worker.
+    pub(super) fn worker(
+        &self,
+        mail: &MailConfig,
+        outbox: &OutboxConfig,
+        drain: Duration,
+        platform: &Platform,
+    ) -> Result<Worker, StartError> {
+        let wrong =
+            |setting: &str, error: &dyn std::fmt::Display| StartError::Installation(format!("{setting}: {error}"));
+        let transport = match mail.smtp_url() {
+            Some(url) => {
+                let relay = SmtpRelay::new(url.expose_secret(), None, platform.clock.clone());
+                Transport::Smtp(Box::new(relay.map_err(|error| wrong("ROSTER_SMTP_URL", &error))?))
+            }
+            None => Transport::Files(MailDirectory::in_data_directory(&self.data_dir)),
+        };
+        let mailer = Mailer {
+            renderer: Renderer::new(&mail.invitation_url, mail.mail_templates_dir.as_deref())
+                .map_err(|error| wrong("ROSTER_MAIL_TEMPLATES_DIR", &error))?,
+            sender: Sender::parse(&mail.mail_from).map_err(|error| wrong("ROSTER_MAIL_FROM", &error))?,
+            transport,
+        };
+        let settings = Settings {
+            slots: outbox.outbox_slots,
+            poll_interval: outbox.outbox_poll_interval,
+            give_up_after: outbox.outbox_give_up_after,
+            drain: drain.saturating_sub(RELEASE_TIME),
+            ..Settings::default()
+        };
+        Ok(Worker::new(
+            self.store.clone(),
+            self.keyring.clone(),
+            platform.clock.clone(),
+            platform.entropy.clone(),
+            mailer,
+            settings,
+        ))
+    }
+}
+
+/// The shipped access models, and those of the operator's directory in their stead or beside them.
+fn models(directory: Option<&Path>) -> Result<Models, StartError> {
+    let mut documents = Vec::new();
+    if let Some(directory) = directory {
+        let wrong = |error: std::io::Error| StartError::Installation(format!("{}: {error}", directory.display()));
+        for entry in fs::read_dir(directory).map_err(wrong)? {
+            let path = entry.map_err(wrong)?.path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                documents.push((path.display().to_string(), fs::read_to_string(&path).map_err(wrong)?));
+            }
+        }
+        documents.sort();
+    }
+    Models::with_documents(&documents).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        StartError::Installation(format!("access models:\n  {}", lines.join("\n  ")))
+    })
+}
+
+/// Refuses to start where organizations are under a model that is not loaded: every check in them would fail.
+pub(super) async fn require_models(app: &App) -> Result<(), StartError> {
+    for id in app.store.read().access_models_in_use().await? {
+        if app.models.get(&id).is_none() {
+            return Err(StartError::Installation(format!(
+                "organizations are under the access model {id}, which is not loaded: add its document to ROSTER_ACCESS_MODELS_DIR"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! What runs beside the calls: readiness, and forgetting what has had its time.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    http::Readiness,
+    platform::{clock::Clock, shutdown::Shutdown},
+    store::Store,
+};
+
+/// How often the database is asked for a sign of life.
+const PING: Duration = Duration::from_secs(1);
+/// How long it has to give one.
+const PING_ANSWER: Duration = Duration::from_secs(2);
+/// How often old answers are forgotten.
+const FORGET: Duration = Duration::from_secs(600);
+
+/// Asks the database once, and starts asking.
+pub(super) async fn start(store: &Arc<Store>, clock: &Clock, readiness: &Readiness, shutdown: &Shutdown) {
+    ask(store, readiness).await;
+    let (asking, ready, stop) = (store.clone(), readiness.clone(), shutdown.token());
+    shutdown.spawn(stop.run_until_cancelled_owned(async move {
+        loop {
+            tokio::time::sleep(PING).await;
+            ask(&asking, &ready).await;
+        }
+    }));
+    let (forgetting, clock) = (store.clone(), clock.clone());
+    shutdown.spawn(shutdown.token().run_until_cancelled_owned(async move {
+        loop {
+            match forgetting.forget_replays(clock.now()).await {
+                Ok(0) => {}
+                Ok(count) => tracing::debug!(count, "forgot old answers"),
+                Err(error) => tracing::warn!(%error, "could not forget old answers"),
+            }
+            tokio::time::sleep(FORGET).await;
+        }
+    }));
+}
+
+async fn ask(store: &Store, readiness: &Readiness) {
+    match tokio::time::timeout(PING_ANSWER, store.ping()).await {
+        Ok(Ok(())) => readiness.ready(),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not ready");
+            readiness.not_ready("the database does not answer");
+        }
+        Err(_) => readiness.not_ready("the database does not answer in time"),
+    }
+}
