@@ -18,9 +18,12 @@ pub(crate) enum Error {
     /// Fields of the request break their constraints.
     #[error("the request breaks constraints of its fields")]
     Invalid(Vec<Violation>),
-    /// The database refused.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    /// Concurrent writes kept getting in the way.
+    #[error("{0}")]
+    Busy(String),
+    /// The database does not answer.
+    #[error("{0}")]
+    Unavailable(String),
     /// Too many are asking at once.
     #[error("the server sheds load")]
     Overloaded,
@@ -32,6 +35,17 @@ pub(crate) enum Error {
 impl From<Reason> for Error {
     fn from(reason: Reason) -> Self {
         Error::Refused(reason.into())
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let text = error.to_string();
+        match error {
+            StoreError::Busy(_) => Error::Busy(text),
+            StoreError::Unavailable(_) => Error::Unavailable(text),
+            StoreError::Duplicate(_) | StoreError::Defect(_) => Error::Internal(text),
+        }
     }
 }
 
@@ -61,6 +75,6 @@ impl Error {
 
     /// Whether the whole transaction may be tried again at once.
     pub(crate) fn is_busy(&self) -> bool {
-        matches!(self, Error::Store(StoreError::Busy(_)))
+        matches!(self, Error::Busy(_))
     }
 }

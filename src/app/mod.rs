@@ -31,6 +31,14 @@ use crate::{
     store::{Organization, Store},
 };
 
+/// The records that use cases are asked by and answer with, as the store keeps them.
+pub(crate) mod records {
+    pub(crate) use crate::store::{
+        Invitation, InvitationFilter, InvitationRow, Member, Message, MessageFilter, Organization, RosterFilter,
+        RosterRow, ServiceAccount, ServiceKey, Session, User,
+    };
+}
+
 /// What the use cases stand on.
 pub(crate) struct App {
     /// The database.

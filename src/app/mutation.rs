@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::error::{Reason, Refusal},
-    store::{StoreError, Tx},
+    store::Tx,
 };
 
 /// How long an answer is kept for a repeated call.
@@ -87,7 +87,7 @@ impl App {
             let sealed = self.keyring.seal(&self.entropy, key.request_id.as_bytes(), &kept);
             if !tx.keep_replay(&key, sealed, ctx.now + REPLAY_TIME).await? {
                 tx.rollback().await?;
-                return Err(StoreError::Busy("the same call was committed meanwhile".to_owned()).into());
+                return Err(Error::Busy("the same call was committed meanwhile".to_owned()));
             }
         }
         tx.commit().await?;

@@ -9,9 +9,12 @@ use super::{
     pb::{self, delivery_service_server::DeliveryService},
 };
 use crate::{
-    app::{messages, paging::Page},
+    app::{
+        messages,
+        paging::Page,
+        records::{Message, MessageFilter},
+    },
     domain::delivery::DeliveryState,
-    store::{Message, MessageFilter},
 };
 
 #[tonic::async_trait]

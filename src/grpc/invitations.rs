@@ -17,12 +17,12 @@ use crate::{
         etag,
         invitations::{self, Issued, status},
         paging::Page,
+        records::{InvitationFilter, InvitationRow},
     },
     domain::{
         invitation::{InvitationState, InvitationStatus},
         text::PersonName,
     },
-    store::{InvitationFilter, InvitationRow},
 };
 
 /// Characters of a token at the most; a text of any length that is none gets the answer of an unknown one.

@@ -14,10 +14,10 @@ use crate::{
         etag,
         members::{self, SHOWN_BY_DEFAULT, Seen},
         paging::Page,
+        records::{Invitation, Member, Organization, RosterFilter, RosterRow, User},
         users::display_name,
     },
     domain::{access_model::RoleId, roster::MemberState},
-    store::{Invitation, Member, Organization, RosterFilter, RosterRow, User},
 };
 
 #[tonic::async_trait]

@@ -13,13 +13,13 @@ use crate::{
     app::{
         etag, organizations,
         paging::{Page, PageRequest},
+        records::Organization,
         users::NewUser,
     },
     domain::{
         organization::OrganizationState,
         text::{OrganizationName, PersonName},
     },
-    store::Organization,
 };
 
 /// Characters of an etag at the most.

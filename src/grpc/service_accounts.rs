@@ -11,10 +11,10 @@ use super::{
 use crate::{
     app::{
         paging::{Page, PageRequest},
+        records::{ServiceAccount, ServiceKey},
         service_accounts,
     },
     domain::{scope::Scopes, text::OrganizationName, token::Token},
-    store::{ServiceAccount, ServiceKey},
 };
 
 /// Scopes that one request may name.

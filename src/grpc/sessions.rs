@@ -12,9 +12,8 @@ use super::{
     users::user,
 };
 use crate::{
-    app::{paging::Page, sessions},
+    app::{paging::Page, records::Session, sessions},
     domain::text::one_line,
-    store::Session,
 };
 
 /// Characters of what is compared and not kept.

@@ -8,7 +8,6 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::{
     app::error::Error,
     domain::error::{Reason, Refusal},
-    store::StoreError,
 };
 
 /// The `domain` of every `google.rpc.ErrorInfo` of ours.
@@ -28,16 +27,15 @@ impl From<Error> for Status {
                 }
                 status(&Reason::InvalidRequest.into(), details)
             }
-            Error::Store(StoreError::Busy(cause)) => {
+            Error::Busy(cause) => {
                 tracing::info!(cause, "gave up after concurrent writes");
                 retryable(Reason::Conflict)
             }
-            Error::Store(StoreError::Unavailable(cause)) => {
+            Error::Unavailable(cause) => {
                 tracing::error!(cause, "the database does not answer");
                 retryable(Reason::DatabaseUnavailable)
             }
             Error::Overloaded => retryable(Reason::Overloaded),
-            Error::Store(cause @ (StoreError::Duplicate(_) | StoreError::Defect(_))) => defect(&cause.to_string()),
             Error::Internal(cause) => defect(&cause),
         }
     }

@@ -11,10 +11,10 @@ use super::{
 use crate::{
     app::{
         paging::Page,
+        records::User,
         users::{self, NewUser, display_name},
     },
     domain::text::PersonName,
-    store::User,
 };
 
 #[tonic::async_trait]

@@ -41,7 +41,7 @@ impl From<StoreError> for StartError {
 impl From<Error> for StartError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Store(error) => error.into(),
+            Error::Busy(cause) | Error::Unavailable(cause) => StartError::DatabaseUnavailable(cause),
             other => StartError::Installation(other.to_string()),
         }
     }

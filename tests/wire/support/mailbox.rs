@@ -1,0 +1,505 @@
+//! A mail server for tests: accepts mail over real SMTP, keeps it, and fails in the ways that mail servers fail (ab_03).
+//!
+//! It is strict where a lax server would hide a fault of the sender: line ends, order of commands, and the extensions that 8-bit
+//! text needs (RFC 5321, 6152, 6531). What it objects to is in [`Mailbox::complaints`].
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mail_parser::MessageParser;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How long [`Mailbox::wait_for`] waits.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A way to fail.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Fault {
+    /// 421 instead of a greeting: the server takes no mail now.
+    Unavailable,
+    /// 450 for this recipient: greylisted, come again.
+    Greylist(String),
+    /// 550 for this recipient: there is no such mailbox.
+    Reject(String),
+    /// 550 for every message after its final dot: the content is refused.
+    RejectContent,
+    /// No answer from this command on, while the connection stays open.
+    Hang(Stage),
+    /// The message is kept and the connection closed without an answer to the final dot.
+    CutAfterDot,
+    /// Every answer takes this long.
+    Slow(Duration),
+}
+
+/// Where in a session something happens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    Greeting,
+    Recipient,
+    FinalDot,
+}
+
+/// One message as it arrived for one or more recipients.
+#[derive(Clone, Debug)]
+pub(crate) struct Mail {
+    /// MAIL FROM.
+    pub(crate) sender: String,
+    /// RCPT TO, in order, as written.
+    pub(crate) recipients: Vec<String>,
+    /// The message without dot stuffing, with its CRLFs.
+    pub(crate) raw: Vec<u8>,
+    /// Without angle brackets; empty if there is none.
+    pub(crate) message_id: String,
+    pub(crate) subject: String,
+    /// The decoded text/plain part.
+    pub(crate) text: String,
+    /// The decoded text/html part.
+    pub(crate) html: String,
+}
+
+impl Mail {
+    fn parse(envelope: Envelope, raw: Vec<u8>) -> Self {
+        let parsed = MessageParser::default().parse(&raw).unwrap_or_default();
+        let part = |found: Option<std::borrow::Cow<'_, str>>| found.unwrap_or_default().into_owned();
+        Self {
+            message_id: parsed.message_id().unwrap_or_default().to_owned(),
+            subject: parsed.subject().unwrap_or_default().to_owned(),
+            text: part(parsed.body_text(0)),
+            html: part(parsed.body_html(0)),
+            sender: envelope.sender.unwrap_or_default(),
+            recipients: envelope.recipients,
+            raw,
+        }
+    }
+
+    /// A header as it stands in the message, unfolded but not decoded.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.raw)
+            .replace("\r\n ", " ")
+            .replace("\r\n\t", " ");
+        let head = text.split("\r\n\r\n").next()?;
+        let mut fields = head.split("\r\n").filter_map(|line| line.split_once(':'));
+        fields
+            .find(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim().to_owned())
+    }
+
+    /// The invitation's token, out of the link in the text part.
+    pub(crate) fn invitation_token(&self) -> String {
+        let start = self
+            .text
+            .find("rin_")
+            .unwrap_or_else(|| panic!("no invitation token in {:?}", self.text));
+        let of_token = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        self.text[start..].chars().take_while(of_token).collect()
+    }
+}
+
+/// The mail server. Clones are the same server; it ends with the last of them.
+#[derive(Clone)]
+pub(crate) struct Mailbox(Arc<Shared>);
+
+struct Shared {
+    address: SocketAddr,
+    state: Mutex<State>,
+    /// Moves with each message that arrives.
+    arrived: watch::Sender<usize>,
+    listener: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct State {
+    mails: Vec<Mail>,
+    /// The fault and how often it still happens; `None`: until healed.
+    faults: Vec<(Fault, Option<usize>)>,
+    complaints: Vec<String>,
+    connections: usize,
+    recipients: Vec<String>,
+}
+
+impl Mailbox {
+    /// Starts a server on a free port of the loopback interface.
+    pub(crate) async fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let shared = Shared {
+            address: listener.local_addr()?,
+            state: Mutex::default(),
+            arrived: watch::Sender::new(0),
+            listener: Mutex::default(),
+        };
+        let mailbox = Self(Arc::new(shared));
+        mailbox.listen(listener);
+        Ok(mailbox)
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// Where it is, for `ROSTER_SMTP_URL`.
+    pub(crate) fn url(&self) -> String {
+        format!("smtp://{}", self.0.address)
+    }
+
+    /// Fails in this way until [`Mailbox::heal`].
+    pub(crate) fn inject(&self, fault: Fault) {
+        self.0.state().faults.push((fault, None));
+    }
+
+    /// Fails in this way the next `times` times that it applies.
+    pub(crate) fn inject_times(&self, fault: Fault, times: usize) {
+        self.0.state().faults.push((fault, Some(times)));
+    }
+
+    /// Closes the port, so that connections are refused, until [`Mailbox::heal`].
+    pub(crate) async fn refuse(&self) {
+        let listener = lock(&self.0.listener).take();
+        if let Some(listener) = listener {
+            listener.abort();
+            // The port is closed when the task is gone, not when it is told to go.
+            let _ = listener.await;
+        }
+    }
+
+    /// Works again. Sessions that hang go on hanging; they are the client's to give up.
+    pub(crate) async fn heal(&self) {
+        self.0.state().faults.clear();
+        if lock(&self.0.listener).is_none() {
+            self.listen(
+                TcpListener::bind(self.0.address)
+                    .await
+                    .expect("the mailbox's port has been taken"),
+            );
+        }
+    }
+
+    /// Everything that has arrived, oldest first.
+    pub(crate) fn mails(&self) -> Vec<Mail> {
+        self.0.state().mails.clone()
+    }
+
+    /// What has arrived for one address, oldest first. The address counts as it is written in the envelope.
+    pub(crate) fn mails_for(&self, address: &str) -> Vec<Mail> {
+        let state = self.0.state();
+        state
+            .mails
+            .iter()
+            .filter(|mail| mail.recipients.iter().any(|to| to == address))
+            .cloned()
+            .collect()
+    }
+
+    /// Waits until at least `count` messages have arrived for an address, and answers with all of them.
+    pub(crate) async fn wait_for(&self, address: &str, count: usize) -> Vec<Mail> {
+        let mut arrived = self.0.arrived.subscribe();
+        let enough = arrived.wait_for(|_| self.mails_for(address).len() >= count);
+        let in_time = tokio::time::timeout(PATIENCE, enough).await.is_ok();
+        let mails = self.mails_for(address);
+        if !in_time {
+            let others: Vec<String> = self.mails().into_iter().flat_map(|mail| mail.recipients).collect();
+            panic!(
+                "{} of {count} messages for {address} in {PATIENCE:?}; arrived: {others:?}",
+                mails.len()
+            );
+        }
+        mails
+    }
+
+    /// How many connections there have been.
+    pub(crate) fn connections(&self) -> usize {
+        self.0.state().connections
+    }
+
+    /// How often mail for an address has been tried, whatever the answer.
+    pub(crate) fn attempts(&self, address: &str) -> usize {
+        self.0.state().recipients.iter().filter(|to| *to == address).count()
+    }
+
+    /// What clients have done that the standards forbid.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        self.0.state().complaints.clone()
+    }
+
+    fn listen(&self, listener: TcpListener) {
+        let shared = Arc::downgrade(&self.0);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Some(shared) = shared.upgrade() else { return };
+                shared.state().connections += 1;
+                // A client that goes away in the middle is no fault of ours.
+                tokio::spawn(async move { Session::new(stream, shared).run().await });
+            }
+        });
+        *lock(&self.0.listener) = Some(task);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(listener) = lock(&self.listener).take() {
+            listener.abort();
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// The first fault that applies here; it counts as having happened.
+    fn fault<T>(&self, applies: impl Fn(&Fault) -> Option<T>) -> Option<T> {
+        let mut state = self.state();
+        let (at, found) = state
+            .faults
+            .iter()
+            .enumerate()
+            .find_map(|(at, (fault, _))| Some((at, applies(fault)?)))?;
+        match &mut state.faults[at].1 {
+            None => {}
+            Some(left) if *left > 1 => *left -= 1,
+            Some(_) => drop(state.faults.remove(at)),
+        }
+        Some(found)
+    }
+
+    fn has(&self, wanted: &Fault) -> bool {
+        self.fault(|fault| (fault == wanted).then_some(())).is_some()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Default)]
+struct Envelope {
+    sender: Option<String>,
+    recipients: Vec<String>,
+    /// The client has announced 8-bit content, and addresses or headers in UTF-8.
+    eight_bit: bool,
+    utf8: bool,
+}
+
+/// One SMTP connection.
+struct Session {
+    input: BufReader<OwnedReadHalf>,
+    output: OwnedWriteHalf,
+    shared: Arc<Shared>,
+    greeted: bool,
+    envelope: Envelope,
+}
+
+/// Why a session ends before QUIT.
+struct Over;
+
+impl From<io::Error> for Over {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
+}
+
+impl Session {
+    fn new(stream: TcpStream, shared: Arc<Shared>) -> Self {
+        let (input, output) = stream.into_split();
+        Self {
+            input: BufReader::new(input),
+            output,
+            shared,
+            greeted: false,
+            envelope: Envelope::default(),
+        }
+    }
+
+    async fn run(mut self) {
+        // However it ends, the connection closes with it.
+        let _ = self.converse().await;
+    }
+
+    async fn converse(&mut self) -> Result<(), Over> {
+        self.maybe_hang(Stage::Greeting).await?;
+        if self.shared.has(&Fault::Unavailable) {
+            return self.answer("421 4.3.2 closing for a while").await;
+        }
+        self.answer("220 mailbox.test ESMTP").await?;
+        loop {
+            let line = self.read_line().await?;
+            let line = String::from_utf8_lossy(&line).into_owned();
+            let (verb, rest) = line.split_once(' ').unwrap_or((&line, ""));
+            match verb.to_ascii_uppercase().as_str() {
+                "EHLO" | "HELO" => {
+                    self.greeted = true;
+                    self.envelope = Envelope::default();
+                    self.answer("250-mailbox.test\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SMTPUTF8")
+                        .await?;
+                }
+                "MAIL" => self.mail(rest).await?,
+                "RCPT" => self.rcpt(rest).await?,
+                "DATA" => self.data().await?,
+                "RSET" => {
+                    self.envelope = Envelope::default();
+                    self.answer("250 2.0.0 forgotten").await?;
+                }
+                "NOOP" => self.answer("250 2.0.0 done").await?,
+                "QUIT" => return self.answer("221 2.0.0 bye").await,
+                _ => self.answer("502 5.5.1 unknown command").await?,
+            }
+        }
+    }
+
+    async fn mail(&mut self, rest: &str) -> Result<(), Over> {
+        if !self.greeted || self.envelope.sender.is_some() {
+            return self.out_of_order("MAIL").await;
+        }
+        let Some((address, parameters)) = path(rest, "FROM:") else {
+            return self.answer("501 5.5.4 MAIL FROM:<address>").await;
+        };
+        for parameter in parameters.split_ascii_whitespace() {
+            match parameter.to_ascii_uppercase().as_str() {
+                "SMTPUTF8" => self.envelope.utf8 = true,
+                "BODY=8BITMIME" => self.envelope.eight_bit = true,
+                "BODY=7BIT" => {}
+                _ => return self.answer("555 5.5.4 unknown parameter").await,
+            }
+        }
+        self.check_address(&address);
+        self.envelope.sender = Some(address);
+        self.answer("250 2.1.0 sender ok").await
+    }
+
+    async fn rcpt(&mut self, rest: &str) -> Result<(), Over> {
+        if self.envelope.sender.is_none() {
+            return self.out_of_order("RCPT").await;
+        }
+        let Some((address, _)) = path(rest, "TO:") else {
+            return self.answer("501 5.5.4 RCPT TO:<address>").await;
+        };
+        self.check_address(&address);
+        self.shared.state().recipients.push(address.clone());
+        self.maybe_hang(Stage::Recipient).await?;
+        if self.shared.has(&Fault::Greylist(address.clone())) {
+            return self.answer("450 4.2.0 greylisted, come again later").await;
+        }
+        if self.shared.has(&Fault::Reject(address.clone())) {
+            return self.answer("550 5.1.1 no such mailbox").await;
+        }
+        self.envelope.recipients.push(address);
+        self.answer("250 2.1.5 recipient ok").await
+    }
+
+    async fn data(&mut self) -> Result<(), Over> {
+        if self.envelope.recipients.is_empty() {
+            return self.out_of_order("DATA").await;
+        }
+        self.answer("354 end with a dot").await?;
+        let mut raw = Vec::new();
+        loop {
+            let line = self.read_line().await?;
+            if line == b"." {
+                break;
+            }
+            raw.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
+            raw.extend_from_slice(b"\r\n");
+        }
+        let envelope = std::mem::take(&mut self.envelope);
+        if !raw.is_ascii() && !envelope.eight_bit {
+            self.complain("8-bit content without BODY=8BITMIME");
+        }
+        let head_end = raw
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")
+            .unwrap_or(raw.len());
+        if !raw[..head_end].is_ascii() && !envelope.utf8 {
+            self.complain("a header in UTF-8 without SMTPUTF8");
+        }
+        self.maybe_hang(Stage::FinalDot).await?;
+        if self.shared.has(&Fault::RejectContent) {
+            return self.answer("550 5.7.1 refused for its content").await;
+        }
+        self.keep(Mail::parse(envelope, raw));
+        if self.shared.has(&Fault::CutAfterDot) {
+            return Err(Over);
+        }
+        self.answer("250 2.0.0 kept").await
+    }
+
+    fn keep(&self, mail: Mail) {
+        self.shared.state().mails.push(mail);
+        self.shared.arrived.send_modify(|count| *count += 1);
+    }
+
+    /// One line without its CRLF. A bare CR or LF in it is how one message pretends to be two.
+    async fn read_line(&mut self) -> Result<Vec<u8>, Over> {
+        let mut line = Vec::new();
+        if self.input.read_until(b'\n', &mut line).await? == 0 {
+            return Err(Over);
+        }
+        match line.strip_suffix(b"\r\n") {
+            Some(inner) if !inner.contains(&b'\r') => Ok(inner.to_vec()),
+            _ => {
+                self.complain("a bare CR or LF");
+                Ok(line.trim_ascii_end().to_vec())
+            }
+        }
+    }
+
+    async fn answer(&mut self, text: &str) -> Result<(), Over> {
+        let slow = |fault: &Fault| {
+            if let Fault::Slow(pause) = fault {
+                Some(*pause)
+            } else {
+                None
+            }
+        };
+        if let Some(pause) = self.shared.fault(slow) {
+            tokio::time::sleep(pause).await;
+        }
+        self.output.write_all(format!("{text}\r\n").as_bytes()).await?;
+        Ok(())
+    }
+
+    async fn out_of_order(&mut self, command: &str) -> Result<(), Over> {
+        self.complain(&format!("{command} out of order"));
+        self.answer("503 5.5.1 bad sequence of commands").await
+    }
+
+    /// Says nothing more, until the client loses its patience.
+    async fn maybe_hang(&mut self, stage: Stage) -> Result<(), Over> {
+        if !self.shared.has(&Fault::Hang(stage)) {
+            return Ok(());
+        }
+        let mut ignored = Vec::new();
+        while self.input.read_until(b'\n', &mut ignored).await? > 0 {
+            ignored.clear();
+        }
+        Err(Over)
+    }
+
+    fn check_address(&self, address: &str) {
+        if !address.is_ascii() && !self.envelope.utf8 {
+            self.complain("an address in UTF-8 without SMTPUTF8");
+        }
+    }
+
+    fn complain(&self, what: &str) {
+        self.shared.state().complaints.push(what.to_owned());
+    }
+}
+
+/// `FROM:<a@example.com> SMTPUTF8` is `a@example.com` and `SMTPUTF8`.
+fn path(text: &str, keyword: &str) -> Option<(String, String)> {
+    let (word, rest) = text.split_at_checked(keyword.len())?;
+    let rest = rest
+        .trim_start()
+        .strip_prefix('<')
+        .filter(|_| word.eq_ignore_ascii_case(keyword))?;
+    let (address, parameters) = rest.rsplit_once('>')?;
+    Some((address.to_owned(), parameters.to_owned()))
+}
