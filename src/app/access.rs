@@ -9,7 +9,8 @@ use crate::{
     domain::{
         access_model::{AccessModel, RoleSet},
         error::{Reason, Refusal},
-        roster::{Authority, MemberState, Owners, Situation},
+        member::MemberState,
+        roster::{Authority, Owners, Situation},
     },
     store::{Member, Organization, Tx},
 };

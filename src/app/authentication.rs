@@ -78,8 +78,11 @@ pub(crate) async fn live_session(app: &App, token: &str, now: DateTime<Utc>) -> 
         return Ok(None);
     }
     if now - session.last_used_time >= TOUCH_INTERVAL {
-        app.store.touch_session(session.id, session.user_id, now).await?;
-        session.last_used_time = now;
+        match app.store.touch_session(session.id, session.user_id, now).await {
+            Ok(()) => session.last_used_time = now,
+            // The next use notes it; a call that could be answered is not refused for it.
+            Err(error) => tracing::warn!(%error, "could not note the use of a session"),
+        }
     }
     Ok(Some(holder))
 }

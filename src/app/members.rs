@@ -17,8 +17,10 @@ use super::{
 use crate::{
     domain::{
         access_model::RoleSet,
+        actions::{Row, allowed_actions},
         error::Reason,
-        roster::{Action, MemberState, Owners, Row, Target, allowed_actions, decide_set_roles},
+        member::{Action, MemberState},
+        roster::{Owners, Target, decide_set_roles},
     },
     store::{Event, Member, Organization, RosterFilter, RosterRow, Tx},
 };

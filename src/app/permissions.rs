@@ -8,8 +8,8 @@ use super::{App, context::Ctx, error::Result};
 use crate::{
     domain::{
         access_model::{PermissionId, RoleSet},
+        member::MemberState,
         organization::OrganizationState,
-        roster::MemberState,
     },
     store::{Member, Organization},
 };

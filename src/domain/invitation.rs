@@ -7,7 +7,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::domain::access_model::{AccessModel, OpenPerAddress, RoleSet};
 use crate::domain::error::{Reason, Refusal};
-use crate::domain::roster::{Action, Authority, MemberState, Owners, Situation, decide_addition, decide_invite};
+use crate::domain::member::{Action, MemberState};
+use crate::domain::roster::{Authority, Owners, Situation, decide_addition, decide_invite};
 use crate::domain::text_enum::text_enum;
 
 text_enum! {

@@ -1,11 +1,13 @@
 //! The rules, each held once. Pure: no I/O, no `async`, no clock and no randomness; whoever calls brings the facts and the time.
 
 pub mod access_model;
+pub mod actions;
 pub mod delivery;
 pub mod email;
 pub mod error;
 pub mod invitation;
 pub mod mail;
+pub mod member;
 pub mod organization;
 pub mod ownership;
 pub mod password;

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::domain::access_model::{Confirmation, RoleSet, TransferRules};
 use crate::domain::error::{Reason, Refusal};
-use crate::domain::roster::{Action, Authority, MemberState, Situation, Target};
+use crate::domain::member::{Action, MemberState};
+use crate::domain::roster::{Authority, Situation, Target};
 
 /// Both halves of a transfer, to be stored in one commit (JS12).
 #[derive(Debug, Clone, PartialEq, Eq)]

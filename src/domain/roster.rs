@@ -12,7 +12,6 @@
 //!
 //! The caller holds the organization's lock, and brings facts read under it.
 
-mod actions;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
@@ -20,23 +19,9 @@ mod tests;
 
 use uuid::Uuid;
 
-pub use actions::{Action, Row, allowed_actions};
-
 use crate::domain::access_model::{AccessModel, OwnershipRule, Removal, RoleId, RoleSet};
 use crate::domain::error::{Reason, Refusal};
-use crate::domain::text_enum::text_enum;
-
-text_enum! {
-    /// What a member is in an organization.
-    MemberState {
-        /// May act.
-        Active = "active",
-        /// May not act until activated again.
-        Suspended = "suspended",
-        /// Was a member.
-        Removed = "removed",
-    }
-}
+use crate::domain::member::{Action, MemberState};
 
 /// By whose right something is done.
 #[derive(Debug, Clone, Copy)]

@@ -8,8 +8,8 @@ use crate::domain::{
     access_model::RoleSet,
     delivery::DeliveryState,
     invitation::InvitationStatus,
+    member::{Action, MemberState},
     organization::OrganizationState,
-    roster::{Action, MemberState},
 };
 
 /// A time of the contract.

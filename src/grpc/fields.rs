@@ -18,6 +18,10 @@ use crate::{
     },
 };
 
+/// Characters of an etag at the most.
+pub(super) const ETAG: usize = 64;
+/// Characters of a token at the most; a shorter text that is none gets the answer of an unknown one.
+pub(super) const TOKEN: usize = 256;
 /// Roles that one request may name.
 const MAX_ROLES: usize = 50;
 

@@ -7,8 +7,7 @@ use tonic::{Request, Response, Status};
 use super::{
     convert::{count, id, roles, timestamp},
     edge::Edge,
-    fields::{Fields, Parse},
-    organizations::ETAG,
+    fields::{ETAG, Fields, Parse, TOKEN},
     pb::{self, invitation_service_server::InvitationService},
 };
 use crate::{
@@ -25,8 +24,6 @@ use crate::{
     },
 };
 
-/// Characters of a token at the most; a text of any length that is none gets the answer of an unknown one.
-pub(super) const TOKEN: usize = 256;
 /// Characters of a personal message at the most.
 const MESSAGE: usize = 500;
 

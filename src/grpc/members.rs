@@ -5,8 +5,8 @@ use tonic::{Request, Response, Status};
 use super::{
     convert::{action, count, id, roles, timestamp},
     edge::Edge,
-    fields::{Fields, Parse},
-    organizations::{ETAG, organization},
+    fields::{ETAG, Fields, Parse},
+    organizations::organization,
     pb::{self, member_service_server::MemberService},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         records::{Invitation, Member, Organization, RosterFilter, RosterRow, User},
         users::display_name,
     },
-    domain::{access_model::RoleId, roster::MemberState},
+    domain::{access_model::RoleId, member::MemberState},
 };
 
 #[tonic::async_trait]

@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 use super::{
     convert::{count, id, timestamp},
     edge::Edge,
-    fields::{Fields, Parse},
+    fields::{ETAG, Fields, Parse},
     invitations::invitation,
     pb::{self, organization_service_server::OrganizationService},
 };
@@ -21,9 +21,6 @@ use crate::{
         text::{OrganizationName, PersonName},
     },
 };
-
-/// Characters of an etag at the most.
-pub(super) const ETAG: usize = 64;
 
 #[tonic::async_trait]
 impl OrganizationService for Edge {

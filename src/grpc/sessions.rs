@@ -6,8 +6,7 @@ use tonic::{Request, Response, Status};
 use super::{
     convert::timestamp,
     edge::Edge,
-    fields::{Fields, Parse},
-    invitations::TOKEN,
+    fields::{Fields, Parse, TOKEN},
     pb::{self, session_service_server::SessionService},
     users::user,
 };

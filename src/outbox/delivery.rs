@@ -7,9 +7,9 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
 use super::{
+    context::Context,
+    outcome::DeliveryError,
     text::{tidy, without_addresses},
-    transport::DeliveryError,
-    worker::Context,
 };
 use crate::{
     domain::mail::Payload,

@@ -9,7 +9,7 @@ use tokio::{fs, io::AsyncWriteExt};
 
 use super::{
     mail::Email,
-    transport::{Accepted, DeliveryError},
+    outcome::{Accepted, DeliveryError},
 };
 
 /// A directory that takes messages. Each becomes `<row id>.eml`, complete from the moment it has that name; a message that is

@@ -7,10 +7,12 @@
 //! lettre's feature `tracing` has to stay off: it logs every line of an SMTP session, tokens and passwords included.
 
 mod backoff;
+mod context;
 mod delivery;
 mod file;
 mod mail;
 mod metrics;
+mod outcome;
 mod smtp;
 #[cfg(test)]
 mod smtp_sink;
@@ -22,10 +24,11 @@ mod transport;
 mod worker;
 
 pub(crate) use self::{
+    context::{Mailer, Settings},
     file::MailDirectory,
     mail::Sender,
     smtp::SmtpRelay,
     templates::Renderer,
     transport::Transport,
-    worker::{Mailer, Settings, Worker},
+    worker::Worker,
 };

@@ -24,9 +24,9 @@ use tokio::time::timeout;
 
 use super::{
     mail::Email,
+    outcome::{Accepted, DeliveryError},
     smtp_stream::{dial, tls_config},
     smtp_url::{SmtpUrl, SmtpUrlError},
-    transport::{Accepted, DeliveryError},
 };
 use crate::platform::Clock;
 

@@ -1,6 +1,11 @@
 //! Where messages are handed over: an SMTP server, or files in a directory.
 
-use super::{file::MailDirectory, mail::Email, smtp::SmtpRelay};
+use super::{
+    file::MailDirectory,
+    mail::Email,
+    outcome::{Accepted, DeliveryError},
+    smtp::SmtpRelay,
+};
 
 /// Who takes the messages.
 #[derive(Debug)]
@@ -9,24 +14,6 @@ pub(crate) enum Transport {
     Smtp(Box<SmtpRelay>),
     /// A directory of `.eml` files, for development and tests.
     Files(MailDirectory),
-}
-
-/// The message is in somebody else's hands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Accepted {
-    /// What the server said, often with its queue id; or the path of the file.
-    pub(crate) reply: String,
-}
-
-/// The message was not taken. The text says at which step and why; it may quote a server, and so the recipient's address.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum DeliveryError {
-    /// It may be taken later: a 4xx reply, a broken or slow connection, or a fault in our configuration that an operator will mend.
-    #[error("{0}")]
-    Transient(String),
-    /// It never will be: a 5xx reply to this message.
-    #[error("{0}")]
-    Permanent(String),
 }
 
 impl Transport {

@@ -6,8 +6,8 @@ use sea_orm::{
 };
 
 use crate::domain::{
-    access_model::RoleSet, delivery::DeliveryState, invitation::InvitationState, organization::OrganizationState,
-    roster::MemberState, scope::Scopes,
+    access_model::RoleSet, delivery::DeliveryState, invitation::InvitationState, member::MemberState,
+    organization::OrganizationState, scope::Scopes,
 };
 
 /// Lets a domain type stand in an entity: `write` makes the text that rests, `read` understands it.

@@ -104,7 +104,7 @@ pub(crate) mod members {
     use chrono::{DateTime, Utc};
     use sea_orm::entity::prelude::*;
 
-    use crate::domain::{access_model::RoleSet, roster::MemberState};
+    use crate::domain::{access_model::RoleSet, member::MemberState};
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "members")]

@@ -7,7 +7,7 @@ use super::{
     Member, Result, Tx, View,
     entities::{members, role_holders},
 };
-use crate::domain::roster::MemberState;
+use crate::domain::member::MemberState;
 
 impl<C: ConnectionTrait> View<C> {
     /// One member, removed or not.

@@ -13,7 +13,7 @@ use super::{
     Cursor, Member, Organization, Result, Tx, View,
     entities::{members, organizations, role_holders},
 };
-use crate::domain::roster::MemberState;
+use crate::domain::member::MemberState;
 
 impl<C: ConnectionTrait> View<C> {
     /// One organization.

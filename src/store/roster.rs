@@ -11,7 +11,7 @@ use super::{
     Cursor, Invitation, Member, Result, User, View,
     entities::{invitations, members, role_holders, users},
 };
-use crate::domain::{access_model::RoleId, invitation::InvitationState, roster::MemberState};
+use crate::domain::{access_model::RoleId, invitation::InvitationState, member::MemberState};
 
 /// A row of the roster.
 #[derive(Debug, Clone)]

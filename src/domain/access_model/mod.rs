@@ -21,7 +21,7 @@ pub use registry::{DocumentError, Models};
 pub use role_set::{PermissionId, RoleId, RoleSet};
 pub use validation::{EDITABLE_FIELDS, MAX_PERMISSIONS, MAX_ROLES, MAX_ROLES_PER_MEMBER, valid_id};
 
-use crate::domain::roster::MemberState;
+use crate::domain::member::MemberState;
 
 /// The permissions that guard the service's own calls. Every model declares all of them, so that a role's list always says who may make them.
 pub const SERVICE_PERMISSIONS: &[&str] = &[

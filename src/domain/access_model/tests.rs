@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::{AccessModel, DocumentError, ModelError, Models, OwnershipRule, RoleId, RoleSet, SERVICE_PERMISSIONS};
-use crate::domain::roster::MemberState;
+use crate::domain::member::MemberState;
 
 const DEFAULT: &str = include_str!("../../models/default.toml");
 const JETSTACK: &str = include_str!("../../models/jetstack.toml");

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::access_model::{Models, SERVICE_PERMISSIONS};
+use crate::domain::actions::{Row, allowed_actions};
 use crate::domain::invitation::{Acceptance, Invitation, decide_accept, decide_resend};
 use crate::domain::ownership::decide_transfer;
 

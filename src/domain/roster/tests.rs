@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::access_model::Models;
+use crate::domain::actions::{Row, allowed_actions};
 use crate::domain::invitation::Invitation;
 
 fn model(id: &str) -> Arc<AccessModel> {

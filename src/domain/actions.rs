@@ -2,65 +2,15 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    Authority, Situation, Target, decide_activate, decide_remove, decide_restore, decide_set_roles, decide_suspend,
-    decide_update,
-};
 use crate::domain::access_model::RoleSet;
 use crate::domain::error::Refusal;
 use crate::domain::invitation::{self, Invitation};
+use crate::domain::member::{Action, MemberState};
 use crate::domain::ownership;
-
-/// Something that a caller may do to a row of the roster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Action {
-    /// Send a pending invitation again.
-    ResendInvitation,
-    /// Take a pending invitation back.
-    RevokeInvitation,
-    /// Change a member's roles.
-    SetRoles,
-    /// Edit a member's fields.
-    Update,
-    /// Suspend a member.
-    Suspend,
-    /// Activate a suspended member.
-    Activate,
-    /// Remove a member.
-    Remove,
-    /// Restore a removed member.
-    Restore,
-    /// Hand ownership over to a member.
-    TransferOwnership,
-}
-
-impl Action {
-    /// Every action.
-    pub const ALL: &[Action] = &[
-        Action::ResendInvitation,
-        Action::RevokeInvitation,
-        Action::SetRoles,
-        Action::Update,
-        Action::Suspend,
-        Action::Activate,
-        Action::Remove,
-        Action::Restore,
-        Action::TransferOwnership,
-    ];
-
-    /// The permission of [`SERVICE_PERMISSIONS`](crate::domain::access_model::SERVICE_PERMISSIONS) that guards it.
-    pub fn permission(self) -> &'static str {
-        match self {
-            Action::ResendInvitation | Action::RevokeInvitation => "members.invite",
-            Action::SetRoles => "members.set_roles",
-            Action::Update => "members.update",
-            Action::Suspend | Action::Activate => "members.suspend",
-            Action::Remove => "members.remove",
-            Action::Restore => "members.restore",
-            Action::TransferOwnership => "ownership.transfer",
-        }
-    }
-}
+use crate::domain::roster::{
+    Authority, Situation, Target, decide_activate, decide_remove, decide_restore, decide_set_roles, decide_suspend,
+    decide_update,
+};
 
 /// One row of the roster.
 #[derive(Debug, Clone, Copy)]
@@ -123,7 +73,7 @@ fn can_receive_ownership(situation: &Situation<'_>, nominee: &Target<'_>) -> boo
     let owner = Target {
         user_id,
         roles,
-        state: super::MemberState::Active,
+        state: MemberState::Active,
     };
     let decision: Result<_, Refusal> = ownership::decide_transfer(situation, &owner, nominee);
     decision.is_ok()
