@@ -14,8 +14,11 @@ use crate::{
     },
     outbox::{
         file::MailDirectory,
+        mail::Sender,
         smtp::SmtpRelay,
         smtp_sink::{Act, Script, Sink},
+        templates::Renderer,
+        transport::Transport,
     },
     store::{Message, StoreSettings},
 };
