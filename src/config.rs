@@ -210,6 +210,40 @@ pub const OPERATOR_KEY_FILE: &str = "operator-key";
 /// What an operator can do.
 #[derive(Debug, Subcommand)]
 pub enum AdminCommand {
+    /// List the organizations: id, state, access model, name.
+    Organizations,
+    /// List the service accounts: id, state, scopes, name.
+    ServiceAccounts,
+    /// Create a service account with a key, and print the key.
+    CreateKey {
+        /// The name of the service account.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// What the key may do, such as `permissions.check`.
+        #[arg(long = "scope", required = true, value_name = "SCOPE")]
+        scopes: Vec<String>,
+    },
+    /// Revoke a key.
+    RevokeKey {
+        /// The service account's id.
+        #[arg(value_name = "ACCOUNT")]
+        account: String,
+        /// The key's id.
+        #[arg(value_name = "KEY")]
+        key: String,
+    },
+    /// List the outbox, newest first: id, state, attempts, recipient, last error.
+    Messages {
+        /// Only those that were given up.
+        #[arg(long)]
+        failed: bool,
+    },
+    /// Queue failed messages again.
+    RetryMessages {
+        /// Their ids.
+        #[arg(required = true, value_name = "MESSAGE")]
+        messages: Vec<String>,
+    },
     /// Create an operator key directly in the database: for when there is none, or all are lost.
     BootstrapKey(Box<DatabaseConfig>),
 }

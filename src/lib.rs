@@ -3,6 +3,7 @@
 //! The house and its rules are described in `docs/architecture.md`. Imports point one way: `grpc` to `app`, `app` to `store`, and everything to
 //! `domain`; `outbox` to `store` and `domain`; `domain` and `platform` to nothing of ours.
 
+pub mod admin;
 pub mod config;
 pub mod domain;
 pub mod grpc;

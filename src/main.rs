@@ -4,10 +4,8 @@ use std::{io::Write, net::SocketAddr, process::ExitCode};
 
 use clap::Parser;
 use roster::{
-    config::{
-        AdminArgs, AdminCommand, Cli, Command, HealthcheckArgs, ModelsArgs, ModelsCommand, TelemetryConfig,
-        settings_markdown,
-    },
+    admin,
+    config::{Cli, Command, HealthcheckArgs, ModelsArgs, ModelsCommand, TelemetryConfig, settings_markdown},
     domain::access_model::AccessModel,
     http,
     platform::{clock::Clock, entropy::Entropy, shutdown::Shutdown, telemetry::Telemetry},
@@ -62,7 +60,7 @@ async fn run(command: Command) -> Answer {
             stop_telemetry(telemetry).await;
             migrated
         }
-        Command::Admin(arguments) => admin(*arguments).await,
+        Command::Admin(arguments) => admin::run(&arguments, &mut std::io::stdout()).await,
         Command::Healthcheck(arguments) => healthcheck(&arguments).await,
         Command::Models(arguments) => models(&arguments),
         Command::Config => say(&settings_markdown()),
@@ -115,15 +113,6 @@ fn announce(server: &Server) -> Answer {
             key.expose_secret()
         )),
         None => Ok(()),
-    }
-}
-
-async fn admin(arguments: AdminArgs) -> Answer {
-    match arguments.command {
-        AdminCommand::BootstrapKey(database) => {
-            let key = server::bootstrap_key(&database, &Clock::system(), &Entropy::system()).await;
-            say(key.map_err(|error| error.to_string())?.expose_secret())
-        }
     }
 }
 
