@@ -6,7 +6,7 @@ mod listener;
 mod parts;
 mod upkeep;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use secrecy::SecretString;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::error::StartError;
 use self::parts::Parts;
 use crate::{
-    config::{DatabaseConfig, MigrateConfig, ServeConfig, WorkerConfig},
+    config::{DatabaseConfig, KeyConfig, MailConfig, MigrateConfig, OutboxConfig, ServeConfig, WorkerConfig},
     http::{self, HttpState, Readiness},
     platform::{clock::Clock, entropy::Entropy, shutdown::Shutdown, telemetry::Metrics},
 };
@@ -39,7 +39,7 @@ pub struct Server {
     operator_key: Option<SecretString>,
     readiness: Readiness,
     shutdown: Shutdown,
-    drain: std::time::Duration,
+    drain: Duration,
     parts: Parts,
     pages: JoinHandle<std::io::Result<()>>,
     pages_stop: CancellationToken,
@@ -54,25 +54,21 @@ impl Server {
     /// [`StartError`], with everything that is wrong with the settings.
     pub async fn start(config: ServeConfig, platform: Platform, shutdown: Shutdown) -> Result<Self, StartError> {
         config.validate().map_err(StartError::Settings)?;
+        let drain = config.process.drain_timeout;
         let mut server = Self::open(
             config.http.http_listen,
+            &config.database,
+            &config.keys,
+            drain,
             &platform,
-            shutdown.clone(),
-            config.process.drain_timeout,
-            || Parts::assemble(&config, &platform),
+            &shutdown,
         )
         .await?;
         let app = server.parts.app(&config, &platform)?;
         parts::require_models(&app).await?;
         server.operator_key = data_dir::first_key(&app, &config.database.data_dir).await?;
-        let listener = TcpListener::bind(config.grpc.listen)
-            .await
-            .map_err(|error| StartError::Listen(config.grpc.listen, error))?;
-        server.grpc_address = Some(
-            listener
-                .local_addr()
-                .map_err(|error| StartError::Listen(config.grpc.listen, error))?,
-        );
+        let (listener, address) = bind(config.grpc.listen).await?;
+        server.grpc_address = Some(address);
         listener::serve(app, &config, listener, &server.readiness, &shutdown)?;
         server.run_worker(&config.mail, &config.outbox, &platform)?;
         server.watch_over(&platform).await;
@@ -89,12 +85,14 @@ impl Server {
         shutdown: Shutdown,
     ) -> Result<Self, StartError> {
         config.validate().map_err(StartError::Settings)?;
+        let drain = config.process.drain_timeout;
         let server = Self::open(
             config.http.http_listen,
+            &config.database,
+            &config.keys,
+            drain,
             &platform,
-            shutdown,
-            config.process.drain_timeout,
-            || Parts::for_worker(&config),
+            &shutdown,
         )
         .await?;
         server.run_worker(&config.mail, &config.outbox, &platform)?;
@@ -102,20 +100,16 @@ impl Server {
         Ok(server)
     }
 
-    async fn open<F: Future<Output = Result<Parts, StartError>>>(
+    async fn open(
         address: SocketAddr,
+        database: &DatabaseConfig,
+        keys: &KeyConfig,
+        drain: Duration,
         platform: &Platform,
-        shutdown: Shutdown,
-        drain: std::time::Duration,
-        parts: impl Fn() -> F,
+        shutdown: &Shutdown,
     ) -> Result<Self, StartError> {
         let readiness = Readiness::new();
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| StartError::Listen(address, error))?;
-        let http_address = listener
-            .local_addr()
-            .map_err(|error| StartError::Listen(address, error))?;
+        let (listener, http_address) = bind(address).await?;
         let state = HttpState {
             readiness: readiness.clone(),
             metrics: platform.metrics.clone(),
@@ -123,7 +117,7 @@ impl Server {
         let pages_stop = CancellationToken::new();
         let pages = tokio::spawn(http::serve(listener, state, pages_stop.clone().cancelled_owned()));
         let parts = tokio::select! {
-            parts = parts::patiently(parts) => parts?,
+            parts = Parts::open_patiently(database, keys, &platform.entropy) => parts?,
             () = shutdown.requested() => return Err(StartError::Stopped),
         };
         Ok(Self {
@@ -131,7 +125,7 @@ impl Server {
             http_address,
             operator_key: None,
             readiness,
-            shutdown,
+            shutdown: shutdown.clone(),
             drain,
             parts,
             pages,
@@ -139,12 +133,7 @@ impl Server {
         })
     }
 
-    fn run_worker(
-        &self,
-        mail: &crate::config::MailConfig,
-        outbox: &crate::config::OutboxConfig,
-        platform: &Platform,
-    ) -> Result<(), StartError> {
+    fn run_worker(&self, mail: &MailConfig, outbox: &OutboxConfig, platform: &Platform) -> Result<(), StartError> {
         let worker = self.parts.worker(mail, outbox, self.drain, platform)?;
         self.shutdown.spawn(worker.run(self.shutdown.token()));
         Ok(())
@@ -189,6 +178,14 @@ impl Server {
         // Whatever the listener has to say, the process ends now.
         let _ = self.pages.await;
     }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error| StartError::Listen(address, error);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    // The port may have been left to the operating system.
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }
 
 /// Brings the database to this program's schema.

@@ -1,16 +1,21 @@
 //! Makes the parts from the settings.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use secrecy::ExposeSecret;
 
 use super::{Platform, StartError, data_dir};
 use crate::{
     app::App,
-    config::{DatabaseConfig, KeyConfig, MailConfig, OutboxConfig, ServeConfig, WorkerConfig},
+    config::{DatabaseConfig, KeyConfig, MailConfig, OutboxConfig, ServeConfig},
     domain::{access_model::Models, password::PasswordPolicy, session::SessionPolicy},
     outbox::{MailDirectory, Mailer, Renderer, Sender, Settings, SmtpRelay, Transport, Worker},
-    platform::{hashing::Hasher, keyring::Keyring},
+    platform::{entropy::Entropy, hashing::Hasher, keyring::Keyring},
     store::{SchemaState, Store, StoreSettings},
 };
 
@@ -25,7 +30,7 @@ const RELEASE_TIME: Duration = Duration::from_secs(4);
 pub(super) struct Parts {
     pub(super) store: Arc<Store>,
     keyring: Arc<Keyring>,
-    data_dir: std::path::PathBuf,
+    data_dir: PathBuf,
 }
 
 impl std::fmt::Debug for Parts {
@@ -34,23 +39,6 @@ impl std::fmt::Debug for Parts {
             .debug_struct("Parts")
             .field("data_dir", &self.data_dir)
             .finish_non_exhaustive()
-    }
-}
-
-/// Tries until the database answers.
-pub(super) async fn patiently<F: Future<Output = Result<Parts, StartError>>>(
-    make: impl Fn() -> F,
-) -> Result<Parts, StartError> {
-    let mut wait = FIRST_WAIT;
-    loop {
-        match make().await {
-            Err(StartError::DatabaseUnavailable(cause)) => {
-                tracing::warn!(cause, "waiting for the database");
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
-            }
-            made => return made,
-        }
     }
 }
 
@@ -80,25 +68,26 @@ pub(super) async fn require_schema(store: &Store) -> Result<(), StartError> {
 }
 
 impl Parts {
-    pub(super) async fn assemble(config: &ServeConfig, platform: &Platform) -> Result<Self, StartError> {
-        Self::make(&config.database, &config.keys, &platform.entropy).await
-    }
-
-    pub(super) async fn for_worker(config: &WorkerConfig) -> Result<Self, StartError> {
-        // A worker only reads what servers have sealed: without their key there is nothing for it to generate.
-        Self::make(
-            &config.database,
-            &config.keys,
-            &crate::platform::entropy::Entropy::system(),
-        )
-        .await
-    }
-
-    async fn make(
+    /// Opens what the settings name, and tries until the database answers.
+    pub(super) async fn open_patiently(
         database: &DatabaseConfig,
         keys: &KeyConfig,
-        entropy: &crate::platform::entropy::Entropy,
+        entropy: &Entropy,
     ) -> Result<Self, StartError> {
+        let mut wait = FIRST_WAIT;
+        loop {
+            match Self::open(database, keys, entropy).await {
+                Err(StartError::DatabaseUnavailable(cause)) => {
+                    tracing::warn!(cause, "waiting for the database");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    async fn open(database: &DatabaseConfig, keys: &KeyConfig, entropy: &Entropy) -> Result<Self, StartError> {
         data_dir::ensure(&database.data_dir)?;
         let keyring = data_dir::keyring(keys.secret_key(), &database.data_dir, entropy)?;
         let store = connect(database).await?;
