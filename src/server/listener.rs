@@ -104,11 +104,14 @@ pub(super) fn serve(
         ]
     );
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let stop = shutdown.clone();
+    let (stop, mut ready) = (shutdown.clone(), readiness.subscribe());
     shutdown.spawn(async move {
-        let served = router
-            .serve_with_incoming_shutdown(incoming, async move { stop.requested().await })
-            .await;
+        let stopping = async move {
+            stop.requested().await;
+            // NOT_SERVING first, so that whoever watches the health has gone before connections are told to.
+            let _ = ready.wait_for(Result::is_err).await;
+        };
+        let served = router.serve_with_incoming_shutdown(incoming, stopping).await;
         if let Err(error) = served {
             tracing::error!(%error, "the gRPC listener failed");
         }

@@ -168,7 +168,6 @@ impl Server {
 
     /// Stops: no new calls, then the calls and deliveries at work get the drain time, then everything is closed.
     pub async fn stop(self) {
-        self.readiness.not_ready("stopping");
         self.shutdown.request();
         if !self.shutdown.drain(self.drain).await {
             tracing::warn!("stopped before everything at work had ended");

@@ -18,13 +18,18 @@ const FORGET: Duration = Duration::from_secs(600);
 /// Asks the database once, and starts asking.
 pub(super) async fn start(store: &Arc<Store>, clock: &Clock, readiness: &Readiness, shutdown: &Shutdown) {
     ask(store, readiness).await;
-    let (asking, ready, stop) = (store.clone(), readiness.clone(), shutdown.token());
-    shutdown.spawn(stop.run_until_cancelled_owned(async move {
-        loop {
-            tokio::time::sleep(PING).await;
-            ask(&asking, &ready).await;
-        }
-    }));
+    let (asking, ready, stop) = (store.clone(), readiness.clone(), shutdown.clone());
+    shutdown.spawn(async move {
+        let ask_again = async {
+            loop {
+                tokio::time::sleep(PING).await;
+                ask(&asking, &ready).await;
+            }
+        };
+        stop.token().run_until_cancelled(ask_again).await;
+        // Said here, where nothing can say otherwise any more.
+        ready.not_ready("stopping");
+    });
     let (forgetting, clock) = (store.clone(), clock.clone());
     shutdown.spawn(shutdown.token().run_until_cancelled_owned(async move {
         loop {
