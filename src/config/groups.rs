@@ -228,6 +228,10 @@ pub struct OutboxConfig {
     /// How many messages are delivered at once.
     #[arg(long, env = "ROSTER_OUTBOX_SLOTS", default_value_t = 4, value_name = "NUMBER")]
     pub outbox_slots: usize,
+    /// How long a message stays with a process that gives no sign of life: the longest that it waits when its process dies. Running deliveries give
+    /// a sign four times as often.
+    #[arg(long, env = "ROSTER_OUTBOX_LEASE", default_value = "60s", value_parser = duration, value_name = "DURATION")]
+    pub outbox_lease: Duration,
     /// How long a message is tried again before it counts as failed.
     #[arg(long, env = "ROSTER_OUTBOX_GIVE_UP_AFTER", default_value = "2d", value_parser = duration, value_name = "DURATION")]
     pub outbox_give_up_after: Duration,

@@ -245,6 +245,12 @@ impl OutboxConfig {
         );
         problems.range("ROSTER_OUTBOX_SLOTS", self.outbox_slots, 1, 1000);
         problems.range(
+            "ROSTER_OUTBOX_LEASE",
+            self.outbox_lease,
+            Duration::from_secs(1),
+            Duration::from_secs(3600),
+        );
+        problems.range(
             "ROSTER_OUTBOX_GIVE_UP_AFTER",
             self.outbox_give_up_after,
             Duration::from_secs(1),

@@ -131,13 +131,15 @@ impl Email {
 fn wire_address(text: &str) -> Result<Address, ComposeError> {
     let refused = |reason: &str| ComposeError::Recipient(reason.to_owned());
     let (local, domain) = text.rsplit_once('@').ok_or_else(|| refused("no @"))?;
-    let address = if local.is_ascii() && !domain.is_ascii() {
-        let domain = idna::domain_to_ascii(domain).map_err(|_| refused("its domain has no ASCII form"))?;
-        Address::new(local, domain)
+    let domain = if local.is_ascii() && !domain.is_ascii() {
+        idna::domain_to_ascii(domain).map_err(|_| refused("its domain has no ASCII form"))?
     } else {
-        text.parse()
+        domain.to_owned()
     };
-    address.map_err(|error| refused(&error.to_string()))
+    // Beyond ASCII any character may stand in a local part (RFC 6531 3.3); lettre wants letters, which combining accents and many vowel signs are not.
+    let shown = local.replace(|c: char| !c.is_ascii(), "x");
+    Address::new(shown, &domain).map_err(|error| refused(&error.to_string()))?;
+    Ok(Address::new_dangerous(local, domain))
 }
 
 fn part(content_type: ContentType, text: &str) -> Result<SinglePart, ComposeError> {

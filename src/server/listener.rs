@@ -2,9 +2,13 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
+use http::{HeaderName, Method, header};
 use tokio::net::TcpListener;
 use tonic::transport::{Certificate, Identity, Server as Grpc, ServerTlsConfig, server::TcpIncoming};
 use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_web::GrpcWebLayer;
+use tower::util::option_layer;
+use tower_http::cors::{Any, CorsLayer};
 
 use super::StartError;
 use crate::{
@@ -33,6 +37,8 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
 /// How long calls on a connection that is too old may go on.
 const AGE_GRACE: Duration = Duration::from_secs(30);
+/// How long a browser may remember which pages may call.
+const CORS_MAX_AGE: Duration = Duration::from_secs(3600);
 
 /// Every service of the contract, each with the message limit.
 macro_rules! services {
@@ -67,12 +73,18 @@ pub(super) fn serve(
         .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
+        .accept_http1(grpc.grpc_web)
+        .layer(option_layer(grpc.grpc_web.then(cors)))
+        // Outside of the others: to them a call from a browser is one like any other.
+        .layer(option_layer(grpc.grpc_web.then(GrpcWebLayer::new)))
         .layer(TraceLayer::new())
         .layer(AuthenticateLayer::new(app.clone(), rules, grpc.max_concurrent_requests));
     let reflect = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // The details of errors, or a client of reflection could not show them.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let broken = |error: tonic_reflection::server::Error| StartError::Installation(format!("reflection: {error}"));
     let (reflection, reflection_alpha) = match grpc.reflection {
@@ -116,23 +128,55 @@ pub(super) fn serve(
             tracing::error!(%error, "the gRPC listener failed");
         }
     });
-    tokio::spawn(report(health, readiness.clone()));
+    tokio::spawn(report(health, readiness.clone(), shutdown.clone()));
     Ok(())
 }
 
 /// Follows the readiness into `grpc.health.v1`, for the service "", which Kubernetes asks for.
-async fn report(health: HealthReporter, readiness: Readiness) {
+async fn report(health: HealthReporter, readiness: Readiness, shutdown: Shutdown) {
     let mut changes = readiness.subscribe();
     loop {
-        let status = match &*changes.borrow_and_update() {
-            Ok(()) => ServingStatus::Serving,
-            Err(_) => ServingStatus::NotServing,
+        let ready = changes.borrow_and_update().is_ok();
+        let status = if ready {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
         };
         health.set_service_status("", status).await;
+        if shutdown.is_requested() && !ready {
+            break;
+        }
         if changes.changed().await.is_err() {
             return;
         }
     }
+    // Ends the streams of those who watch, now that they have been told: they would keep the process for the whole drain time.
+    let mut health = health;
+    health.clear_service_status("").await;
+    health.set_service_status("", ServingStatus::NotServing).await;
+}
+
+/// Lets pages of every origin call. That gives nobody anything: no cookie goes with such a call, so a page has the rights of the token that it holds.
+fn cors() -> CorsLayer {
+    let name = HeaderName::from_static;
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::POST])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            name("x-grpc-web"),
+            name("x-user-agent"),
+            name("grpc-timeout"),
+            name("traceparent"),
+            name("tracestate"),
+        ])
+        .expose_headers([
+            name("grpc-status"),
+            name("grpc-message"),
+            name("grpc-status-details-bin"),
+        ])
+        .max_age(CORS_MAX_AGE)
 }
 
 fn tls(config: &GrpcConfig) -> Result<Option<ServerTlsConfig>, StartError> {

@@ -20,6 +20,9 @@ use crate::{
     platform::{clock::Clock, entropy::Entropy, shutdown::Shutdown, telemetry::Metrics},
 };
 
+/// How long a page that is being served may take to end.
+const PAGES_END: Duration = Duration::from_secs(1);
+
 /// Where a server gets time and randomness, and what its measurements are shown from.
 #[derive(Clone, Debug)]
 pub struct Platform {
@@ -174,8 +177,8 @@ impl Server {
         }
         self.parts.store.close().await;
         self.pages_stop.cancel();
-        // Whatever the listener has to say, the process ends now.
-        let _ = self.pages.await;
+        // Whatever the listener has to say, and whoever has sent it half a request, the process ends now.
+        let _ = tokio::time::timeout(PAGES_END, self.pages).await;
     }
 }
 

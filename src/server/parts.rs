@@ -151,6 +151,8 @@ impl Parts {
         };
         let settings = Settings {
             slots: outbox.outbox_slots,
+            lease: outbox.outbox_lease,
+            heartbeat: outbox.outbox_lease / 4,
             poll_interval: outbox.outbox_poll_interval,
             give_up_after: outbox.outbox_give_up_after,
             drain: drain.saturating_sub(RELEASE_TIME),
