@@ -172,8 +172,8 @@ impl KeyConfig {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Mail")]
 pub struct MailConfig {
-    /// The mail server: `smtps://user:password@host`, `smtp://user:password@host?tls=required` for STARTTLS, or `smtp://host` unencrypted. Unset: each
-    /// message becomes a file in `mail` of the data directory.
+    /// The mail server: `smtps://user:password@host`; `smtp://user:password@host?tls=required` with STARTTLS; `smtp://host` with STARTTLS where it is
+    /// offered; `smtp://host?tls=none` without. Unset: each message becomes a file in `mail` of the data directory.
     #[arg(long, env = "ROSTER_SMTP_URL", hide_env_values = true, value_name = "URL")]
     pub smtp_url: Option<SecretString>,
     /// A file that holds the URL of the mail server.
@@ -195,14 +195,6 @@ pub struct MailConfig {
         value_name = "TEMPLATE"
     )]
     pub invitation_url: String,
-    /// The page on which a new password is chosen; `{token}` stands for the token.
-    #[arg(
-        long,
-        env = "ROSTER_PASSWORD_RESET_URL",
-        default_value = "http://localhost:3000/password-reset/{token}",
-        value_name = "TEMPLATE"
-    )]
-    pub password_reset_url: String,
     /// A directory of mail templates that replace the built-in ones of the same name. Unset: all are built in.
     #[arg(long, env = "ROSTER_MAIL_TEMPLATES_DIR", value_name = "DIR")]
     pub mail_templates_dir: Option<PathBuf>,

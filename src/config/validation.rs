@@ -185,7 +185,6 @@ impl MailConfig {
             "ROSTER_MAIL_FROM is not an address: expected `Name <user@domain>` or `user@domain`",
         );
         check_link("ROSTER_INVITATION_URL", &self.invitation_url, problems);
-        check_link("ROSTER_PASSWORD_RESET_URL", &self.password_reset_url, problems);
     }
 }
 
@@ -385,8 +384,8 @@ mod tests {
             &["ROSTER_INVITATION_URL", "{token}"],
         );
         one(
-            &["--password-reset-url", "https://app.example/{token}/{token}"],
-            &["ROSTER_PASSWORD_RESET_URL"],
+            &["--invitation-url", "https://app.example/{token}/{token}"],
+            &["ROSTER_INVITATION_URL"],
         );
         one(
             &["--invitation-url", "javascript:{token}"],

@@ -13,18 +13,24 @@ use tower::{Layer, Service};
 use tracing::{Instrument, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use super::descriptor::Rules;
 use crate::platform::clock::Stopwatch;
+
+/// The services that are served here and are not ours.
+const OTHERS: [&str; 2] = ["/grpc.health.v1.Health", "/grpc.reflection"];
 
 /// Puts a span around each call, under the caller's W3C trace context, and measures it.
 #[derive(Clone)]
 pub(crate) struct TraceLayer {
+    rules: Rules,
     duration: Histogram<f64>,
 }
 
 impl TraceLayer {
     /// A layer that measures with the global meter.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(rules: Rules) -> Self {
         Self {
+            rules,
             duration: global::meter("roster")
                 .f64_histogram("rpc.server.duration")
                 .with_unit("s")
@@ -33,6 +39,21 @@ impl TraceLayer {
                     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
                 ])
                 .build(),
+        }
+    }
+}
+
+impl TraceLayer {
+    /// The method's name, or the service's for those that are not ours, or one word for all that is neither: a label that callers could choose would
+    /// let them fill the memory.
+    fn name(&self, path: &str) -> String {
+        match self.rules.get(path) {
+            Some(rule) => rule.method.clone(),
+            None => OTHERS
+                .iter()
+                .find(|service| path.starts_with(*service))
+                .map_or("/unknown", |service| *service)
+                .to_owned(),
         }
     }
 }
@@ -69,12 +90,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // Names of our own making only: a path that is no method's could be anything.
-        let path = request.uri().path().to_owned();
-        let method = match path.starts_with("/roster.v1.") || path.starts_with("/grpc.") {
-            true => path,
-            false => "/unknown".to_owned(),
-        };
+        let method = self.layer.name(request.uri().path());
         let span = tracing::info_span!(
             "rpc",
             otel.name = method.trim_start_matches('/'),

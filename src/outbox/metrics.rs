@@ -30,6 +30,7 @@ impl Metrics {
                 .f64_histogram("roster.outbox.delivery.duration")
                 .with_unit("s")
                 .with_description("Time from the claim of a message to the outcome of the attempt.")
+                .with_boundaries(vec![0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0])
                 .build(),
         }
     }

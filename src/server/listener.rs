@@ -77,7 +77,7 @@ pub(super) fn serve(
         .layer(option_layer(grpc.grpc_web.then(cors)))
         // Outside of the others: to them a call from a browser is one like any other.
         .layer(option_layer(grpc.grpc_web.then(GrpcWebLayer::new)))
-        .layer(TraceLayer::new())
+        .layer(TraceLayer::new(rules.clone()))
         .layer(AuthenticateLayer::new(app.clone(), rules, grpc.max_concurrent_requests));
     let reflect = || {
         tonic_reflection::server::Builder::configure()
