@@ -13,10 +13,26 @@
     reason = "all of this is test code, where a panic is a verdict, and it measures real time"
 )]
 
+mod acceptance;
+mod deliveries;
 mod harness;
+mod idempotency;
+mod invitations;
+mod members;
+mod models_over_the_wire;
+mod organizations;
+mod paging;
+mod permissions;
+mod service_accounts;
+mod sessions;
+mod tour;
+mod users;
 #[expect(dead_code, reason = "the kit is larger than what the tests of one day use")]
 mod support;
 
 fn main() -> std::process::ExitCode {
+    if std::env::var_os(support::grpcurl::SWITCH).is_some() {
+        return support::grpcurl::main();
+    }
     support::runner::main()
 }
