@@ -83,7 +83,8 @@ macro_rules! hold {
 /// Holds that a token of one request is refused by another.
 macro_rules! refuse_token {
     ($world:expr, $service:ident.$method:ident, $credential:expr, $request:expr, $token:expr) => {{
-        let mut request = $request;
+        let asked = $request;
+        let mut request = asked.clone();
         request.page_token = $token.clone();
         assert_invalid(call!($world, $service.$method, $credential, request), &["page_token"]);
     }};

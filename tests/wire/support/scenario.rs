@@ -98,6 +98,7 @@ impl Scenario {
         let before = self.world.mailbox.mails_for(email).len();
         let invitation = self.invite(credential, email, roles).await.unwrap();
         let mails = self.world.mailbox.wait_for(email, before + 1).await;
+        settled(&self.world).await;
         (invitation, mails[before].invitation_token())
     }
 
@@ -309,6 +310,15 @@ pub(crate) fn assert_refused<T: std::fmt::Debug>(answer: Result<T, Status>, code
 pub(crate) fn assert_invalid<T: std::fmt::Debug>(answer: Result<T, Status>, fields: &[&str]) {
     let refused = assert_refused(answer, Code::InvalidArgument, "INVALID_REQUEST");
     assert_eq!(refused.fields, fields);
+}
+
+/// Waits until no message is on its way. A clock that is moved by more than a lease meanwhile would have it sent twice.
+pub(crate) async fn settled(world: &World) {
+    let leased =
+        "SELECT COUNT(*) AS n FROM outbox_messages WHERE state = 'queued' AND attempts > 0 AND last_error IS NULL";
+    while world.count(leased).await > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
 }
 
 /// What a call could leave behind, counted: rows of every table and all revisions. A call that was refused leaves it as it is.
