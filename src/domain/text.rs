@@ -169,7 +169,7 @@ one_line_text! {
 }
 one_line_text! {
     /// The name of an organization.
-    OrganizationName, 200
+    OrganizationName, 120
 }
 one_line_text! {
     /// How a person, a role, a key or another thing is called where it is shown.

@@ -316,6 +316,8 @@ impl<'a> Fields<'a> {
             .filter(|path| !known.contains(&path.as_str()))
             .collect();
         for path in &unknown {
+            // Enough to recognize it by.
+            let path: String = path.chars().take(64).collect();
             self.violation(
                 field,
                 format!(

@@ -156,9 +156,11 @@ impl Parse for pb::UpdateOrganizationRequest {
         };
         let mask = fields.mask("update_mask", self.update_mask.as_ref(), &["display_name"], populated);
         let organization = organization?;
-        let renamed = mask
-            .as_ref()
-            .is_some_and(|paths| paths.iter().any(|path| path == "display_name"));
+        // Of a mask that is wrong, the name beside it is looked at all the same: every violation is told at once.
+        let renamed = match &mask {
+            Some(paths) => paths.iter().any(|path| path == "display_name"),
+            None => !populated.is_empty(),
+        };
         let (id, name) = fields.within("organization", |fields| {
             let id = fields.uuid("organization_id", &organization.organization_id);
             let name = match renamed {

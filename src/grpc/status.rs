@@ -7,11 +7,15 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
     app::error::Error,
-    domain::error::{Reason, Refusal},
+    domain::error::{Reason, Refusal, Violation},
 };
 
 /// The `domain` of every `google.rpc.ErrorInfo` of ours.
 const DOMAIN: &str = "roster.v1";
+
+/// Octets of violations in one answer at the most. Details travel in a header, in base64, and common clients take 8 KiB of headers: on more
+/// than they take, they close the connection with all its other calls.
+const MAX_VIOLATIONS: usize = 4 * 1024;
 
 /// When a caller who was turned away by load or a race should come back.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -20,13 +24,7 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         match error {
             Error::Refused(refusal) => status(&refusal, ErrorDetails::new()),
-            Error::Invalid(violations) => {
-                let mut details = ErrorDetails::new();
-                for violation in violations {
-                    details.add_bad_request_violation(violation.field, violation.description);
-                }
-                status(&Reason::InvalidRequest.into(), details)
-            }
+            Error::Invalid(violations) => invalid(violations),
             Error::Busy(cause) => {
                 tracing::info!(cause, "gave up after concurrent writes");
                 retryable(Reason::Conflict)
@@ -39,6 +37,23 @@ impl From<Error> for Status {
             Error::Internal(cause) => defect(&cause),
         }
     }
+}
+
+/// All violated fields; of more than fit, the first, and how many there are.
+fn invalid(violations: Vec<Violation>) -> Status {
+    let mut details = ErrorDetails::new();
+    let mut refusal = Refusal::new(Reason::InvalidRequest);
+    let all = violations.len();
+    let mut room = MAX_VIOLATIONS;
+    for violation in violations {
+        let Some(left) = room.checked_sub(violation.field.len() + violation.description.len()) else {
+            refusal = refusal.with("violations", all.to_string());
+            break;
+        };
+        room = left;
+        details.add_bad_request_violation(violation.field, violation.description);
+    }
+    status(&refusal, details)
 }
 
 /// A refusal as a status.
@@ -147,5 +162,54 @@ fn resource(reason: Reason) -> Option<&'static str> {
         Reason::ServiceKeyNotFound => Some("service key"),
         Reason::MessageNotFound => Some("message"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_reflect::DescriptorPool;
+
+    use super::*;
+    use crate::grpc::DESCRIPTOR_SET;
+
+    /// The first word of the comment that the contract has for a reason.
+    fn documented(pool: &DescriptorPool, reason: Reason) -> String {
+        let reasons = pool.get_enum_by_name("roster.v1.ErrorReason").unwrap();
+        let value = reasons.get_value_by_name(&format!("ERROR_REASON_{}", reason.as_str()));
+        let value = value.unwrap();
+        let file = reasons.parent_file_descriptor_proto();
+        let mut places = file.source_code_info.as_ref().unwrap().location.iter();
+        let comment = places
+            .find(|place| place.path == value.path())
+            .unwrap()
+            .leading_comments();
+        comment.trim().split('.').next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn each_reason_has_the_code_that_the_contract_documents() {
+        let pool = DescriptorPool::decode(DESCRIPTOR_SET).unwrap();
+        for &reason in Reason::ALL {
+            // `NotFound` for NOT_FOUND.
+            let given = format!("{:?}", code(reason)).to_uppercase();
+            assert_eq!(documented(&pool, reason).replace('_', ""), given, "{}", reason.as_str());
+        }
+    }
+
+    #[test]
+    fn more_violations_than_fit_are_counted() {
+        let violation = |index| Violation {
+            field: format!("checks[{index}].user_id"),
+            description: "is required".to_owned(),
+        };
+        let few = Status::from(Error::Invalid((0..3).map(violation).collect())).get_error_details();
+        assert_eq!(few.bad_request().unwrap().field_violations.len(), 3);
+        assert!(few.error_info().unwrap().metadata.is_empty());
+
+        let many = Status::from(Error::Invalid((0..1500).map(violation).collect()));
+        assert!(many.details().len() < 6_000, "{} octets", many.details().len());
+        let many = many.get_error_details();
+        assert!(many.bad_request().unwrap().field_violations.len() > 50);
+        assert_eq!(many.error_info().unwrap().metadata.get("violations").unwrap(), "1500");
     }
 }

@@ -19,7 +19,9 @@ impl Backoff {
         let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or_default().min(31);
         let whole = self.base.saturating_mul(1 << doublings).min(self.cap);
         let half = whole / 2;
-        half + half.mul_f64(f64::from(random) / f64::from(u32::MAX))
+        let wait = half + half.mul_f64(f64::from(random) / f64::from(u32::MAX));
+        // Whole microseconds, as every time has that is stored: SQLite would keep the rest and PostgreSQL would not.
+        Duration::from_micros(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX))
     }
 }
 

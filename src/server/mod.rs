@@ -20,6 +20,8 @@ use crate::{
     platform::{clock::Clock, entropy::Entropy, shutdown::Shutdown, telemetry::Metrics},
 };
 
+/// How long the database's connections may take to close.
+const CLOSE_END: Duration = Duration::from_secs(2);
 /// How long a page that is being served may take to end.
 const PAGES_END: Duration = Duration::from_secs(1);
 
@@ -175,7 +177,8 @@ impl Server {
         if !self.shutdown.drain(self.drain).await {
             tracing::warn!("stopped before everything at work had ended");
         }
-        self.parts.store.close().await;
+        // A call that the drain time was too short for may hold a connection for ever.
+        let _ = tokio::time::timeout(CLOSE_END, self.parts.store.close()).await;
         self.pages_stop.cancel();
         // Whatever the listener has to say, and whoever has sent it half a request, the process ends now.
         let _ = tokio::time::timeout(PAGES_END, self.pages).await;

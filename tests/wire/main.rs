@@ -14,21 +14,41 @@
 )]
 
 mod acceptance;
+mod access_matrix;
+mod addresses;
+mod bad_input;
 mod deliveries;
+mod first_start;
 mod harness;
 mod idempotency;
 mod invitations;
+mod kill;
+mod lifecycle;
 mod members;
+mod migrations;
 mod models_over_the_wire;
 mod organizations;
+mod outbox_faults;
 mod paging;
 mod permissions;
+mod races;
+mod races_acceptance;
+mod rollback;
+mod safety_accounts;
+mod safety_kit;
+mod safety_otlp;
+mod safety_process;
+mod safety_text;
+mod safety_tokens;
 mod service_accounts;
 mod sessions;
-mod tour;
-mod users;
 #[expect(dead_code, reason = "the kit is larger than what the tests of one day use")]
 mod support;
+mod surface;
+mod telemetry;
+mod tour;
+mod transport;
+mod users;
 
 fn main() -> std::process::ExitCode {
     if std::env::var_os(support::grpcurl::SWITCH).is_some() {

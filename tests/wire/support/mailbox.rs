@@ -441,6 +441,14 @@ impl Session {
         if self.input.read_until(b'\n', &mut line).await? == 0 {
             return Err(Over);
         }
+        if !line.ends_with(b"\n") {
+            // The client was killed in the middle of a line.
+            return Err(Over);
+        }
+        if !line.ends_with(b"\n") {
+            // The client was killed in the middle of a line.
+            return Err(Over);
+        }
         match line.strip_suffix(b"\r\n") {
             Some(inner) if !inner.contains(&b'\r') => Ok(inner.to_vec()),
             _ => {

@@ -1,10 +1,18 @@
 //! What every wire test stands on: a world with a server, a database, a mailbox and a clock of its own, and the runner.
 
+pub(crate) mod callers;
+pub(crate) mod constraints;
+pub(crate) mod contents;
+pub(crate) mod dynamic;
 pub(crate) mod grpcurl;
+pub(crate) mod ledger;
 pub(crate) mod mailbox;
 pub(crate) mod postgres;
+pub(crate) mod process;
+pub(crate) mod race;
 pub(crate) mod runner;
 pub(crate) mod scenario;
+pub(crate) mod tenant;
 pub(crate) mod world;
 
 pub(crate) use roster::grpc::pb;

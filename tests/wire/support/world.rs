@@ -170,6 +170,11 @@ impl World {
         *lock(&self.inner.first) = replica;
     }
 
+    /// Stops the server, for a test whose servers are processes of their own.
+    pub(crate) async fn stop(&self) {
+        self.first().stop().await;
+    }
+
     /// The flags that the servers of this world are started with, for a server in a process of its own.
     pub(crate) fn flags(&self) -> Vec<String> {
         flags(&self.inner.settings)

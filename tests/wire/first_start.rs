@@ -1,0 +1,118 @@
+//! The first start: several processes find an empty database at the same moment.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use futures_util::future::join_all;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use tonic::Request;
+
+use crate::support::pb::ListOrganizationsRequest;
+use crate::support::pb::organization_service_client::OrganizationServiceClient;
+use crate::support::postgres;
+use crate::support::process::{self, Program};
+use crate::support::runner::{rounds, wire_tests};
+
+async fn count(url: &str, query: &str) -> i64 {
+    let database = postgres::connect(url).await.unwrap();
+    let statement = Statement::from_string(database.get_database_backend(), query);
+    let row = database.query_one_raw(statement).await.unwrap().unwrap();
+    let number = row.try_get("", "n").unwrap();
+    database.close().await.unwrap();
+    number
+}
+
+/// A database of PostgreSQL without any table.
+async fn empty_database() -> postgres::TestDatabase {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let cluster = postgres::shared().await.unwrap();
+    let name = format!("empty_{}", NUMBER.fetch_add(1, Ordering::SeqCst));
+    let admin = postgres::connect(&cluster.url("postgres")).await.unwrap();
+    admin
+        .execute_unprepared(&format!("CREATE DATABASE {name}"))
+        .await
+        .unwrap();
+    admin.close().await.unwrap();
+    postgres::TestDatabase {
+        url: cluster.url(&name),
+        name,
+    }
+}
+
+wire_tests! {
+    /// Two servers start at once on a database that no server has seen: one operator, with one key. On SQLite each of them also finds a database without
+    /// tables. Without the exclusion in `bootstrap::first_key` the first round failed on PostgreSQL.
+    async fn two_servers_start_at_once_and_make_one_operator(world: World) {
+        let folder = tempfile::tempdir().unwrap();
+        for round in 0..rounds().div_ceil(5) {
+            let (separate, url) = match world.database().get_database_backend() {
+                DbBackend::Postgres => {
+                    let database = postgres::shared().await.unwrap().create_database().await.unwrap();
+                    let url = database.url.clone();
+                    (Some(database), url)
+                }
+                _ => (None, format!("sqlite://{}", folder.path().join(format!("{round}.db")).display())),
+            };
+            let settings = [("database-url", url.as_str()), ("database-max-connections", "4")];
+            let servers = join_all((0..2).map(|_| world.server_with(&settings))).await;
+            assert_eq!(count(&url, "SELECT COUNT(*) AS n FROM service_accounts").await, 1);
+            assert_eq!(count(&url, "SELECT COUNT(*) AS n FROM service_keys").await, 1);
+            join_all(servers.iter().map(|server| server.stop())).await;
+            if let Some(database) = separate {
+                postgres::shared().await.unwrap().drop_database(&database).await.unwrap();
+            }
+        }
+    }
+
+    /// The same with the real program: one of three processes tells the operator's key, and it opens all three. Without the exclusion each of them told one.
+    async fn three_processes_start_at_once_and_one_tells_the_key(world: World) {
+        let folder = tempfile::tempdir().unwrap();
+        let (separate, url) = match world.database().get_database_backend() {
+            DbBackend::Postgres => {
+                let database = postgres::shared().await.unwrap().create_database().await.unwrap();
+                let url = database.url.clone();
+                (Some(database), url)
+            }
+            _ => (None, format!("sqlite://{}", folder.path().join("roster.db").display())),
+        };
+        let key = roster::platform::Keyring::generate(&roster::platform::Entropy::system());
+        let settings = [("database-url", url.as_str()), ("secret-key", &key), ("database-max-connections", "4")];
+        let mut programs: Vec<Program> = (0..3).map(|_| Program::new(&settings)).collect();
+        join_all(programs.iter_mut().map(Program::start)).await;
+        let keys: Vec<String> = programs.iter().filter_map(Program::operator_key).collect();
+        assert_eq!(keys.len(), 1, "{keys:?}");
+        for program in &programs {
+            let mut request = Request::new(ListOrganizationsRequest::default());
+            request.metadata_mut().insert("authorization", format!("Bearer {}", keys[0]).parse().unwrap());
+            OrganizationServiceClient::new(program.channel()).list_organizations(request).await.unwrap();
+        }
+        for program in &mut programs {
+            program.terminate();
+        }
+        let told: usize = programs.iter().map(|program| program.log().matches(&keys[0]).count()).sum();
+        assert_eq!(told, 1, "one process says the key, once");
+        if let Some(database) = separate {
+            postgres::shared().await.unwrap().drop_database(&database).await.unwrap();
+        }
+    }
+}
+
+wire_tests! { @postgres;
+    /// `roster migrate` runs four times at once, as four replicas of a deployment may run it: all succeed, and each migration is applied
+    /// once. Without the exclusion in `Store::migrate` the first round failed.
+    async fn four_migrations_at_once_apply_each_once(_world: World) {
+        for _ in 0..rounds().div_ceil(10) {
+            let database = empty_database().await;
+            let flag = format!("--database-url={}", database.url);
+            let arguments = ["migrate", &flag];
+            for output in join_all((0..4).map(|_| process::run(&arguments))).await {
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            }
+            let (applied, distinct) = (
+                count(&database.url, "SELECT COUNT(*) AS n FROM seaql_migrations").await,
+                count(&database.url, "SELECT COUNT(DISTINCT version) AS n FROM seaql_migrations").await,
+            );
+            assert!(applied > 0 && applied == distinct, "{applied} rows, {distinct} migrations");
+            postgres::shared().await.unwrap().drop_database(&database).await.unwrap();
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The `Constraints:` in the comments of the contract's request fields: what each term means, by values that break it and values that just keep it.
+
+use chrono::{DateTime, Utc};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
+
+use super::dynamic::{Place, field_comment, oneof_comment};
+
+/// One term of a `Constraints:` comment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Term {
+    Required,
+    Uuid,
+    Email,
+    /// "1 to N characters".
+    Characters(usize),
+    /// "at most N characters".
+    AtMost(usize),
+    /// "at most N items".
+    Items(usize),
+    OneLine,
+    /// "text": several lines.
+    Text,
+    Password,
+    Identifier,
+    LanguageTag,
+    /// "0 or more".
+    NotNegative,
+    PageToken,
+    /// "token": at most 256 characters; what is no token is unknown, not invalid.
+    Token,
+    Scope,
+    KnownValue,
+    UpdateMask,
+    FutureTime,
+}
+
+impl Term {
+    fn read(term: &str) -> Option<Self> {
+        let number = |prefix: &str, suffix: &str| term.strip_prefix(prefix)?.strip_suffix(suffix)?.parse().ok();
+        let counted = number("1 to ", " characters")
+            .map(Self::Characters)
+            .or_else(|| number("at most ", " characters").map(Self::AtMost))
+            .or_else(|| number("at most ", " items").map(Self::Items));
+        counted.or(match term {
+            "required" => Some(Self::Required),
+            "UUID" => Some(Self::Uuid),
+            "e-mail address" => Some(Self::Email),
+            "one line" => Some(Self::OneLine),
+            "text" => Some(Self::Text),
+            "password" => Some(Self::Password),
+            "identifier" => Some(Self::Identifier),
+            "language tag" => Some(Self::LanguageTag),
+            "0 or more" => Some(Self::NotNegative),
+            "page token" => Some(Self::PageToken),
+            "token" => Some(Self::Token),
+            "scope" => Some(Self::Scope),
+            "known value" => Some(Self::KnownValue),
+            "update mask" => Some(Self::UpdateMask),
+            "future time" => Some(Self::FutureTime),
+            _ => None,
+        })
+    }
+
+    /// The terms of a comment; none where it has no `Constraints:`.
+    fn all_in(comment: &str) -> Result<Vec<Self>, String> {
+        let Some((_, terms)) = comment.split_once("Constraints: ") else {
+            return Ok(Vec::new());
+        };
+        let terms = terms
+            .strip_suffix('.')
+            .ok_or_else(|| format!("no full stop behind the constraints: {comment}"))?;
+        let read = |term: &str| Self::read(term).ok_or_else(|| format!("an unknown term: {term:?}"));
+        terms.split("; ").map(read).collect()
+    }
+
+    /// The terms of a field.
+    pub(crate) fn of_field(field: &FieldDescriptor) -> Result<Vec<Self>, String> {
+        Self::all_in(&field_comment(field))
+    }
+
+    /// Whether the `oneof` that a field belongs to is required.
+    pub(crate) fn of_oneof(field: &FieldDescriptor) -> Result<Option<Vec<Self>>, String> {
+        field
+            .containing_oneof()
+            .map(|oneof| Self::all_in(&oneof_comment(&oneof)))
+            .transpose()
+    }
+
+    /// Whether the term is about each item of a list, not about the list.
+    fn is_of_item(&self) -> bool {
+        !matches!(self, Self::Required | Self::Items(_))
+    }
+
+    /// Values that break the term.
+    fn breaking(&self, field: &FieldDescriptor, now: DateTime<Utc>) -> Vec<Value> {
+        match self {
+            // Absence is no value; counts depend on what is valid.
+            Self::Required | Self::Items(_) => Vec::new(),
+            Self::Uuid => texts(&[
+                "not-a-uuid",
+                "0197f0c07b1e7c3a9d2e3f4a5b6c7d8e",
+                "{0197f0c0-7b1e-7c3a-9d2e-3f4a5b6c7d8e}",
+                "urn:uuid:0197f0c0-7b1e-7c3a-9d2e-3f4a5b6c7d8e",
+                " 0197f0c0-7b1e-7c3a-9d2e-3f4a5b6c7d8e",
+                "0197f0c0-7b1e-7c3a-9d2e-3f4a5b6c7d8e0",
+            ]),
+            Self::Email => texts(&[
+                "nobody",
+                "a b@example.com",
+                "Ada <ada@example.com>",
+                "ada@localhost",
+                "a@b@example.com",
+                &format!("{}@example.com", "a".repeat(65)),
+            ]),
+            Self::Characters(most) => texts(&[&"x".repeat(most + 1), " ", "\u{3000}\t"]),
+            Self::AtMost(most) => texts(&[&"x".repeat(most + 1), &"é".repeat(most + 1)]),
+            Self::Token => Self::AtMost(256).breaking(field, now),
+            Self::OneLine => texts(&["a\nb", "a\r\nb", "a\u{0}b", "a\u{202E}b", "a\u{200B}b"]),
+            Self::Text => texts(&["a\u{0}b", "a\u{7}b", "a\u{202E}b", "a\nb\u{2066}c"]),
+            Self::Password => texts(&[
+                "violet tractor",
+                "aaaaaaaaaaaaaaaaaaaaaaaa",
+                "passwordpassword123",
+                "violet tractor\u{0} under 9 moons",
+                &"violet tractor under 9 moons ".repeat(9),
+            ]),
+            Self::Identifier => texts(&[
+                "Upper",
+                "a..b",
+                ".a",
+                "a.",
+                "a b",
+                "1a",
+                "a-b",
+                "\u{430}dmin",
+                &"x".repeat(65),
+            ]),
+            Self::LanguageTag => texts(&["e", "english", "en_US", "en-", "en-US-US"]),
+            Self::NotNegative => vec![Value::I32(-1), Value::I32(i32::MIN)],
+            Self::PageToken => texts(&["x", "not base64!", &"A".repeat(32), &"A".repeat(100)]),
+            Self::Scope => texts(&["no.such.scope", "Operator", "operator ", "*"]),
+            Self::KnownValue => [0, -1, 999].map(Value::EnumNumber).to_vec(),
+            Self::UpdateMask => [
+                "nope",
+                "organization_id",
+                "organization.display_name",
+                "display_name.x",
+                "",
+            ]
+            .map(|path| message(field, &[("paths", Value::List(texts(&[path])))]))
+            .to_vec(),
+            Self::FutureTime => {
+                let now = now.timestamp();
+                [(now, 0), (0, 0), (i64::MIN, 0), (i64::MAX, 0), (now + 3600, -1)]
+                    .map(|(seconds, nanos)| {
+                        message(field, &[("seconds", Value::I64(seconds)), ("nanos", Value::I32(nanos))])
+                    })
+                    .to_vec()
+            }
+        }
+    }
+
+    /// Values at the edge of what the term allows.
+    fn keeping(&self, field: &FieldDescriptor, now: DateTime<Utc>) -> Vec<Value> {
+        match self {
+            Self::Uuid => texts(&["0197F0C0-7B1E-7C3A-9D2E-3F4A5B6C7D8E"]),
+            Self::Email => texts(&[
+                "Ada.Lovelace+tag@bücher.example",
+                &format!("{}@example.com", "a".repeat(64)),
+            ]),
+            Self::Characters(most) => texts(&["x", &"x".repeat(*most), &"e\u{301}".repeat(*most)]),
+            Self::AtMost(most) => texts(&[&"x".repeat(*most), &"é".repeat(*most)]),
+            Self::Token => Self::AtMost(256).keeping(field, now),
+            Self::Text => texts(&["two\nlines", "three\r\n\r\nlines"]),
+            Self::Password => texts(&[
+                "zqvmwthbkxnrjpd",
+                &"violet tractor under 9 moons ".repeat(9)[..256],
+                "päßwört für neun Monde",
+            ]),
+            Self::Identifier => texts(&["x", "a.b_c9", &"x".repeat(64)]),
+            Self::LanguageTag => texts(&["en", "PT-br", "zh-Hant-TW", "es-419"]),
+            Self::NotNegative => vec![Value::I32(0), Value::I32(i32::MAX)],
+            Self::Scope => texts(&["operator", "users.read"]),
+            Self::KnownValue => {
+                let Kind::Enum(known) = field.kind() else {
+                    panic!("{} is no enum", field.full_name())
+                };
+                let numbers = known.values().map(|value| value.number()).filter(|number| *number != 0);
+                numbers.map(Value::EnumNumber).collect()
+            }
+            Self::UpdateMask => vec![message(field, &[("paths", Value::List(texts(&["display_name"])))])],
+            Self::FutureTime => {
+                let [soon, late] = [1, 100 * 365 * 86_400].map(|later| Value::I64(now.timestamp() + later));
+                vec![
+                    message(field, &[("seconds", soon)]),
+                    message(field, &[("seconds", late)]),
+                ]
+            }
+            Self::Required | Self::Items(_) | Self::OneLine | Self::PageToken => Vec::new(),
+        }
+    }
+}
+
+fn texts(texts: &[&str]) -> Vec<Value> {
+    texts.iter().map(|text| Value::String((*text).to_owned())).collect()
+}
+
+/// A well-known message, such as a time.
+fn message(field: &FieldDescriptor, values: &[(&str, Value)]) -> Value {
+    let Kind::Message(descriptor) = field.kind() else {
+        panic!("{} is no message", field.full_name())
+    };
+    let mut message = DynamicMessage::new(descriptor);
+    for (name, value) in values {
+        message.set_field_by_name(name, value.clone());
+    }
+    Value::Message(message)
+}
+
+/// A field of a request with something in it, or with nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Filling {
+    pub(crate) place: Place,
+    /// `None`: absent.
+    pub(crate) value: Option<Value>,
+    /// The name by which a violation there is reported.
+    pub(crate) reported: String,
+}
+
+impl Filling {
+    /// Puts it into a request.
+    pub(crate) fn put(&self, request: &mut DynamicMessage) {
+        match &self.value {
+            Some(value) => self.place.set(request, value.clone()),
+            None => self.place.clear(request),
+        }
+    }
+}
+
+/// A field of a request with its terms.
+pub(crate) struct Constrained {
+    pub(crate) place: Place,
+    pub(crate) terms: Vec<Term>,
+    /// Every filling that breaks one term, term by term.
+    pub(crate) breaking: Vec<Filling>,
+    /// Every filling that just keeps its terms.
+    pub(crate) keeping: Vec<Filling>,
+}
+
+impl Constrained {
+    /// The fields of a valid request that have terms.
+    pub(crate) fn all_in(request: &DynamicMessage, now: DateTime<Utc>) -> Vec<Self> {
+        let places = Place::all_in(request);
+        let fields = places.into_iter().map(|place| Self::of(place, request, now));
+        fields.filter(|field| !field.breaking.is_empty()).collect()
+    }
+
+    fn of(place: Place, request: &DynamicMessage, now: DateTime<Utc>) -> Self {
+        let field = place.field.clone();
+        let terms = Term::of_field(&field).unwrap();
+        let mut constrained = Self {
+            breaking: Vec::new(),
+            keeping: Vec::new(),
+            terms: terms.clone(),
+            place: place.clone(),
+        };
+        // A `oneof` is required as a whole: it is broken where the one that is there is not.
+        let holds = !matches!(place.get(request), Value::List(list) if list.is_empty());
+        if let Some(oneof) = field.containing_oneof() {
+            if !place.is_in(request) {
+                return constrained;
+            }
+            if Term::of_oneof(&field)
+                .unwrap()
+                .unwrap_or_default()
+                .contains(&Term::Required)
+            {
+                let reported = place.beside(oneof.name());
+                constrained.breaking.push(Filling {
+                    place: place.clone(),
+                    value: None,
+                    reported,
+                });
+            }
+        }
+        let filling = |value: Option<Value>, reported: String| Filling {
+            place: place.clone(),
+            value,
+            reported,
+        };
+        for term in &terms {
+            match term {
+                Term::Required => constrained.breaking.push(filling(None, place.to_string())),
+                Term::Items(most) => {
+                    let item = match place.get(request) {
+                        Value::List(list) if holds => list[0].clone(),
+                        _ => Value::EnumNumber(1),
+                    };
+                    let of = |count: usize| Some(Value::List(vec![item.clone(); count]));
+                    constrained.breaking.push(filling(of(most + 1), place.to_string()));
+                    constrained.keeping.push(filling(of(*most), place.to_string()));
+                }
+                term => {
+                    let in_list = field.is_list() && term.is_of_item();
+                    let whole = |value: Value| if in_list { Value::List(vec![value]) } else { value };
+                    let reported = if in_list {
+                        format!("{place}[0]")
+                    } else {
+                        place.to_string()
+                    };
+                    let fill = |value| filling(Some(whole(value)), reported.clone());
+                    constrained
+                        .breaking
+                        .extend(term.breaking(&field, now).into_iter().map(fill));
+                    constrained
+                        .keeping
+                        .extend(term.keeping(&field, now).into_iter().map(fill));
+                }
+            }
+        }
+        constrained
+    }
+
+    /// The filling that breaks the most particular term of the field; `None` where the fields inside it are what is to be broken.
+    pub(crate) fn worst(&self) -> Option<&Filling> {
+        self.breaking.iter().rev().find(|filling| match filling.value {
+            Some(Value::List(ref list)) => !matches!(list.first(), Some(Value::Message(_))),
+            Some(_) => true,
+            None => false,
+        })
+    }
+}

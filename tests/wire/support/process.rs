@@ -1,0 +1,174 @@
+//! The real program in a process of its own: it can be killed at any moment, as a machine or an orchestrator would kill it.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use roster::config::OPERATOR_KEY_FILE;
+use roster::platform::{Entropy, Keyring};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tonic::transport::{Channel, Endpoint};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_roster");
+
+/// How long the program may take to start.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// $1 is the log, the rest the program with its arguments. The first line of the input is the signal to send it. When the input ends without one, as it
+/// does when the test's own process is killed, the program is killed too: nothing is left behind.
+const WATCHER: &str = r#"
+log=$1
+shift
+"$@" >>"$log" 2>&1 </dev/null &
+program=$!
+read -r signal
+kill -s "${signal:-KILL}" "$program"
+wait "$program"
+"#;
+
+/// One installation of the program: settings, a data directory and a port that stay the same from one run to the next.
+pub(crate) struct Program {
+    settings: BTreeMap<String, String>,
+    folder: TempDir,
+    address: SocketAddr,
+    running: Option<(Child, ChildStdin)>,
+}
+
+impl Program {
+    /// An installation that has never run. `settings` are flags without their dashes; by default the database is a file in the data directory, hashing
+    /// is cheap, and the secret key is a new one.
+    pub(crate) fn new(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::Builder::new().prefix("roster-program-").tempdir().unwrap();
+        let address = free_address();
+        let mut all: BTreeMap<String, String> = [
+            ("listen", address.to_string()),
+            ("http-listen", "127.0.0.1:0".to_owned()),
+            ("data-dir", folder.path().join("data").display().to_string()),
+            ("secret-key", Keyring::generate(&Entropy::system())),
+            ("argon2-memory-kib", "64".to_owned()),
+            ("argon2-iterations", "1".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        all.extend(
+            settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        Self {
+            settings: all,
+            folder,
+            address,
+            running: None,
+        }
+    }
+
+    /// Starts the program and waits until it takes connections; answers with how long that took.
+    pub(crate) async fn start(&mut self) -> Duration {
+        let started = Instant::now();
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", WATCHER, "watch-roster"]).arg(self.log_file());
+        shell.arg(PROGRAM).arg("serve");
+        shell.args(self.settings.iter().map(|(name, value)| format!("--{name}={value}")));
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut watcher = shell.spawn().unwrap();
+        let pipe = watcher.stdin.take().unwrap();
+        self.running = Some((watcher, pipe));
+        while TcpStream::connect(self.address).await.is_err() {
+            assert!(
+                started.elapsed() < START_PATIENCE,
+                "roster does not start: {}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        started.elapsed()
+    }
+
+    /// `kill -9`, and waits until the process is gone.
+    pub(crate) fn kill(&mut self) {
+        self.signal("KILL");
+    }
+
+    /// Asks the program to stop, as an orchestrator would, waits until it is gone, and answers with how long that took.
+    pub(crate) fn terminate(&mut self) -> Duration {
+        let asked = Instant::now();
+        self.signal("TERM");
+        asked.elapsed()
+    }
+
+    fn signal(&mut self, signal: &str) {
+        if let Some((mut watcher, mut pipe)) = self.running.take() {
+            writeln!(pipe, "{signal}").unwrap();
+            tokio::task::block_in_place(|| watcher.wait()).unwrap();
+        }
+    }
+
+    /// A connection that is made with the first call, and made again when the program has been away.
+    pub(crate) fn channel(&self) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
+        endpoint.connect_timeout(Duration::from_secs(1)).connect_lazy()
+    }
+
+    /// The database's URL.
+    pub(crate) fn database_url(&self) -> String {
+        let file = || format!("sqlite://{}", self.data_dir().join("roster.db").display());
+        self.settings.get("database-url").cloned().unwrap_or_else(file)
+    }
+
+    /// The operator's key, if it was this installation that made the first start on its database.
+    pub(crate) fn operator_key(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.data_dir().join(OPERATOR_KEY_FILE)).ok()?;
+        Some(text.trim().to_owned())
+    }
+
+    /// What the program has written, in all runs.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn data_dir(&self) -> &Path {
+        Path::new(&self.settings["data-dir"])
+    }
+
+    fn log_file(&self) -> std::path::PathBuf {
+        self.folder.path().join("log")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Some((mut watcher, pipe)) = self.running.take() {
+            drop(pipe);
+            // Whatever it answers, the program is gone.
+            let _ = watcher.wait();
+        }
+    }
+}
+
+/// Runs the program to its end, such as `roster migrate`.
+pub(crate) async fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).stdin(Stdio::null());
+    tokio::task::spawn_blocking(move || command.output())
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+/// An address that is free and lies outside of the range that outgoing connections take theirs from: while the program is down, no client can come to
+/// sit on its port, or connect to itself there.
+fn free_address() -> SocketAddr {
+    loop {
+        let [high, low] = Entropy::system().bytes();
+        let port = 10_000 + u16::from_be_bytes([high, low]) % 20_000;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! An organization with people in every standing and one of every resource, and requests about them that are valid for any method.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use sea_orm::ConnectionTrait;
+
+use super::dynamic::{Method, is_ours};
+use super::pb::{
+    CreateInvitationRequest, CreateServiceAccountRequest, CreateServiceKeyRequest, ListMessagesRequest,
+    SuspendOrganizationRequest,
+};
+use super::scenario::{PASSWORD, Person, accept_as, create_organization, create_user, sign_in};
+use super::world::World;
+
+/// Counts what has to be different each time.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// An address that nobody has.
+pub(crate) fn fresh_address(name: &str) -> String {
+    format!("{name}-{}@example.com", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A standing in an organization.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Seat {
+    Owner,
+    Admin,
+    Member,
+    /// An owner who is suspended.
+    SuspendedOwner,
+}
+
+/// People who have accounts, one for each standing.
+#[derive(Clone)]
+pub(crate) struct People {
+    owner: Person,
+    admin: Person,
+    member: Person,
+    suspended: Person,
+    subject: Person,
+}
+
+impl People {
+    /// Opens the accounts.
+    pub(crate) async fn arrive(world: &World) -> Self {
+        let account = async |name: &str| create_user(world, &fresh_address(name)).await;
+        Self {
+            owner: account("owner").await,
+            admin: account("admin").await,
+            member: account("member").await,
+            suspended: account("suspended").await,
+            subject: account("subject").await,
+        }
+    }
+
+    /// Signs in again whoever sits there, if their session was ended.
+    async fn sign_in_again(&mut self, world: &World, seat: Seat) {
+        let person = match seat {
+            Seat::Owner => &mut self.owner,
+            Seat::Admin => &mut self.admin,
+            Seat::Member => &mut self.member,
+            Seat::SuspendedOwner => &mut self.suspended,
+        };
+        let begun = sign_in(world, &person.email, PASSWORD).await.unwrap();
+        person.session = begun.session_token;
+    }
+}
+
+/// An organization under the default model.
+pub(crate) struct Tenant {
+    organization_id: String,
+    suspended: bool,
+    people: People,
+    invitation_id: String,
+    invitation_token: String,
+    message_id: String,
+    service_account_id: String,
+    service_key_id: String,
+}
+
+impl Tenant {
+    /// Founds it. `scopes` are those of the service account in it.
+    pub(crate) async fn found(world: &World, people: People, scopes: &[&str]) -> Self {
+        let organization_id = create_organization(world, "default", "", &people.owner.user_id).await;
+        let joining = [
+            (&people.admin, "admin"),
+            (&people.member, "member"),
+            (&people.suspended, "owner"),
+            (&people.subject, "member"),
+        ];
+        for (person, role) in joining {
+            let (_, token) = invite(world, &organization_id, &person.email, role).await;
+            accept_as(world, &person.session, &token).await.unwrap();
+        }
+        suspend_member(world, &organization_id, &people.suspended).await;
+        let (invitation_id, invitation_token) =
+            invite(world, &organization_id, &fresh_address("invited"), "member").await;
+        let (service_account_id, service_key_id) = service(world, scopes).await;
+        Self {
+            message_id: newest_message(world, &organization_id).await,
+            organization_id,
+            suspended: false,
+            people,
+            invitation_id,
+            invitation_token,
+            service_account_id,
+            service_key_id,
+        }
+    }
+
+    /// The same people in a new organization with new resources; who sits there has a new session. The old one is deleted, so that there is
+    /// never much to look through.
+    pub(crate) async fn found_again(&self, world: &World, seat: Seat, scopes: &[&str]) -> Self {
+        let mut people = self.people.clone();
+        people.sign_in_again(world, seat).await;
+        let id = literal(world, &self.organization_id);
+        for table in ["role_holders", "members", "invitations", "events", "outbox_messages"] {
+            let delete = format!("DELETE FROM {table} WHERE organization_id = {id}");
+            world.database().execute_unprepared(&delete).await.unwrap();
+        }
+        let delete = format!("DELETE FROM organizations WHERE id = {id}");
+        world.database().execute_unprepared(&delete).await.unwrap();
+        Self::found(world, people, scopes).await
+    }
+
+    /// Suspends the organization.
+    pub(crate) async fn suspend(&mut self, world: &World) {
+        let request = SuspendOrganizationRequest {
+            organization_id: self.organization_id.clone(),
+            ..SuspendOrganizationRequest::default()
+        };
+        let request = world.as_operator(request);
+        world.organizations().suspend_organization(request).await.unwrap();
+        self.suspended = true;
+    }
+
+    /// Who sits there.
+    pub(crate) fn person(&self, seat: Seat) -> &Person {
+        match seat {
+            Seat::Owner => &self.people.owner,
+            Seat::Admin => &self.people.admin,
+            Seat::Member => &self.people.member,
+            Seat::SuspendedOwner => &self.people.suspended,
+        }
+    }
+
+    /// A member whom others ask about and change.
+    pub(crate) fn subject(&self) -> &Person {
+        &self.people.subject
+    }
+
+    /// A request of the method that is valid here and about `user`: ids of what exists, a session and a token
+    /// of its own, an address that nobody has. Fields
+    /// that a request may leave out and that change what it does are left out.
+    pub(crate) async fn request(&self, world: &World, method: &Method, user: &Person) -> DynamicMessage {
+        self.requests(world, method, user).await.remove(0)
+    }
+
+    /// As [`Self::request`], one for each choice that the request has.
+    pub(crate) async fn requests(&self, world: &World, method: &Method, user: &Person) -> Vec<DynamicMessage> {
+        let mut values = Values {
+            tenant: self,
+            user,
+            scope: method.rule().scope,
+            choice: 0,
+            token: self.invitation_token.clone(),
+            session_id: String::new(),
+            session_token: String::new(),
+        };
+        if has(method, "token") && !self.suspended {
+            values.token = invite(world, &self.organization_id, &fresh_address("invited"), "member")
+                .await
+                .1;
+        }
+        if has(method, "session_id") || has(method, "session_token") {
+            let session = sign_in(world, &user.email, PASSWORD).await.unwrap();
+            values.session_id = session.session.unwrap().session_id;
+            values.session_token = session.session_token;
+        }
+        let choices = method
+            .input()
+            .oneofs()
+            .map(|oneof| oneof.fields().len())
+            .max()
+            .unwrap_or(1);
+        let request = |choice| {
+            values.choice = choice;
+            values.fill(&method.input())
+        };
+        (0..choices).map(request).collect()
+    }
+}
+
+/// Whether something is made for each request of the method alone: a session, or an invitation.
+pub(crate) fn is_prepared(method: &Method) -> bool {
+    ["token", "session_id", "session_token"]
+        .iter()
+        .any(|field| has(method, field))
+}
+
+fn has(method: &Method, field: &str) -> bool {
+    method.input().get_field_by_name(field).is_some()
+}
+
+struct Values<'a> {
+    tenant: &'a Tenant,
+    user: &'a Person,
+    scope: String,
+    /// Which field of a `oneof` is filled.
+    choice: usize,
+    token: String,
+    session_id: String,
+    session_token: String,
+}
+
+impl Values<'_> {
+    fn fill(&self, descriptor: &MessageDescriptor) -> DynamicMessage {
+        let mut message = DynamicMessage::new(descriptor.clone());
+        for field in descriptor.fields() {
+            let chosen = field
+                .containing_oneof()
+                .is_none_or(|oneof| oneof.fields().nth(self.choice) == Some(field.clone()));
+            if let Some(value) = self.value(&field).filter(|_| chosen) {
+                let value = if field.is_list() {
+                    Value::List(vec![value])
+                } else {
+                    value
+                };
+                message.set_field(&field, value);
+            }
+        }
+        message
+    }
+
+    fn value(&self, field: &FieldDescriptor) -> Option<Value> {
+        match field.kind() {
+            Kind::Message(inner) if is_ours(&inner) => Some(Value::Message(self.fill(&inner))),
+            Kind::String => self.text(field).map(Value::String),
+            // Times, masks, flags, sizes and filters can all be left out.
+            _ => None,
+        }
+    }
+
+    fn text(&self, field: &FieldDescriptor) -> Option<String> {
+        let tenant = self.tenant;
+        let text = match field.name() {
+            "organization_id" => &tenant.organization_id,
+            "user_id" | "owner_user_id" => &self.user.user_id,
+            "invitation_id" => &tenant.invitation_id,
+            "token" => &self.token,
+            "session_id" => &self.session_id,
+            "session_token" => &self.session_token,
+            "service_account_id" => &tenant.service_account_id,
+            "service_key_id" => &tenant.service_key_id,
+            "message_id" => &tenant.message_id,
+            "email" if field.parent_message().name() == "SignInRequest" => &self.user.email,
+            "email" => return Some(fresh_address("somebody")),
+            "password" => PASSWORD,
+            "display_name" => "Analytical Engines",
+            "given_name" => "Ada",
+            "family_name" => "Lovelace",
+            "locale" => "en",
+            "access_model" => "default",
+            "permission" => "members.read",
+            "role" | "roles" => "member",
+            "scopes" => &self.scope,
+            "personal_message" => "Welcome!",
+            "user_agent" => "curl/8",
+            "etag" | "request_id" | "page_token" | "organization_kind" => return None,
+            _ => panic!(
+                "{}: what is a valid value of it? Say so in support/tenant.rs.",
+                field.full_name()
+            ),
+        };
+        Some(text.to_owned())
+    }
+}
+
+/// By hand, because no method of this version suspends a member.
+async fn suspend_member(world: &World, organization_id: &str, person: &Person) {
+    let [organization_id, user_id] = [organization_id, &person.user_id].map(|id| literal(world, id));
+    let update = format!(
+        "UPDATE members SET state = 'suspended' WHERE organization_id = {organization_id} AND user_id = {user_id}"
+    );
+    let changed = world.database().execute_unprepared(&update).await.unwrap();
+    assert_eq!(changed.rows_affected(), 1, "{update}");
+}
+
+async fn invite(world: &World, organization_id: &str, email: &str, role: &str) -> (String, String) {
+    let request = CreateInvitationRequest {
+        organization_id: organization_id.to_owned(),
+        email: email.to_owned(),
+        roles: vec![role.to_owned()],
+        include_link: true,
+        ..CreateInvitationRequest::default()
+    };
+    let request = world.as_operator(request);
+    let answer = world
+        .invitations()
+        .create_invitation(request)
+        .await
+        .unwrap()
+        .into_inner();
+    let token = answer.link.rsplit('/').next().unwrap().to_owned();
+    (answer.invitation.unwrap().invitation_id, token)
+}
+
+async fn newest_message(world: &World, organization_id: &str) -> String {
+    let request = ListMessagesRequest {
+        organization_id: organization_id.to_owned(),
+        page_size: 1,
+        ..ListMessagesRequest::default()
+    };
+    let request = world.as_operator(request);
+    let mut answer = world.deliveries().list_messages(request).await.unwrap().into_inner();
+    answer.messages.remove(0).message_id
+}
+
+async fn service(world: &World, scopes: &[&str]) -> (String, String) {
+    let request = CreateServiceAccountRequest {
+        display_name: "A service".to_owned(),
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        ..CreateServiceAccountRequest::default()
+    };
+    let mut accounts = world.service_accounts();
+    let request = world.as_operator(request);
+    let account = accounts.create_service_account(request).await.unwrap().into_inner();
+    let id = account.service_account.unwrap().service_account_id;
+    let request = CreateServiceKeyRequest {
+        service_account_id: id.clone(),
+        ..CreateServiceKeyRequest::default()
+    };
+    let request = world.as_operator(request);
+    let key = accounts.create_service_key(request).await.unwrap().into_inner();
+    (id, key.service_key.unwrap().service_key_id)
+}
+
+/// An id as SQL: SQLite keeps the sixteen octets.
+fn literal(world: &World, id: &str) -> String {
+    match world.database().get_database_backend() {
+        sea_orm::DbBackend::Postgres => format!("'{id}'"),
+        _ => format!("X'{}'", id.replace('-', "")),
+    }
+}
