@@ -445,10 +445,6 @@ impl Session {
             // The client was killed in the middle of a line.
             return Err(Over);
         }
-        if !line.ends_with(b"\n") {
-            // The client was killed in the middle of a line.
-            return Err(Over);
-        }
         match line.strip_suffix(b"\r\n") {
             Some(inner) if !inner.contains(&b'\r') => Ok(inner.to_vec()),
             _ => {
