@@ -17,6 +17,7 @@ mod acceptance;
 mod access_matrix;
 mod addresses;
 mod bad_input;
+mod claims;
 mod deliveries;
 mod first_start;
 mod harness;
