@@ -135,6 +135,7 @@ impl Mutation for CreateReady {
             chain_hash: CHAIN_START.to_vec(),
             create_time: ctx.now,
             update_time: ctx.now,
+            custom_roles: None,
         };
         tx.insert_organization(organization.clone()).await?;
         let event = Event {

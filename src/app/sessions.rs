@@ -16,10 +16,11 @@ use crate::{
         email::EmailAddress,
         error::Reason,
         password,
+        sign_in::SignInOutcome,
         token::{Token, TokenKind},
     },
     platform::hashing::Verdict,
-    store::{Session, SessionHolder, Tx, User},
+    store::{Session, SessionHolder, SignInRecord, Tx, User},
 };
 
 /// A session that has just begun.
@@ -34,7 +35,7 @@ pub(crate) struct Begun {
 }
 
 impl App {
-    /// Begins a session in a transaction.
+    /// Begins a session in a transaction, and keeps in the person's history that they have signed in.
     ///
     /// # Errors
     /// The database's.
@@ -45,6 +46,8 @@ impl App {
         user: Uuid,
         user_agent: Option<&str>,
     ) -> Result<(Session, Token)> {
+        tx.insert_sign_in(self.sign_in_record(ctx, Some(user), SignInOutcome::Succeeded, user_agent))
+            .await?;
         let token = Token::new(TokenKind::Session, self.entropy.bytes());
         let session = Session {
             id: self.entropy.uuid(ctx.now),
@@ -59,6 +62,41 @@ impl App {
         };
         tx.insert_session(session.clone()).await?;
         Ok((session, token))
+    }
+
+    /// What is kept of an attempt to sign in.
+    fn sign_in_record(
+        &self,
+        ctx: &Ctx,
+        user: Option<Uuid>,
+        outcome: SignInOutcome,
+        user_agent: Option<&str>,
+    ) -> SignInRecord {
+        SignInRecord {
+            id: self.entropy.uuid(ctx.now),
+            user_id: user,
+            outcome,
+            ip_address: ctx.client_ip.clone(),
+            user_agent: user_agent.map(ToOwned::to_owned),
+            create_time: ctx.now,
+        }
+    }
+
+    /// Keeps that an attempt to sign in was refused. Without a user, the same row is written: whether an address is known must not show in the time
+    /// that a refusal takes (ab_15).
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn note_refused_sign_in(
+        &self,
+        ctx: &Ctx,
+        user: Option<Uuid>,
+        user_agent: Option<&str>,
+    ) -> Result<()> {
+        let mut tx = self.store.begin().await?;
+        tx.insert_sign_in(self.sign_in_record(ctx, user, SignInOutcome::Failed, user_agent))
+            .await?;
+        Ok(tx.commit().await?)
     }
 }
 
@@ -85,7 +123,10 @@ pub(crate) async fn sign_in(app: &App, ctx: &Ctx, command: SignIn) -> Result<Beg
     let normal = || SecretString::from(password::normalize(command.password.expose_secret()).as_str());
     let stored = user.as_ref().and_then(|user| user.password_hash.clone());
     let verdict = app.hasher.verify(normal(), stored).await?;
+    let known = user.as_ref().map(|user| user.id);
     let (Some(mut user), Verdict::Match { outdated }) = (user, verdict) else {
+        app.note_refused_sign_in(ctx, known, command.user_agent.as_deref())
+            .await?;
         return Err(Reason::SignInFailed.into());
     };
     let rehashed = match outdated {

@@ -14,6 +14,7 @@ pub mod password;
 pub mod roster;
 pub mod scope;
 pub mod session;
+pub mod sign_in;
 pub mod text;
 pub mod token;
 

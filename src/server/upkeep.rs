@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
+
 use crate::{
     http::Readiness,
     platform::{clock::Clock, shutdown::Shutdown},
@@ -14,6 +16,8 @@ const PING: Duration = Duration::from_secs(1);
 const PING_ANSWER: Duration = Duration::from_secs(2);
 /// How often old answers are forgotten.
 const FORGET: Duration = Duration::from_secs(600);
+/// How long attempts to sign in are kept, successful or not.
+const SIGN_INS: TimeDelta = TimeDelta::days(90);
 
 /// Asks the database once, and starts asking.
 pub(super) async fn start(store: &Arc<Store>, clock: &Clock, readiness: &Readiness, shutdown: &Shutdown) {
@@ -37,6 +41,11 @@ pub(super) async fn start(store: &Arc<Store>, clock: &Clock, readiness: &Readine
                 Ok(0) => {}
                 Ok(count) => tracing::debug!(count, "forgot old answers"),
                 Err(error) => tracing::warn!(%error, "could not forget old answers"),
+            }
+            match forgetting.forget_sign_ins(clock.now() - SIGN_INS).await {
+                Ok(0) => {}
+                Ok(count) => tracing::debug!(count, "forgot old attempts to sign in"),
+                Err(error) => tracing::warn!(%error, "could not forget old attempts to sign in"),
             }
             tokio::time::sleep(FORGET).await;
         }

@@ -7,7 +7,7 @@ use sea_orm::{
 
 use crate::domain::{
     access_model::RoleSet, delivery::DeliveryState, invitation::InvitationState, member::MemberState,
-    organization::OrganizationState, scope::Scopes,
+    organization::OrganizationState, scope::Scopes, sign_in::SignInOutcome,
 };
 
 /// Lets a domain type stand in an entity: `write` makes the text that rests, `read` understands it.
@@ -69,6 +69,11 @@ text_column!(
     InvitationState::parse
 );
 text_column!(DeliveryState, |state| state.as_str().to_owned(), DeliveryState::parse);
+text_column!(
+    SignInOutcome,
+    |outcome| outcome.as_str().to_owned(),
+    SignInOutcome::parse
+);
 text_column!(
     Scopes,
     |scopes| serde_json::Value::from_iter(scopes.iter()).to_string(),

@@ -22,6 +22,7 @@ pub(crate) mod organizations {
         pub(crate) chain_hash: Vec<u8>,
         pub(crate) create_time: DateTime<Utc>,
         pub(crate) update_time: DateTime<Utc>,
+        pub(crate) custom_roles: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -300,6 +301,31 @@ pub(crate) mod outbox_messages {
         pub(crate) create_time: DateTime<Utc>,
         pub(crate) queue_time: DateTime<Utc>,
         pub(crate) settle_time: Option<DateTime<Utc>>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// An attempt to sign in.
+pub(crate) mod sign_ins {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    use crate::domain::sign_in::SignInOutcome;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "sign_ins")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: Uuid,
+        pub(crate) user_id: Option<Uuid>,
+        pub(crate) outcome: SignInOutcome,
+        pub(crate) ip_address: Option<String>,
+        pub(crate) user_agent: Option<String>,
+        pub(crate) create_time: DateTime<Utc>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -16,6 +16,7 @@ mod replays;
 mod roster;
 mod service_accounts;
 mod sessions;
+mod sign_ins;
 mod signal;
 mod users;
 
@@ -31,7 +32,7 @@ pub(crate) use connect::{SchemaState, StoreSettings};
 pub(crate) use entities::{
     invitations::Model as Invitation, members::Model as Member, organizations::Model as Organization,
     outbox_messages::Model as Message, service_accounts::Model as ServiceAccount, service_keys::Model as ServiceKey,
-    sessions::Model as Session, users::Model as User,
+    sessions::Model as Session, sign_ins::Model as SignInRecord, users::Model as User,
 };
 pub(crate) use error::StoreError;
 pub(crate) use events::{Actor, Event};

@@ -43,6 +43,7 @@ mod safety_text;
 mod safety_tokens;
 mod service_accounts;
 mod sessions;
+mod sign_in_history;
 #[expect(dead_code, reason = "the kit is larger than what the tests of one day use")]
 mod support;
 mod surface;
