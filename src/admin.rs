@@ -14,7 +14,8 @@ use tonic_types::StatusExt;
 use crate::{
     config::{AdminArgs, AdminCommand},
     grpc::pb::{
-        self, delivery_service_client::DeliveryServiceClient, organization_service_client::OrganizationServiceClient,
+        self, audit_service_client::AuditServiceClient, delivery_service_client::DeliveryServiceClient,
+        organization_service_client::OrganizationServiceClient,
         service_account_service_client::ServiceAccountServiceClient,
     },
     platform::{clock::Clock, entropy::Entropy},
@@ -44,6 +45,7 @@ pub async fn run(arguments: &AdminArgs, out: &mut (impl Write + Send)) -> Result
         }
         AdminCommand::Messages { failed } => Operator::connect(arguments).await?.messages(*failed, out).await,
         AdminCommand::RetryMessages { messages } => Operator::connect(arguments).await?.retry(messages, out).await,
+        AdminCommand::Verify { organizations } => Operator::connect(arguments).await?.verify(organizations, out).await,
     }
 }
 
@@ -87,15 +89,9 @@ impl Operator {
     }
 
     async fn organizations(&self, out: &mut impl Write) -> Result<(), String> {
-        let mut client = OrganizationServiceClient::new(self.channel.clone());
         let mut page_token = String::new();
         loop {
-            let request = self.request(pb::ListOrganizationsRequest {
-                page_size: PAGE,
-                page_token,
-                include_total_size: false,
-            });
-            let page = client.list_organizations(request).await.map_err(sentence)?.into_inner();
+            let page = self.organizations_page(page_token).await?;
             for row in page.organizations {
                 let state = row
                     .state()
@@ -112,6 +108,58 @@ impl Operator {
                 return Ok(());
             }
         }
+    }
+
+    async fn organizations_page(&self, page_token: String) -> Result<pb::ListOrganizationsResponse, String> {
+        let request = self.request(pb::ListOrganizationsRequest {
+            page_size: PAGE,
+            page_token,
+            ..pb::ListOrganizationsRequest::default()
+        });
+        let mut client = OrganizationServiceClient::new(self.channel.clone());
+        Ok(client.list_organizations(request).await.map_err(sentence)?.into_inner())
+    }
+
+    /// Verifies the named organizations, or all. A broken one is an error, but the others are looked at all the same.
+    async fn verify(&self, named: &[String], out: &mut impl Write) -> Result<(), String> {
+        let mut broken = 0;
+        for id in named {
+            broken += self.verify_one(id, out).await?;
+        }
+        let mut page_token = String::new();
+        while named.is_empty() {
+            let page = self.organizations_page(page_token).await?;
+            for row in page.organizations {
+                broken += self.verify_one(&row.organization_id, out).await?;
+            }
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        match broken {
+            0 => Ok(()),
+            count => Err(format!("the records of {count} organizations are broken")),
+        }
+    }
+
+    /// One where the record is broken, none where it is whole.
+    async fn verify_one(&self, id: &str, out: &mut impl Write) -> Result<usize, String> {
+        let request = self.request(pb::VerifyAuditChainRequest {
+            organization_id: id.to_owned(),
+            ..pb::VerifyAuditChainRequest::default()
+        });
+        let mut client = AuditServiceClient::new(self.channel.clone());
+        let found = client.verify_audit_chain(request).await.map_err(sentence)?.into_inner();
+        let whole = found.verified_entries.to_string();
+        if found.intact {
+            line(out, &[id, "INTACT", &whole, &found.hash].join("\t"))?;
+            return Ok(0);
+        }
+        let flaw = found.flaw().as_str_name().trim_start_matches("AUDIT_FLAW_");
+        let place = found.broken_revision.to_string();
+        line(out, &[id, "BROKEN", &whole, &place, flaw].join("\t"))?;
+        Ok(1)
     }
 
     async fn service_accounts(&self, out: &mut impl Write) -> Result<(), String> {

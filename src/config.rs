@@ -244,6 +244,12 @@ pub enum AdminCommand {
         #[arg(required = true, value_name = "MESSAGE")]
         messages: Vec<String>,
     },
+    /// Verify the records of changes: id, INTACT or BROKEN, whole entries, and the last whole entry's hash, or the broken entry and its flaw.
+    Verify {
+        /// Only these organizations; none means all.
+        #[arg(value_name = "ORGANIZATION")]
+        organizations: Vec<String>,
+    },
     /// Create an operator key directly in the database: for when there is none, or all are lost.
     BootstrapKey(Box<DatabaseConfig>),
 }

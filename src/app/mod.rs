@@ -3,6 +3,7 @@
 pub(crate) mod acceptance;
 pub(crate) mod access;
 pub(crate) mod access_models;
+pub(crate) mod audit;
 pub(crate) mod authentication;
 pub(crate) mod bootstrap;
 pub(crate) mod context;
@@ -34,8 +35,8 @@ use crate::{
 /// The records that use cases are asked by and answer with, as the store keeps them.
 pub(crate) mod records {
     pub(crate) use crate::store::{
-        Invitation, InvitationFilter, InvitationRow, Member, Message, MessageFilter, Organization, RosterFilter,
-        RosterRow, ServiceAccount, ServiceKey, Session, User,
+        EventFilter, Invitation, InvitationFilter, InvitationRow, Member, Message, MessageFilter, Organization,
+        RosterFilter, RosterRow, ServiceAccount, ServiceKey, Session, User,
     };
 }
 

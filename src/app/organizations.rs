@@ -32,7 +32,7 @@ use crate::{
 const DEFAULT_MODEL: &str = "default";
 
 /// The hash that the chain of an organization's events begins with.
-const CHAIN_START: [u8; 32] = [0; 32];
+pub(super) const CHAIN_START: [u8; 32] = [0; 32];
 
 /// Who owns a new organization.
 #[derive(Debug)]

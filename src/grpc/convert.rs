@@ -30,6 +30,26 @@ pub(super) fn count(count: Option<u64>) -> i64 {
     count.map_or(0, |count| i64::try_from(count).unwrap_or(i64::MAX))
 }
 
+/// A JSON value in the contract's terms.
+pub(super) fn json(value: serde_json::Value) -> prost_types::Value {
+    use prost_types::value::Kind;
+    use serde_json::Value;
+
+    let kind = match value {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(flag) => Kind::BoolValue(flag),
+        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
+        Value::String(text) => Kind::StringValue(text),
+        Value::Array(items) => Kind::ListValue(prost_types::ListValue {
+            values: items.into_iter().map(json).collect(),
+        }),
+        Value::Object(fields) => Kind::StructValue(prost_types::Struct {
+            fields: fields.into_iter().map(|(name, value)| (name, json(value))).collect(),
+        }),
+    };
+    prost_types::Value { kind: Some(kind) }
+}
+
 /// Role ids of the contract.
 pub(super) fn roles(roles: &RoleSet) -> Vec<String> {
     roles.to_strings()

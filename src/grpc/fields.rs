@@ -241,15 +241,38 @@ impl<'a> Fields<'a> {
 
     /// "at most 50 items; identifier": roles.
     pub(super) fn roles(&mut self, field: &str, roles: &[String]) -> Option<RoleSet> {
-        self.items(field, roles, MAX_ROLES)?;
-        let read: Vec<Option<String>> = roles
+        self.identifiers(field, roles, MAX_ROLES).map(RoleSet::from_iter)
+    }
+
+    /// "at most N items; identifier".
+    pub(super) fn identifiers(&mut self, field: &str, ids: &[String], most: usize) -> Option<Vec<String>> {
+        self.items(field, ids, most)?;
+        let read: Vec<Option<String>> = ids
             .iter()
             .enumerate()
-            .map(|(index, role)| self.identifier(&format!("{field}[{index}]"), role))
+            .map(|(index, id)| self.identifier(&format!("{field}[{index}]"), id))
             .collect();
-        read.into_iter()
-            .collect::<Option<Vec<String>>>()
-            .map(RoleSet::from_iter)
+        read.into_iter().collect()
+    }
+
+    /// "0 or more".
+    pub(super) fn not_negative(&mut self, field: &str, number: i64) -> Option<i64> {
+        self.accept(
+            field,
+            Some(number).filter(|number| *number >= 0).ok_or("must be 0 or more"),
+        )
+    }
+
+    /// "time": any, of which more than microseconds is cut off.
+    pub(super) fn time(&mut self, field: &str, time: Option<&prost_types::Timestamp>) -> Option<Option<DateTime<Utc>>> {
+        let Some(time) = time else {
+            return Some(None);
+        };
+        self.accept(
+            field,
+            instant(time).ok_or("must be a time between the years 1 and 9999"),
+        )
+        .map(Some)
     }
 
     /// "at most N items".
@@ -289,12 +312,12 @@ impl<'a> Fields<'a> {
         let Some(time) = time else {
             return Some(None);
         };
-        let nanos = u32::try_from(time.nanos).ok();
-        let read = nanos.and_then(|nanos| DateTime::from_timestamp(time.seconds, nanos / 1000 * 1000));
         let now = self.now;
         self.accept(
             field,
-            read.filter(|time| *time > now).ok_or("must be a time in the future"),
+            instant(time)
+                .filter(|time| *time > now)
+                .ok_or("must be a time in the future"),
         )
         .map(Some)
     }
@@ -352,4 +375,12 @@ impl<'a> Fields<'a> {
             }
         }
     }
+}
+
+/// A time of the contract to the microsecond, which is what databases keep; `None` where it is none (`google.protobuf.Timestamp` says which).
+fn instant(time: &prost_types::Timestamp) -> Option<DateTime<Utc>> {
+    let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    (-62_135_596_800..=253_402_300_799)
+        .contains(&time.seconds)
+        .then(|| DateTime::from_timestamp(time.seconds, nanos / 1000 * 1000))?
 }

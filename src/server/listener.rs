@@ -17,9 +17,10 @@ use crate::{
     grpc::{
         AuthenticateLayer, DESCRIPTOR_SET, Edge, Rules, TraceLayer,
         pb::{
-            access_model_service_server::AccessModelServiceServer, delivery_service_server::DeliveryServiceServer,
-            invitation_service_server::InvitationServiceServer, member_service_server::MemberServiceServer,
-            organization_service_server::OrganizationServiceServer, permission_service_server::PermissionServiceServer,
+            access_model_service_server::AccessModelServiceServer, audit_service_server::AuditServiceServer,
+            delivery_service_server::DeliveryServiceServer, invitation_service_server::InvitationServiceServer,
+            member_service_server::MemberServiceServer, organization_service_server::OrganizationServiceServer,
+            permission_service_server::PermissionServiceServer,
             service_account_service_server::ServiceAccountServiceServer, session_service_server::SessionServiceServer,
             user_service_server::UserServiceServer,
         },
@@ -111,6 +112,7 @@ pub(super) fn serve(
             SessionServiceServer,
             ServiceAccountServiceServer,
             DeliveryServiceServer,
+            AuditServiceServer,
         ]
     );
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));

@@ -64,35 +64,42 @@ impl Tx {
     }
 }
 
-/// The event's row. Its hash covers the previous hash and every field, each behind its length, so that no two histories have the same bytes.
+/// The event's row, with its place in the chain.
 fn chained(organization: &Organization, event: Event) -> events::Model {
-    let data = event.data.to_string();
-    let id = |id: Option<Uuid>| id.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
-    let fields: [Vec<u8>; 9] = [
-        organization.chain_hash.clone(),
-        organization.id.as_bytes().to_vec(),
-        organization.revision.to_be_bytes().to_vec(),
-        event.kind.as_bytes().to_vec(),
-        id(event.actor.user),
-        id(event.actor.service_account),
-        id(event.subject),
-        data.as_bytes().to_vec(),
-        event.time.timestamp_micros().to_be_bytes().to_vec(),
-    ];
-    let mut bytes = Vec::new();
-    for field in &fields {
-        bytes.extend((field.len() as u64).to_be_bytes());
-        bytes.extend(field);
-    }
-    events::Model {
+    let mut row = events::Model {
         organization_id: organization.id,
         revision: organization.revision,
         kind: event.kind.to_owned(),
         actor_user_id: event.actor.user,
         actor_service_account_id: event.actor.service_account,
         subject_id: event.subject,
-        data,
-        hash: digest(&SHA256, &bytes).as_ref().to_vec(),
+        data: event.data.to_string(),
+        hash: Vec::new(),
         create_time: event.time,
+    };
+    row.hash = event_hash(&organization.chain_hash, &row);
+    row
+}
+
+/// The hash that an event's row has behind the hash before it. It covers that hash and every field, each behind its length, so that no two histories have
+/// the same bytes.
+pub(crate) fn event_hash(previous: &[u8], event: &events::Model) -> Vec<u8> {
+    let id = |id: Option<Uuid>| id.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
+    let fields: [Vec<u8>; 9] = [
+        previous.to_vec(),
+        event.organization_id.as_bytes().to_vec(),
+        event.revision.to_be_bytes().to_vec(),
+        event.kind.as_bytes().to_vec(),
+        id(event.actor_user_id),
+        id(event.actor_service_account_id),
+        id(event.subject_id),
+        event.data.as_bytes().to_vec(),
+        event.create_time.timestamp_micros().to_be_bytes().to_vec(),
+    ];
+    let mut bytes = Vec::new();
+    for field in &fields {
+        bytes.extend((field.len() as u64).to_be_bytes());
+        bytes.extend(field);
     }
+    digest(&SHA256, &bytes).as_ref().to_vec()
 }

@@ -3,6 +3,7 @@
 //! [`View`] reads, inside or outside a transaction; [`Tx`] writes. There is one file per aggregate. SQLite has one connection that writes and a pool
 //! that reads, because its writers exclude each other anyhow and a pool of them only waits longer; PostgreSQL has one pool for both.
 
+mod audit;
 mod columns;
 mod connect;
 mod entities;
@@ -28,14 +29,16 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+pub(crate) use audit::{EventFilter, Names};
 pub(crate) use connect::{SchemaState, StoreSettings};
 pub(crate) use entities::{
-    invitations::Model as Invitation, members::Model as Member, organizations::Model as Organization,
-    outbox_messages::Model as Message, service_accounts::Model as ServiceAccount, service_keys::Model as ServiceKey,
-    sessions::Model as Session, sign_ins::Model as SignInRecord, users::Model as User,
+    events::Model as EventRecord, invitations::Model as Invitation, members::Model as Member,
+    organizations::Model as Organization, outbox_messages::Model as Message, service_accounts::Model as ServiceAccount,
+    service_keys::Model as ServiceKey, sessions::Model as Session, sign_ins::Model as SignInRecord,
+    users::Model as User,
 };
 pub(crate) use error::StoreError;
-pub(crate) use events::{Actor, Event};
+pub(crate) use events::{Actor, Event, event_hash};
 pub(crate) use invitations::{InvitationFilter, InvitationRow};
 pub(crate) use outbox::{ClaimedMessage, MessageFilter, Settlement};
 pub(crate) use replays::ReplayKey;

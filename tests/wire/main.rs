@@ -16,6 +16,7 @@
 mod acceptance;
 mod access_matrix;
 mod addresses;
+mod audit;
 mod bad_input;
 mod claims;
 mod deliveries;

@@ -4,6 +4,7 @@ use tonic::Code;
 
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{Scenario, assert_refused};
+use crate::support::world::World;
 
 wire_tests! {
     /// jp_04: an address that is in the account, or invited to it, is not added a second time.

@@ -4,6 +4,7 @@ use tonic::Code;
 
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{Scenario, assert_refused};
+use crate::support::world::World;
 
 wire_tests! {
     /// js_01: an Admin manages the team; a Member sees the roster and changes nothing.

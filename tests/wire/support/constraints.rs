@@ -32,6 +32,8 @@ pub(crate) enum Term {
     KnownValue,
     UpdateMask,
     FutureTime,
+    /// "time": any that `google.protobuf.Timestamp` allows.
+    Time,
 }
 
 impl Term {
@@ -57,6 +59,7 @@ impl Term {
             "known value" => Some(Self::KnownValue),
             "update mask" => Some(Self::UpdateMask),
             "future time" => Some(Self::FutureTime),
+            "time" => Some(Self::Time),
             _ => None,
         })
     }
@@ -136,7 +139,10 @@ impl Term {
                 &"x".repeat(65),
             ]),
             Self::LanguageTag => texts(&["e", "english", "en_US", "en-", "en-US-US"]),
-            Self::NotNegative => vec![Value::I32(-1), Value::I32(i32::MIN)],
+            Self::NotNegative => match field.kind() {
+                Kind::Int64 => vec![Value::I64(-1), Value::I64(i64::MIN)],
+                _ => vec![Value::I32(-1), Value::I32(i32::MIN)],
+            },
             Self::PageToken => texts(&["x", "not base64!", &"A".repeat(32), &"A".repeat(100)]),
             Self::Scope => texts(&["no.such.scope", "Operator", "operator ", "*"]),
             Self::KnownValue => [0, -1, 999].map(Value::EnumNumber).to_vec(),
@@ -151,11 +157,23 @@ impl Term {
             .to_vec(),
             Self::FutureTime => {
                 let now = now.timestamp();
-                [(now, 0), (0, 0), (i64::MIN, 0), (i64::MAX, 0), (now + 3600, -1)]
-                    .map(|(seconds, nanos)| {
-                        message(field, &[("seconds", Value::I64(seconds)), ("nanos", Value::I32(nanos))])
-                    })
-                    .to_vec()
+                times(
+                    field,
+                    &[(now, 0), (0, 0), (i64::MIN, 0), (i64::MAX, 0), (now + 3600, -1)],
+                )
+            }
+            Self::Time => {
+                let now = now.timestamp();
+                times(
+                    field,
+                    &[
+                        (i64::MIN, 0),
+                        (i64::MAX, 0),
+                        (253_402_300_800, 0),
+                        (now, -1),
+                        (now, 1_000_000_000),
+                    ],
+                )
             }
         }
     }
@@ -179,7 +197,10 @@ impl Term {
             ]),
             Self::Identifier => texts(&["x", "a.b_c9", &"x".repeat(64)]),
             Self::LanguageTag => texts(&["en", "PT-br", "zh-Hant-TW", "es-419"]),
-            Self::NotNegative => vec![Value::I32(0), Value::I32(i32::MAX)],
+            Self::NotNegative => match field.kind() {
+                Kind::Int64 => vec![Value::I64(0), Value::I64(i64::MAX)],
+                _ => vec![Value::I32(0), Value::I32(i32::MAX)],
+            },
             Self::Scope => texts(&["operator", "users.read"]),
             Self::KnownValue => {
                 let Kind::Enum(known) = field.kind() else {
@@ -190,12 +211,18 @@ impl Term {
             }
             Self::UpdateMask => vec![message(field, &[("paths", Value::List(texts(&["display_name"])))])],
             Self::FutureTime => {
-                let [soon, late] = [1, 100 * 365 * 86_400].map(|later| Value::I64(now.timestamp() + later));
-                vec![
-                    message(field, &[("seconds", soon)]),
-                    message(field, &[("seconds", late)]),
-                ]
+                let [soon, late] = [1, 100 * 365 * 86_400].map(|later| now.timestamp() + later);
+                times(field, &[(soon, 0), (late, 0)])
             }
+            Self::Time => times(
+                field,
+                &[
+                    (0, 0),
+                    (-62_135_596_800, 0),
+                    (253_402_300_799, 999_999_999),
+                    (now.timestamp(), 0),
+                ],
+            ),
             Self::Required | Self::Items(_) | Self::OneLine | Self::PageToken => Vec::new(),
         }
     }
@@ -203,6 +230,17 @@ impl Term {
 
 fn texts(texts: &[&str]) -> Vec<Value> {
     texts.iter().map(|text| Value::String((*text).to_owned())).collect()
+}
+
+/// Times of the contract, by seconds and nanoseconds.
+fn times(field: &FieldDescriptor, times: &[(i64, i32)]) -> Vec<Value> {
+    let time = |(seconds, nanos): &(i64, i32)| {
+        message(
+            field,
+            &[("seconds", Value::I64(*seconds)), ("nanos", Value::I32(*nanos))],
+        )
+    };
+    times.iter().map(time).collect()
 }
 
 /// A well-known message, such as a time.

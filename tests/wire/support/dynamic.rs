@@ -144,15 +144,27 @@ impl Method {
         message: &DynamicMessage,
     ) -> Result<DynamicMessage, Status> {
         assert!(
-            !self.0.is_client_streaming() && !self.0.is_server_streaming(),
-            "{}: streams are not understood yet",
+            !self.0.is_client_streaming(),
+            "{}: streams of requests are not understood yet",
             self.name()
         );
         let mut request = Request::new(message.encode_to_vec());
         *request.metadata_mut() = metadata;
-        let answer = unary(channel, &self.path(), request).await?;
+        let answer = match self.0.is_server_streaming() {
+            true => first_of_stream(channel, &self.path(), request).await?,
+            false => unary(channel, &self.path(), request).await?,
+        };
         Ok(DynamicMessage::decode(self.0.output(), answer.as_slice()).expect("an answer of the declared type"))
     }
+}
+
+/// Calls any path that answers with a stream; the answer is the first message, or an empty one where none comes.
+async fn first_of_stream(channel: Channel, path: &str, request: Request<Vec<u8>>) -> Result<Vec<u8>, Status> {
+    let mut client = tonic::client::Grpc::new(channel);
+    client.ready().await.unwrap();
+    let path: PathAndQuery = path.parse().unwrap();
+    let mut stream = client.server_streaming(request, path, Bytes).await?.into_inner();
+    Ok(stream.message().await?.unwrap_or_default())
 }
 
 /// Calls any path with any bytes.
@@ -202,7 +214,7 @@ impl Decoder for Bytes {
 
 /// Whether a message is one of ours, whose fields are looked into. What the well-known types mean is known.
 pub(crate) fn is_ours(message: &MessageDescriptor) -> bool {
-    message.package_name() == PACKAGE
+    message.package_name() == PACKAGE && !message.is_map_entry()
 }
 
 /// A field somewhere in a request: a path of fields, each with an index where it is repeated. Shown as error details name it, such as

@@ -246,7 +246,7 @@ impl Values<'_> {
         let tenant = self.tenant;
         let text = match field.name() {
             "organization_id" => &tenant.organization_id,
-            "user_id" | "owner_user_id" => &self.user.user_id,
+            "user_id" | "owner_user_id" | "actor_user_id" | "subject_user_id" => &self.user.user_id,
             "invitation_id" => &tenant.invitation_id,
             "token" => &self.token,
             "session_id" => &self.session_id,
@@ -267,7 +267,8 @@ impl Values<'_> {
             "scopes" => &self.scope,
             "personal_message" => "Welcome!",
             "user_agent" => "curl/8",
-            "etag" | "request_id" | "page_token" | "organization_kind" => return None,
+            "kinds" => "member.added",
+            "etag" | "known_hash" | "request_id" | "page_token" | "organization_kind" => return None,
             _ => panic!(
                 "{}: what is a valid value of it? Say so in support/tenant.rs.",
                 field.full_name()
