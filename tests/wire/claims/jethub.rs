@@ -2,7 +2,6 @@
 
 use crate::support::runner::wire_tests;
 use crate::support::scenario::Scenario;
-use crate::support::world::World;
 
 wire_tests! {
     /// jh_02: one person can hold two roles, and may do what either lets them do.

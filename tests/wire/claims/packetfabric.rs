@@ -4,7 +4,6 @@ use tonic::Code;
 
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{Scenario, assert_refused};
-use crate::support::world::World;
 
 wire_tests! {
     /// pf_02: the group Sales is of the partners' portal only.

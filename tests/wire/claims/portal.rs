@@ -4,7 +4,6 @@ use tonic::Code;
 
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{Scenario, assert_refused};
-use crate::support::world::World;
 
 wire_tests! {
     /// cp_06: a Manager has the account, and neither invites nor edits users.
