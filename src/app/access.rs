@@ -53,6 +53,13 @@ impl Access {
         }
     }
 
+    /// Whether the caller may do here what another permission guards, which is also the name of the scope that a service needs for it.
+    pub(crate) fn also_allows(&self, ctx: &Ctx, permission: &str) -> bool {
+        let service = ctx.caller.service.is_none() || ctx.caller.has_scope(permission);
+        let member = self.seat.as_ref();
+        service && member.is_none_or(|member| self.model.allows(&member.roles, permission))
+    }
+
     fn authority<'a>(&'a self, ctx: &Ctx) -> Authority<'a> {
         ctx.authority(self.seat.as_ref())
     }
@@ -76,6 +83,21 @@ pub(crate) async fn enter(app: &App, ctx: &Ctx, organization: Uuid) -> Result<Ac
     if !ctx.caller.is_service_alone() {
         access.organization.state.usable()?;
     }
+    Ok(access)
+}
+
+/// Admits a caller to read about a user in an organization: a member about themselves without the method's permission, anybody else with it.
+///
+/// # Errors
+/// Those of [`enter`].
+pub(crate) async fn enter_about(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) -> Result<Access> {
+    if ctx.caller.user.as_ref().is_none_or(|caller| caller.user.id != user) {
+        return enter(app, ctx, organization).await;
+    }
+    let found = app.store.read().seat(organization, user).await?;
+    let (organization, seat) = found.ok_or(Reason::OrganizationNotFound)?;
+    let access = admit_anyhow(app, ctx, organization, seat)?;
+    access.organization.state.usable()?;
     Ok(access)
 }
 
@@ -107,22 +129,30 @@ pub(crate) async fn lock_any_state(app: &App, ctx: &Ctx, tx: &mut Tx, organizati
 }
 
 fn admit(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>) -> Result<Access> {
+    let access = admit_anyhow(app, ctx, organization, seat)?;
+    let permission = ctx.rule.permission.as_str();
+    match &access.seat {
+        Some(member) if !access.model.allows(&member.roles, permission) => {
+            Err(Refusal::new(Reason::PermissionRequired)
+                .with("permission", permission)
+                .into())
+        }
+        _ => Ok(access),
+    }
+}
+
+/// Admits whoever belongs there and may act, with or without the permission.
+fn admit_anyhow(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>) -> Result<Access> {
     let model = app.model_of(&organization)?;
     if ctx.caller.user.is_some() {
         let member = seat
             .as_ref()
             .filter(|member| member.state != MemberState::Removed)
             .ok_or(Reason::OrganizationNotFound)?;
-        let permission = ctx.rule.permission.as_str();
         if member.state != MemberState::Active {
             return Err(Refusal::new(Reason::PermissionRequired)
-                .with("permission", permission)
+                .with("permission", ctx.rule.permission.as_str())
                 .with("state", "SUSPENDED")
-                .into());
-        }
-        if !model.allows(&member.roles, permission) {
-            return Err(Refusal::new(Reason::PermissionRequired)
-                .with("permission", permission)
                 .into());
         }
     }

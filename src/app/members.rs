@@ -22,7 +22,7 @@ use crate::{
         member::{Action, MemberState},
         roster::{Owners, Target, decide_set_roles},
     },
-    store::{Event, Member, Organization, RosterFilter, RosterRow, Tx},
+    store::{Event, Member, MemberActivity, Organization, RosterFilter, RosterRow, Tx, User},
 };
 
 /// A row of the roster, as this caller sees it.
@@ -34,7 +34,12 @@ pub(crate) struct Seen {
     pub(crate) status_label: String,
     /// What the caller may do to it now.
     pub(crate) allowed_actions: Vec<Action>,
+    /// What services have reported of the member; counters only for callers who may read activity (JS14).
+    pub(crate) activity: MemberActivity,
 }
+
+/// The permission that shows what members do, and the scope that shows it to services.
+const ACTIVITY_READ: &str = "activity.read";
 
 /// The facts that decisions rest on.
 fn target(member: &Member) -> Target<'_> {
@@ -82,7 +87,42 @@ fn see(ctx: &Ctx, access: &Access, owners: Owners, row: RosterRow) -> Seen {
         row,
         status_label: label,
         allowed_actions: actions,
+        activity: MemberActivity::default(),
     }
+}
+
+/// A member's row after a change, as the caller of the change sees it.
+pub(super) async fn see_changed(
+    ctx: &Ctx,
+    tx: &Tx,
+    access: &Access,
+    owners: Owners,
+    member: Member,
+    user: User,
+) -> Result<Seen> {
+    let id = user.id;
+    let counters = access.also_allows(ctx, ACTIVITY_READ);
+    let mut activity = tx.member_activity(access.organization.id, &[id], counters).await?;
+    let mut seen = see(ctx, access, owners, RosterRow::Member(member, user));
+    seen.activity = activity.remove(&id).unwrap_or_default();
+    Ok(seen)
+}
+
+/// Adds to rows what services have reported of their members.
+async fn with_activity(app: &App, ctx: &Ctx, access: &Access, rows: Vec<Seen>) -> Result<Vec<Seen>> {
+    let id = |seen: &Seen| match &seen.row {
+        RosterRow::Member(member, _) => Some(member.user_id),
+        RosterRow::Invited(_) => None,
+    };
+    let members: Vec<Uuid> = rows.iter().filter_map(id).collect();
+    let counters = access.also_allows(ctx, ACTIVITY_READ);
+    let view = app.store.read();
+    let mut activity = view.member_activity(access.organization.id, &members, counters).await?;
+    let add = |mut seen: Seen| {
+        seen.activity = id(&seen).and_then(|id| activity.remove(&id)).unwrap_or_default();
+        seen
+    };
+    Ok(rows.into_iter().map(add).collect())
 }
 
 /// Which rows of the roster.
@@ -119,7 +159,9 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, mut query: List) -> Result<(Page<
     };
     let page = query.page.page(rows, total, RosterRow::cursor);
     let revision = access.organization.revision;
-    Ok((page.map(|row| see(ctx, &access, owners, row)), revision))
+    let mut page = page.map(|row| see(ctx, &access, owners, row));
+    page.items = with_activity(app, ctx, &access, page.items).await?;
+    Ok((page, revision))
 }
 
 /// One member.
@@ -136,7 +178,9 @@ pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) ->
             .count_active_holders(access.organization.id, access.model.owner_role().as_str())
             .await?,
     };
-    Ok(see(ctx, &access, owners, RosterRow::Member(member, user)))
+    let seen = see(ctx, &access, owners, RosterRow::Member(member, user));
+    let seen = with_activity(app, ctx, &access, vec![seen]).await?.pop();
+    Ok(seen.ok_or(Reason::MemberNotFound)?)
 }
 
 /// Whose memberships.
@@ -210,7 +254,8 @@ impl Mutation for SetRoles {
         };
         access.refresh_seat(&member);
         let revision = access.organization.revision;
-        Ok((see(ctx, &access, owners, RosterRow::Member(member, user)), revision))
+        let seen = see_changed(ctx, tx, &access, owners, member, user).await?;
+        Ok((seen, revision))
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod acceptance;
 pub(crate) mod access;
 pub(crate) mod access_models;
+pub(crate) mod activity;
 pub(crate) mod audit;
 pub(crate) mod authentication;
 pub(crate) mod bootstrap;

@@ -2,6 +2,7 @@
 
 pub mod access_model;
 pub mod actions;
+pub mod activity;
 pub mod audit;
 pub mod delivery;
 pub mod email;

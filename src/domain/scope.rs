@@ -17,6 +17,8 @@ pub const ALL: &[&str] = &[
     ACT_AS_USER,
     INVITATION_LINK,
     "access_models.read",
+    "activity.read",
+    "activity.write",
     "audit.read",
     "invitations.read",
     "invitations.write",

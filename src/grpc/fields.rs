@@ -3,7 +3,7 @@
 //! Each reader corresponds to a term of the contract's `Constraints:` comments; a test sends what breaks each term to each field that has it.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use uuid::Uuid;
 
@@ -22,6 +22,8 @@ use crate::{
 pub(super) const ETAG: usize = 64;
 /// Characters of a token at the most; a shorter text that is none gets the answer of an unknown one.
 pub(super) const TOKEN: usize = 256;
+/// How far a caller's clock may be ahead of ours.
+const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 /// Roles that one request may name.
 const MAX_ROLES: usize = 50;
 
@@ -261,6 +263,26 @@ impl<'a> Fields<'a> {
             field,
             Some(number).filter(|number| *number >= 0).ok_or("must be 0 or more"),
         )
+    }
+
+    /// "N to M".
+    pub(super) fn between(&mut self, field: &str, number: i64, least: i64, most: i64) -> Option<i64> {
+        let found = Some(number).filter(|number| (least..=most).contains(number));
+        self.accept(
+            field,
+            found.ok_or_else(|| format!("must be between {least} and {most}")),
+        )
+    }
+
+    /// "past time": left out, it is now. A clock that is a little ahead is no mistake of the caller's, and means now.
+    pub(super) fn past(&mut self, field: &str, time: Option<&prost_types::Timestamp>) -> Option<DateTime<Utc>> {
+        let Some(time) = time else {
+            return Some(self.now);
+        };
+        let now = self.now;
+        let read = instant(time).filter(|time| *time >= DateTime::UNIX_EPOCH && *time <= now + CLOCK_SKEW);
+        self.accept(field, read.ok_or("must be a time in the past, and not before 1970"))
+            .map(|time| time.min(now))
     }
 
     /// "time": any, of which more than microseconds is cut off.

@@ -1,5 +1,6 @@
 //! MemberService.
 
+use chrono::{DateTime, Utc};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -149,10 +150,11 @@ impl Parse for pb::SetMemberRolesRequest {
 
 fn row(seen: Seen) -> pb::Member {
     let shown = match seen.row {
-        RosterRow::Member(member, user) => of_member(member, user),
+        RosterRow::Member(member, user) => of_member(member, user, seen.activity.last_active_time),
         RosterRow::Invited(invitation) => of_invitation(invitation),
     };
     pb::Member {
+        counters: seen.activity.counters.into_iter().collect(),
         status_label: seen.status_label,
         allowed_actions: seen
             .allowed_actions
@@ -164,7 +166,7 @@ fn row(seen: Seen) -> pb::Member {
     }
 }
 
-fn of_member(member: Member, user: User) -> pb::Member {
+fn of_member(member: Member, user: User, reported: Option<DateTime<Utc>>) -> pb::Member {
     pb::Member {
         organization_id: member.organization_id.to_string(),
         user_id: member.user_id.to_string(),
@@ -176,7 +178,7 @@ fn of_member(member: Member, user: User) -> pb::Member {
         roles: roles(&member.roles),
         state: pb::MemberState::from(member.state).into(),
         last_sign_in_time: user.last_sign_in_time.map(timestamp),
-        last_active_time: user.last_active_time.map(timestamp),
+        last_active_time: user.last_active_time.max(reported).map(timestamp),
         // No second factor can be enrolled in this version.
         mfa_enabled: false,
         has_signed_in: user.last_sign_in_time.is_some(),

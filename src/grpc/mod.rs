@@ -4,6 +4,7 @@
 //! which parses the request with all its violations at once, runs the use case, and converts the outcome. A method has no branch in it.
 
 mod access_models;
+mod activity;
 mod audit;
 mod authenticate;
 mod convert;

@@ -17,10 +17,10 @@ use crate::{
     grpc::{
         AuthenticateLayer, DESCRIPTOR_SET, Edge, Rules, TraceLayer,
         pb::{
-            access_model_service_server::AccessModelServiceServer, audit_service_server::AuditServiceServer,
-            delivery_service_server::DeliveryServiceServer, invitation_service_server::InvitationServiceServer,
-            member_service_server::MemberServiceServer, organization_service_server::OrganizationServiceServer,
-            permission_service_server::PermissionServiceServer,
+            access_model_service_server::AccessModelServiceServer, activity_service_server::ActivityServiceServer,
+            audit_service_server::AuditServiceServer, delivery_service_server::DeliveryServiceServer,
+            invitation_service_server::InvitationServiceServer, member_service_server::MemberServiceServer,
+            organization_service_server::OrganizationServiceServer, permission_service_server::PermissionServiceServer,
             service_account_service_server::ServiceAccountServiceServer, session_service_server::SessionServiceServer,
             user_service_server::UserServiceServer,
         },
@@ -113,6 +113,7 @@ pub(super) fn serve(
             ServiceAccountServiceServer,
             DeliveryServiceServer,
             AuditServiceServer,
+            ActivityServiceServer,
         ]
     );
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));

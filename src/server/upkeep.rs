@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::TimeDelta;
 
 use crate::{
+    domain::activity::REMEMBERED_DAYS,
     http::Readiness,
     platform::{clock::Clock, shutdown::Shutdown},
     store::Store,
@@ -46,6 +47,14 @@ pub(super) async fn start(store: &Arc<Store>, clock: &Clock, readiness: &Readine
                 Ok(0) => {}
                 Ok(count) => tracing::debug!(count, "forgot old attempts to sign in"),
                 Err(error) => tracing::warn!(%error, "could not forget old attempts to sign in"),
+            }
+            match forgetting
+                .forget_reports(clock.now() - TimeDelta::days(REMEMBERED_DAYS))
+                .await
+            {
+                Ok(0) => {}
+                Ok(count) => tracing::debug!(count, "forgot old reports of activity"),
+                Err(error) => tracing::warn!(%error, "could not forget old reports of activity"),
             }
             tokio::time::sleep(FORGET).await;
         }

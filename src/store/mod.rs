@@ -3,6 +3,7 @@
 //! [`View`] reads, inside or outside a transaction; [`Tx`] writes. There is one file per aggregate. SQLite has one connection that writes and a pool
 //! that reads, because its writers exclude each other anyhow and a pool of them only waits longer; PostgreSQL has one pool for both.
 
+mod activity;
 mod audit;
 mod columns;
 mod connect;
@@ -29,13 +30,14 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+pub(crate) use activity::{ActivityFilter, MemberActivity};
 pub(crate) use audit::{EventFilter, Names};
 pub(crate) use connect::{SchemaState, StoreSettings};
 pub(crate) use entities::{
-    events::Model as EventRecord, invitations::Model as Invitation, members::Model as Member,
-    organizations::Model as Organization, outbox_messages::Model as Message, service_accounts::Model as ServiceAccount,
-    service_keys::Model as ServiceKey, sessions::Model as Session, sign_ins::Model as SignInRecord,
-    users::Model as User,
+    activities::Model as Activity, events::Model as EventRecord, invitations::Model as Invitation,
+    members::Model as Member, organizations::Model as Organization, outbox_messages::Model as Message,
+    service_accounts::Model as ServiceAccount, service_keys::Model as ServiceKey, sessions::Model as Session,
+    sign_ins::Model as SignInRecord, users::Model as User,
 };
 pub(crate) use error::StoreError;
 pub(crate) use events::{Actor, Event, event_hash};
@@ -44,6 +46,7 @@ pub(crate) use outbox::{ClaimedMessage, MessageFilter, Settlement};
 pub(crate) use replays::ReplayKey;
 pub(crate) use roster::{RosterFilter, RosterRow};
 pub(crate) use sessions::SessionHolder;
+pub(crate) use sign_ins::SignInFilter;
 pub(crate) use signal::OutboxSignal;
 
 /// What the store's functions answer.

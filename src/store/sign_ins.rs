@@ -1,9 +1,60 @@
 //! Attempts to sign in. Rows are added and forgotten, and never changed; none of it is a change of any organization.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select,
+};
+use uuid::Uuid;
 
-use super::{Result, SignInRecord, Store, Tx, entities::sign_ins};
+use super::{Cursor, Result, SignInRecord, Store, Tx, View, entities::sign_ins};
+use crate::domain::sign_in::SignInOutcome;
+
+/// Which attempts of a user.
+#[derive(Debug, Clone)]
+pub(crate) struct SignInFilter {
+    /// Whose.
+    pub(crate) user_id: Uuid,
+    /// Only those that ended like this.
+    pub(crate) outcome: Option<SignInOutcome>,
+    /// Only from this time on.
+    pub(crate) from: Option<DateTime<Utc>>,
+    /// Only before this time.
+    pub(crate) until: Option<DateTime<Utc>>,
+}
+
+impl<C: ConnectionTrait> View<C> {
+    /// A user's attempts to sign in, newest first.
+    pub(crate) async fn sign_ins_page(
+        &self,
+        filter: &SignInFilter,
+        after: Option<&Cursor>,
+        limit: u64,
+    ) -> Result<Vec<SignInRecord>> {
+        let mut query = filtered(filter).order_by_desc(sign_ins::Column::Id).limit(limit);
+        if let Some(cursor) = after {
+            query = query.filter(sign_ins::Column::Id.lt(cursor.id));
+        }
+        Ok(query.all(&self.0).await?)
+    }
+
+    /// How many attempts the filter leaves.
+    pub(crate) async fn sign_ins_count(&self, filter: &SignInFilter) -> Result<u64> {
+        Ok(filtered(filter).count(&self.0).await?)
+    }
+}
+
+fn filtered(filter: &SignInFilter) -> Select<sign_ins::Entity> {
+    let column = sign_ins::Column::CreateTime;
+    sign_ins::Entity::find()
+        .filter(sign_ins::Column::UserId.eq(filter.user_id))
+        .filter(
+            Condition::all()
+                .add_option(filter.outcome.map(|outcome| sign_ins::Column::Outcome.eq(outcome)))
+                .add_option(filter.from.map(|from| column.gte(from)))
+                .add_option(filter.until.map(|until| column.lt(until))),
+        )
+}
 
 impl Tx {
     /// Adds an attempt.

@@ -82,6 +82,9 @@ const COLUMNS: [(&str, Who, &str); 21] = {
     ]
 };
 
+/// Ids that callers make themselves.
+const OF_THE_CALLER: [&str; 2] = ["request_id", "report_id"];
+
 /// What a row of the matrix asks for beside the plain request.
 #[derive(Clone, PartialEq, Eq)]
 enum Variant {
@@ -272,7 +275,7 @@ fn shown(answer: Result<DynamicMessage, Box<Whole>>) -> String {
 /// requests, those ids that belong to the one before them.
 fn foreign_places(message: &DynamicMessage, who: Who) -> Vec<Place> {
     let places = Place::all_in(message);
-    let is_id = |place: &&Place| place.field.name().ends_with("_id") && place.field.name() != "request_id";
+    let is_id = |place: &&Place| place.field.name().ends_with("_id") && !OF_THE_CALLER.contains(&place.field.name());
     let ids: Vec<Place> = places.iter().filter(is_id).cloned().collect();
     let alone = who.user().is_none();
     let belongs = |place: &Place| {

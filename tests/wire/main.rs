@@ -15,6 +15,7 @@
 
 mod acceptance;
 mod access_matrix;
+mod activity;
 mod addresses;
 mod audit;
 mod bad_input;

@@ -15,6 +15,8 @@ pub(crate) enum Term {
     Characters(usize),
     /// "at most N characters".
     AtMost(usize),
+    /// "1 to N": a number.
+    Count(i64),
     /// "at most N items".
     Items(usize),
     OneLine,
@@ -34,6 +36,8 @@ pub(crate) enum Term {
     FutureTime,
     /// "time": any that `google.protobuf.Timestamp` allows.
     Time,
+    /// "past time": from 1970 until five minutes from now.
+    PastTime,
 }
 
 impl Term {
@@ -42,7 +46,8 @@ impl Term {
         let counted = number("1 to ", " characters")
             .map(Self::Characters)
             .or_else(|| number("at most ", " characters").map(Self::AtMost))
-            .or_else(|| number("at most ", " items").map(Self::Items));
+            .or_else(|| number("at most ", " items").map(Self::Items))
+            .or_else(|| term.strip_prefix("1 to ")?.parse().ok().map(Self::Count));
         counted.or(match term {
             "required" => Some(Self::Required),
             "UUID" => Some(Self::Uuid),
@@ -60,6 +65,7 @@ impl Term {
             "update mask" => Some(Self::UpdateMask),
             "future time" => Some(Self::FutureTime),
             "time" => Some(Self::Time),
+            "past time" => Some(Self::PastTime),
             _ => None,
         })
     }
@@ -162,6 +168,21 @@ impl Term {
                     &[(now, 0), (0, 0), (i64::MIN, 0), (i64::MAX, 0), (now + 3600, -1)],
                 )
             }
+            Self::PastTime => {
+                let now = now.timestamp();
+                times(
+                    field,
+                    &[
+                        (i64::MIN, 0),
+                        (i64::MAX, 0),
+                        (-1, 0),
+                        (now + 301, 0),
+                        (now, -1),
+                        (now, 1_000_000_000),
+                    ],
+                )
+            }
+            Self::Count(most) => [0, -1, most + 1].map(Value::I64).to_vec(),
             Self::Time => {
                 let now = now.timestamp();
                 times(
@@ -214,6 +235,8 @@ impl Term {
                 let [soon, late] = [1, 100 * 365 * 86_400].map(|later| now.timestamp() + later);
                 times(field, &[(soon, 0), (late, 0)])
             }
+            Self::PastTime => times(field, &[(0, 0), (now.timestamp(), 0), (now.timestamp() + 299, 0)]),
+            Self::Count(most) => [1, *most].map(Value::I64).to_vec(),
             Self::Time => times(
                 field,
                 &[

@@ -115,7 +115,16 @@ impl Tenant {
         let mut people = self.people.clone();
         people.sign_in_again(world, seat).await;
         let id = literal(world, &self.organization_id);
-        for table in ["role_holders", "members", "invitations", "events", "outbox_messages"] {
+        for table in [
+            "activities",
+            "member_activity",
+            "member_counters",
+            "role_holders",
+            "members",
+            "invitations",
+            "events",
+            "outbox_messages",
+        ] {
             let delete = format!("DELETE FROM {table} WHERE organization_id = {id}");
             world.database().execute_unprepared(&delete).await.unwrap();
         }
@@ -237,6 +246,7 @@ impl Values<'_> {
         match field.kind() {
             Kind::Message(inner) if is_ours(&inner) => Some(Value::Message(self.fill(&inner))),
             Kind::String => self.text(field).map(Value::String),
+            Kind::Int64 if field.name() == "increment" => Some(Value::I64(1)),
             // Times, masks, flags, sizes and filters can all be left out.
             _ => None,
         }
@@ -268,6 +278,12 @@ impl Values<'_> {
             "personal_message" => "Welcome!",
             "user_agent" => "curl/8",
             "kinds" => "member.added",
+            "report_id" => {
+                return Some(uuid::Uuid::from_u64_pair(7, NEXT.fetch_add(1, Ordering::Relaxed) as u64).to_string());
+            }
+            "action" | "actions" => "assets.import",
+            "summary" => "Imported 12 assets",
+            "counter" => "imports",
             "etag" | "known_hash" | "request_id" | "page_token" | "organization_kind" => return None,
             _ => panic!(
                 "{}: what is a valid value of it? Say so in support/tenant.rs.",

@@ -329,6 +329,7 @@ macro_rules! clients {
 
 clients! {
     access_models: access_model_service_client, AccessModelServiceClient;
+    activity: activity_service_client, ActivityServiceClient;
     audit: audit_service_client, AuditServiceClient;
     deliveries: delivery_service_client, DeliveryServiceClient;
     invitations: invitation_service_client, InvitationServiceClient;
