@@ -3,6 +3,7 @@
 use sea_orm_migration::prelude::*;
 
 mod m20261121_000001_foundation;
+mod m20261122_000002_lifecycle;
 mod m20261122_000003_records;
 
 /// All migrations, oldest first.
@@ -13,6 +14,7 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
             Box::new(m20261121_000001_foundation::Migration),
+            Box::new(m20261122_000002_lifecycle::Migration),
             Box::new(m20261122_000003_records::Migration),
         ]
     }

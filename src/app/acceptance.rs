@@ -10,6 +10,7 @@ use super::{
     context::Ctx,
     error::{Error, Result},
     invitations::facts,
+    members::newcomer,
     mutation::{Answer, Mutation},
     users::{HashedUser, NewUser, display_name},
 };
@@ -21,8 +22,9 @@ use crate::{
         invitation::{self, Acceptance, InvitationState},
         member::MemberState,
         roster::{Authority, Owners},
-        text::{Locale, PersonName, sort_key},
+        text::{Locale, PersonName},
         token::{Token, TokenKind},
+        user::UserState,
     },
     store::{Event, Invitation, Member, Session, Tx, User},
 };
@@ -173,6 +175,7 @@ fn person(app: &App, invitation: &Invitation, sign_up: SignUp) -> Result<NewUser
         family_name: sign_up.family_name,
         password: sign_up.password,
         locale: sign_up.locale,
+        username: None,
     })
 }
 
@@ -180,6 +183,15 @@ impl Mutation for AcceptReady {
     type Outcome = Accepted;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Accepted> {
+        let known = match &self.who {
+            // Before the organization, as everywhere: an account that is being deleted either joins first and is removed with it, or is gone.
+            Who::Known(user) => Some(
+                tx.lock_user(user.id)
+                    .await?
+                    .filter(|user| user.state == UserState::Active),
+            ),
+            Who::New(_) => None,
+        };
         // The token is the caller's right to this organization; the lock is what makes acceptance, revocation, resending and suspension come one
         // after the other.
         let mut organization = tx
@@ -193,11 +205,14 @@ impl Mutation for AcceptReady {
         let mut invitation = invitation.ok_or(Reason::InvitationNotFound)?;
         facts(&invitation).open(ctx.now)?;
 
-        let (user, newcomer) = match &self.who {
-            Who::Known(user) => (require_invited(user, &invitation)?, false),
+        let (user, is_new) = match &self.who {
+            Who::Known(_) => {
+                let user = known.flatten().ok_or(Reason::CredentialsInvalid)?;
+                (require_invited(&user, &invitation)?, false)
+            }
             Who::New(person) => (person.insert(app, ctx.now, tx, account_exists()).await?, true),
         };
-        let existing = match newcomer {
+        let existing = match is_new {
             true => None,
             false => tx.member(organization.id, user.id).await?,
         };
@@ -222,17 +237,11 @@ impl Mutation for AcceptReady {
 
         let revision = organization.revision + 1;
         let member = Member {
-            organization_id: organization.id,
-            user_id: user.id,
-            state: MemberState::Active,
-            roles: roles.clone(),
-            sort_key: sort_key(&display_name(&user)),
             invitation_id: Some(invitation.id),
             invitation_sent_time: Some(invitation.sent_time),
             invitation_accepted_time: Some(ctx.now),
-            changed_revision: revision,
             create_time: existing.as_ref().map_or(ctx.now, |member| member.create_time),
-            update_time: ctx.now,
+            ..newcomer(ctx, &organization, &user, roles.clone())
         };
         match existing {
             None => tx.insert_member(member).await?,
@@ -243,10 +252,10 @@ impl Mutation for AcceptReady {
         invitation.state = InvitationState::Accepted;
         invitation.accept_time = Some(ctx.now);
         invitation.accepted_user_id = Some(user.id);
-        invitation.signup_completed = newcomer;
+        invitation.signup_completed = is_new;
         invitation.changed_revision = revision;
         tx.update_invitation(invitation.clone()).await?;
-        let session = match newcomer {
+        let session = match is_new {
             true => {
                 tx.record_sign_in(user.id, ctx.now, None).await?;
                 Some(app.begin_session(ctx, tx, user.id, None).await?)
@@ -295,7 +304,7 @@ fn require_invited(user: &User, invitation: &Invitation) -> Result<User> {
 /// By whose right the invitation stands now: the inviter's of this moment, or the service's.
 fn inviter_authority<'a>(invitation: &Invitation, seat: Option<&'a Member>) -> Option<Authority<'a>> {
     match (invitation.inviter_user_id, seat) {
-        (None, _) => Some(Authority::Service),
+        (None, _) => Some(Authority::Service { operator: false }),
         (Some(_), Some(member)) if member.state == MemberState::Active => Some(Authority::Member {
             user_id: member.user_id,
             roles: &member.roles,

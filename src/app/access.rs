@@ -10,6 +10,7 @@ use crate::{
         access_model::{AccessModel, RoleSet},
         error::{Reason, Refusal},
         member::MemberState,
+        organization::OrganizationState,
         roster::{Authority, Owners, Situation},
     },
     store::{Member, Organization, Tx},
@@ -116,16 +117,32 @@ pub(crate) async fn lock(app: &App, ctx: &Ctx, tx: &mut Tx, organization: Uuid) 
 /// # Errors
 /// Those of [`enter`] but `ORGANIZATION_SUSPENDED`.
 pub(crate) async fn lock_any_state(app: &App, ctx: &Ctx, tx: &mut Tx, organization: Uuid) -> Result<Access> {
+    let (organization, seat) = locked(ctx, tx, organization).await?;
+    admit(app, ctx, organization, seat)
+}
+
+/// As [`lock`], for what every member may do about themselves: it asks for no permission.
+///
+/// # Errors
+/// `ORGANIZATION_NOT_FOUND`, `PERMISSION_REQUIRED` for a suspended member, `ORGANIZATION_SUSPENDED`.
+pub(crate) async fn lock_as_member(app: &App, ctx: &Ctx, tx: &mut Tx, organization: Uuid) -> Result<Access> {
+    let (organization, seat) = locked(ctx, tx, organization).await?;
+    let access = admit_anyhow(app, ctx, organization, seat)?;
+    access.organization.state.usable()?;
+    Ok(access)
+}
+
+async fn locked(ctx: &Ctx, tx: &mut Tx, organization: Uuid) -> Result<(Organization, Option<Member>)> {
     let organization = tx
         .lock_organization(organization)
         .await?
         .ok_or(Reason::OrganizationNotFound)?;
     // Only now: read before the lock, it could be a role that was taken away while we waited.
     let seat = match &ctx.caller.user {
-        Some(caller) => tx.member(organization.id, caller.user.id).await?,
+        Some(caller) => tx.seat(organization.id, caller.user.id).await?,
         None => None,
     };
-    admit(app, ctx, organization, seat)
+    Ok((organization, seat.and_then(|(_, member)| member)))
 }
 
 fn admit(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>) -> Result<Access> {
@@ -144,11 +161,18 @@ fn admit(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>)
 /// Admits whoever belongs there and may act, with or without the permission.
 fn admit_anyhow(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>) -> Result<Access> {
     let model = app.model_of(&organization)?;
-    if ctx.caller.user.is_some() {
+    if let Some(caller) = &ctx.caller.user {
         let member = seat
             .as_ref()
-            .filter(|member| member.state != MemberState::Removed)
+            .filter(|member| member.state != MemberState::Removed && organization.state != OrganizationState::Deleted)
             .ok_or(Reason::OrganizationNotFound)?;
+        // A session from before the member was taken out of use stays dead here when they come back (ab_24).
+        let began = caller.session.as_ref().map(|session| session.create_time);
+        if began.is_some_and(|began| member.admit_time.is_some_and(|admitted| began < admitted)) {
+            return Err(Refusal::new(Reason::SessionOutdated)
+                .with("hint", "sign in again")
+                .into());
+        }
         if member.state != MemberState::Active {
             return Err(Refusal::new(Reason::PermissionRequired)
                 .with("permission", ctx.rule.permission.as_str())

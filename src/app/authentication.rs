@@ -14,6 +14,7 @@ use crate::{
         error::{Reason, Refusal},
         scope,
         token::{Token, TokenKind},
+        user::UserState,
     },
     store::SessionHolder,
 };
@@ -74,7 +75,9 @@ pub(crate) async fn live_session(app: &App, token: &str, now: DateTime<Utc>) -> 
     };
     let session = &mut holder.session;
     let policy = &app.sessions;
-    if !policy.live(session.last_used_time, session.expire_time, session.revoke_time, now) {
+    if !policy.live(session.last_used_time, session.expire_time, session.revoke_time, now)
+        || holder.user.state != UserState::Active
+    {
         return Ok(None);
     }
     if now - session.last_used_time >= TOUCH_INTERVAL {
@@ -129,7 +132,10 @@ async fn on_behalf_of(
             .with("scope", scope::ACT_AS_USER)
             .into()),
         (None, Some(id)) => {
-            let user = app.store.read().user(id).await?.ok_or(Reason::CredentialsInvalid)?;
+            let user = app.store.read().user(id).await?;
+            let user = user
+                .filter(|user| user.state == UserState::Active)
+                .ok_or(Reason::CredentialsInvalid)?;
             Ok(Some(UserCaller { user, session: None }))
         }
         // Two users for one call.

@@ -10,7 +10,7 @@ use crate::{
     domain::{
         error::{Reason, Refusal},
         roster::Authority,
-        scope::Scopes,
+        scope::{self, Scopes},
     },
     store::{Actor, Member, ReplayKey, Session, User},
 };
@@ -164,7 +164,9 @@ impl Ctx {
                 user_id: member.user_id,
                 roles: &member.roles,
             },
-            None => Authority::Service,
+            None => Authority::Service {
+                operator: self.caller.has_scope(scope::OPERATOR),
+            },
         }
     }
 

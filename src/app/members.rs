@@ -8,11 +8,12 @@ use super::{
     access::{self, Access},
     context::Ctx,
     error::Result,
-    invitations::facts,
+    invitations::facts as facts_of,
     mutation::Mutation,
     paging::{Page, PageRequest},
     require_etag,
     service_accounts::by_id,
+    users::display_name,
 };
 use crate::{
     domain::{
@@ -21,8 +22,9 @@ use crate::{
         error::Reason,
         member::{Action, MemberState},
         roster::{Owners, Target, decide_set_roles},
+        text::sort_key,
     },
-    store::{Event, Member, MemberActivity, Organization, RosterFilter, RosterRow, Tx, User},
+    store::{Event, Member, MemberActivity, Organization, RosterFacts, RosterFilter, RosterRow, Tx, User},
 };
 
 /// A row of the roster, as this caller sees it.
@@ -41,8 +43,26 @@ pub(crate) struct Seen {
 /// The permission that shows what members do, and the scope that shows it to services.
 const ACTIVITY_READ: &str = "activity.read";
 
+/// A new member's row, to be inserted with the event of the organization's next revision.
+pub(super) fn newcomer(ctx: &Ctx, organization: &Organization, user: &User, roles: RoleSet) -> Member {
+    Member {
+        organization_id: organization.id,
+        user_id: user.id,
+        state: MemberState::Active,
+        roles,
+        sort_key: sort_key(&display_name(user)),
+        invitation_id: None,
+        invitation_sent_time: None,
+        invitation_accepted_time: None,
+        changed_revision: organization.revision + 1,
+        create_time: ctx.now,
+        update_time: ctx.now,
+        admit_time: None,
+    }
+}
+
 /// The facts that decisions rest on.
-fn target(member: &Member) -> Target<'_> {
+pub(super) fn target(member: &Member) -> Target<'_> {
     Target {
         user_id: member.user_id,
         roles: &member.roles,
@@ -50,79 +70,85 @@ fn target(member: &Member) -> Target<'_> {
     }
 }
 
-/// The scope that a service key needs for the method behind an action; `None` where no method of this version does it.
-fn scope_of(action: Action) -> Option<&'static str> {
+/// The scope that a service key needs for the method behind an action.
+fn scope_of(action: Action) -> &'static str {
     match action {
-        Action::ResendInvitation | Action::RevokeInvitation => Some("invitations.write"),
-        Action::SetRoles => Some("members.write"),
-        Action::Update
-        | Action::Suspend
-        | Action::Activate
-        | Action::Remove
-        | Action::Restore
-        | Action::TransferOwnership => None,
-    }
-}
-
-fn see(ctx: &Ctx, access: &Access, owners: Owners, row: RosterRow) -> Seen {
-    let label = match &row {
-        RosterRow::Member(member, _) => access.model.label(member.state).to_owned(),
-        RosterRow::Invited(_) => access.model.labels().invited.clone(),
-    };
-    let in_scope = |action: Action| match (scope_of(action), &ctx.caller.service) {
-        (None, _) => false,
-        (Some(scope), Some(service)) => service.scopes.allow(scope),
-        (Some(_), None) => true,
-    };
-    let situation = access.situation(ctx, owners);
-    let actions = match &row {
-        // Whatever the rules say, no method changes anything in a suspended organization.
-        _ if access.organization.state.usable().is_err() => Vec::new(),
-        RosterRow::Member(member, _) => allowed_actions(&situation, in_scope, &Row::Member(target(member)), ctx.now),
-        RosterRow::Invited(invitation) => {
-            allowed_actions(&situation, in_scope, &Row::Invitation(&facts(invitation)), ctx.now)
+        Action::ResendInvitation | Action::RevokeInvitation => "invitations.write",
+        Action::SetRoles | Action::Update | Action::Suspend | Action::Activate | Action::Remove | Action::Restore => {
+            "members.write"
         }
-    };
-    Seen {
-        row,
-        status_label: label,
-        allowed_actions: actions,
-        activity: MemberActivity::default(),
+        Action::TransferOwnership => "ownership.write",
     }
 }
 
-/// A member's row after a change, as the caller of the change sees it.
+/// What the rows of a page have in common.
+struct Frame<'a> {
+    ctx: &'a Ctx,
+    access: &'a Access,
+    facts: RosterFacts,
+}
+
+impl Frame<'_> {
+    fn see(&self, row: RosterRow) -> Seen {
+        let labels = self.access.model.labels();
+        Seen {
+            status_label: match &row {
+                RosterRow::Member(member, _) => self.access.model.label(member.state).to_owned(),
+                RosterRow::Invited(_) => labels.invited.clone(),
+            },
+            allowed_actions: self.allowed_actions(&row),
+            activity: row
+                .user_id()
+                .and_then(|user| self.facts.activity.get(&user).cloned())
+                .unwrap_or_default(),
+            row,
+        }
+    }
+
+    fn allowed_actions(&self, row: &RosterRow) -> Vec<Action> {
+        let Self { ctx, access, facts } = self;
+        // Whatever the rules say, no method changes anything in an organization that is out of use.
+        if access.organization.state.usable().is_err() {
+            return Vec::new();
+        }
+        let in_scope = |action: Action| match &ctx.caller.service {
+            Some(service) => service.scopes.allow(scope_of(action)),
+            None => true,
+        };
+        let situation = access.situation(ctx, Owners { active: facts.owners });
+        match row {
+            RosterRow::Member(member, _) => {
+                let row = Row::Member {
+                    target: target(member),
+                    belongs_elsewhere: facts.elsewhere.contains(&member.user_id),
+                };
+                allowed_actions(&situation, in_scope, &row, ctx.now)
+            }
+            RosterRow::Invited(invitation) => {
+                allowed_actions(&situation, in_scope, &Row::Invitation(&facts_of(invitation)), ctx.now)
+            }
+        }
+    }
+}
+
+/// Shows a member as the caller sees them after a change. What the caller may do next follows from what they have just done, perhaps to themselves.
 pub(super) async fn see_changed(
     ctx: &Ctx,
     tx: &Tx,
-    access: &Access,
-    owners: Owners,
+    access: &mut Access,
     member: Member,
     user: User,
-) -> Result<Seen> {
-    let id = user.id;
-    let counters = access.also_allows(ctx, ACTIVITY_READ);
-    let mut activity = tx.member_activity(access.organization.id, &[id], counters).await?;
-    let mut seen = see(ctx, access, owners, RosterRow::Member(member, user));
-    seen.activity = activity.remove(&id).unwrap_or_default();
-    Ok(seen)
-}
-
-/// Adds to rows what services have reported of their members.
-async fn with_activity(app: &App, ctx: &Ctx, access: &Access, rows: Vec<Seen>) -> Result<Vec<Seen>> {
-    let id = |seen: &Seen| match &seen.row {
-        RosterRow::Member(member, _) => Some(member.user_id),
-        RosterRow::Invited(_) => None,
-    };
-    let members: Vec<Uuid> = rows.iter().filter_map(id).collect();
-    let counters = access.also_allows(ctx, ACTIVITY_READ);
-    let view = app.store.read();
-    let mut activity = view.member_activity(access.organization.id, &members, counters).await?;
-    let add = |mut seen: Seen| {
-        seen.activity = id(&seen).and_then(|id| activity.remove(&id)).unwrap_or_default();
-        seen
-    };
-    Ok(rows.into_iter().map(add).collect())
+) -> Result<(Seen, i64)> {
+    access.refresh_seat(&member);
+    let (owner, counters) = (
+        access.model.owner_role().as_str(),
+        access.also_allows(ctx, ACTIVITY_READ),
+    );
+    let facts = tx
+        .roster_facts(access.organization.id, owner, &[member.user_id], counters)
+        .await?;
+    let seen = Frame { ctx, access, facts }.see(RosterRow::Member(member, user));
+    Ok((seen, access.organization.revision))
 }
 
 /// Which rows of the roster.
@@ -152,16 +178,26 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, mut query: List) -> Result<(Page<
         true => Some(view.roster_count(id, &query.filter).await?),
         false => None,
     };
-    let owners = Owners {
-        active: view
-            .count_active_holders(id, access.model.owner_role().as_str())
-            .await?,
-    };
     let page = query.page.page(rows, total, RosterRow::cursor);
+    let members: Vec<Uuid> = page.items.iter().filter_map(RosterRow::user_id).collect();
+    let frame = Frame {
+        ctx,
+        access: &access,
+        facts: shown_facts(app, ctx, &access, &members).await?,
+    };
     let revision = access.organization.revision;
-    let mut page = page.map(|row| see(ctx, &access, owners, row));
-    page.items = with_activity(app, ctx, &access, page.items).await?;
-    Ok((page, revision))
+    Ok((page.map(|row| frame.see(row)), revision))
+}
+
+async fn shown_facts(app: &App, ctx: &Ctx, access: &Access, members: &[Uuid]) -> Result<RosterFacts> {
+    let (owner, counters) = (
+        access.model.owner_role().as_str(),
+        access.also_allows(ctx, ACTIVITY_READ),
+    );
+    let view = app.store.read();
+    Ok(view
+        .roster_facts(access.organization.id, owner, members, counters)
+        .await?)
 }
 
 /// One member.
@@ -173,14 +209,12 @@ pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) ->
     let view = app.store.read();
     let found = view.member_row(access.organization.id, user).await?;
     let (member, user) = found.ok_or(Reason::MemberNotFound)?;
-    let owners = Owners {
-        active: view
-            .count_active_holders(access.organization.id, access.model.owner_role().as_str())
-            .await?,
+    let frame = Frame {
+        ctx,
+        access: &access,
+        facts: shown_facts(app, ctx, &access, &[member.user_id]).await?,
     };
-    let seen = see(ctx, &access, owners, RosterRow::Member(member, user));
-    let seen = with_activity(app, ctx, &access, vec![seen]).await?.pop();
-    Ok(seen.ok_or(Reason::MemberNotFound)?)
+    Ok(frame.see(RosterRow::Member(member, user)))
 }
 
 /// Whose memberships.
@@ -246,16 +280,7 @@ impl Mutation for SetRoles {
             time: ctx.now,
         };
         tx.record(&mut access.organization, event).await?;
-        // What the caller may do next follows from what they have just done, perhaps to themselves.
-        let owners = Owners {
-            active: tx
-                .count_active_holders(self.organization_id, access.model.owner_role().as_str())
-                .await?,
-        };
-        access.refresh_seat(&member);
-        let revision = access.organization.revision;
-        let seen = see_changed(ctx, tx, &access, owners, member, user).await?;
-        Ok((seen, revision))
+        see_changed(ctx, tx, &mut access, member, user).await
     }
 }
 

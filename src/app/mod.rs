@@ -10,14 +10,19 @@ pub(crate) mod bootstrap;
 pub(crate) mod context;
 pub(crate) mod error;
 pub(crate) mod invitations;
+pub(crate) mod member_profiles;
+pub(crate) mod member_states;
 pub(crate) mod members;
 pub(crate) mod messages;
 pub(crate) mod mutation;
 pub(crate) mod organizations;
+pub(crate) mod ownership;
 pub(crate) mod paging;
 pub(crate) mod permissions;
+pub(crate) mod profiles;
 pub(crate) mod service_accounts;
 pub(crate) mod sessions;
+pub(crate) mod user_states;
 pub(crate) mod users;
 
 use std::sync::Arc;
@@ -37,7 +42,7 @@ use crate::{
 pub(crate) mod records {
     pub(crate) use crate::store::{
         EventFilter, Invitation, InvitationFilter, InvitationRow, Member, Message, MessageFilter, Organization,
-        RosterFilter, RosterRow, ServiceAccount, ServiceKey, Session, User,
+        RosterFilter, RosterRow, ServiceAccount, ServiceKey, Session, Transfer, User,
     };
 }
 

@@ -9,23 +9,23 @@ use super::{
     context::Ctx,
     error::Result,
     invitations,
+    members::newcomer,
     mutation::{Answer, Mutation},
     paging::{Page, PageRequest},
     require_etag,
     service_accounts::by_id,
-    users::{HashedUser, NewUser, display_name},
+    users::{HashedUser, NewUser},
 };
 use crate::{
     domain::{
         access_model::AccessModel,
         email::EmailAddress,
         error::{Reason, Refusal},
-        member::MemberState,
-        organization::OrganizationState,
+        organization::{OrganizationChange, OrganizationState},
         roster::{Owners, decide_invite, founding_roles},
-        text::{Locale, OrganizationName, sort_key},
+        text::{Locale, OrganizationName},
     },
-    store::{Event, InvitationRow, Member, Organization, Tx, User},
+    store::{Event, InvitationRow, Organization, Tx, User},
 };
 
 /// The access model of an organization where nobody says.
@@ -136,6 +136,7 @@ impl Mutation for CreateReady {
             create_time: ctx.now,
             update_time: ctx.now,
             custom_roles: None,
+            delete_time: None,
         };
         tx.insert_organization(organization.clone()).await?;
         let event = Event {
@@ -172,19 +173,7 @@ impl Mutation for CreateReady {
 
 impl CreateReady {
     async fn seat_owner(&self, ctx: &Ctx, tx: &mut Tx, access: &mut Access, user: &User) -> Result<()> {
-        let member = Member {
-            organization_id: access.organization.id,
-            user_id: user.id,
-            state: MemberState::Active,
-            roles: founding_roles(&self.model),
-            sort_key: sort_key(&display_name(user)),
-            invitation_id: None,
-            invitation_sent_time: None,
-            invitation_accepted_time: None,
-            changed_revision: access.organization.revision + 1,
-            create_time: ctx.now,
-            update_time: ctx.now,
-        };
+        let member = newcomer(ctx, &access.organization, user, founding_roles(&self.model));
         let event = Event {
             kind: "member.added",
             actor: ctx.actor(),
@@ -275,31 +264,64 @@ impl Mutation for Update {
     }
 }
 
-/// Suspends an organization, or ends its suspension.
+/// Suspends, activates, deletes or undeletes an organization.
 #[derive(Debug)]
-pub(crate) struct SetState {
+pub(crate) struct ChangeState {
     /// The organization.
     pub(crate) organization_id: Uuid,
-    /// The state that it is to be in.
-    pub(crate) state: OrganizationState,
+    /// What is done.
+    pub(crate) change: OrganizationChange,
+    /// The state that the change is based on.
+    pub(crate) etag: String,
+    /// Whether everything is checked and nothing is changed.
+    pub(crate) validate_only: bool,
 }
 
-impl Mutation for SetState {
+impl Mutation for ChangeState {
     type Outcome = Organization;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Organization> {
         let mut access = access::lock_any_state(app, ctx, tx, self.organization_id).await?;
-        let organization = &mut access.organization;
-        if organization.state != self.state {
-            organization.state = self.state;
-            let kind = match self.state {
-                OrganizationState::Active => "organization.activated",
-                OrganizationState::Suspended => "organization.suspended",
-            };
-            store_change(ctx, tx, organization, kind, json!({})).await?;
+        if ctx.caller.user.is_some() {
+            access.organization.state.usable()?;
         }
+        let organization = &mut access.organization;
+        require_etag(&self.etag, organization.changed_revision)?;
+        let state = self.change.apply(organization.state)?;
+        if state == organization.state {
+            return Ok(access.organization);
+        }
+        let kind = match self.change {
+            OrganizationChange::Suspend => "organization.suspended",
+            OrganizationChange::Activate => "organization.activated",
+            OrganizationChange::Delete => "organization.deleted",
+            OrganizationChange::Undelete => {
+                require_an_owner(tx, &access.model, organization).await?;
+                "organization.undeleted"
+            }
+        };
+        let data = json!({ "before": organization.state.as_str(), "after": state.as_str() });
+        organization.state = state;
+        organization.delete_time = (state == OrganizationState::Deleted).then_some(ctx.now);
+        store_change(ctx, tx, organization, kind, data).await?;
         Ok(access.organization)
     }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
+    }
+}
+
+/// Its owners' accounts may have been deleted while it was: then it would come back as nobody's.
+async fn require_an_owner(tx: &Tx, model: &AccessModel, organization: &Organization) -> Result<()> {
+    let owner = model.owner_role();
+    if tx.count_active_holders(organization.id, owner.as_str()).await? > 0 {
+        return Ok(());
+    }
+    Err(Refusal::new(Reason::LastOwner)
+        .with("role", owner.as_str())
+        .with("hint", "undelete or activate the account of an owner first")
+        .into())
 }
 
 async fn store_change(

@@ -137,7 +137,7 @@ fn decide(app: &App, seat: Option<(Organization, Option<Member>)>, permission: &
 /// What keeps a member from doing anything at all.
 fn standing(organization: &Organization, member: &Member) -> Option<Denial> {
     match (organization.state, member.state) {
-        (_, MemberState::Removed) => Some(Denial::NotAMember),
+        (_, MemberState::Removed) | (OrganizationState::Deleted, _) => Some(Denial::NotAMember),
         (OrganizationState::Suspended, _) => Some(Denial::OrganizationSuspended),
         (OrganizationState::Active, MemberState::Suspended) => Some(Denial::MemberSuspended),
         (OrganizationState::Active, MemberState::Active) => None,

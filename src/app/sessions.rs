@@ -15,9 +15,12 @@ use crate::{
     domain::{
         email::EmailAddress,
         error::Reason,
+        member::MemberState,
         password,
         sign_in::SignInOutcome,
+        text::Username,
         token::{Token, TokenKind},
+        user::{self, Standing},
     },
     platform::hashing::Verdict,
     store::{Session, SessionHolder, SignInRecord, Tx, User},
@@ -100,11 +103,20 @@ impl App {
     }
 }
 
-/// Signs in with e-mail and password.
+/// By what a person says who they are.
+#[derive(Debug)]
+pub(crate) enum Identifier {
+    /// The address, as it was typed: one that is none gets the answer of an unknown one.
+    Email(String),
+    /// The username (PF09).
+    Username(Username),
+}
+
+/// Signs in with a password.
 #[derive(Debug)]
 pub(crate) struct SignIn {
-    /// The address, as it was typed: one that is none gets the answer of an unknown one.
-    pub(crate) email: String,
+    /// Who.
+    pub(crate) identifier: Identifier,
     /// The password.
     pub(crate) password: SecretString,
     /// The person's user agent.
@@ -116,15 +128,12 @@ pub(crate) struct SignIn {
 /// # Errors
 /// `SIGN_IN_FAILED`; overloaded, where too many are signing in.
 pub(crate) async fn sign_in(app: &App, ctx: &Ctx, command: SignIn) -> Result<Begun> {
-    let user = match EmailAddress::parse(&command.email) {
-        Ok(email) => app.store.read().user_by_email(email.key()).await?,
-        Err(_) => None,
-    };
+    let user = find(app, &command.identifier).await?;
     let normal = || SecretString::from(password::normalize(command.password.expose_secret()).as_str());
     let stored = user.as_ref().and_then(|user| user.password_hash.clone());
     let verdict = app.hasher.verify(normal(), stored).await?;
     let known = user.as_ref().map(|user| user.id);
-    let (Some(mut user), Verdict::Match { outdated }) = (user, verdict) else {
+    let (Some(user), Verdict::Match { outdated }) = (user, verdict) else {
         app.note_refused_sign_in(ctx, known, command.user_agent.as_deref())
             .await?;
         return Err(Reason::SignInFailed.into());
@@ -134,6 +143,15 @@ pub(crate) async fn sign_in(app: &App, ctx: &Ctx, command: SignIn) -> Result<Beg
         false => None,
     };
     let mut tx = app.store.begin().await?;
+    // Read anew under the lock: whoever is being removed, suspended or deleted meanwhile keeps no session (ab_08).
+    let user = tx.lock_user(user.id).await?;
+    let mut user = user.ok_or(Reason::SignInFailed)?;
+    if !may_sign_in(app, &tx, &user, ctx.now).await? {
+        tx.rollback().await?;
+        app.note_refused_sign_in(ctx, Some(user.id), command.user_agent.as_deref())
+            .await?;
+        return Err(Reason::SignInFailed.into());
+    }
     tx.record_sign_in(user.id, ctx.now, rehashed).await?;
     let (session, token) = app
         .begin_session(ctx, &mut tx, user.id, command.user_agent.as_deref())
@@ -141,6 +159,40 @@ pub(crate) async fn sign_in(app: &App, ctx: &Ctx, command: SignIn) -> Result<Beg
     tx.commit().await?;
     user.last_sign_in_time = Some(ctx.now);
     Ok(Begun { session, token, user })
+}
+
+async fn find(app: &App, identifier: &Identifier) -> Result<Option<User>> {
+    let view = app.store.read();
+    Ok(match identifier {
+        Identifier::Email(text) => match EmailAddress::parse(text) {
+            Ok(email) => view.user_by_email(email.key()).await?,
+            Err(_) => None,
+        },
+        Identifier::Username(username) => view.user_by_username(username.as_str()).await?,
+    })
+}
+
+/// Whether the account is in use, and no access model keeps the person out because they were removed (JP18).
+async fn may_sign_in(app: &App, tx: &Tx, user: &User, now: DateTime<Utc>) -> Result<bool> {
+    let members = tx.memberships(user.id).await?;
+    let mut standings = Vec::new();
+    for member in &members {
+        let kept_out = match member.state {
+            MemberState::Removed => {
+                let organization = tx.organization(member.organization_id).await?;
+                let organization = organization.ok_or(Reason::SignInFailed)?;
+                !app.model_of(&organization)?.members().sign_in_after_removal
+            }
+            _ => false,
+        };
+        standings.push(Standing {
+            removed: member.state == MemberState::Removed,
+            kept_out,
+        });
+    }
+    let kept_out = standings.iter().any(|standing| standing.kept_out);
+    let invited = kept_out && tx.is_invited(&user.email_key, now).await?;
+    Ok(user::may_sign_in(user.state, &standings, invited))
 }
 
 /// The live session of a token, for a service that was handed one.

@@ -1,5 +1,7 @@
 //! Users: the people, whichever organizations they belong to.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
@@ -17,7 +19,8 @@ use crate::{
         email::EmailAddress,
         error::Reason,
         password,
-        text::{Locale, PersonName},
+        text::{Locale, PersonName, Username},
+        user::UserState,
     },
     store::{StoreError, Tx, User},
 };
@@ -37,6 +40,8 @@ pub(crate) struct NewUser {
     pub(crate) password: SecretString,
     /// The language of messages.
     pub(crate) locale: Option<Locale>,
+    /// A name to sign in with besides the address.
+    pub(crate) username: Option<Username>,
 }
 
 /// A person whose password has been hashed: ready for a transaction.
@@ -87,7 +92,17 @@ impl HashedUser {
             last_active_time: None,
             create_time: now,
             update_time: now,
+            state: UserState::Active,
+            display_name: None,
+            username: person.username.as_ref().map(|name| name.as_str().to_owned()),
+            revision: 0,
+            delete_time: None,
         };
+        if let Some(username) = &user.username
+            && tx.user_by_username(username).await?.is_some()
+        {
+            return Err(Reason::UsernameTaken.into());
+        }
         match tx.insert_user(user.clone()).await {
             Ok(()) => Ok(user),
             // Another transaction added the address since we looked.
@@ -97,8 +112,11 @@ impl HashedUser {
     }
 }
 
-/// The name that people see.
+/// The name that people see: one of its own, or given and family name.
 pub(crate) fn display_name(user: &User) -> String {
+    if let Some(name) = &user.display_name {
+        return name.clone();
+    }
     [user.given_name.as_str(), user.family_name.as_str()]
         .join(" ")
         .trim()
@@ -153,23 +171,44 @@ pub(crate) async fn get(app: &App, ctx: &Ctx, id: Uuid) -> Result<User> {
     Ok(user.ok_or(Reason::UserNotFound)?)
 }
 
+/// Many users at once, in the order asked for; those that do not exist are left out.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn get_batch(app: &App, _ctx: &Ctx, ids: Vec<Uuid>) -> Result<Vec<User>> {
+    let found = app.store.read().users_by_id(&ids).await?;
+    let by_id: HashMap<Uuid, User> = found.into_iter().map(|user| (user.id, user)).collect();
+    Ok(ids.iter().filter_map(|id| by_id.get(id).cloned()).collect())
+}
+
 /// Which users.
 #[derive(Debug)]
 pub(crate) struct List {
     /// Only the one with this address.
     pub(crate) email: Option<EmailAddress>,
+    /// Only the one with this username.
+    pub(crate) username: Option<Username>,
     /// Which page.
     pub(crate) page: PageRequest,
 }
 
-/// Users, oldest first, or the one with an address.
+/// Users, oldest first, or the one with an address or a username.
 ///
 /// # Errors
 /// The database's.
 pub(crate) async fn list(app: &App, _ctx: &Ctx, query: List) -> Result<Page<User>> {
     let view = app.store.read();
-    if let Some(email) = &query.email {
-        let found: Vec<User> = view.user_by_email(email.key()).await?.into_iter().collect();
+    let named = match (&query.email, &query.username) {
+        (Some(email), _) => Some(view.user_by_email(email.key()).await?),
+        (None, Some(username)) => Some(view.user_by_username(username.as_str()).await?),
+        (None, None) => None,
+    };
+    if let Some(found) = named {
+        let asked = |user: &User| {
+            let username = query.username.as_ref().map(Username::as_str);
+            username.is_none() || user.username.as_deref() == username
+        };
+        let found: Vec<User> = found.into_iter().filter(asked).collect();
         let total = query.page.count.then_some(found.len() as u64);
         return Ok(query.page.page(found, total, |row| by_id(row.id)));
     }

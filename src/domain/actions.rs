@@ -16,7 +16,12 @@ use crate::domain::roster::{
 #[derive(Debug, Clone, Copy)]
 pub enum Row<'a> {
     /// A member.
-    Member(Target<'a>),
+    Member {
+        /// The facts that decisions rest on.
+        target: Target<'a>,
+        /// Whether the person belongs to other organizations too.
+        belongs_elsewhere: bool,
+    },
     /// A person who has been invited.
     Invitation(&'a Invitation),
 }
@@ -44,13 +49,19 @@ fn is_allowed(situation: &Situation<'_>, action: Action, row: &Row<'_>, now: Dat
         (Row::Invitation(invitation), Action::RevokeInvitation) => {
             invitation::decide_revoke(situation, invitation).is_ok()
         }
-        (Row::Member(target), Action::SetRoles) => can_change_roles(situation, target),
-        (Row::Member(target), Action::Update) => decide_update(situation, target).is_ok(),
-        (Row::Member(target), Action::Suspend) => decide_suspend(situation, target).is_ok(),
-        (Row::Member(target), Action::Activate) => decide_activate(situation, target).is_ok(),
-        (Row::Member(target), Action::Remove) => decide_remove(situation, target).is_ok(),
-        (Row::Member(target), Action::Restore) => decide_restore(situation, target).is_ok(),
-        (Row::Member(target), Action::TransferOwnership) => can_receive_ownership(situation, target),
+        (Row::Member { target, .. }, Action::SetRoles) => can_change_roles(situation, target),
+        (
+            Row::Member {
+                target,
+                belongs_elsewhere,
+            },
+            Action::Update,
+        ) => can_update(situation, target, *belongs_elsewhere),
+        (Row::Member { target, .. }, Action::Suspend) => decide_suspend(situation, target).is_ok(),
+        (Row::Member { target, .. }, Action::Activate) => decide_activate(situation, target).is_ok(),
+        (Row::Member { target, .. }, Action::Remove) => decide_remove(situation, target).is_ok(),
+        (Row::Member { target, .. }, Action::Restore) => decide_restore(situation, target).is_ok(),
+        (Row::Member { target, .. }, Action::TransferOwnership) => can_receive_ownership(situation, target),
         _ => false,
     }
 }
@@ -64,6 +75,14 @@ fn can_change_roles(situation: &Situation<'_>, target: &Target<'_>) -> bool {
         let alone: RoleSet = [role.id.clone()].into_iter().collect();
         changes(&alone) || changes(&target.roles.with(&role.id))
     })
+}
+
+/// Whether some field may be edited.
+fn can_update(situation: &Situation<'_>, target: &Target<'_>, belongs_elsewhere: bool) -> bool {
+    let fields = &situation.model.members().editable_by_others;
+    fields
+        .iter()
+        .any(|field| decide_update(situation, target, &[field], belongs_elsewhere).is_ok())
 }
 
 fn can_receive_ownership(situation: &Situation<'_>, nominee: &Target<'_>) -> bool {

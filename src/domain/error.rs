@@ -28,6 +28,7 @@ reasons! {
     InvalidRequest, "INVALID_REQUEST", "The request breaks constraints of its fields.";
     CredentialsMissing, "CREDENTIALS_MISSING", "The method needs a credential: send `authorization: Bearer <service key or session>`.";
     CredentialsInvalid, "CREDENTIALS_INVALID", "The credential is not valid.";
+    SessionOutdated, "SESSION_OUTDATED", "The session is older than the member's return to the organization: sign in again.";
     SignInFailed, "SIGN_IN_FAILED", "The address and the password do not match an account that may sign in.";
     CallerNotAllowed, "CALLER_NOT_ALLOWED", "This kind of caller may not call the method.";
     ScopeRequired, "SCOPE_REQUIRED", "The service key lacks the scope.";
@@ -46,10 +47,13 @@ reasons! {
     ServiceAccountNotFound, "SERVICE_ACCOUNT_NOT_FOUND", "There is no such service account.";
     ServiceKeyNotFound, "SERVICE_KEY_NOT_FOUND", "The service account has no such key.";
     MessageNotFound, "MESSAGE_NOT_FOUND", "There is no such message.";
+    TransferNotFound, "TRANSFER_NOT_FOUND", "There is no such transfer of ownership.";
     AlreadyMember, "ALREADY_MEMBER", "The address belongs to a member of the organization.";
     InvitationPending, "INVITATION_PENDING", "An invitation to the address is pending.";
     EmailTaken, "EMAIL_TAKEN", "Another account has this address.";
     AccountExists, "ACCOUNT_EXISTS", "The invited address has an account, which has to sign in to accept.";
+    UsernameTaken, "USERNAME_TAKEN", "Another account has this username.";
+    TransferPending, "TRANSFER_PENDING", "A transfer of ownership waits for its nominee.";
     RequestIdReused, "REQUEST_ID_REUSED", "The request_id was used for another request.";
     RoleUnknown, "ROLE_UNKNOWN", "The access model has no such role.";
     RoleNotInvitable, "ROLE_NOT_INVITABLE", "The access model does not let this role be given by invitation.";
@@ -71,6 +75,11 @@ reasons! {
     StepUpRequired, "STEP_UP_REQUIRED", "The access model asks the user for a second confirmation before this call.";
     DirectCreationNotAllowed, "DIRECT_CREATION_NOT_ALLOWED", "The access model adds people by invitation only.";
     OrganizationSuspended, "ORGANIZATION_SUSPENDED", "The organization is suspended.";
+    OrganizationDeleted, "ORGANIZATION_DELETED", "The organization is deleted.";
+    OrganizationStateConflict, "ORGANIZATION_STATE_CONFLICT", "The organization is in a state that does not allow this.";
+    UserStateConflict, "USER_STATE_CONFLICT", "The account is in a state that does not allow this.";
+    FieldNotEditable, "FIELD_NOT_EDITABLE", "Others do not edit this field.";
+    TransferStateConflict, "TRANSFER_STATE_CONFLICT", "The transfer of ownership is in a state that does not allow this.";
     MessageNotFailed, "MESSAGE_NOT_FAILED", "Only a failed message can be retried.";
     ServiceAccountDisabled, "SERVICE_ACCOUNT_DISABLED", "The service account is disabled.";
     ScopeNotGrantable, "SCOPE_NOT_GRANTABLE", "A key cannot pass on scopes that it lacks.";

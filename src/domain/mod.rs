@@ -19,5 +19,6 @@ pub mod session;
 pub mod sign_in;
 pub mod text;
 pub mod token;
+pub mod user;
 
 mod text_enum;

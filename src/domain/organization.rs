@@ -12,18 +12,75 @@ text_enum! {
         Active = "active",
         /// Suspended by an operator: nothing is checked, read or changed by its members.
         Suspended = "suspended",
+        /// Deleted: to its members it does not exist, until it is undeleted.
+        Deleted = "deleted",
     }
 }
 
 impl OrganizationState {
-    /// Refuses what a suspended organization does not allow.
+    /// Refuses what an organization that is not in use does not allow.
     ///
     /// # Errors
-    /// `ORGANIZATION_SUSPENDED`.
+    /// `ORGANIZATION_SUSPENDED`, `ORGANIZATION_DELETED`.
     pub fn usable(self) -> Result<(), Refusal> {
         match self {
             OrganizationState::Active => Ok(()),
             OrganizationState::Suspended => Err(Reason::OrganizationSuspended.into()),
+            OrganizationState::Deleted => Err(Reason::OrganizationDeleted.into()),
+        }
+    }
+}
+
+/// What is done to an organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrganizationChange {
+    /// Takes it out of use.
+    Suspend,
+    /// Ends a suspension.
+    Activate,
+    /// Deletes it.
+    Delete,
+    /// Takes a deletion back.
+    Undelete,
+}
+
+impl OrganizationChange {
+    /// The state afterwards. A change that has happened already is no error: nothing is left to do.
+    ///
+    /// # Errors
+    /// `ORGANIZATION_DELETED` for a deleted organization, which is undeleted first; `ORGANIZATION_STATE_CONFLICT` for undeleting another one.
+    pub fn apply(self, state: OrganizationState) -> Result<OrganizationState, Refusal> {
+        use OrganizationState::{Active, Deleted, Suspended};
+        match (self, state) {
+            (OrganizationChange::Delete, _) => Ok(Deleted),
+            (OrganizationChange::Undelete, Deleted) => Ok(Active),
+            (OrganizationChange::Undelete, _) => {
+                Err(Refusal::new(Reason::OrganizationStateConflict).with("state", state.as_str().to_uppercase()))
+            }
+            (_, Deleted) => Err(Reason::OrganizationDeleted.into()),
+            (OrganizationChange::Suspend, _) => Ok(Suspended),
+            (OrganizationChange::Activate, _) => Ok(Active),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deleted_organization_comes_back_by_undeleting_only() {
+        use OrganizationChange::{Activate, Delete, Suspend, Undelete};
+        use OrganizationState::{Active, Deleted, Suspended};
+        let table = [
+            (Suspend, [Some(Suspended), Some(Suspended), None]),
+            (Activate, [Some(Active), Some(Active), None]),
+            (Delete, [Some(Deleted), Some(Deleted), Some(Deleted)]),
+            (Undelete, [None, None, Some(Active)]),
+        ];
+        for (change, expected) in table {
+            let found = [Active, Suspended, Deleted].map(|state| change.apply(state).ok());
+            assert_eq!(found, expected, "{change:?}");
         }
     }
 }

@@ -3,12 +3,79 @@
 #[cfg(test)]
 mod tests;
 
+use chrono::{DateTime, Duration, Utc};
 use uuid::Uuid;
 
 use crate::domain::access_model::{Confirmation, RoleSet, TransferRules};
 use crate::domain::error::{Reason, Refusal};
 use crate::domain::member::{Action, MemberState};
 use crate::domain::roster::{Authority, Situation, Target};
+use crate::domain::text_enum::text_enum;
+
+/// How long a nominee has to confirm.
+pub const CONFIRMATION_TIME: Duration = Duration::days(7);
+
+text_enum! {
+    /// What became of a transfer. That it has expired is never stored: it follows from the time at use.
+    TransferState {
+        /// Waits for the nominee.
+        Pending = "pending",
+        /// Has happened.
+        Completed = "completed",
+        /// Was called off, by the owner or by the nominee.
+        Cancelled = "cancelled",
+    }
+}
+
+/// How far a transfer is at some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TransferStatus {
+    /// Waits for the nominee.
+    Pending,
+    /// Has happened.
+    Completed,
+    /// Was called off.
+    Cancelled,
+    /// Was not confirmed in time.
+    Expired,
+}
+
+/// How far a transfer is: one that waits expires at an instant, which is too late.
+pub fn transfer_status(state: TransferState, expire_time: DateTime<Utc>, now: DateTime<Utc>) -> TransferStatus {
+    match state {
+        TransferState::Pending if now >= expire_time => TransferStatus::Expired,
+        TransferState::Pending => TransferStatus::Pending,
+        TransferState::Completed => TransferStatus::Completed,
+        TransferState::Cancelled => TransferStatus::Cancelled,
+    }
+}
+
+/// Refuses to confirm or to cancel a transfer that waits for nobody.
+///
+/// # Errors
+/// `TRANSFER_STATE_CONFLICT`.
+pub fn require_pending(status: TransferStatus) -> Result<(), Refusal> {
+    let (state, hint) = match status {
+        TransferStatus::Pending => return Ok(()),
+        TransferStatus::Completed => ("COMPLETED", "the new owner can transfer it back"),
+        TransferStatus::Cancelled => ("CANCELLED", "ask the owner for a new transfer"),
+        TransferStatus::Expired => ("EXPIRED", "ask the owner for a new transfer"),
+    };
+    Err(Refusal::new(Reason::TransferStateConflict)
+        .with("state", state)
+        .with("hint", hint))
+}
+
+/// Whether a pending transfer may be called off: by either of the two, or by whoever may transfer ownership.
+///
+/// # Errors
+/// `PERMISSION_REQUIRED`.
+pub fn decide_cancellation(situation: &Situation<'_>, owner: Uuid, nominee: Uuid) -> Result<(), Refusal> {
+    match situation.authority {
+        Authority::Member { user_id, .. } if user_id == owner || user_id == nominee => Ok(()),
+        _ => situation.require(Action::TransferOwnership.permission()),
+    }
+}
 
 /// Both halves of a transfer, to be stored in one commit (JS12).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +104,7 @@ pub fn decide_transfer(
     let owner_role = situation.model.owner_role();
     let holds_ownership = owner.roles.contains(owner_role)
         && match situation.authority {
-            Authority::Service => owner.state != MemberState::Removed,
+            Authority::Service { .. } => owner.state != MemberState::Removed,
             Authority::Member { user_id, .. } => user_id == owner.user_id && owner.state == MemberState::Active,
         };
     if !holds_ownership {

@@ -28,7 +28,10 @@ use crate::domain::member::{Action, MemberState};
 pub enum Authority<'a> {
     /// The service itself: a service key acting for nobody. Its scopes are checked where it calls. It is not limited by `grants` and `manages`,
     /// but by every other rule of the model.
-    Service,
+    Service {
+        /// Whether it is an operator's key, which may do what a model leaves to operators.
+        operator: bool,
+    },
     /// An active member of the organization, with their roles of this moment.
     Member {
         /// The member's user.
@@ -171,18 +174,53 @@ pub fn decide_set_roles(
     Ok(roles)
 }
 
-/// Whether a member's editable fields may be changed by this authority. Which fields those are is the model's `editable_by_others`.
+/// Whether these fields of a member may be changed by this authority. The fields are the person's own and show wherever they belong, so that others edit
+/// them only while the person belongs to this organization alone.
 ///
 /// # Errors
-/// `PERMISSION_REQUIRED`, `MEMBER_NOT_MANAGEABLE` (also where the model lets nobody edit anything), `MEMBER_STATE_CONFLICT`.
-pub fn decide_update(situation: &Situation<'_>, target: &Target<'_>) -> Result<(), Refusal> {
+/// `PERMISSION_REQUIRED`, `MEMBER_NOT_MANAGEABLE`, `MEMBER_STATE_CONFLICT`; `FIELD_NOT_EDITABLE` with what to do instead (JP10, JP11).
+pub fn decide_update(
+    situation: &Situation<'_>,
+    target: &Target<'_>,
+    fields: &[&str],
+    belongs_elsewhere: bool,
+) -> Result<(), Refusal> {
     situation.require(Action::Update.permission())?;
-    if situation.model.members().editable_by_others.is_empty() {
-        return Err(Refusal::new(Reason::MemberNotManageable)
-            .with("hint", "the access model lets nobody edit the members' fields"));
-    }
     situation.require_manages(target.roles)?;
-    require_not_removed(target)
+    require_not_removed(target)?;
+    let not_editable = |field: &str, hint: &str| {
+        Err(Refusal::new(Reason::FieldNotEditable)
+            .with("field", field)
+            .with("hint", hint))
+    };
+    let members = situation.model.members();
+    for field in fields {
+        if !members.editable_by_others.contains(*field) {
+            return not_editable(field, instead_of_editing(field));
+        }
+        if *field == "username" && !members.usernames {
+            return not_editable(field, "the access model knows no usernames");
+        }
+    }
+    match fields.first() {
+        Some(field) if belongs_elsewhere => not_editable(
+            field,
+            "the person belongs to other organizations too, and edits their own profile",
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// What leads to the wanted end where a field is not for others to edit.
+fn instead_of_editing(field: &str) -> &'static str {
+    match field {
+        "email" => "remove the member and invite the new address",
+        "password" => "the person changes it themselves, or resets it by e-mail",
+        "mfa_enabled" => "the person manages their second factor themselves",
+        "roles" => "set the member's roles with SetMemberRoles",
+        "state" => "suspend, activate, remove or restore the member",
+        _ => "the person edits their own profile",
+    }
 }
 
 /// The state of a member after being suspended.
@@ -258,10 +296,12 @@ pub fn decide_restore(situation: &Situation<'_>, target: &Target<'_>) -> Result<
             return Err(Refusal::new(Reason::RemovalFinal).with("hint", "invite the person again"));
         }
         (Removal::Final, _) => return Err(Reason::RemovalFinal.into()),
-        (Removal::ByOperator, Authority::Member { .. }) => {
-            return Err(Reason::RestoreByOperatorOnly.into());
+        (Removal::ByOperator, Authority::Service { operator: true }) | (Removal::Restorable, _) => {}
+        (Removal::ByOperator, _) => {
+            return Err(
+                Refusal::new(Reason::RestoreByOperatorOnly).with("hint", "ask an operator to restore the member")
+            );
         }
-        (Removal::ByOperator, Authority::Service) | (Removal::Restorable, _) => {}
     }
     let roles = situation.resolve(target.roles)?;
     if !situation.is_founding(&roles) {
@@ -314,7 +354,7 @@ impl Situation<'_> {
 
     /// Whether this gives an organization without an active owner its owner, by the service's right.
     fn is_founding(&self, roles: &RoleSet) -> bool {
-        matches!(self.authority, Authority::Service)
+        matches!(self.authority, Authority::Service { .. })
             && self.owners.active == 0
             && roles.contains(self.model.owner_role())
     }

@@ -85,6 +85,7 @@ impl From<OrganizationState> for pb::OrganizationState {
         match state {
             OrganizationState::Active => pb::OrganizationState::Active,
             OrganizationState::Suspended => pb::OrganizationState::Suspended,
+            OrganizationState::Deleted => pb::OrganizationState::Deleted,
         }
     }
 }
@@ -99,17 +100,18 @@ impl From<MemberState> for pb::MemberState {
     }
 }
 
-/// The contract's name of an action; `None` where no method of this version does it.
-pub(super) fn action(action: Action) -> Option<pb::MemberAction> {
-    match action {
-        Action::ResendInvitation => Some(pb::MemberAction::ResendInvitation),
-        Action::RevokeInvitation => Some(pb::MemberAction::RevokeInvitation),
-        Action::SetRoles => Some(pb::MemberAction::SetRoles),
-        Action::Update
-        | Action::Suspend
-        | Action::Activate
-        | Action::Remove
-        | Action::Restore
-        | Action::TransferOwnership => None,
+impl From<Action> for pb::MemberAction {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::ResendInvitation => pb::MemberAction::ResendInvitation,
+            Action::RevokeInvitation => pb::MemberAction::RevokeInvitation,
+            Action::SetRoles => pb::MemberAction::SetRoles,
+            Action::Update => pb::MemberAction::Update,
+            Action::Suspend => pb::MemberAction::Suspend,
+            Action::Activate => pb::MemberAction::Activate,
+            Action::Remove => pb::MemberAction::Remove,
+            Action::Restore => pb::MemberAction::Restore,
+            Action::TransferOwnership => pb::MemberAction::TransferOwnership,
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         email::EmailAddress,
         error::Violation,
         password::PasswordPolicy,
-        text::{self, Locale},
+        text::{self, Locale, Username},
     },
 };
 
@@ -168,6 +168,11 @@ impl<'a> Fields<'a> {
             "" => Some(None),
             _ => self.text(field, text, parse).map(Some),
         }
+    }
+
+    /// "username".
+    pub(super) fn username(&mut self, field: &str, text: &str) -> Option<Option<Username>> {
+        self.optional_text(field, text, Username::parse)
     }
 
     /// "language tag".
@@ -372,6 +377,19 @@ impl<'a> Fields<'a> {
             );
         }
         unknown.is_empty().then(|| mask.paths.clone())
+    }
+
+    /// The value of a field that an update mask names; `Some(None)` where it names it not.
+    pub(super) fn changed<T>(
+        &mut self,
+        paths: &[String],
+        field: &str,
+        read: impl FnOnce(&mut Self, &str) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match paths.iter().any(|path| path == field) {
+            true => read(self, field).map(Some),
+            false => Some(None),
+        }
     }
 
     /// The paging fields. `bound` is the request without them: the token only fits requests that are the same in everything else.

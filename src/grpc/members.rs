@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use tonic::{Request, Response, Status};
 
 use super::{
-    convert::{action, count, id, roles, timestamp},
+    convert::{count, id, roles, timestamp},
     edge::Edge,
     fields::{ETAG, Fields, Parse},
     organizations::organization,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     app::{
-        etag,
+        etag, member_profiles,
         members::{self, SHOWN_BY_DEFAULT, Seen},
         paging::Page,
         records::{Invitation, Member, Organization, RosterFilter, RosterRow, User},
@@ -55,6 +55,62 @@ impl MemberService for Edge {
         &self,
         request: Request<pb::SetMemberRolesRequest>,
     ) -> Result<Response<pb::SetMemberRolesResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn create_member(
+        &self,
+        request: Request<pb::CreateMemberRequest>,
+    ) -> Result<Response<pb::CreateMemberResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(member_profiles::create(&self.app, &ctx, command).await?))
+    }
+
+    async fn update_member(
+        &self,
+        request: Request<pb::UpdateMemberRequest>,
+    ) -> Result<Response<pb::UpdateMemberResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn suspend_member(
+        &self,
+        request: Request<pb::SuspendMemberRequest>,
+    ) -> Result<Response<pb::SuspendMemberResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn activate_member(
+        &self,
+        request: Request<pb::ActivateMemberRequest>,
+    ) -> Result<Response<pb::ActivateMemberResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn remove_member(
+        &self,
+        request: Request<pb::RemoveMemberRequest>,
+    ) -> Result<Response<pb::RemoveMemberResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn restore_member(
+        &self,
+        request: Request<pb::RestoreMemberRequest>,
+    ) -> Result<Response<pb::RestoreMemberResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn leave_organization(
+        &self,
+        request: Request<pb::LeaveOrganizationRequest>,
+    ) -> Result<Response<pb::LeaveOrganizationResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
         Ok(Response::new(self.app.execute(&ctx, &command).await?))
     }
@@ -159,8 +215,7 @@ fn row(seen: Seen) -> pb::Member {
         allowed_actions: seen
             .allowed_actions
             .into_iter()
-            .filter_map(action)
-            .map(Into::into)
+            .map(|action| pb::MemberAction::from(action).into())
             .collect(),
         ..shown
     }
@@ -173,6 +228,7 @@ fn of_member(member: Member, user: User, reported: Option<DateTime<Utc>>) -> pb:
         invitation_id: id(member.invitation_id),
         display_name: display_name(&user),
         email: user.email,
+        username: user.username.unwrap_or_default(),
         given_name: user.given_name,
         family_name: user.family_name,
         roles: roles(&member.roles),
@@ -224,12 +280,33 @@ impl From<Seen> for pb::GetMemberResponse {
     }
 }
 
-impl From<(Seen, i64)> for pb::SetMemberRolesResponse {
-    fn from((seen, revision): (Seen, i64)) -> Self {
-        Self {
-            member: Some(row(seen)),
-            revision,
-        }
+/// Responses that carry the row after the change and the organization's revision.
+macro_rules! changed {
+    ($($response:ty),*) => {
+        $(impl From<(Seen, i64)> for $response {
+            fn from((seen, revision): (Seen, i64)) -> Self {
+                Self {
+                    member: Some(row(seen)),
+                    revision,
+                }
+            }
+        })*
+    };
+}
+
+changed!(
+    pb::SetMemberRolesResponse,
+    pb::CreateMemberResponse,
+    pb::UpdateMemberResponse,
+    pb::SuspendMemberResponse,
+    pb::ActivateMemberResponse,
+    pb::RemoveMemberResponse,
+    pb::RestoreMemberResponse
+);
+
+impl From<(Seen, i64)> for pb::LeaveOrganizationResponse {
+    fn from((_, revision): (Seen, i64)) -> Self {
+        Self { revision }
     }
 }
 

@@ -13,13 +13,16 @@ mod descriptor;
 mod edge;
 mod fields;
 mod invitations;
+mod member_changes;
 mod members;
 mod organizations;
+mod ownership;
 mod permissions;
 mod service_accounts;
 mod sessions;
 mod status;
 mod trace;
+mod user_changes;
 mod users;
 
 /// The contract: messages, clients and servers generated from `proto/`.

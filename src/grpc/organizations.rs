@@ -17,7 +17,7 @@ use crate::{
         users::NewUser,
     },
     domain::{
-        organization::OrganizationState,
+        organization::OrganizationChange,
         text::{OrganizationName, PersonName},
     },
 };
@@ -71,6 +71,22 @@ impl OrganizationService for Edge {
         let (ctx, command) = self.admit(request)?;
         Ok(Response::new(self.app.execute(&ctx, &command).await?))
     }
+
+    async fn delete_organization(
+        &self,
+        request: Request<pb::DeleteOrganizationRequest>,
+    ) -> Result<Response<pb::DeleteOrganizationResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn undelete_organization(
+        &self,
+        request: Request<pb::UndeleteOrganizationRequest>,
+    ) -> Result<Response<pb::UndeleteOrganizationResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
 }
 
 impl Parse for pb::CreateOrganizationRequest {
@@ -119,6 +135,7 @@ fn new_owner(person: &pb::NewUser, fields: &mut Fields<'_>) -> Option<NewUser> {
         family_name: family_name?,
         password: password?,
         locale: locale?,
+        username: None,
     })
 }
 
@@ -181,25 +198,62 @@ impl Parse for pb::UpdateOrganizationRequest {
 }
 
 impl Parse for pb::SuspendOrganizationRequest {
-    type Command = organizations::SetState;
+    type Command = organizations::ChangeState;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
-        Some(organizations::SetState {
-            organization_id: fields.uuid("organization_id", &self.organization_id)?,
-            state: OrganizationState::Suspended,
+        let organization_id = fields.uuid("organization_id", &self.organization_id);
+        Some(organizations::ChangeState {
+            organization_id: organization_id?,
+            change: OrganizationChange::Suspend,
+            etag: String::new(),
+            validate_only: false,
         })
     }
 }
 
 impl Parse for pb::ActivateOrganizationRequest {
-    type Command = organizations::SetState;
+    type Command = organizations::ChangeState;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
-        Some(organizations::SetState {
-            organization_id: fields.uuid("organization_id", &self.organization_id)?,
-            state: OrganizationState::Active,
+        let organization_id = fields.uuid("organization_id", &self.organization_id);
+        Some(organizations::ChangeState {
+            organization_id: organization_id?,
+            change: OrganizationChange::Activate,
+            etag: String::new(),
+            validate_only: false,
+        })
+    }
+}
+
+impl Parse for pb::DeleteOrganizationRequest {
+    type Command = organizations::ChangeState;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let organization_id = fields.uuid("organization_id", &self.organization_id);
+        let etag = fields.at_most("etag", &self.etag, ETAG);
+        Some(organizations::ChangeState {
+            organization_id: organization_id?,
+            change: OrganizationChange::Delete,
+            etag: etag?,
+            validate_only: self.validate_only,
+        })
+    }
+}
+
+impl Parse for pb::UndeleteOrganizationRequest {
+    type Command = organizations::ChangeState;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let organization_id = fields.uuid("organization_id", &self.organization_id);
+        Some(organizations::ChangeState {
+            organization_id: organization_id?,
+            change: OrganizationChange::Undelete,
+            etag: String::new(),
+            validate_only: false,
         })
     }
 }
@@ -216,6 +270,7 @@ pub(super) fn organization(row: Organization) -> pb::Organization {
         update_time: Some(timestamp(row.update_time)),
         revision: row.revision,
         etag: etag(row.changed_revision),
+        delete_time: row.delete_time.map(timestamp),
     }
 }
 
@@ -266,5 +321,7 @@ macro_rules! changed {
 changed!(
     pb::UpdateOrganizationResponse,
     pb::SuspendOrganizationResponse,
-    pb::ActivateOrganizationResponse
+    pb::ActivateOrganizationResponse,
+    pb::DeleteOrganizationResponse,
+    pb::UndeleteOrganizationResponse
 );

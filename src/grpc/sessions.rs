@@ -95,12 +95,21 @@ impl Parse for pb::SignInRequest {
     type Command = sessions::SignIn;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let email = fields.text("email", &self.email, |text| Ok(text.to_owned()));
-        let email = email.and_then(|email| fields.at_most("email", &email, SIGN_IN_EMAIL));
+        let email = fields.at_most("email", &self.email, SIGN_IN_EMAIL);
+        let username = fields.username("username", &self.username);
+        let identifier = match (email.filter(|email| !email.is_empty()), username) {
+            (Some(email), Some(_)) => Some(sessions::Identifier::Email(email)),
+            (None, Some(Some(username))) => Some(sessions::Identifier::Username(username)),
+            (None, Some(None)) if self.email.is_empty() => {
+                fields.violation("email", "is required, or a username");
+                None
+            }
+            _ => None,
+        };
         let password = fields.secret("password", &self.password, SIGN_IN_PASSWORD);
         let user_agent = fields.optional_text("user_agent", &self.user_agent, |text| one_line(text, USER_AGENT));
         Some(sessions::SignIn {
-            email: email?,
+            identifier: identifier?,
             password: password?,
             user_agent: user_agent?,
         })

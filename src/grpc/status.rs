@@ -94,7 +94,9 @@ fn status(refusal: &Refusal, mut details: ErrorDetails) -> Status {
 fn code(reason: Reason) -> Code {
     match reason {
         Reason::InvalidRequest => Code::InvalidArgument,
-        Reason::CredentialsMissing | Reason::CredentialsInvalid | Reason::SignInFailed => Code::Unauthenticated,
+        Reason::CredentialsMissing | Reason::CredentialsInvalid | Reason::SignInFailed | Reason::SessionOutdated => {
+            Code::Unauthenticated
+        }
         Reason::CallerNotAllowed
         | Reason::ScopeRequired
         | Reason::PermissionRequired
@@ -111,11 +113,14 @@ fn code(reason: Reason) -> Code {
         | Reason::AccessModelNotFound
         | Reason::ServiceAccountNotFound
         | Reason::ServiceKeyNotFound
-        | Reason::MessageNotFound => Code::NotFound,
+        | Reason::MessageNotFound
+        | Reason::TransferNotFound => Code::NotFound,
         Reason::AlreadyMember
         | Reason::InvitationPending
         | Reason::EmailTaken
         | Reason::AccountExists
+        | Reason::UsernameTaken
+        | Reason::TransferPending
         | Reason::RequestIdReused => Code::AlreadyExists,
         Reason::RoleUnknown
         | Reason::RoleNotInvitable
@@ -140,7 +145,12 @@ fn code(reason: Reason) -> Code {
         | Reason::MessageNotFailed
         | Reason::ServiceAccountDisabled
         | Reason::ScopeNotGrantable
-        | Reason::OrganizationKindUnknown => Code::FailedPrecondition,
+        | Reason::OrganizationKindUnknown
+        | Reason::OrganizationDeleted
+        | Reason::OrganizationStateConflict
+        | Reason::UserStateConflict
+        | Reason::FieldNotEditable
+        | Reason::TransferStateConflict => Code::FailedPrecondition,
         Reason::EtagMismatch | Reason::Conflict => Code::Aborted,
         Reason::Overloaded => Code::ResourceExhausted,
         Reason::DatabaseUnavailable => Code::Unavailable,
@@ -161,6 +171,7 @@ fn resource(reason: Reason) -> Option<&'static str> {
         Reason::ServiceAccountNotFound => Some("service account"),
         Reason::ServiceKeyNotFound => Some("service key"),
         Reason::MessageNotFound => Some("message"),
+        Reason::TransferNotFound => Some("ownership transfer"),
         _ => None,
     }
 }

@@ -10,11 +10,12 @@ use super::{
 };
 use crate::{
     app::{
+        etag,
         paging::Page,
         records::User,
         users::{self, NewUser, display_name},
     },
-    domain::text::PersonName,
+    domain::{text::PersonName, user::UserState},
 };
 
 #[tonic::async_trait]
@@ -39,6 +40,55 @@ impl UserService for Edge {
         let (ctx, query) = self.admit(request)?;
         Ok(Response::new(users::list(&self.app, &ctx, query).await?.into()))
     }
+
+    async fn batch_get_users(
+        &self,
+        request: Request<pb::BatchGetUsersRequest>,
+    ) -> Result<Response<pb::BatchGetUsersResponse>, Status> {
+        let (ctx, ids) = self.admit(request)?;
+        let rows = users::get_batch(&self.app, &ctx, ids).await?;
+        Ok(Response::new(rows.into()))
+    }
+
+    async fn update_user(
+        &self,
+        request: Request<pb::UpdateUserRequest>,
+    ) -> Result<Response<pb::UpdateUserResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn suspend_user(
+        &self,
+        request: Request<pb::SuspendUserRequest>,
+    ) -> Result<Response<pb::SuspendUserResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn activate_user(
+        &self,
+        request: Request<pb::ActivateUserRequest>,
+    ) -> Result<Response<pb::ActivateUserResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn delete_user(
+        &self,
+        request: Request<pb::DeleteUserRequest>,
+    ) -> Result<Response<pb::DeleteUserResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn undelete_user(
+        &self,
+        request: Request<pb::UndeleteUserRequest>,
+    ) -> Result<Response<pb::UndeleteUserResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
 }
 
 impl Parse for pb::CreateUserRequest {
@@ -60,6 +110,7 @@ impl Parse for pb::CreateUserRequest {
                 family_name: family_name?,
                 password: password?,
                 locale: locale?,
+                username: None,
             },
             validate_only: self.validate_only,
         })
@@ -80,12 +131,15 @@ impl Parse for pb::ListUsersRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let bound = Self {
             email: self.email.clone(),
+            username: self.username.clone(),
             ..Self::default()
         };
         let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
         let email = fields.optional_email("email", &self.email);
+        let username = fields.username("username", &self.username);
         Some(users::List {
             email: email?,
+            username: username?,
             page: page?,
         })
     }
@@ -104,20 +158,51 @@ pub(super) fn user(row: User) -> pb::User {
         last_sign_in_time: row.last_sign_in_time.map(timestamp),
         create_time: Some(timestamp(row.create_time)),
         update_time: Some(timestamp(row.update_time)),
+        username: row.username.unwrap_or_default(),
+        state: pb::UserState::from(row.state).into(),
+        delete_time: row.delete_time.map(timestamp),
+        etag: etag(row.revision),
     }
 }
 
-impl From<User> for pb::CreateUserResponse {
-    fn from(row: User) -> Self {
-        Self { user: Some(user(row)) }
+impl From<UserState> for pb::UserState {
+    fn from(state: UserState) -> Self {
+        match state {
+            UserState::Active => pb::UserState::Active,
+            UserState::Suspended => pb::UserState::Suspended,
+            UserState::Deleted => pb::UserState::Deleted,
+        }
     }
 }
 
-impl From<User> for pb::GetUserResponse {
-    fn from(row: User) -> Self {
-        Self { user: Some(user(row)) }
+impl From<Vec<User>> for pb::BatchGetUsersResponse {
+    fn from(rows: Vec<User>) -> Self {
+        Self {
+            users: rows.into_iter().map(user).collect(),
+        }
     }
 }
+
+/// Responses that carry the user.
+macro_rules! of_user {
+    ($($response:ty),*) => {
+        $(impl From<User> for $response {
+            fn from(row: User) -> Self {
+                Self { user: Some(user(row)) }
+            }
+        })*
+    };
+}
+
+of_user!(
+    pb::CreateUserResponse,
+    pb::GetUserResponse,
+    pb::UpdateUserResponse,
+    pb::SuspendUserResponse,
+    pb::ActivateUserResponse,
+    pb::DeleteUserResponse,
+    pb::UndeleteUserResponse
+);
 
 impl From<Page<User>> for pb::ListUsersResponse {
     fn from(page: Page<User>) -> Self {

@@ -20,7 +20,8 @@ use crate::{
             access_model_service_server::AccessModelServiceServer, activity_service_server::ActivityServiceServer,
             audit_service_server::AuditServiceServer, delivery_service_server::DeliveryServiceServer,
             invitation_service_server::InvitationServiceServer, member_service_server::MemberServiceServer,
-            organization_service_server::OrganizationServiceServer, permission_service_server::PermissionServiceServer,
+            organization_service_server::OrganizationServiceServer, ownership_service_server::OwnershipServiceServer,
+            permission_service_server::PermissionServiceServer,
             service_account_service_server::ServiceAccountServiceServer, session_service_server::SessionServiceServer,
             user_service_server::UserServiceServer,
         },
@@ -104,6 +105,7 @@ pub(super) fn serve(
         grpc.max_message_bytes,
         [
             OrganizationServiceServer,
+            OwnershipServiceServer,
             AccessModelServiceServer,
             UserServiceServer,
             MemberServiceServer,

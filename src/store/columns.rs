@@ -7,7 +7,7 @@ use sea_orm::{
 
 use crate::domain::{
     access_model::RoleSet, delivery::DeliveryState, invitation::InvitationState, member::MemberState,
-    organization::OrganizationState, scope::Scopes, sign_in::SignInOutcome,
+    organization::OrganizationState, ownership::TransferState, scope::Scopes, sign_in::SignInOutcome, user::UserState,
 };
 
 /// Lets a domain type stand in an entity: `write` makes the text that rests, `read` understands it.
@@ -62,6 +62,8 @@ text_column!(
     |state| state.as_str().to_owned(),
     OrganizationState::parse
 );
+text_column!(UserState, |state| state.as_str().to_owned(), UserState::parse);
+text_column!(TransferState, |state| state.as_str().to_owned(), TransferState::parse);
 text_column!(MemberState, |state| state.as_str().to_owned(), MemberState::parse);
 text_column!(
     InvitationState,

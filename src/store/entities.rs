@@ -23,6 +23,7 @@ pub(crate) mod organizations {
         pub(crate) create_time: DateTime<Utc>,
         pub(crate) update_time: DateTime<Utc>,
         pub(crate) custom_roles: Option<String>,
+        pub(crate) delete_time: Option<DateTime<Utc>>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -35,6 +36,8 @@ pub(crate) mod organizations {
 pub(crate) mod users {
     use chrono::{DateTime, Utc};
     use sea_orm::entity::prelude::*;
+
+    use crate::domain::user::UserState;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "users")]
@@ -52,6 +55,11 @@ pub(crate) mod users {
         pub(crate) last_active_time: Option<DateTime<Utc>>,
         pub(crate) create_time: DateTime<Utc>,
         pub(crate) update_time: DateTime<Utc>,
+        pub(crate) state: UserState,
+        pub(crate) display_name: Option<String>,
+        pub(crate) username: Option<String>,
+        pub(crate) revision: i64,
+        pub(crate) delete_time: Option<DateTime<Utc>>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -123,6 +131,62 @@ pub(crate) mod members {
         pub(crate) changed_revision: i64,
         pub(crate) create_time: DateTime<Utc>,
         pub(crate) update_time: DateTime<Utc>,
+        pub(crate) admit_time: Option<DateTime<Utc>>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A transfer of ownership.
+pub(crate) mod ownership_transfers {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    use crate::domain::ownership::TransferState;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "ownership_transfers")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: Uuid,
+        pub(crate) organization_id: Uuid,
+        pub(crate) owner_user_id: Uuid,
+        pub(crate) nominee_user_id: Uuid,
+        pub(crate) state: TransferState,
+        pub(crate) actor_user_id: Option<Uuid>,
+        pub(crate) actor_service_account_id: Option<Uuid>,
+        pub(crate) changed_revision: i64,
+        pub(crate) create_time: DateTime<Utc>,
+        pub(crate) expire_time: DateTime<Utc>,
+        pub(crate) settle_time: Option<DateTime<Utc>>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// What happened to a user's account.
+pub(crate) mod user_events {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "user_events")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) user_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) revision: i64,
+        pub(crate) kind: String,
+        pub(crate) actor_user_id: Option<Uuid>,
+        pub(crate) actor_service_account_id: Option<Uuid>,
+        pub(crate) data: String,
+        pub(crate) create_time: DateTime<Utc>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -66,6 +66,17 @@ impl<C: ConnectionTrait> View<C> {
             .await?)
     }
 
+    /// Whether an address has an invitation to anywhere that can be accepted at this time.
+    pub(crate) async fn is_invited(&self, email_key: &str, now: DateTime<Utc>) -> Result<bool> {
+        let open = invitations::Entity::find()
+            .filter(invitations::Column::EmailKey.eq(email_key))
+            .filter(invitations::Column::State.eq(InvitationState::Pending))
+            .filter(invitations::Column::ExpireTime.gt(now))
+            .one(&self.0)
+            .await?;
+        Ok(open.is_some())
+    }
+
     /// Invitations of an organization, newest first.
     pub(crate) async fn invitations_page(
         &self,

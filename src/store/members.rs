@@ -1,6 +1,11 @@
 //! Members of an organization. `role_holders` is `members.roles` the other way round; both are written here and nowhere else.
 
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, Set};
+use std::collections::BTreeSet;
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    Set,
+};
 use uuid::Uuid;
 
 use super::{
@@ -13,6 +18,30 @@ impl<C: ConnectionTrait> View<C> {
     /// One member, removed or not.
     pub(crate) async fn member(&self, organization: Uuid, user: Uuid) -> Result<Option<Member>> {
         Ok(members::Entity::find_by_id((organization, user)).one(&self.0).await?)
+    }
+
+    /// All memberships of a user, removed ones too, by organization id.
+    pub(crate) async fn memberships(&self, user: Uuid) -> Result<Vec<Member>> {
+        Ok(members::Entity::find()
+            .filter(members::Column::UserId.eq(user))
+            .order_by_asc(members::Column::OrganizationId)
+            .all(&self.0)
+            .await?)
+    }
+
+    /// Which of these users belong to other organizations too.
+    pub(crate) async fn who_belong_elsewhere(&self, organization: Uuid, users: &[Uuid]) -> Result<BTreeSet<Uuid>> {
+        let found: Vec<Uuid> = members::Entity::find()
+            .select_only()
+            .column(members::Column::UserId)
+            .distinct()
+            .filter(members::Column::UserId.is_in(users.iter().copied()))
+            .filter(members::Column::OrganizationId.ne(organization))
+            .filter(members::Column::State.ne(MemberState::Removed))
+            .into_tuple()
+            .all(&self.0)
+            .await?;
+        Ok(found.into_iter().collect())
     }
 }
 

@@ -14,6 +14,7 @@ mod invitations;
 mod members;
 mod organizations;
 mod outbox;
+mod ownership;
 mod replays;
 mod roster;
 mod service_accounts;
@@ -36,18 +37,20 @@ pub(crate) use connect::{SchemaState, StoreSettings};
 pub(crate) use entities::{
     activities::Model as Activity, events::Model as EventRecord, invitations::Model as Invitation,
     members::Model as Member, organizations::Model as Organization, outbox_messages::Model as Message,
-    service_accounts::Model as ServiceAccount, service_keys::Model as ServiceKey, sessions::Model as Session,
-    sign_ins::Model as SignInRecord, users::Model as User,
+    ownership_transfers::Model as Transfer, service_accounts::Model as ServiceAccount,
+    service_keys::Model as ServiceKey, sessions::Model as Session, sign_ins::Model as SignInRecord,
+    users::Model as User,
 };
 pub(crate) use error::StoreError;
 pub(crate) use events::{Actor, Event, event_hash};
 pub(crate) use invitations::{InvitationFilter, InvitationRow};
 pub(crate) use outbox::{ClaimedMessage, MessageFilter, Settlement};
 pub(crate) use replays::ReplayKey;
-pub(crate) use roster::{RosterFilter, RosterRow};
+pub(crate) use roster::{RosterFacts, RosterFilter, RosterRow};
 pub(crate) use sessions::SessionHolder;
 pub(crate) use sign_ins::SignInFilter;
 pub(crate) use signal::OutboxSignal;
+pub(crate) use users::UserEvent;
 
 /// What the store's functions answer.
 pub(crate) type Result<T> = std::result::Result<T, StoreError>;

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait,
     QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationDef,
-    sea_query::{Expr, ExprTrait, IntoCondition, LockType},
+    sea_query::{Expr, ExprTrait, LockType, SelectStatement},
 };
 use uuid::Uuid;
 
 use super::{
     Cursor, Member, Organization, Result, Tx, View,
-    entities::{members, organizations, role_holders},
+    entities::{members, organizations, role_holders, users},
 };
-use crate::domain::member::MemberState;
+use crate::domain::{member::MemberState, organization::OrganizationState, user::UserState};
 
 impl<C: ConnectionTrait> View<C> {
     /// One organization.
@@ -50,7 +50,11 @@ impl<C: ConnectionTrait> View<C> {
                     .add(members::Column::UserId.eq(*user)),
             )
         });
-        let found = members::Entity::find().filter(any).all(&self.0).await?;
+        let found = members::Entity::find()
+            .filter(any)
+            .filter(Expr::exists(active_users()))
+            .all(&self.0)
+            .await?;
         Ok(found
             .into_iter()
             .filter_map(|member| {
@@ -60,7 +64,8 @@ impl<C: ConnectionTrait> View<C> {
             .collect())
     }
 
-    /// The active holders of a role. Under the organization's lock it stays what it is.
+    /// The active holders of a role whose accounts are in use. Under the organization's lock it stays what it is: an account goes out of use under the
+    /// locks of its organizations.
     pub(crate) async fn count_active_holders(&self, organization: Uuid, role: &str) -> Result<u64> {
         let holders = role_holders::Entity::find()
             .select_only()
@@ -72,7 +77,8 @@ impl<C: ConnectionTrait> View<C> {
                 Condition::all()
                     .add(members::Column::OrganizationId.eq(organization))
                     .add(members::Column::State.eq(MemberState::Active))
-                    .add(members::Column::UserId.in_subquery(holders.into_query())),
+                    .add(members::Column::UserId.in_subquery(holders.into_query()))
+                    .add(Expr::exists(active_users())),
             )
             .count(&self.0)
             .await?)
@@ -116,6 +122,7 @@ impl<C: ConnectionTrait> View<C> {
             .join(JoinType::InnerJoin, membership_of(user))
             .select_also(members::Entity)
             .filter(members::Column::State.ne(MemberState::Removed))
+            .filter(organizations::Column::State.ne(OrganizationState::Deleted))
             .order_by_asc(members::Column::OrganizationId)
             .limit(limit);
         if let Some(cursor) = after {
@@ -125,6 +132,25 @@ impl<C: ConnectionTrait> View<C> {
     }
 }
 
+fn active_user(user: Uuid) -> SelectStatement {
+    users::Entity::find()
+        .select_only()
+        .column(users::Column::Id)
+        .filter(users::Column::Id.eq(user))
+        .filter(users::Column::State.eq(UserState::Active))
+        .into_query()
+}
+
+/// The users whose accounts are in use, to look members up among.
+fn active_users() -> SelectStatement {
+    users::Entity::find()
+        .select_only()
+        .column(users::Column::Id)
+        .filter(users::Column::State.eq(UserState::Active))
+        .filter(Expr::col((users::Entity, users::Column::Id)).equals((members::Entity, members::Column::UserId)))
+        .into_query()
+}
+
 /// The join from an organization to one user's membership in it.
 fn membership_of(user: Uuid) -> RelationDef {
     let join: RelationDef = organizations::Entity::belongs_to(members::Entity)
@@ -132,7 +158,10 @@ fn membership_of(user: Uuid) -> RelationDef {
         .to(members::Column::OrganizationId)
         .into();
     join.on_condition(move |_organization, member| {
-        Expr::col((member, members::Column::UserId)).eq(user).into_condition()
+        Condition::all()
+            .add(Expr::col((member, members::Column::UserId)).eq(user))
+            // Whose account is not in use has no seat anywhere.
+            .add(Expr::exists(active_user(user)))
     })
 }
 

@@ -1,5 +1,7 @@
 //! The roster: members and pending invitations in one list, by name.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect, QueryTrait, RelationDef, Select,
@@ -8,7 +10,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Cursor, Invitation, Member, Result, User, View,
+    Cursor, Invitation, Member, MemberActivity, Result, User, View,
     entities::{invitations, members, role_holders, users},
 };
 use crate::domain::{access_model::RoleId, invitation::InvitationState, member::MemberState};
@@ -23,6 +25,14 @@ pub(crate) enum RosterRow {
 }
 
 impl RosterRow {
+    /// The member's user; `None` for an invitation.
+    pub(crate) fn user_id(&self) -> Option<Uuid> {
+        match self {
+            RosterRow::Member(member, _) => Some(member.user_id),
+            RosterRow::Invited(_) => None,
+        }
+    }
+
     /// The row's place in the list.
     pub(crate) fn cursor(&self) -> Cursor {
         let (key, id) = match self {
@@ -46,7 +56,33 @@ pub(crate) struct RosterFilter {
     pub(crate) email_key: Option<String>,
 }
 
+/// What is shown of roster rows beside what stands in them.
+#[derive(Debug, Default)]
+pub(crate) struct RosterFacts {
+    /// How many active owners the organization has.
+    pub(crate) owners: u64,
+    /// Which of the members belong to other organizations too.
+    pub(crate) elsewhere: BTreeSet<Uuid>,
+    /// What services have reported of the members.
+    pub(crate) activity: BTreeMap<Uuid, MemberActivity>,
+}
+
 impl<C: ConnectionTrait> View<C> {
+    /// What is shown of these members' rows beside what stands in them; the activity's counters only where they are asked for.
+    pub(crate) async fn roster_facts(
+        &self,
+        organization: Uuid,
+        owner_role: &str,
+        members: &[Uuid],
+        with_counters: bool,
+    ) -> Result<RosterFacts> {
+        Ok(RosterFacts {
+            owners: self.count_active_holders(organization, owner_role).await?,
+            elsewhere: self.who_belong_elsewhere(organization, members).await?,
+            activity: self.member_activity(organization, members, with_counters).await?,
+        })
+    }
+
     /// A page of the roster. Each half is read in order by its own index and the two are merged, so a page costs the same however long the list is.
     pub(crate) async fn roster_page(
         &self,

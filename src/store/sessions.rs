@@ -104,4 +104,15 @@ impl Tx {
             .await?;
         Ok(revoked.rows_affected == 1)
     }
+
+    /// Revokes every session of a user.
+    pub(crate) async fn revoke_sessions(&mut self, user: Uuid, now: DateTime<Utc>) -> Result<()> {
+        sessions::Entity::update_many()
+            .col_expr(sessions::Column::RevokeTime, Expr::value(now))
+            .filter(sessions::Column::UserId.eq(user))
+            .filter(sessions::Column::RevokeTime.is_null())
+            .exec(&self.view.0)
+            .await?;
+        Ok(())
+    }
 }

@@ -2,12 +2,30 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Expr,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
+    sea_query::{Expr, LockType},
 };
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Cursor, Result, Tx, User, View, entities::users};
+use super::{
+    Actor, Cursor, Result, Tx, User, View,
+    entities::{user_events, users},
+};
+
+/// Something that happened to an account.
+#[derive(Debug, Clone)]
+pub(crate) struct UserEvent {
+    /// What, such as `user.suspended`.
+    pub(crate) kind: &'static str,
+    /// By whom.
+    pub(crate) actor: Actor,
+    /// Before and after, without secrets.
+    pub(crate) data: Value,
+    /// When.
+    pub(crate) time: DateTime<Utc>,
+}
 
 impl<C: ConnectionTrait> View<C> {
     /// One user.
@@ -20,6 +38,22 @@ impl<C: ConnectionTrait> View<C> {
         Ok(users::Entity::find()
             .filter(users::Column::EmailKey.eq(email_key))
             .one(&self.0)
+            .await?)
+    }
+
+    /// The user with a username.
+    pub(crate) async fn user_by_username(&self, username: &str) -> Result<Option<User>> {
+        Ok(users::Entity::find()
+            .filter(users::Column::Username.eq(username))
+            .one(&self.0)
+            .await?)
+    }
+
+    /// These users, in no order.
+    pub(crate) async fn users_by_id(&self, ids: &[Uuid]) -> Result<Vec<User>> {
+        Ok(users::Entity::find()
+            .filter(users::Column::Id.is_in(ids.iter().copied()))
+            .all(&self.0)
             .await?)
     }
 
@@ -45,6 +79,49 @@ impl Tx {
     /// `StoreError::Duplicate` where the address is taken.
     pub(crate) async fn insert_user(&mut self, user: User) -> Result<()> {
         users::Entity::insert(user.into_active_model())
+            .exec_without_returning(&self.view.0)
+            .await?;
+        Ok(())
+    }
+
+    /// Locks a user and reads them: the first statement of what changes a person or ends their access, before any organization's lock.
+    ///
+    /// The races it prevents: somebody signs in while they are removed, suspended or deleted, and keeps the session (ab_08); somebody joins an
+    /// organization while their account is deleted, and stays a member. `FOR NO KEY UPDATE` as for organizations.
+    pub(crate) async fn lock_user(&mut self, id: Uuid) -> Result<Option<User>> {
+        Ok(users::Entity::find_by_id(id)
+            .lock(LockType::NoKeyUpdate)
+            .one(&self.view.0)
+            .await?)
+    }
+
+    /// Stores a user. Needs the user's lock.
+    ///
+    /// # Errors
+    /// `StoreError::Duplicate` where the address or the username is taken.
+    pub(crate) async fn update_user(&mut self, user: User) -> Result<()> {
+        user.into_active_model().reset_all().update(&self.view.0).await?;
+        Ok(())
+    }
+
+    /// Moves the user's revision by one, stores the user, and writes the event that carries the revision. Needs the user's lock.
+    ///
+    /// # Errors
+    /// As [`Tx::update_user`].
+    pub(crate) async fn record_user(&mut self, user: &mut User, event: UserEvent) -> Result<()> {
+        user.revision += 1;
+        user.update_time = event.time;
+        self.update_user(user.clone()).await?;
+        let row = user_events::Model {
+            user_id: user.id,
+            revision: user.revision,
+            kind: event.kind.to_owned(),
+            actor_user_id: event.actor.user,
+            actor_service_account_id: event.actor.service_account,
+            data: event.data.to_string(),
+            create_time: event.time,
+        };
+        user_events::Entity::insert(row.into_active_model())
             .exec_without_returning(&self.view.0)
             .await?;
         Ok(())

@@ -130,9 +130,11 @@ async fn request(stage: &mut Stage, method: &Method, variant: &Variant, who: Who
 fn consumes(method: &Method) -> bool {
     let name = method.name();
     let verb = name.rsplit('/').next().unwrap();
-    ["Suspend", "Revoke", "Disable", "Delete", "Remove", "SignOut"]
-        .iter()
-        .any(|consuming| verb.starts_with(consuming))
+    [
+        "Suspend", "Revoke", "Disable", "Delete", "Remove", "Leave", "Transfer", "SignOut",
+    ]
+    .iter()
+    .any(|consuming| verb.starts_with(consuming))
 }
 
 /// The cell of an answer: ALLOWED once authorization is passed, whatever the domain says then; otherwise what refused.
@@ -178,6 +180,7 @@ fn screaming(code: Code) -> String {
 fn render(rows: &[(String, Vec<String>)]) -> String {
     let outcomes: BTreeSet<&String> = rows.iter().flat_map(|(_, cells)| cells).collect();
     let short = |outcome: &str| match outcome.split_once('/') {
+        None if outcome == "NONE" => "?".to_owned(),
         None => "yes".to_owned(),
         Some((_, reason)) => reason.split('_').filter_map(|word| word.chars().next()).collect(),
     };

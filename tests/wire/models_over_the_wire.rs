@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::support::pb::{
-    AccessModel, BatchCheckPermissionsRequest, Decision, GetAccessModelRequest, ListAccessModelsRequest, Member,
-    MemberAction, MemberState, PermissionCheck, ResendInvitationRequest, RevokeInvitationRequest, Role,
+    AccessModel, ActivateMemberRequest, BatchCheckPermissionsRequest, Decision, GetAccessModelRequest,
+    ListAccessModelsRequest, Member, MemberAction, MemberState, PermissionCheck, RemoveMemberRequest,
+    ResendInvitationRequest, RestoreMemberRequest, RevokeInvitationRequest, Role, SuspendMemberRequest,
+    TransferOwnershipRequest, UpdateMemberRequest,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{Person, Scenario, assert_refused, call, create_user};
@@ -187,6 +189,15 @@ wire_tests! {
             for role in model.roles.iter().filter(|role| role.invitable) {
                 scenario.invite(world.operator_key(), &format!("invited.{}@{id}.example.com", role.role), &[&role.role]).await.unwrap();
             }
+            // Somebody suspended and somebody removed, in the last role that can be given.
+            let given = model.roles.iter().rev().find(|role| role.invitable).unwrap();
+            for name in ["paused", "gone"] {
+                let person = scenario.join(&format!("{name}@{id}.example.com"), &[&given.role]).await;
+                match name {
+                    "paused" => scenario.suspend(world.operator_key(), &person.user_id).await.unwrap(),
+                    _ => scenario.remove(world.operator_key(), &person.user_id).await.unwrap(),
+                };
+            }
             // A second owner, where the model knows several, so that owners can be changed.
             for round in 0..2 {
                 for (caller, person) in people.iter().filter(|(_, person)| round == 0 || person.user_id == scenario.owner.user_id) {
@@ -202,18 +213,107 @@ wire_tests! {
     }
 }
 
+/// The other changes of a member that are accepted, asked without making them.
+async fn accepted_when_asked(scenario: &Scenario, credential: &str, row: &Member) -> Vec<MemberAction> {
+    let mut accepted = Vec::new();
+    let (organization_id, user_id) = (scenario.organization_id.clone(), row.user_id.clone());
+    macro_rules! ask {
+        ($action:ident, $service:ident.$method:ident, $request:ident { $($field:ident: $value:expr),* }) => {
+            let request = $request { $($field: $value,)* validate_only: true, ..$request::default() };
+            if call!(scenario.world, $service.$method, credential, request).is_ok() {
+                accepted.push(MemberAction::$action);
+            }
+        };
+    }
+    let mut edited = false;
+    for field in ["given_name", "family_name", "display_name", "username"] {
+        let value = || "somebody".to_owned();
+        let member = Member {
+            organization_id: organization_id.clone(),
+            user_id: user_id.clone(),
+            given_name: value(),
+            family_name: value(),
+            display_name: value(),
+            username: value(),
+            ..Member::default()
+        };
+        let mask = prost_types::FieldMask {
+            paths: vec![field.to_owned()],
+        };
+        let request = UpdateMemberRequest {
+            member: Some(member),
+            update_mask: Some(mask),
+            validate_only: true,
+            ..UpdateMemberRequest::default()
+        };
+        edited |= call!(scenario.world, members.update_member, credential, request).is_ok();
+    }
+    accepted.extend(edited.then_some(MemberAction::Update));
+    ask!(
+        Suspend,
+        members.suspend_member,
+        SuspendMemberRequest {
+            organization_id: organization_id.clone(),
+            user_id: user_id.clone()
+        }
+    );
+    ask!(
+        Activate,
+        members.activate_member,
+        ActivateMemberRequest {
+            organization_id: organization_id.clone(),
+            user_id: user_id.clone()
+        }
+    );
+    ask!(
+        Remove,
+        members.remove_member,
+        RemoveMemberRequest {
+            organization_id: organization_id.clone(),
+            user_id: user_id.clone()
+        }
+    );
+    ask!(
+        Restore,
+        members.restore_member,
+        RestoreMemberRequest {
+            organization_id: organization_id.clone(),
+            user_id: user_id.clone()
+        }
+    );
+    ask!(
+        TransferOwnership,
+        ownership.transfer_ownership,
+        TransferOwnershipRequest {
+            organization_id: organization_id.clone(),
+            nominee_user_id: user_id.clone()
+        }
+    );
+    accepted
+}
+
 /// Holds the promise of each row against the calls. What is tried is taken back, so that the first reading holds to the end. A caller without the right to list has no promise to hold, but must not be able to act either.
 async fn agree(scenario: &Scenario, model: &AccessModel, caller: &str, session: Option<&str>) {
     let key = scenario.world.operator_key();
     let credential = session.unwrap_or(key);
-    let seen = scenario.roster(credential).await;
-    let complete = scenario.roster(key).await.unwrap();
+    let all = [
+        MemberState::Active,
+        MemberState::Invited,
+        MemberState::Suspended,
+        MemberState::Removed,
+    ];
+    let complete = scenario.rows(key, &all).await;
+    let seen = match scenario.roster(credential).await {
+        Ok(_) => Ok(scenario.rows(credential, &all).await),
+        Err(status) => Err(status),
+    };
     for row in complete {
         let same = |other: &&Member| (&other.user_id, &other.email) == (&row.user_id, &row.email);
         let promised: Vec<MemberAction> = match &seen {
             Ok(rows) => rows.iter().find(same).unwrap().allowed_actions().collect(),
             Err(_) => Vec::new(),
         };
+        // A service names the owner for whom it transfers, so that it is shown no such action.
         let mut accepted = Vec::new();
         if row.state() == MemberState::Invited {
             if resend(scenario, credential, &row).await.is_ok() {
@@ -224,8 +324,11 @@ async fn agree(scenario: &Scenario, model: &AccessModel, caller: &str, session: 
                 let roles: Vec<&str> = row.roles.iter().map(String::as_str).collect();
                 scenario.invite(key, &row.email, &roles).await.unwrap();
             }
-        } else if some_change_is_accepted(scenario, credential, &row, &model.roles).await {
-            accepted.push(MemberAction::SetRoles);
+        } else {
+            if some_change_is_accepted(scenario, credential, &row, &model.roles).await {
+                accepted.push(MemberAction::SetRoles);
+            }
+            accepted.extend(accepted_when_asked(scenario, credential, &row).await);
         }
         let who = format!("{}: {caller} on {:?} {:?}", model.access_model, row.email, row.roles);
         assert_eq!(promised, accepted, "{who}");

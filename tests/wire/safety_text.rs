@@ -127,6 +127,7 @@ async fn put(world: &World, team: &Team, link: &str, field: &str, text: &str) ->
                 email: "olga@example.com".to_owned(),
                 password: PASSWORD.to_owned(),
                 user_agent: text,
+                username: String::new(),
             };
             world.sessions().sign_in(request).await.map(drop)
         }

@@ -159,6 +159,8 @@ pub(super) struct MembersSection {
     pub(super) usernames: bool,
     pub(super) removal: RemovalWord,
     pub(super) adding_again_after_removal: bool,
+    #[serde(default = "yes")]
+    pub(super) sign_in_after_removal: bool,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -182,6 +184,10 @@ pub(super) struct LabelsSection {
     pub(super) invited: Text,
     pub(super) suspended: Text,
     pub(super) removed: Text,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A document and the tree that its positions come from.

@@ -206,6 +206,8 @@ pub struct MemberRules {
     pub removal: Removal,
     /// Whether a removed person can be invited or created again.
     pub adding_again_after_removal: bool,
+    /// Whether a person who was removed and belongs nowhere else can still sign in, to nothing (JS15), or not at all (JP18).
+    pub sign_in_after_removal: bool,
 }
 
 /// What removal means.

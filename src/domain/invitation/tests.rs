@@ -108,7 +108,10 @@ fn a_settled_invitation_says_what_became_of_it() {
         refused(decide_revoke(&by_owner, &invitation), reason);
         refused(decide_decline(&invitation, start()), reason);
         refused(
-            decide_accept(&acceptance(&model, Some(Authority::Service), start()), &invitation),
+            decide_accept(
+                &acceptance(&model, Some(Authority::Service { operator: false }), start()),
+                &invitation,
+            ),
             reason,
         );
     }
@@ -141,7 +144,13 @@ fn the_inviters_authority_is_checked_again_at_acceptance() {
     let invitation = issued(&model, "admin");
     let (admin, plain, owner) = (set(&["admin"]), set(&["member"]), set(&["owner"]));
     assert!(decide_accept(&acceptance(&model, Some(member(&admin)), start()), &invitation).is_ok());
-    assert!(decide_accept(&acceptance(&model, Some(Authority::Service), start()), &invitation).is_ok());
+    assert!(
+        decide_accept(
+            &acceptance(&model, Some(Authority::Service { operator: false }), start()),
+            &invitation
+        )
+        .is_ok()
+    );
     refused(
         decide_accept(&acceptance(&model, Some(member(&plain)), start()), &invitation),
         Reason::InviterNoLongerAuthorized,
@@ -165,7 +174,7 @@ fn the_inviters_authority_is_checked_again_at_acceptance() {
 fn two_founding_invitations_make_one_owner() {
     let model = model("jetstack");
     let invitation = issued(&model, "owner");
-    let facts = acceptance(&model, Some(Authority::Service), start());
+    let facts = acceptance(&model, Some(Authority::Service { operator: false }), start());
     let first = Acceptance {
         owners: Owners { active: 0 },
         ..facts
@@ -177,7 +186,7 @@ fn two_founding_invitations_make_one_owner() {
 #[test]
 fn members_are_not_added_twice() {
     let (default, packetfabric) = (model("default"), model("packetfabric"));
-    let facts = acceptance(&default, Some(Authority::Service), start());
+    let facts = acceptance(&default, Some(Authority::Service { operator: false }), start());
     for state in [MemberState::Active, MemberState::Suspended] {
         let again = Acceptance {
             existing: Some(state),
@@ -244,6 +253,9 @@ fn jh03_a_person_steps_up_before_inviting() {
         Reason::StepUpRequired,
     );
     assert_eq!(require_step_up(&situation(&hub, member(&admin)), true), Ok(()));
-    assert_eq!(require_step_up(&situation(&hub, Authority::Service), false), Ok(()));
+    assert_eq!(
+        require_step_up(&situation(&hub, Authority::Service { operator: false }), false),
+        Ok(())
+    );
     assert_eq!(require_step_up(&situation(&default, member(&admin)), false), Ok(()));
 }

@@ -84,7 +84,7 @@ fn js10_only_the_current_owner_transfers() {
         refused(decide_transfer(&by(&model, &actor), &actor, &nominee), Reason::NotOwner);
     }
     let service = Situation {
-        authority: Authority::Service,
+        authority: Authority::Service { operator: false },
         ..by(&model, &the_owner)
     };
     assert!(decide_transfer(&service, &the_owner, &nominee).is_ok());

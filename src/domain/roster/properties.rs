@@ -9,7 +9,7 @@ use proptest::sample::Index;
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::access_model::{Models, SERVICE_PERMISSIONS};
+use crate::domain::access_model::{EDITABLE_FIELDS, Models, SERVICE_PERMISSIONS};
 use crate::domain::actions::{Row, allowed_actions};
 use crate::domain::invitation::{Acceptance, Invitation, decide_accept, decide_resend};
 use crate::domain::ownership::decide_transfer;
@@ -113,7 +113,7 @@ impl World {
 
     fn authority(&self, sender: Option<usize>) -> Option<Authority<'_>> {
         match sender {
-            None => Some(Authority::Service),
+            None => Some(Authority::Service { operator: false }),
             Some(number) => {
                 let person = &self.people[number];
                 (person.state == MemberState::Active).then_some(Authority::Member {
@@ -135,7 +135,7 @@ impl World {
         };
         let situation = Situation {
             authority,
-            ..self.situation(Authority::Service)
+            ..self.situation(Authority::Service { operator: false })
         };
         let roles = choose(&self.model, &command.roles);
         let number = command.target.index(self.people.len());
@@ -498,15 +498,20 @@ proptest! {
             Sender::Person(index) => Some(index.index(world.people.len())),
         };
         let Some(authority) = world.authority(sender) else { return Ok(()) };
-        let situation = Situation { authority, ..world.situation(Authority::Service) };
+        let situation = Situation { authority, ..world.situation(Authority::Service { operator: false }) };
         let target = world.people[row.index(world.people.len())].target();
-        let offered = allowed_actions(&situation, |_| true, &Row::Member(target), NOW);
+        let offered = allowed_actions(&situation, |_| true, &Row::Member { target, belongs_elsewhere: false }, NOW);
         let transfers = sender.is_some_and(|owner| decide_transfer(&situation, &world.people[owner].target(), &target).is_ok());
         let calls = [
             (Action::ResendInvitation, false),
             (Action::RevokeInvitation, false),
             (Action::SetRoles, every_set(&world.model).iter().any(|roles| roles != target.roles && decide_set_roles(&situation, &target, roles).is_ok())),
-            (Action::Update, decide_update(&situation, &target).is_ok()),
+            (
+                Action::Update,
+                EDITABLE_FIELDS
+                    .iter()
+                    .any(|field| decide_update(&situation, &target, &[field], false).is_ok()),
+            ),
             (Action::Suspend, decide_suspend(&situation, &target).is_ok()),
             (Action::Activate, decide_activate(&situation, &target).is_ok()),
             (Action::Remove, decide_remove(&situation, &target).is_ok()),

@@ -40,7 +40,7 @@ fn by_service(model: &AccessModel) -> Situation<'_> {
     Situation {
         model,
         organization_kind: None,
-        authority: Authority::Service,
+        authority: Authority::Service { operator: false },
         owners: Owners { active: 1 },
     }
 }
@@ -88,7 +88,7 @@ fn js01_a_member_changes_nothing() {
         decide_set_roles(&situation, &target(ACTOR, &member, MemberState::Active), &admin),
         reason,
     );
-    refused(decide_update(&situation, &other), reason);
+    refused(decide_update(&situation, &other, &["given_name"], false), reason);
     refused(decide_suspend(&situation, &other), reason);
     refused(
         decide_activate(&situation, &target(OTHER, &member, MemberState::Suspended)),
@@ -165,7 +165,7 @@ fn roles_must_exist_fit_and_be_invitable() {
     let (admin, sales) = (set(&["admin"]), set(&["sales"]));
     for (kind, allowed) in [(None, false), (Some("customer"), false), (Some("partner"), true)] {
         for authority in [
-            Authority::Service,
+            Authority::Service { operator: false },
             Authority::Member {
                 user_id: user(ACTOR),
                 roles: &admin,
@@ -251,7 +251,10 @@ fn nobody_gives_what_they_may_not_give_or_changes_whom_they_may_not_change() {
         Reason::MemberNotManageable,
     );
     assert_eq!(manage.metadata, [("role", "account_owner".to_owned())]);
-    refused(decide_update(&situation, &active(&owner)), Reason::MemberNotManageable);
+    refused(
+        decide_update(&situation, &active(&owner), &["given_name"], false),
+        Reason::MemberNotManageable,
+    );
     refused(decide_suspend(&situation, &active(&owner)), Reason::MemberNotManageable);
     refused(decide_remove(&situation, &active(&owner)), Reason::MemberNotManageable);
     refused(
@@ -402,7 +405,10 @@ fn states_move_only_along_their_ways() {
         decide_set_roles(&situation, &removed, &member),
         Reason::MemberStateConflict,
     );
-    refused(decide_update(&situation, &removed), Reason::MemberStateConflict);
+    refused(
+        decide_update(&situation, &removed, &["given_name"], false),
+        Reason::MemberStateConflict,
+    );
     refused(decide_restore(&situation, &active), Reason::MemberStateConflict);
     refused(decide_restore(&situation, &suspended), Reason::MemberStateConflict);
 }
@@ -427,11 +433,6 @@ fn removal_means_what_the_model_says() {
     refused(
         decide_restore(&by(&packetfabric, &admin), &removed(&regular)),
         Reason::RestoreByOperatorOnly,
-    );
-    assert_eq!(
-        decide_restore(&by_service(&packetfabric), &removed(&regular)),
-        Ok(regular.clone()),
-        "PF10"
     );
     let again = refused(
         decide_addition(&packetfabric, Some(MemberState::Removed)),
@@ -505,15 +506,15 @@ fn jh13_each_row_names_the_actions_of_the_document() {
         [Action::ResendInvitation, Action::RevokeInvitation]
     );
     assert_eq!(
-        actions(&situation, &Row::Member(active(&standard))),
+        actions(&situation, &row(active(&standard))),
         [Action::SetRoles, Action::Remove]
     );
     assert_eq!(
-        actions(&situation, &Row::Member(target(OTHER, &standard, MemberState::Removed))),
+        actions(&situation, &row(target(OTHER, &standard, MemberState::Removed))),
         []
     );
     for roles in [&standard, &set(&["billing_user"])] {
-        assert_eq!(actions(&by(&model, roles), &Row::Member(active(&standard))), []);
+        assert_eq!(actions(&by(&model, roles), &row(active(&standard))), []);
         assert_eq!(actions(&by(&model, roles), &Row::Invitation(&invitation)), []);
     }
 }
@@ -524,31 +525,28 @@ fn actions_depend_on_row_caller_and_credential() {
     let (owner, admin, member) = (set(&["owner"]), set(&["admin"]), set(&["member"]));
     let me = target(ACTOR, &owner, MemberState::Active);
     let situation = by(&model, &owner);
-    assert_eq!(actions(&situation, &Row::Member(me)), [], "the one owner's own row");
+    assert_eq!(actions(&situation, &row(me)), [], "the one owner's own row");
     let manage = [Action::SetRoles, Action::Suspend, Action::Remove];
     assert_eq!(
-        actions(&situation, &Row::Member(active(&admin))),
+        actions(&situation, &row(active(&admin))),
         [&manage[..], &[Action::TransferOwnership]].concat()
     );
-    assert_eq!(actions(&situation, &Row::Member(active(&member))), manage);
-    assert_eq!(actions(&by(&model, &admin), &Row::Member(active(&admin))), manage);
+    assert_eq!(actions(&situation, &row(active(&member))), manage);
+    assert_eq!(actions(&by(&model, &admin), &row(active(&admin))), manage);
     assert_eq!(
-        actions(
-            &by(&model, &admin),
-            &Row::Member(target(OTHER, &owner, MemberState::Active))
-        ),
+        actions(&by(&model, &admin), &row(target(OTHER, &owner, MemberState::Active))),
         []
     );
     let suspended = target(OTHER, &member, MemberState::Suspended);
     assert_eq!(
-        actions(&situation, &Row::Member(suspended)),
+        actions(&situation, &row(suspended)),
         [Action::SetRoles, Action::Activate, Action::Remove]
     );
     let removed = target(OTHER, &member, MemberState::Removed);
-    assert_eq!(actions(&situation, &Row::Member(removed)), [Action::Restore]);
+    assert_eq!(actions(&situation, &row(removed)), [Action::Restore]);
     let in_scope = |action: Action| action.permission() == "members.remove";
     assert_eq!(
-        allowed_actions(&situation, in_scope, &Row::Member(active(&member)), at(0)),
+        allowed_actions(&situation, in_scope, &row(active(&member)), at(0)),
         [Action::Remove]
     );
 }
@@ -558,10 +556,10 @@ fn the_last_owners_row_offers_what_its_calls_allow() {
     let model = model("portal");
     let owner = set(&["owner"]);
     let me = target(ACTOR, &owner, MemberState::Active);
-    assert_eq!(actions(&by(&model, &owner), &Row::Member(me)), [Action::Update]);
+    assert_eq!(actions(&by(&model, &owner), &row(me)), [Action::Update]);
     let two = owners(by(&model, &owner), 2);
     assert_eq!(
-        actions(&two, &Row::Member(me)),
+        actions(&two, &row(me)),
         [Action::SetRoles, Action::Update, Action::Suspend, Action::Remove]
     );
 }
@@ -571,4 +569,53 @@ fn every_action_is_guarded_by_a_permission_of_the_service() {
     for action in Action::ALL {
         assert!(crate::domain::access_model::SERVICE_PERMISSIONS.contains(&action.permission()));
     }
+}
+
+fn row(target: Target<'_>) -> Row<'_> {
+    Row::Member {
+        target,
+        belongs_elsewhere: false,
+    }
+}
+
+/// JP09, JP10, JP11, PF09: others edit what the model names, of people who belong nowhere else, and the refusal says what to do instead.
+#[test]
+fn others_edit_the_fields_that_the_model_names() {
+    let (jetpack, packetfabric) = (model("jetpack"), model("packetfabric"));
+    let clerk = set(&["customer_success"]);
+    let admin = set(&["client_admin"]);
+    let situation = by(&jetpack, &admin);
+    let target = active(&clerk);
+    let update = |fields: &[&str], elsewhere| decide_update(&situation, &target, fields, elsewhere);
+    assert_eq!(update(&["given_name", "family_name"], false), Ok(()));
+    for field in ["email", "password", "mfa_enabled", "username", "display_name", "roles"] {
+        let refusal = refused(update(&["given_name", field], false), Reason::FieldNotEditable);
+        assert_eq!(refusal.metadata.first(), Some(&("field", field.to_owned())));
+        assert!(refusal.metadata.iter().any(|(key, _)| *key == "hint"), "{field}");
+    }
+    let email = refused(update(&["email"], false), Reason::FieldNotEditable);
+    assert_eq!(email.metadata[1].1, "remove the member and invite the new address");
+    refused(update(&["given_name"], true), Reason::FieldNotEditable);
+
+    let admin = set(&["admin"]);
+    let regular = set(&["regular"]);
+    let situation = by(&packetfabric, &admin);
+    assert_eq!(
+        decide_update(&situation, &active(&regular), &["username"], false),
+        Ok(())
+    );
+}
+
+/// PF10: what the model leaves to operators, no other service does.
+#[test]
+fn only_an_operator_restores_where_the_model_says_so() {
+    let packetfabric = model("packetfabric");
+    let regular = set(&["regular"]);
+    let removed = target(OTHER, &regular, MemberState::Removed);
+    let service = |operator| Situation {
+        authority: Authority::Service { operator },
+        ..by(&packetfabric, &regular)
+    };
+    refused(decide_restore(&service(false), &removed), Reason::RestoreByOperatorOnly);
+    assert_eq!(decide_restore(&service(true), &removed), Ok(regular.clone()));
 }

@@ -1,7 +1,9 @@
 //! A telephony hub: three roles of which one person can hold several, and a second step before inviting.
 
+use tonic::Code;
+
 use crate::support::runner::wire_tests;
-use crate::support::scenario::Scenario;
+use crate::support::scenario::{Scenario, assert_refused};
 
 wire_tests! {
     /// jh_02: one person can hold two roles, and may do what either lets them do.
@@ -11,5 +13,16 @@ wire_tests! {
         let billing = hub.join("billing@example.com", &["billing_user"]).await;
         assert!(hub.may(&both.user_id, "billing.manage").await && hub.may(&both.user_id, "members.invite").await);
         assert!(hub.may(&billing.user_id, "billing.manage").await && !hub.may(&billing.user_id, "members.invite").await);
+    }
+
+    /// jh_09: an Account Admin changes the permissions of others, those of other Account Admins too.
+    async fn jh_09_account_admins_change_each_other(world: World) {
+        let hub = Scenario::under(&world, "jethub").await;
+        let other = hub.join("other@example.com", &["account_admin"]).await;
+        let user = hub.join("user@example.com", &[]).await;
+        hub.set_roles(&other.session, &user.user_id, &["billing_user"]).await.unwrap();
+        hub.set_roles(&other.session, &hub.owner.user_id, &["standard_user"]).await.unwrap();
+        let back = hub.set_roles(&hub.owner.session, &hub.owner.user_id, &["account_admin"]).await;
+        assert_refused(back, Code::PermissionDenied, "PERMISSION_REQUIRED");
     }
 }

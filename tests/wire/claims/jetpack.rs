@@ -5,9 +5,11 @@ use std::time::Duration;
 use tonic::Code;
 
 use crate::activity::{listed, of, report, send};
-use crate::support::pb::{ActivityKind, GetMemberRequest, GetUserRequest};
+use crate::support::pb::{ActivityKind, GetMemberRequest, GetUserRequest, Member, MemberState};
 use crate::support::runner::wire_tests;
-use crate::support::scenario::{PASSWORD, Scenario, assert_refused, call, service_key, sign_in, texts, time};
+use crate::support::scenario::{
+    PASSWORD, Scenario, accept_as, accept_as_new, assert_refused, call, service_key, sign_in, texts, time,
+};
 
 wire_tests! {
     /// jp_04: an address that is in the account, or invited to it, is not added a second time.
@@ -59,5 +61,99 @@ wire_tests! {
             let pending = roster.iter().find(|row| row.email == "bob@example.com").unwrap();
             assert_eq!((pending.status_label.as_str(), &pending.roles, pending.last_sign_in_time), ("Pending Invitation", &texts(&["client_admin"]), None));
         }
+    }
+    /// jp_09: an administrator edits first name, last name and role of a member.
+    async fn jp_09_an_administrator_edits_names_and_role(world: World) {
+        let jetpack = Scenario::under(&world, "jetpack").await;
+        let admin = jetpack.join("admin@example.com", &["client_admin"]).await;
+        let ada = jetpack.join("ada@example.com", &["customer_success"]).await;
+        let names = Member { given_name: "Ada".to_owned(), family_name: "King".to_owned(), ..Member::default() };
+        let edited = jetpack.edit(&admin.session, &ada.user_id, None, names).await.unwrap();
+        assert_eq!((edited.given_name.as_str(), edited.display_name.as_str()), ("Ada", "Ada King"));
+        jetpack.set_roles(&admin.session, &ada.user_id, &["customer_success_supply_chain"]).await.unwrap();
+        let row = jetpack.row(&jetpack.owner.session, "ada@example.com").await;
+        assert_eq!((row.family_name.as_str(), &row.roles[..]), ("King", &["customer_success_supply_chain".to_owned()][..]));
+        // The list is by name, also after the name has changed.
+        let zoe = Member { given_name: "Zoë".to_owned(), ..Member::default() };
+        jetpack.edit(&admin.session, &ada.user_id, None, zoe).await.unwrap();
+        let last = jetpack.roster(&admin.session).await.unwrap().pop().unwrap();
+        assert_eq!(last.email, "ada@example.com");
+    }
+
+    /// jp_10: e-mail, password and second factor of a member are nothing that an administrator edits; the refusal says what to do instead.
+    async fn jp_10_address_password_and_second_factor_are_the_persons_own(world: World) {
+        let jetpack = Scenario::under(&world, "jetpack").await;
+        let ada = jetpack.join("ada@example.com", &["customer_success"]).await;
+        for (field, instead) in [("email", "remove the member and invite the new address"), ("password", "resets it"), ("mfa_enabled", "themselves")] {
+            let values = Member { email: "other@example.com".to_owned(), mfa_enabled: true, ..Member::default() };
+            for credential in [&*jetpack.owner.session, world.operator_key()] {
+                let answer = jetpack.edit(credential, &ada.user_id, Some(&[field]), values.clone()).await;
+                let refused = assert_refused(answer, Code::FailedPrecondition, "FIELD_NOT_EDITABLE");
+                assert_eq!(refused.metadata["field"], field);
+                assert!(refused.metadata["hint"].contains(instead), "{refused:?}");
+            }
+        }
+        let address_alone = Member { email: "other@example.com".to_owned(), ..Member::default() };
+        let answer = jetpack.edit(&jetpack.owner.session, &ada.user_id, None, address_alone).await;
+        assert_refused(answer, Code::FailedPrecondition, "FIELD_NOT_EDITABLE");
+        sign_in(&world, "ada@example.com", PASSWORD).await.unwrap();
+    }
+
+    /// jp_11: a person gets another address by being removed and invited at the new one.
+    async fn jp_11_an_address_changes_by_remove_and_invite(world: World) {
+        let jetpack = Scenario::under(&world, "jetpack").await;
+        let old = jetpack.join("ada@old.example.com", &["customer_success"]).await;
+        jetpack.remove(&jetpack.owner.session, &old.user_id).await.unwrap();
+        let new = jetpack.join("ada@new.example.com", &["customer_success"]).await;
+        assert_ne!(old.user_id, new.user_id);
+        let rows = jetpack.rows(&jetpack.owner.session, &[]).await;
+        assert_eq!(rows.iter().filter(|row| row.email.starts_with("ada@")).map(|row| row.email.as_str()).collect::<Vec<_>>(), ["ada@new.example.com"]);
+        assert!(jetpack.may(&new.user_id, "orders.read").await && !jetpack.may(&old.user_id, "orders.read").await);
+    }
+
+    /// jp_12: removal ends access at once, for the next check and for the next call, and cannot be undone.
+    async fn jp_12_removal_is_final_and_at_once(world: World) {
+        let jetpack = Scenario::under(&world, "jetpack").await;
+        let ada = jetpack.join("ada@example.com", &["client_admin"]).await;
+        assert!(jetpack.may(&ada.user_id, "orders.edit").await);
+        jetpack.remove(&jetpack.owner.session, &ada.user_id).await.unwrap();
+        assert!(!jetpack.may(&ada.user_id, "orders.edit").await);
+        assert_refused(jetpack.roster(&ada.session).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
+        for credential in [&*jetpack.owner.session, world.operator_key()] {
+            let restored = jetpack.restore(credential, &ada.user_id).await;
+            let refused = assert_refused(restored, Code::FailedPrecondition, "REMOVAL_FINAL");
+            assert_eq!(refused.metadata["hint"], "invite the person again");
+        }
+    }
+
+    /// jp_14: who was removed is shown as Deactivated where removed members are asked for, and otherwise not at all.
+    async fn jp_14_a_removed_person_is_shown_as_deactivated(world: World) {
+        let jetpack = Scenario::under(&world, "jetpack").await;
+        let ada = jetpack.join("ada@example.com", &["client_admin"]).await;
+        jetpack.remove(&jetpack.owner.session, &ada.user_id).await.unwrap();
+        assert!(jetpack.roster(&jetpack.owner.session).await.unwrap().iter().all(|row| row.email != ada.email));
+        let removed = jetpack.rows(&jetpack.owner.session, &[MemberState::Removed]).await;
+        assert_eq!(removed.iter().map(|row| (row.email.as_str(), row.status_label.as_str())).collect::<Vec<_>>(), [("ada@example.com", "Deactivated")]);
+    }
+
+    /// jp_18: a deactivated person cannot log in, with the answer of an unknown address; once invited again, they can.
+    async fn jp_18_a_deactivated_person_cannot_log_in(world: World) {
+        let jetpack = Scenario::under(&world, "jetpack").await;
+        let ada = jetpack.join("ada@example.com", &["client_admin"]).await;
+        jetpack.remove(&jetpack.owner.session, &ada.user_id).await.unwrap();
+        let known = assert_refused(sign_in(&world, "ada@example.com", PASSWORD).await, Code::Unauthenticated, "SIGN_IN_FAILED");
+        let unknown = assert_refused(sign_in(&world, "nobody@example.com", PASSWORD).await, Code::Unauthenticated, "SIGN_IN_FAILED");
+        assert_eq!(known, unknown);
+        // Who belongs to another organization too goes on there.
+        let grace = jetpack.join("grace@example.com", &["client_admin"]).await;
+        jetpack.join_elsewhere(&grace).await;
+        jetpack.remove(&jetpack.owner.session, &grace.user_id).await.unwrap();
+        sign_in(&world, "grace@example.com", PASSWORD).await.unwrap();
+        // A new invitation is a new beginning. The account is there, so that nobody signs up over it.
+        let token = jetpack.invited("ada@example.com", &["customer_success"]).await;
+        assert_refused(accept_as_new(&world, &token, "Eve").await, Code::AlreadyExists, "ACCOUNT_EXISTS");
+        let session = sign_in(&world, "ada@example.com", PASSWORD).await.unwrap().session_token;
+        accept_as(&world, &session, &token).await.unwrap();
+        assert_eq!(jetpack.row(&jetpack.owner.session, "ada@example.com").await.state(), MemberState::Active);
     }
 }

@@ -2,8 +2,9 @@
 
 use tonic::Code;
 
+use crate::support::pb::{CreateMemberRequest, Member, MemberState, SignInRequest};
 use crate::support::runner::wire_tests;
-use crate::support::scenario::{Scenario, assert_refused};
+use crate::support::scenario::{PASSWORD, Scenario, assert_refused, call, service_key, sign_in, texts};
 
 wire_tests! {
     /// pf_02: the group Sales is of the partners' portal only.
@@ -13,5 +14,93 @@ wire_tests! {
         assert_refused(refused, Code::FailedPrecondition, "ROLE_NOT_IN_ORGANIZATION_KIND");
         let partner = Scenario::with(&world, "packetfabric", "partner", "admin@partner.example.com").await;
         partner.invite(&partner.owner.session, "sales@example.com", &["sales"]).await.unwrap();
+    }
+
+    /// pf_07: an Admin creates a user with all details and a password. No message goes out, and the user signs in with that password, which nothing asks
+    /// them to change. Nobody else may.
+    async fn pf_07_an_admin_creates_a_user_without_a_message(world: World) {
+        let fabric = Scenario::with(&world, "packetfabric", "customer", "admin@example.com").await;
+        let regular = fabric.join("regular@example.com", &["regular"]).await;
+        assert_refused(fabric.create(&regular.session, "new@example.com", &["regular"]).await, Code::PermissionDenied, "PERMISSION_REQUIRED");
+        let before = world.count("SELECT COUNT(*) AS n FROM outbox_messages").await;
+        let created = fabric.create(&fabric.owner.session, "new@example.com", &["read_only"]).await.unwrap();
+        assert_eq!((created.state(), &created.roles[..], created.has_signed_in), (MemberState::Active, &["read_only".to_owned()][..], false));
+        assert_eq!(world.count("SELECT COUNT(*) AS n FROM outbox_messages").await, before);
+        let session = sign_in(&world, "new@example.com", PASSWORD).await.unwrap().session_token;
+        assert!(fabric.roster(&session).await.is_ok() && fabric.may(&created.user_id, "invoices.download").await);
+        // Whose address has an account is invited, and their password stays theirs.
+        Scenario::with(&world, "packetfabric", "customer", "other@example.com").await;
+        assert_refused(fabric.create(&fabric.owner.session, "other@example.com", &["regular"]).await, Code::AlreadyExists, "ACCOUNT_EXISTS");
+        assert_refused(fabric.create(&fabric.owner.session, "new@example.com", &["regular"]).await, Code::AlreadyExists, "ALREADY_MEMBER");
+    }
+
+    /// pf_09: editing covers the username, which is unique and can be signed in with.
+    async fn pf_09_usernames_are_edited_and_signed_in_with(world: World) {
+        let fabric = Scenario::with(&world, "packetfabric", "customer", "admin@example.com").await;
+        let admin = &fabric.owner.session;
+        let request = CreateMemberRequest {
+            organization_id: fabric.organization_id.clone(),
+            email: "ada@example.com".to_owned(),
+            given_name: "Ada".to_owned(),
+            password: PASSWORD.to_owned(),
+            roles: texts(&["regular"]),
+            username: "ada".to_owned(),
+            ..CreateMemberRequest::default()
+        };
+        let ada = call!(world, members.create_member, admin, request).unwrap().member.unwrap();
+        let grace = fabric.create(admin, "grace@example.com", &["regular"]).await.unwrap();
+        let named = |username: &str| Member { username: username.to_owned(), ..Member::default() };
+        assert_refused(fabric.edit(admin, &grace.user_id, None, named("ADA")).await, Code::AlreadyExists, "USERNAME_TAKEN");
+        let edited = fabric.edit(admin, &ada.user_id, None, named("Countess")).await.unwrap();
+        assert_eq!(edited.username, "countess");
+        fabric.edit(admin, &grace.user_id, None, named("ada")).await.unwrap();
+        let by_username = async |username: &str| {
+            let request = SignInRequest { username: username.to_owned(), password: PASSWORD.to_owned(), ..SignInRequest::default() };
+            world.sessions().sign_in(request).await.map(|answer| answer.into_inner().user.unwrap().email)
+        };
+        assert_eq!(by_username("COUNTESS").await.unwrap(), "ada@example.com");
+        assert_eq!(by_username("ada").await.unwrap(), "grace@example.com");
+        assert_refused(by_username("nobody").await, Code::Unauthenticated, "SIGN_IN_FAILED");
+        // Where the model knows no usernames, nobody gives one.
+        let team = Scenario::with(&world, "default", "", "lead@example.com").await;
+        let member = team.join("member@example.com", &["member"]).await;
+        assert_refused(team.edit(&team.owner.session, &member.user_id, None, named("member")).await, Code::FailedPrecondition, "FIELD_NOT_EDITABLE");
+    }
+
+    /// pf_10: who was removed is neither invited nor created again, and the refusal says who can help: an operator restores them, and no other service.
+    async fn pf_10_only_an_operator_brings_a_removed_user_back(world: World) {
+        let fabric = Scenario::with(&world, "packetfabric", "customer", "admin@example.com").await;
+        let admin = &fabric.owner.session;
+        let ada = fabric.join("ada@example.com", &["regular"]).await;
+        fabric.remove(admin, &ada.user_id).await.unwrap();
+        for credential in [&**admin, world.operator_key()] {
+            let invited = fabric.invite(credential, "ada@example.com", &["regular"]).await;
+            let refused = assert_refused(invited, Code::FailedPrecondition, "REMOVED_MEMBER");
+            assert_eq!(refused.metadata["hint"], "ask an operator to restore the member");
+            assert_refused(fabric.create(credential, "ada@example.com", &["regular"]).await, Code::FailedPrecondition, "REMOVED_MEMBER");
+        }
+        let service = service_key(&world, &["members.write"]).await;
+        for credential in [&**admin, &*service] {
+            assert_refused(fabric.restore(credential, &ada.user_id).await, Code::FailedPrecondition, "RESTORE_BY_OPERATOR_ONLY");
+        }
+        assert!(!fabric.may(&ada.user_id, "services.view").await);
+        let restored = fabric.restore(world.operator_key(), &ada.user_id).await.unwrap();
+        assert_eq!((restored.state(), &restored.roles[..]), (MemberState::Active, &["regular".to_owned()][..]));
+        assert!(fabric.may(&ada.user_id, "services.view").await);
+    }
+
+    /// pf_11: only Admins edit and delete users.
+    async fn pf_11_only_admins_edit_and_delete(world: World) {
+        let fabric = Scenario::with(&world, "packetfabric", "partner", "admin@example.com").await;
+        let target = fabric.join("target@example.com", &["read_only"]).await;
+        for role in ["regular", "read_only", "support", "sales"] {
+            let person = fabric.join(&format!("{role}@example.com"), &[role]).await;
+            let edited = fabric.edit(&person.session, &target.user_id, None, Member { given_name: "X".to_owned(), ..Member::default() }).await;
+            assert_refused(edited, Code::PermissionDenied, "PERMISSION_REQUIRED");
+            assert_refused(fabric.remove(&person.session, &target.user_id).await, Code::PermissionDenied, "PERMISSION_REQUIRED");
+        }
+        let named = Member { given_name: "Tess".to_owned(), ..Member::default() };
+        assert_eq!(fabric.edit(&fabric.owner.session, &target.user_id, None, named).await.unwrap().given_name, "Tess");
+        fabric.remove(&fabric.owner.session, &target.user_id).await.unwrap();
     }
 }

@@ -2,8 +2,9 @@
 
 use tonic::Code;
 
+use crate::support::pb::MemberState;
 use crate::support::runner::wire_tests;
-use crate::support::scenario::{Scenario, assert_refused};
+use crate::support::scenario::{PASSWORD, Scenario, assert_refused, sign_in};
 
 wire_tests! {
     /// cp_06: a Manager has the account, and neither invites nor edits users.
@@ -15,5 +16,63 @@ wire_tests! {
         assert_refused(invited, Code::PermissionDenied, "PERMISSION_REQUIRED");
         let edited = portal.set_roles(&manager.session, &portal.owner.user_id, &["manager"]).await;
         assert_refused(edited, Code::PermissionDenied, "PERMISSION_REQUIRED");
+    }
+
+    /// cp_07: a user is Active, Suspended or Revoked, in the document's words.
+    async fn cp_07_the_three_statuses(world: World) {
+        let portal = Scenario::under(&world, "portal").await;
+        let owner = &portal.owner.session;
+        let paused = portal.join("paused@example.com", &["manager"]).await;
+        let revoked = portal.join("revoked@example.com", &["manager"]).await;
+        portal.suspend(owner, &paused.user_id).await.unwrap();
+        portal.remove(owner, &revoked.user_id).await.unwrap();
+        let rows = portal.rows(owner, &[MemberState::Active, MemberState::Suspended, MemberState::Removed]).await;
+        let mut labels: Vec<_> = rows.iter().map(|row| (row.email.as_str(), row.status_label.as_str())).collect();
+        labels.sort_unstable();
+        assert_eq!(labels, [("owner@example.com", "Active"), ("paused@example.com", "Suspended"), ("revoked@example.com", "Revoked")]);
+    }
+
+    /// cp_09: the last active owner is given no other role, is not disabled and not removed, and does not leave.
+    async fn cp_09_the_last_active_owner_stays(world: World) {
+        let portal = Scenario::under(&world, "portal").await;
+        let owner = &portal.owner;
+        let second = portal.join("second@example.com", &["owner"]).await;
+        portal.suspend(&owner.session, &second.user_id).await.unwrap();
+        for credential in [&*owner.session, world.operator_key()] {
+            for answer in [
+                portal.set_roles(credential, &owner.user_id, &["manager"]).await,
+                portal.suspend(credential, &owner.user_id).await,
+                portal.remove(credential, &owner.user_id).await,
+            ] {
+                assert_refused(answer, Code::FailedPrecondition, "LAST_OWNER");
+            }
+        }
+        assert_refused(portal.leave(&owner.session).await, Code::FailedPrecondition, "LAST_OWNER");
+        assert_eq!(portal.active_holders("owner").await, [owner.email.as_str()]);
+        portal.activate(&owner.session, &second.user_id).await.unwrap();
+        portal.leave(&owner.session).await.unwrap();
+        assert_eq!(portal.active_holders("owner").await, ["second@example.com"]);
+    }
+
+    /// cp_10: an owner disables a user, whose sessions are refused at once, and enables them, which gives access back by a new sign-in only.
+    async fn cp_10_disabling_ends_sessions_and_enabling_gives_access_back(world: World) {
+        let portal = Scenario::under(&world, "portal").await;
+        let owner = &portal.owner.session;
+        let manager = portal.join("manager@example.com", &["manager"]).await;
+        let elsewhere = portal.join("elsewhere@example.com", &["manager"]).await;
+        portal.join_elsewhere(&elsewhere).await;
+        for (person, code, reason) in [(&manager, Code::Unauthenticated, "CREDENTIALS_INVALID"), (&elsewhere, Code::PermissionDenied, "PERMISSION_REQUIRED")] {
+            portal.suspend(owner, &person.user_id).await.unwrap();
+            assert_refused(portal.roster(&person.session).await, code, reason);
+            assert!(!portal.may(&person.user_id, "services.read").await);
+        }
+        world.clock.advance(chrono::Duration::seconds(1).to_std().unwrap());
+        for (person, reason) in [(&manager, "CREDENTIALS_INVALID"), (&elsewhere, "SESSION_OUTDATED")] {
+            portal.activate(owner, &person.user_id).await.unwrap();
+            assert!(portal.may(&person.user_id, "services.read").await);
+            assert_refused(portal.roster(&person.session).await, Code::Unauthenticated, reason);
+            let session = sign_in(&world, &person.email, PASSWORD).await.unwrap().session_token;
+            portal.roster(&session).await.unwrap();
+        }
     }
 }

@@ -128,13 +128,10 @@ impl Stage {
     /// Founds what a call may have consumed anew: the tenant that the caller was about, and their own with their session.
     pub(crate) async fn reset(&mut self, who: Who) {
         self.prepared = true;
-        let own = who.user().unwrap_or((who.about(), Seat::Owner));
-        let mut touched = vec![own];
-        if own.0 != who.about() {
-            touched.push((who.about(), Seat::Owner));
-        }
-        for (house, seat) in touched {
-            let mut fresh = self.house(house).found_again(&self.world, seat, &[PASSED_ON]).await;
+        let mut touched = vec![who.about()];
+        touched.extend(who.user().map(|(house, _)| house).filter(|house| *house != who.about()));
+        for house in touched {
+            let mut fresh = self.house(house).found_again(&self.world, &[PASSED_ON]).await;
             if house == House::Suspended {
                 fresh.suspend(&self.world).await;
             }

@@ -25,6 +25,7 @@ pub(crate) enum Term {
     Password,
     Identifier,
     LanguageTag,
+    Username,
     /// "0 or more".
     NotNegative,
     PageToken,
@@ -57,6 +58,7 @@ impl Term {
             "password" => Some(Self::Password),
             "identifier" => Some(Self::Identifier),
             "language tag" => Some(Self::LanguageTag),
+            "username" => Some(Self::Username),
             "0 or more" => Some(Self::NotNegative),
             "page token" => Some(Self::PageToken),
             "token" => Some(Self::Token),
@@ -145,6 +147,7 @@ impl Term {
                 &"x".repeat(65),
             ]),
             Self::LanguageTag => texts(&["e", "english", "en_US", "en-", "en-US-US"]),
+            Self::Username => texts(&["ab", "a b c", "ada@example.com", "ümit", ".ada", &"a".repeat(65)]),
             Self::NotNegative => match field.kind() {
                 Kind::Int64 => vec![Value::I64(-1), Value::I64(i64::MIN)],
                 _ => vec![Value::I32(-1), Value::I32(i32::MIN)],
@@ -218,6 +221,7 @@ impl Term {
             ]),
             Self::Identifier => texts(&["x", "a.b_c9", &"x".repeat(64)]),
             Self::LanguageTag => texts(&["en", "PT-br", "zh-Hant-TW", "es-419"]),
+            Self::Username => texts(&["abc", "Ada.Lovelace-9_x"]),
             Self::NotNegative => match field.kind() {
                 Kind::Int64 => vec![Value::I64(0), Value::I64(i64::MAX)],
                 _ => vec![Value::I32(0), Value::I32(i32::MAX)],

@@ -12,6 +12,7 @@ pub(crate) mod process;
 pub(crate) mod race;
 pub(crate) mod runner;
 pub(crate) mod scenario;
+pub(crate) mod steps;
 pub(crate) mod tenant;
 pub(crate) mod world;
 

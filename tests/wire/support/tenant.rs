@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use sea_orm::ConnectionTrait;
 
-use super::dynamic::{Method, is_ours};
+use super::dynamic::{Method, field_comment, is_ours};
 use super::pb::{
     CreateInvitationRequest, CreateServiceAccountRequest, CreateServiceKeyRequest, ListMessagesRequest,
-    SuspendOrganizationRequest,
+    SetMemberRolesRequest, SuspendMemberRequest, SuspendOrganizationRequest, TransferOwnershipRequest,
+    VerifySessionRequest,
 };
 use super::scenario::{PASSWORD, Person, accept_as, create_organization, create_user, sign_in};
 use super::world::World;
@@ -45,25 +46,36 @@ impl People {
     /// Opens the accounts.
     pub(crate) async fn arrive(world: &World) -> Self {
         let account = async |name: &str| create_user(world, &fresh_address(name)).await;
+        let suspended = account("suspended").await;
+        // Who is an active member somewhere else keeps their session when they are suspended here.
+        create_organization(world, "default", "", &suspended.user_id).await;
         Self {
             owner: account("owner").await,
             admin: account("admin").await,
             member: account("member").await,
-            suspended: account("suspended").await,
+            suspended,
             subject: account("subject").await,
         }
     }
 
-    /// Signs in again whoever sits there, if their session was ended.
-    async fn sign_in_again(&mut self, world: &World, seat: Seat) {
-        let person = match seat {
-            Seat::Owner => &mut self.owner,
-            Seat::Admin => &mut self.admin,
-            Seat::Member => &mut self.member,
-            Seat::SuspendedOwner => &mut self.suspended,
-        };
-        let begun = sign_in(world, &person.email, PASSWORD).await.unwrap();
-        person.session = begun.session_token;
+    /// Signs in again everybody whose session was ended.
+    async fn sign_in_again(&mut self, world: &World) {
+        for person in [
+            &mut self.owner,
+            &mut self.admin,
+            &mut self.member,
+            &mut self.suspended,
+            &mut self.subject,
+        ] {
+            let request = VerifySessionRequest {
+                session_token: person.session.clone(),
+            };
+            let answer = world.sessions().verify_session(world.as_operator(request)).await;
+            if !answer.unwrap().into_inner().valid {
+                let begun = sign_in(world, &person.email, PASSWORD).await.unwrap();
+                person.session = begun.session_token;
+            }
+        }
     }
 }
 
@@ -109,11 +121,17 @@ impl Tenant {
         }
     }
 
-    /// The same people in a new organization with new resources; who sits there has a new session. The old one is deleted, so that there is
+    /// The same people in a new organization with new resources; everybody has a session. The old one is deleted, so that there is
     /// never much to look through.
-    pub(crate) async fn found_again(&self, world: &World, seat: Seat, scopes: &[&str]) -> Self {
+    pub(crate) async fn found_again(&self, world: &World, scopes: &[&str]) -> Self {
         let mut people = self.people.clone();
-        people.sign_in_again(world, seat).await;
+        // Whose account was taken out of use does not come back: others take the seats.
+        let out_of_use = "SELECT COUNT(*) AS n FROM users WHERE state <> 'active' AND id = ";
+        let subject = literal(world, &people.subject.user_id);
+        match world.count(&format!("{out_of_use}{subject}")).await {
+            0 => people.sign_in_again(world).await,
+            _ => people = People::arrive(world).await,
+        }
         let id = literal(world, &self.organization_id);
         for table in [
             "activities",
@@ -124,6 +142,7 @@ impl Tenant {
             "invitations",
             "events",
             "outbox_messages",
+            "ownership_transfers",
         ] {
             let delete = format!("DELETE FROM {table} WHERE organization_id = {id}");
             world.database().execute_unprepared(&delete).await.unwrap();
@@ -159,6 +178,36 @@ impl Tenant {
         &self.people.subject
     }
 
+    /// Ownership handed over and back again, so that everybody is what they were: the first transfer's id.
+    async fn transferred_and_back(&self, world: &World) -> String {
+        let transfer = async |owner: &Person, nominee: &Person| {
+            let request = TransferOwnershipRequest {
+                organization_id: self.organization_id.clone(),
+                owner_user_id: owner.user_id.clone(),
+                nominee_user_id: nominee.user_id.clone(),
+                ..TransferOwnershipRequest::default()
+            };
+            let request = world.as_operator(request);
+            let answer = world.ownership().transfer_ownership(request).await.unwrap();
+            answer.into_inner().transfer.unwrap().transfer_id
+        };
+        let (owner, subject) = (&self.people.owner, &self.people.subject);
+        let id = transfer(owner, subject).await;
+        transfer(subject, owner).await;
+        let request = SetMemberRolesRequest {
+            organization_id: self.organization_id.clone(),
+            user_id: subject.user_id.clone(),
+            roles: vec!["member".to_owned()],
+            ..SetMemberRolesRequest::default()
+        };
+        world
+            .members()
+            .set_member_roles(world.as_operator(request))
+            .await
+            .unwrap();
+        id
+    }
+
     /// A request of the method that is valid here and about `user`: ids of what exists, a session and a token
     /// of its own, an address that nobody has. Fields
     /// that a request may leave out and that change what it does are left out.
@@ -176,7 +225,11 @@ impl Tenant {
             token: self.invitation_token.clone(),
             session_id: String::new(),
             session_token: String::new(),
+            transfer_id: uuid::Uuid::now_v7().to_string(),
         };
+        if has(method, "transfer_id") && !self.suspended {
+            values.transfer_id = self.transferred_and_back(world).await;
+        }
         if has(method, "token") && !self.suspended {
             values.token = invite(world, &self.organization_id, &fresh_address("invited"), "member")
                 .await
@@ -201,9 +254,9 @@ impl Tenant {
     }
 }
 
-/// Whether something is made for each request of the method alone: a session, or an invitation.
+/// Whether something is made for each request of the method alone: a session, an invitation, or a transfer.
 pub(crate) fn is_prepared(method: &Method) -> bool {
-    ["token", "session_id", "session_token"]
+    ["token", "session_id", "session_token", "transfer_id"]
         .iter()
         .any(|field| has(method, field))
 }
@@ -221,6 +274,7 @@ struct Values<'a> {
     token: String,
     session_id: String,
     session_token: String,
+    transfer_id: String,
 }
 
 impl Values<'_> {
@@ -243,6 +297,11 @@ impl Values<'_> {
     }
 
     fn value(&self, field: &FieldDescriptor) -> Option<Value> {
+        let comment = field_comment(field);
+        // What is not read is not sent.
+        if comment.starts_with("Output only.") || comment.starts_with("Immutable.") {
+            return None;
+        }
         match field.kind() {
             Kind::Message(inner) if is_ours(&inner) => Some(Value::Message(self.fill(&inner))),
             Kind::String => self.text(field).map(Value::String),
@@ -256,7 +315,12 @@ impl Values<'_> {
         let tenant = self.tenant;
         let text = match field.name() {
             "organization_id" => &tenant.organization_id,
-            "user_id" | "owner_user_id" | "actor_user_id" | "subject_user_id" => &self.user.user_id,
+            "owner_user_id" if field.parent_message().name() == "TransferOwnershipRequest" => {
+                &tenant.people.owner.user_id
+            }
+            "user_id" | "user_ids" | "owner_user_id" | "actor_user_id" | "subject_user_id" => &self.user.user_id,
+            "nominee_user_id" => &tenant.people.subject.user_id,
+            "transfer_id" => &self.transfer_id,
             "invitation_id" => &tenant.invitation_id,
             "token" => &self.token,
             "session_id" => &self.session_id,
@@ -265,6 +329,8 @@ impl Values<'_> {
             "service_key_id" => &tenant.service_key_id,
             "message_id" => &tenant.message_id,
             "email" if field.parent_message().name() == "SignInRequest" => &self.user.email,
+            "username" if field.parent_message().name() == "SignInRequest" => return None,
+            "username" => return Some(format!("name-{}", uuid::Uuid::now_v7().simple())),
             "email" => return Some(fresh_address("somebody")),
             "password" => PASSWORD,
             "display_name" => "Analytical Engines",
@@ -294,14 +360,17 @@ impl Values<'_> {
     }
 }
 
-/// By hand, because no method of this version suspends a member.
 async fn suspend_member(world: &World, organization_id: &str, person: &Person) {
-    let [organization_id, user_id] = [organization_id, &person.user_id].map(|id| literal(world, id));
-    let update = format!(
-        "UPDATE members SET state = 'suspended' WHERE organization_id = {organization_id} AND user_id = {user_id}"
-    );
-    let changed = world.database().execute_unprepared(&update).await.unwrap();
-    assert_eq!(changed.rows_affected(), 1, "{update}");
+    let request = SuspendMemberRequest {
+        organization_id: organization_id.to_owned(),
+        user_id: person.user_id.clone(),
+        ..SuspendMemberRequest::default()
+    };
+    world
+        .members()
+        .suspend_member(world.as_operator(request))
+        .await
+        .unwrap();
 }
 
 async fn invite(world: &World, organization_id: &str, email: &str, role: &str) -> (String, String) {

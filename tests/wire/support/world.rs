@@ -335,6 +335,7 @@ clients! {
     invitations: invitation_service_client, InvitationServiceClient;
     members: member_service_client, MemberServiceClient;
     organizations: organization_service_client, OrganizationServiceClient;
+    ownership: ownership_service_client, OwnershipServiceClient;
     permissions: permission_service_client, PermissionServiceClient;
     service_accounts: service_account_service_client, ServiceAccountServiceClient;
     sessions: session_service_client, SessionServiceClient;

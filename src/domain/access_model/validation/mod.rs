@@ -383,6 +383,7 @@ impl Check {
                 RemovalWord::ByOperator => Removal::ByOperator,
             },
             adding_again_after_removal: section.adding_again_after_removal,
+            sign_in_after_removal: section.sign_in_after_removal,
         }
     }
 

@@ -1,0 +1,155 @@
+//! What ends, interrupts and restores a membership: suspend, activate, remove, restore, leave.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    App,
+    access::{self, Access},
+    context::Ctx,
+    error::Result,
+    members::{Seen, see_changed, target},
+    mutation::Mutation,
+    require_etag,
+};
+use crate::{
+    domain::{
+        access_model::RoleSet,
+        error::{Reason, Refusal},
+        member::MemberState,
+        roster::{self, Situation, Target},
+    },
+    store::{Event, Member, Tx, User},
+};
+
+/// What is done to a membership.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Suspends it.
+    Suspend,
+    /// Ends a suspension.
+    Activate,
+    /// Removes the member.
+    Remove,
+    /// Takes a removal back.
+    Restore,
+    /// Ends the caller's own.
+    Leave,
+}
+
+impl Change {
+    fn event(self) -> &'static str {
+        match self {
+            Change::Suspend => "member.suspended",
+            Change::Activate => "member.activated",
+            Change::Remove => "member.removed",
+            Change::Restore => "member.restored",
+            Change::Leave => "member.left",
+        }
+    }
+
+    /// The state and the roles afterwards, by the rules of [`roster`].
+    fn decide(self, situation: &Situation<'_>, target: &Target<'_>) -> Result<(MemberState, RoleSet)> {
+        let kept = |state: MemberState| (state, target.roles.clone());
+        let decided = match self {
+            Change::Suspend => roster::decide_suspend(situation, target).map(kept),
+            Change::Activate => roster::decide_activate(situation, target).map(kept),
+            Change::Remove => roster::decide_remove(situation, target).map(kept),
+            Change::Leave => roster::decide_leave(situation, target).map(kept),
+            Change::Restore => roster::decide_restore(situation, target).map(|roles| (MemberState::Active, roles)),
+        };
+        Ok(decided?)
+    }
+}
+
+/// Changes the state of a member.
+#[derive(Debug)]
+pub(crate) struct ChangeState {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// The member's user; `None`: the caller.
+    pub(crate) user_id: Option<Uuid>,
+    /// What is done.
+    pub(crate) change: Change,
+    /// The state that the change is based on.
+    pub(crate) etag: String,
+    /// Whether everything is checked and nothing is changed.
+    pub(crate) validate_only: bool,
+}
+
+impl ChangeState {
+    async fn admitted(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Access> {
+        match self.change {
+            Change::Leave => access::lock_as_member(app, ctx, tx, self.organization_id).await,
+            _ => access::lock(app, ctx, tx, self.organization_id).await,
+        }
+    }
+
+    async fn store(
+        &self,
+        ctx: &Ctx,
+        tx: &mut Tx,
+        access: &mut Access,
+        member: &Member,
+        before: MemberState,
+    ) -> Result<()> {
+        tx.update_member(member.clone()).await?;
+        let event = Event {
+            kind: self.change.event(),
+            actor: ctx.actor(),
+            subject: Some(member.user_id),
+            data: json!({
+                "before": { "state": before.as_str() },
+                "after": { "state": member.state.as_str() },
+                "roles": member.roles,
+            }),
+            time: ctx.now,
+        };
+        Ok(tx.record(&mut access.organization, event).await?)
+    }
+}
+
+impl Mutation for ChangeState {
+    type Outcome = (Seen, i64);
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
+        let caller = ctx.caller.user.as_ref().map(|caller| caller.user.id);
+        let user_id = self.user_id.or(caller).ok_or_else(|| {
+            Refusal::new(Reason::MemberNotManageable).with("hint", "only the member can leave; others are removed")
+        })?;
+        // The person before the organization, as everywhere: a sign-in at this moment either is ended below or sees what happened here (ab_08).
+        let user = tx.lock_user(user_id).await?;
+        let mut access = self.admitted(app, ctx, tx).await?;
+        let member = tx.member(self.organization_id, user_id).await?;
+        let (mut member, user) = member.zip(user).ok_or(Reason::MemberNotFound)?;
+        require_etag(&self.etag, member.changed_revision)?;
+        let owners = access::owners_where_it_matters(tx, &access, &[&member.roles]).await?;
+        let (state, roles) = self.change.decide(&access.situation(ctx, owners), &target(&member))?;
+
+        let before = std::mem::replace(&mut member.state, state);
+        member.roles = roles;
+        member.changed_revision = access.organization.revision + 1;
+        member.update_time = ctx.now;
+        if state == MemberState::Active {
+            member.admit_time = Some(ctx.now);
+        }
+        self.store(ctx, tx, &mut access, &member, before).await?;
+        if state != MemberState::Active {
+            end_sessions_of_nobodys_member(ctx, tx, &user).await?;
+        }
+        see_changed(ctx, tx, &mut access, member, user).await
+    }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
+    }
+}
+
+/// Ends the sessions of a person who is an active member nowhere any more (CP10, JP12). Of others, the sessions go on for the organizations that are left.
+pub(super) async fn end_sessions_of_nobodys_member(ctx: &Ctx, tx: &mut Tx, user: &User) -> Result<()> {
+    let memberships = tx.memberships(user.id).await?;
+    if memberships.iter().all(|member| member.state != MemberState::Active) {
+        tx.revoke_sessions(user.id, ctx.now).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! Handing ownership over: at once, or after the nominee has confirmed.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    App,
+    access::{self, Access},
+    context::Ctx,
+    error::{Error, Result},
+    members::target,
+    mutation::Mutation,
+    paging::{Page, PageRequest},
+    require_etag,
+    service_accounts::by_id,
+};
+use crate::{
+    domain::{
+        access_model::Confirmation,
+        error::{Reason, Refusal},
+        ownership::{self, CONFIRMATION_TIME, TransferState, TransferStatus},
+        roster::{Authority, Owners, Situation},
+        user::UserState,
+    },
+    store::{Event, Member, Transfer, Tx, User},
+};
+
+/// A transfer, and the organization's revision after the call.
+pub(crate) type Outcome = (Transfer, i64);
+
+/// How far a transfer is at a time.
+pub(crate) fn status(transfer: &Transfer, now: DateTime<Utc>) -> TransferStatus {
+    ownership::transfer_status(transfer.state, transfer.expire_time, now)
+}
+
+/// Hands ownership over, or asks the nominee.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// Who is to own it.
+    pub(crate) nominee_user_id: Uuid,
+    /// Who hands it over; `None`: the caller.
+    pub(crate) owner_user_id: Option<Uuid>,
+    /// Whether everything is checked and nothing is changed.
+    pub(crate) validate_only: bool,
+}
+
+/// Both sides of a transfer, as they are under the lock.
+struct Sides {
+    owner: Member,
+    nominee: Member,
+}
+
+impl Sides {
+    async fn load(tx: &Tx, organization: Uuid, owner: Uuid, nominee: Uuid) -> Result<Self> {
+        let owner = tx.member(organization, owner).await?.ok_or(Reason::NotOwner)?;
+        let found: Option<(Member, User)> = tx.member_row(organization, nominee).await?;
+        // Somebody outside and somebody whose account is out of use can own as little as somebody in the wrong role (JS11).
+        let (nominee, _) = found
+            .filter(|(_, user)| user.state == UserState::Active)
+            .ok_or(Reason::TransferTargetIneligible)?;
+        Ok(Self { owner, nominee })
+    }
+
+    /// Gives both their new roles: one commit, so that nobody ever sees two owners or none (JS12).
+    async fn exchange(&mut self, ctx: &Ctx, tx: &mut Tx, access: &Access, decided: &ownership::Transfer) -> Result<()> {
+        self.owner.roles = decided.previous_owner_roles.clone();
+        self.nominee.roles = decided.new_owner_roles.clone();
+        for member in [&mut self.owner, &mut self.nominee] {
+            member.changed_revision = access.organization.revision + 1;
+            member.update_time = ctx.now;
+            tx.update_member(member.clone()).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Mutation for Start {
+    type Outcome = Outcome;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Outcome> {
+        let caller = ctx.caller.user.as_ref().map(|caller| caller.user.id);
+        let owner_id = self
+            .owner_user_id
+            .or(caller)
+            .ok_or_else(|| Error::violation("owner_user_id", "is required from a service that acts for nobody"))?;
+        // The lock is what lets one of two transfers at once come first, and the other find another owner (ab_07).
+        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut sides = Sides::load(tx, self.organization_id, owner_id, self.nominee_user_id).await?;
+        // How many owners there are plays no part: one hands over to one.
+        let situation = access.situation(ctx, Owners { active: 1 });
+        let decided = ownership::decide_transfer(&situation, &target(&sides.owner), &target(&sides.nominee))?;
+        if let Some(pending) = tx.pending_transfer(self.organization_id, ctx.now).await? {
+            return Err(Refusal::new(Reason::TransferPending)
+                .with("transfer_id", pending.id.to_string())
+                .into());
+        }
+        let actor = ctx.actor();
+        let at_once = decided.confirmation == Confirmation::None;
+        let transfer = Transfer {
+            id: app.entropy.uuid(ctx.now),
+            organization_id: self.organization_id,
+            owner_user_id: owner_id,
+            nominee_user_id: self.nominee_user_id,
+            state: match at_once {
+                true => TransferState::Completed,
+                false => TransferState::Pending,
+            },
+            actor_user_id: actor.user,
+            actor_service_account_id: actor.service_account,
+            changed_revision: access.organization.revision + 1,
+            create_time: ctx.now,
+            expire_time: ctx.now + CONFIRMATION_TIME,
+            settle_time: at_once.then_some(ctx.now),
+        };
+        if at_once {
+            sides.exchange(ctx, tx, &access, &decided).await?;
+        }
+        tx.insert_transfer(transfer.clone()).await?;
+        let kind = match at_once {
+            true => "ownership.transferred",
+            false => "ownership.transfer_started",
+        };
+        record(ctx, tx, &mut access, kind, &transfer).await?;
+        Ok((transfer, access.organization.revision))
+    }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
+    }
+}
+
+async fn record(ctx: &Ctx, tx: &mut Tx, access: &mut Access, kind: &'static str, transfer: &Transfer) -> Result<()> {
+    let event = Event {
+        kind,
+        actor: ctx.actor(),
+        subject: Some(transfer.nominee_user_id),
+        data: json!({
+            "transfer_id": transfer.id,
+            "owner_user_id": transfer.owner_user_id,
+            "nominee_user_id": transfer.nominee_user_id,
+        }),
+        time: ctx.now,
+    };
+    Ok(tx.record(&mut access.organization, event).await?)
+}
+
+/// Answers a transfer that waits for its nominee.
+#[derive(Debug)]
+pub(crate) struct Settle {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// The transfer.
+    pub(crate) transfer_id: Uuid,
+    /// What becomes of it: completed or cancelled.
+    pub(crate) outcome: Settlement,
+    /// The state that the change is based on.
+    pub(crate) etag: String,
+}
+
+/// What becomes of a transfer that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    /// The nominee confirms.
+    Confirm,
+    /// One of the two calls it off.
+    Cancel,
+}
+
+impl Mutation for Settle {
+    type Outcome = Outcome;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Outcome> {
+        let mut access = access::lock_as_member(app, ctx, tx, self.organization_id).await?;
+        let found = tx.transfer(self.organization_id, self.transfer_id).await?;
+        let mut transfer = found.ok_or(Reason::TransferNotFound)?;
+        require_etag(&self.etag, transfer.changed_revision)?;
+        match self.outcome {
+            Settlement::Confirm => self.confirm(ctx, tx, &access, &transfer).await?,
+            Settlement::Cancel => {
+                let situation = access.situation(ctx, Owners { active: 1 });
+                ownership::decide_cancellation(&situation, transfer.owner_user_id, transfer.nominee_user_id)?;
+                ownership::require_pending(status(&transfer, ctx.now))?;
+            }
+        }
+        let (state, kind) = match self.outcome {
+            Settlement::Confirm => (TransferState::Completed, "ownership.transferred"),
+            Settlement::Cancel => (TransferState::Cancelled, "ownership.transfer_cancelled"),
+        };
+        transfer.state = state;
+        transfer.settle_time = Some(ctx.now);
+        transfer.changed_revision = access.organization.revision + 1;
+        tx.update_transfer(transfer.clone()).await?;
+        record(ctx, tx, &mut access, kind, &transfer).await?;
+        Ok((transfer, access.organization.revision))
+    }
+}
+
+impl Settle {
+    /// Everything is decided anew, by the right of whoever started it, as both members are now.
+    async fn confirm(&self, ctx: &Ctx, tx: &mut Tx, access: &Access, transfer: &Transfer) -> Result<()> {
+        let nobody = || Refusal::new(Reason::TransferTargetIneligible).with("hint", "only the nominee confirms");
+        let caller = ctx.caller.user.as_ref().ok_or_else(nobody)?.user.id;
+        let mut sides = Sides::load(
+            tx,
+            self.organization_id,
+            transfer.owner_user_id,
+            transfer.nominee_user_id,
+        )
+        .await?;
+        let authority = match transfer.actor_user_id {
+            Some(user_id) => Authority::Member {
+                user_id,
+                roles: &sides.owner.roles,
+            },
+            None => Authority::Service { operator: false },
+        };
+        let situation = Situation {
+            model: &access.model,
+            organization_kind: access.organization.kind.as_deref(),
+            authority,
+            owners: Owners { active: 1 },
+        };
+        let decided =
+            ownership::decide_confirmation(&situation, &target(&sides.owner), &target(&sides.nominee), caller)?;
+        ownership::require_pending(status(transfer, ctx.now))?;
+        sides.exchange(ctx, tx, access, &decided).await
+    }
+}
+
+/// Which transfers.
+#[derive(Debug)]
+pub(crate) struct List {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// Which page.
+    pub(crate) page: PageRequest,
+}
+
+/// An organization's transfers, newest first.
+///
+/// # Errors
+/// Those of [`access::enter`].
+pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Transfer>> {
+    let access = access::enter(app, ctx, query.organization_id).await?;
+    let view = app.store.read();
+    let id = access.organization.id;
+    let rows = view.transfers_page(id, query.page.after(), query.page.limit()).await?;
+    let total = match query.page.count {
+        true => Some(view.transfers_count(id).await?),
+        false => None,
+    };
+    Ok(query.page.page(rows, total, |row| by_id(row.id)))
+}

@@ -1,0 +1,77 @@
+//! What a person is called: changed by themselves, by a service, or by others where the access model lets them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::error::Error;
+use crate::{
+    domain::{
+        error::Reason,
+        text::{DisplayName, Locale, PersonName, Username},
+    },
+    store::{StoreError, User},
+};
+
+/// The fields that change; `None` stays as it is, and an inner `None` is cleared.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ProfileChange {
+    /// Given name.
+    pub(crate) given_name: Option<PersonName>,
+    /// Family name.
+    pub(crate) family_name: Option<Option<PersonName>>,
+    /// The name that people see, in place of the two above.
+    pub(crate) display_name: Option<Option<DisplayName>>,
+    /// The name to sign in with besides the address.
+    pub(crate) username: Option<Option<Username>>,
+    /// The language of messages.
+    pub(crate) locale: Option<Option<Locale>>,
+}
+
+impl ProfileChange {
+    /// Changes the user; answers with the changed fields before and after, for the record.
+    pub(super) fn apply(&self, user: &mut User) -> Value {
+        let before = fields(user);
+        if let Some(name) = &self.given_name {
+            user.given_name = name.as_str().to_owned();
+        }
+        if let Some(name) = &self.family_name {
+            user.family_name = name.as_ref().map_or_else(String::new, |name| name.as_str().to_owned());
+        }
+        if let Some(name) = &self.display_name {
+            user.display_name = name.as_ref().map(|name| name.as_str().to_owned());
+        }
+        if let Some(name) = &self.username {
+            user.username = name.as_ref().map(|name| name.as_str().to_owned());
+        }
+        if let Some(locale) = &self.locale {
+            user.locale = locale.as_ref().map(|locale| locale.as_str().to_owned());
+        }
+        let after = fields(user);
+        let changed = |side: &BTreeMap<&str, Option<String>>, other: &BTreeMap<&str, Option<String>>| -> Value {
+            let differing = side.iter().filter(|(name, value)| other.get(*name) != Some(*value));
+            differing
+                .map(|(name, value)| ((*name).to_owned(), json!(value)))
+                .collect()
+        };
+        json!({ "before": changed(&before, &after), "after": changed(&after, &before) })
+    }
+}
+
+fn fields(user: &User) -> BTreeMap<&'static str, Option<String>> {
+    BTreeMap::from([
+        ("given_name", Some(user.given_name.clone())),
+        ("family_name", Some(user.family_name.clone())),
+        ("display_name", user.display_name.clone()),
+        ("username", user.username.clone()),
+        ("locale", user.locale.clone()),
+    ])
+}
+
+/// The unique key that a profile can run into is the username.
+pub(super) fn username_taken(error: StoreError) -> Error {
+    match error {
+        StoreError::Duplicate(_) => Reason::UsernameTaken.into(),
+        other => other.into(),
+    }
+}

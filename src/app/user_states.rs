@@ -1,0 +1,228 @@
+//! Accounts that change: their profile, and being suspended, activated, deleted and undeleted, with what follows for the organizations that they belong to.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    App,
+    context::Ctx,
+    error::{Error, Result},
+    mutation::Mutation,
+    profiles::{ProfileChange, username_taken},
+    require_etag,
+    users::display_name,
+};
+use crate::{
+    domain::{
+        email::EmailAddress,
+        error::{Reason, Refusal},
+        member::MemberState,
+        organization::OrganizationState,
+        text::sort_key,
+        user::{UserChange, UserState},
+    },
+    store::{Event, Member, Organization, StoreError, Tx, User, UserEvent},
+};
+
+/// Organizations that one refusal names at the most.
+const NAMED: usize = 10;
+
+/// Changes a person's profile.
+#[derive(Debug)]
+pub(crate) struct Update {
+    /// The user.
+    pub(crate) user_id: Uuid,
+    /// What changes.
+    pub(crate) change: ProfileChange,
+    /// The state that the change is based on.
+    pub(crate) etag: String,
+}
+
+impl Mutation for Update {
+    type Outcome = User;
+
+    async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<User> {
+        ctx.require_self(self.user_id)?;
+        let mut user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
+        require_etag(&self.etag, user.revision)?;
+        if user.state == UserState::Deleted {
+            return Err(Refusal::new(Reason::UserStateConflict).with("state", "DELETED").into());
+        }
+        let shown = (display_name(&user), user.username.clone());
+        let data = self.change.apply(&mut user);
+        let event = UserEvent {
+            kind: "user.updated",
+            actor: ctx.actor(),
+            data: data.clone(),
+            time: ctx.now,
+        };
+        tx.record_user(&mut user, event).await.map_err(username_taken)?;
+        if shown != (display_name(&user), user.username.clone()) {
+            for (mut organization, mut member) in seats(tx, &user).await? {
+                member.sort_key = sort_key(&display_name(&user));
+                record(ctx, tx, &mut organization, member, "member.updated", data.clone()).await?;
+            }
+        }
+        Ok(user)
+    }
+}
+
+/// Changes the state of an account.
+#[derive(Debug)]
+pub(crate) struct ChangeState {
+    /// The user.
+    pub(crate) user_id: Uuid,
+    /// What is done.
+    pub(crate) change: UserChange,
+    /// The state that the change is based on.
+    pub(crate) etag: String,
+    /// Whether everything is checked and nothing is changed.
+    pub(crate) validate_only: bool,
+}
+
+impl Mutation for ChangeState {
+    type Outcome = User;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<User> {
+        let mut user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
+        require_etag(&self.etag, user.revision)?;
+        let before = user.state;
+        let after = self.change.apply(before)?;
+        let seats = seats(tx, &user).await?;
+        if self.change.ends_use() && before == UserState::Active {
+            require_other_owners(app, tx, &seats).await?;
+        }
+        user.state = after;
+        self.claim_names(tx, &mut user, ctx).await?;
+        let event = UserEvent {
+            kind: match self.change {
+                UserChange::Suspend => "user.suspended",
+                UserChange::Activate => "user.activated",
+                UserChange::Delete => "user.deleted",
+                UserChange::Undelete => "user.undeleted",
+            },
+            actor: ctx.actor(),
+            data: json!({ "before": before.as_str(), "after": after.as_str() }),
+            time: ctx.now,
+        };
+        tx.record_user(&mut user, event).await.map_err(|error| match error {
+            // Another account took the address since we looked.
+            StoreError::Duplicate(_) => Reason::EmailTaken.into(),
+            other => Error::from(other),
+        })?;
+        for (mut organization, mut member) in seats {
+            let data = json!({ "before": before.as_str(), "after": after.as_str() });
+            let kind = match self.change {
+                UserChange::Delete => {
+                    member.state = MemberState::Removed;
+                    "member.account_deleted"
+                }
+                UserChange::Suspend => "member.account_suspended",
+                UserChange::Activate | UserChange::Undelete => "member.account_activated",
+            };
+            record(ctx, tx, &mut organization, member, kind, data).await?;
+        }
+        if self.change.ends_use() {
+            tx.revoke_sessions(user.id, ctx.now).await?;
+        }
+        Ok(user)
+    }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
+    }
+}
+
+impl ChangeState {
+    /// A deleted account leaves its address and its username to others; an undeleted one claims its address anew.
+    async fn claim_names(&self, tx: &Tx, user: &mut User, ctx: &Ctx) -> Result<()> {
+        match self.change {
+            UserChange::Delete => {
+                // No address has this form, so that nothing finds the account by it.
+                user.email_key = format!("deleted:{}", user.id);
+                user.username = None;
+                user.delete_time = Some(ctx.now);
+            }
+            UserChange::Undelete => {
+                let email = EmailAddress::parse(&user.email)
+                    .map_err(|flaw| Error::Internal(format!("the stored address of a user {flaw}")))?;
+                if tx.user_by_email(email.key()).await?.is_some() {
+                    return Err(Reason::EmailTaken.into());
+                }
+                email.key().clone_into(&mut user.email_key);
+                user.delete_time = None;
+            }
+            UserChange::Suspend | UserChange::Activate => {}
+        }
+        Ok(())
+    }
+}
+
+/// The user's memberships in organizations that are not deleted, each under its organization's lock. The locks are taken by ascending id: two who each hold
+/// what the other wants would wait for ever.
+async fn seats(tx: &mut Tx, user: &User) -> Result<Vec<(Organization, Member)>> {
+    let mut seats = Vec::new();
+    for member in tx.memberships(user.id).await? {
+        if member.state == MemberState::Removed {
+            continue;
+        }
+        let Some(organization) = tx.lock_organization(member.organization_id).await? else {
+            continue;
+        };
+        // Only now: the membership may have changed while we waited.
+        let member = tx.member(organization.id, user.id).await?;
+        let member = member.filter(|member| member.state != MemberState::Removed);
+        if let (Some(member), true) = (member, organization.state != OrganizationState::Deleted) {
+            seats.push((organization, member));
+        }
+    }
+    Ok(seats)
+}
+
+/// Refuses to take an account out of use that is the last active owner of an organization (CP09, JS08).
+async fn require_other_owners(app: &App, tx: &Tx, seats: &[(Organization, Member)]) -> Result<()> {
+    let mut owned = Vec::new();
+    for (organization, member) in seats {
+        let model = app.model_of(organization)?;
+        let owner = model.owner_role();
+        if member.state == MemberState::Active
+            && member.roles.contains(owner)
+            && tx.count_active_holders(organization.id, owner.as_str()).await? <= 1
+        {
+            owned.push(organization.id.to_string());
+        }
+    }
+    if owned.is_empty() {
+        return Ok(());
+    }
+    owned.truncate(NAMED);
+    Err(Refusal::new(Reason::LastOwner)
+        .with("organization_ids", owned.join(","))
+        .with(
+            "hint",
+            "give these organizations another owner, or suspend or delete them, first",
+        )
+        .into())
+}
+
+async fn record(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    organization: &mut Organization,
+    mut member: Member,
+    kind: &'static str,
+    data: serde_json::Value,
+) -> Result<()> {
+    member.changed_revision = organization.revision + 1;
+    member.update_time = ctx.now;
+    let subject = Some(member.user_id);
+    tx.update_member(member).await?;
+    let event = Event {
+        kind,
+        actor: ctx.actor(),
+        subject,
+        data,
+        time: ctx.now,
+    };
+    Ok(tx.record(organization, event).await?)
+}

@@ -1,0 +1,105 @@
+//! The account of a person: what state it is in and what that allows.
+
+use crate::domain::{
+    error::{Reason, Refusal},
+    text_enum::text_enum,
+};
+
+text_enum! {
+    /// Whether an account may be used.
+    UserState {
+        /// In use.
+        Active = "active",
+        /// Nobody signs in with it, and it may do nothing in any organization, until it is activated again.
+        Suspended = "suspended",
+        /// Deleted. The row stays, so that what the person did keeps a name; the address is free for a new account.
+        Deleted = "deleted",
+    }
+}
+
+/// What is done to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserChange {
+    /// Takes it out of use.
+    Suspend,
+    /// Ends a suspension.
+    Activate,
+    /// Deletes it.
+    Delete,
+    /// Takes a deletion back.
+    Undelete,
+}
+
+impl UserChange {
+    /// The state of an account after the change.
+    ///
+    /// # Errors
+    /// `USER_STATE_CONFLICT` where the account is in a state that the change does not begin with.
+    pub fn apply(self, state: UserState) -> Result<UserState, Refusal> {
+        match (self, state) {
+            (UserChange::Suspend, UserState::Active) => Ok(UserState::Suspended),
+            (UserChange::Activate, UserState::Suspended) | (UserChange::Undelete, UserState::Deleted) => {
+                Ok(UserState::Active)
+            }
+            (UserChange::Delete, UserState::Active | UserState::Suspended) => Ok(UserState::Deleted),
+            _ => Err(Refusal::new(Reason::UserStateConflict).with("state", state.as_str().to_uppercase())),
+        }
+    }
+
+    /// Whether the account is out of use afterwards: what it owned needs another owner first.
+    pub fn ends_use(self) -> bool {
+        matches!(self, UserChange::Suspend | UserChange::Delete)
+    }
+}
+
+/// What a person is, or was, in one organization, as far as signing in goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    /// Whether they were removed.
+    pub removed: bool,
+    /// Whether the access model keeps removed people from signing in.
+    pub kept_out: bool,
+}
+
+/// Whether somebody may sign in: with an account in use, unless they were removed from everywhere and an access model keeps such people out (JP18). Who is
+/// invited again may sign in to accept.
+pub fn may_sign_in(state: UserState, standings: &[Standing], invited: bool) -> bool {
+    let removed_from_everywhere = standings.iter().all(|standing| standing.removed);
+    let kept_out = standings.iter().any(|standing| standing.kept_out);
+    state == UserState::Active && (invited || !(removed_from_everywhere && kept_out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_removed_everywhere_signs_in_only_where_no_model_minds() {
+        let standing = |removed, kept_out| Standing { removed, kept_out };
+        let active = |standings: &[Standing]| may_sign_in(UserState::Active, standings, false);
+        assert!(active(&[]));
+        assert!(active(&[standing(true, false)]));
+        assert!(!active(&[standing(true, true)]));
+        assert!(!active(&[standing(true, true), standing(true, false)]));
+        assert!(active(&[standing(true, true), standing(false, false)]));
+        assert!(may_sign_in(UserState::Active, &[standing(true, true)], true));
+        assert!(!may_sign_in(UserState::Suspended, &[], true));
+        assert!(!may_sign_in(UserState::Deleted, &[standing(false, false)], false));
+    }
+
+    #[test]
+    fn each_change_begins_with_the_states_that_it_makes_sense_in() {
+        use UserChange::{Activate, Delete, Suspend, Undelete};
+        use UserState::{Active, Deleted, Suspended};
+        let table = [
+            (Suspend, [Some(Suspended), None, None]),
+            (Activate, [None, Some(Active), None]),
+            (Delete, [Some(Deleted), Some(Deleted), None]),
+            (Undelete, [None, None, Some(Active)]),
+        ];
+        for (change, expected) in table {
+            let found = [Active, Suspended, Deleted].map(|state| change.apply(state).ok());
+            assert_eq!(found, expected, "{change:?}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The requests of MemberService that change a membership or what a person is called.
+
+use super::{
+    fields::{ETAG, Fields, Parse},
+    pb,
+    user_changes::profile,
+};
+use crate::{
+    app::{
+        member_profiles,
+        member_states::{Change, ChangeState},
+        users::NewUser,
+    },
+    domain::text::PersonName,
+};
+
+/// The fields of a person that a mask may name: those that can be edited, and those for which the refusal tells what to do instead.
+const EDITABLE: [&str; 4] = ["given_name", "family_name", "display_name", "username"];
+const KNOWN: [&str; 9] = [
+    "given_name",
+    "family_name",
+    "display_name",
+    "username",
+    "email",
+    "password",
+    "mfa_enabled",
+    "roles",
+    "state",
+];
+
+impl Parse for pb::CreateMemberRequest {
+    type Command = member_profiles::Create;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let organization_id = fields.uuid("organization_id", &self.organization_id);
+        let email = fields.email("email", &self.email);
+        let given_name = fields.text("given_name", &self.given_name, PersonName::parse);
+        let family_name = fields.optional_text("family_name", &self.family_name, PersonName::parse);
+        let words = [self.email.as_str(), &self.given_name, &self.family_name];
+        let password = fields.password("password", &self.password, &words);
+        let roles = fields.roles("roles", &self.roles);
+        let username = fields.username("username", &self.username);
+        let locale = fields.locale("locale", &self.locale);
+        Some(member_profiles::Create {
+            organization_id: organization_id?,
+            person: NewUser {
+                email: email?,
+                // That somebody typed an address does not show whose it is.
+                email_verified: false,
+                given_name: given_name?,
+                family_name: family_name?,
+                password: password?,
+                locale: locale?,
+                username: username?,
+            },
+            roles: roles?,
+            validate_only: self.validate_only,
+        })
+    }
+}
+
+impl Parse for pb::UpdateMemberRequest {
+    type Command = member_profiles::Update;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let etag = fields.at_most("etag", &self.etag, ETAG);
+        let member = fields.required("member", self.member.as_ref());
+        let populated: Vec<&str> = member.map(populated).unwrap_or_default();
+        let mask = fields.mask("update_mask", self.update_mask.as_ref(), &KNOWN, &populated);
+        let member = member?;
+        // Of a mask that is wrong, the values beside it are looked at all the same: every violation is told at once.
+        let changing = mask
+            .clone()
+            .unwrap_or_else(|| populated.iter().map(|path| (*path).to_owned()).collect());
+        let (organization_id, user_id, change) = fields.within("member", |fields| {
+            let organization_id = fields.uuid("organization_id", &member.organization_id);
+            let user_id = fields.uuid("user_id", &member.user_id);
+            let values = [
+                &member.given_name,
+                &member.family_name,
+                &member.display_name,
+                &member.username,
+            ];
+            (organization_id, user_id, profile(&changing, values, fields))
+        });
+        Some(member_profiles::Update {
+            organization_id: organization_id?,
+            user_id: user_id?,
+            fields: mask?,
+            change: change?,
+            etag: etag?,
+            validate_only: self.validate_only,
+        })
+    }
+}
+
+/// What a request without a mask asks to change: the fields that are not empty.
+fn populated(member: &pb::Member) -> Vec<&'static str> {
+    let values = [
+        &member.given_name,
+        &member.family_name,
+        &member.display_name,
+        &member.username,
+        &member.email,
+    ];
+    let named = EDITABLE.into_iter().chain(["email"]).zip(values);
+    named
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// Requests that name a member and change their state.
+macro_rules! state_changes {
+    ($($request:ty => $change:expr),* $(,)?) => {
+        $(impl Parse for $request {
+            type Command = ChangeState;
+
+            fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+                fields.request_id(&self.request_id);
+                let organization_id = fields.uuid("organization_id", &self.organization_id);
+                let user_id = fields.uuid("user_id", &self.user_id);
+                let etag = fields.at_most("etag", &self.etag, ETAG);
+                Some(ChangeState {
+                    organization_id: organization_id?,
+                    user_id: Some(user_id?),
+                    change: $change,
+                    etag: etag?,
+                    validate_only: self.validate_only,
+                })
+            }
+        })*
+    };
+}
+
+state_changes!(
+    pb::SuspendMemberRequest => Change::Suspend,
+    pb::ActivateMemberRequest => Change::Activate,
+    pb::RemoveMemberRequest => Change::Remove,
+    pb::RestoreMemberRequest => Change::Restore,
+);
+
+impl Parse for pb::LeaveOrganizationRequest {
+    type Command = ChangeState;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        Some(ChangeState {
+            organization_id: fields.uuid("organization_id", &self.organization_id)?,
+            user_id: None,
+            change: Change::Leave,
+            etag: String::new(),
+            validate_only: self.validate_only,
+        })
+    }
+}
