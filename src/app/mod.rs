@@ -7,6 +7,7 @@ pub(crate) mod activity;
 pub(crate) mod audit;
 pub(crate) mod authentication;
 pub(crate) mod bootstrap;
+pub(crate) mod contacts;
 pub(crate) mod context;
 pub(crate) mod error;
 pub(crate) mod invitations;
@@ -41,8 +42,8 @@ use crate::{
 /// The records that use cases are asked by and answer with, as the store keeps them.
 pub(crate) mod records {
     pub(crate) use crate::store::{
-        EventFilter, Invitation, InvitationFilter, InvitationRow, Member, Message, MessageFilter, Organization,
-        RosterFilter, RosterRow, ServiceAccount, ServiceKey, Session, Transfer, User,
+        Contact, EventFilter, Invitation, InvitationFilter, InvitationRow, Member, Message, MessageFilter,
+        Organization, RosterFilter, RosterRow, ServiceAccount, ServiceKey, Session, Transfer, User,
     };
 }
 

@@ -48,6 +48,8 @@ reasons! {
     ServiceKeyNotFound, "SERVICE_KEY_NOT_FOUND", "The service account has no such key.";
     MessageNotFound, "MESSAGE_NOT_FOUND", "There is no such message.";
     TransferNotFound, "TRANSFER_NOT_FOUND", "There is no such transfer of ownership.";
+    ContactNotFound, "CONTACT_NOT_FOUND", "The organization has no such contact.";
+    ContactExists, "CONTACT_EXISTS", "The address is a contact of the organization already.";
     AlreadyMember, "ALREADY_MEMBER", "The address belongs to a member of the organization.";
     InvitationPending, "INVITATION_PENDING", "An invitation to the address is pending.";
     EmailTaken, "EMAIL_TAKEN", "Another account has this address.";

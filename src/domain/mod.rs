@@ -4,6 +4,7 @@ pub mod access_model;
 pub mod actions;
 pub mod activity;
 pub mod audit;
+pub mod contact;
 pub mod delivery;
 pub mod email;
 pub mod error;

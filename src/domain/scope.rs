@@ -20,6 +20,8 @@ pub const ALL: &[&str] = &[
     "activity.read",
     "activity.write",
     "audit.read",
+    "contacts.read",
+    "contacts.write",
     "invitations.read",
     "invitations.write",
     "members.read",

@@ -7,6 +7,7 @@ mod access_models;
 mod activity;
 mod audit;
 mod authenticate;
+mod contacts;
 mod convert;
 mod delivery;
 mod descriptor;

@@ -114,13 +114,15 @@ fn code(reason: Reason) -> Code {
         | Reason::ServiceAccountNotFound
         | Reason::ServiceKeyNotFound
         | Reason::MessageNotFound
-        | Reason::TransferNotFound => Code::NotFound,
+        | Reason::TransferNotFound
+        | Reason::ContactNotFound => Code::NotFound,
         Reason::AlreadyMember
         | Reason::InvitationPending
         | Reason::EmailTaken
         | Reason::AccountExists
         | Reason::UsernameTaken
         | Reason::TransferPending
+        | Reason::ContactExists
         | Reason::RequestIdReused => Code::AlreadyExists,
         Reason::RoleUnknown
         | Reason::RoleNotInvitable
@@ -172,6 +174,7 @@ fn resource(reason: Reason) -> Option<&'static str> {
         Reason::ServiceKeyNotFound => Some("service key"),
         Reason::MessageNotFound => Some("message"),
         Reason::TransferNotFound => Some("ownership transfer"),
+        Reason::ContactNotFound => Some("contact"),
         _ => None,
     }
 }

@@ -18,10 +18,10 @@ use crate::{
         AuthenticateLayer, DESCRIPTOR_SET, Edge, Rules, TraceLayer,
         pb::{
             access_model_service_server::AccessModelServiceServer, activity_service_server::ActivityServiceServer,
-            audit_service_server::AuditServiceServer, delivery_service_server::DeliveryServiceServer,
-            invitation_service_server::InvitationServiceServer, member_service_server::MemberServiceServer,
-            organization_service_server::OrganizationServiceServer, ownership_service_server::OwnershipServiceServer,
-            permission_service_server::PermissionServiceServer,
+            audit_service_server::AuditServiceServer, contact_service_server::ContactServiceServer,
+            delivery_service_server::DeliveryServiceServer, invitation_service_server::InvitationServiceServer,
+            member_service_server::MemberServiceServer, organization_service_server::OrganizationServiceServer,
+            ownership_service_server::OwnershipServiceServer, permission_service_server::PermissionServiceServer,
             service_account_service_server::ServiceAccountServiceServer, session_service_server::SessionServiceServer,
             user_service_server::UserServiceServer,
         },
@@ -116,6 +116,7 @@ pub(super) fn serve(
             DeliveryServiceServer,
             AuditServiceServer,
             ActivityServiceServer,
+            ContactServiceServer,
         ]
     );
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));

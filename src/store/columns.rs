@@ -6,8 +6,9 @@ use sea_orm::{
 };
 
 use crate::domain::{
-    access_model::RoleSet, delivery::DeliveryState, invitation::InvitationState, member::MemberState,
-    organization::OrganizationState, ownership::TransferState, scope::Scopes, sign_in::SignInOutcome, user::UserState,
+    access_model::RoleSet, contact::NotificationRoles, delivery::DeliveryState, invitation::InvitationState,
+    member::MemberState, organization::OrganizationState, ownership::TransferState, scope::Scopes,
+    sign_in::SignInOutcome, user::UserState,
 };
 
 /// Lets a domain type stand in an entity: `write` makes the text that rests, `read` understands it.
@@ -75,6 +76,11 @@ text_column!(
     SignInOutcome,
     |outcome| outcome.as_str().to_owned(),
     SignInOutcome::parse
+);
+text_column!(
+    NotificationRoles,
+    |roles| serde_json::Value::from_iter(roles.iter()).to_string(),
+    |text| serde_json::from_str(text).ok()
 );
 text_column!(
     Scopes,

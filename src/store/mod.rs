@@ -7,6 +7,7 @@ mod activity;
 mod audit;
 mod columns;
 mod connect;
+mod contacts;
 mod entities;
 mod error;
 mod events;
@@ -35,11 +36,11 @@ pub(crate) use activity::{ActivityFilter, MemberActivity};
 pub(crate) use audit::{EventFilter, Names};
 pub(crate) use connect::{SchemaState, StoreSettings};
 pub(crate) use entities::{
-    activities::Model as Activity, events::Model as EventRecord, invitations::Model as Invitation,
-    members::Model as Member, organizations::Model as Organization, outbox_messages::Model as Message,
-    ownership_transfers::Model as Transfer, service_accounts::Model as ServiceAccount,
-    service_keys::Model as ServiceKey, sessions::Model as Session, sign_ins::Model as SignInRecord,
-    users::Model as User,
+    activities::Model as Activity, contacts::Model as Contact, events::Model as EventRecord,
+    invitations::Model as Invitation, members::Model as Member, organizations::Model as Organization,
+    outbox_messages::Model as Message, ownership_transfers::Model as Transfer,
+    service_accounts::Model as ServiceAccount, service_keys::Model as ServiceKey, sessions::Model as Session,
+    sign_ins::Model as SignInRecord, users::Model as User,
 };
 pub(crate) use error::StoreError;
 pub(crate) use events::{Actor, Event, event_hash};

@@ -7,11 +7,11 @@ use tonic::Code;
 use crate::support::mailbox::Fault;
 use crate::support::pb::create_organization_request::Owner;
 use crate::support::pb::{
-    AcceptInvitationRequest, ActivateOrganizationRequest, CreateInvitationRequest, CreateOrganizationRequest,
-    CreateServiceAccountRequest, CreateServiceKeyRequest, CreateUserRequest, DisableServiceAccountRequest, Founder,
-    GetUserRequest, ListMessagesRequest, NewUser, Organization, ResendInvitationRequest, RetryMessageRequest,
-    RevokeInvitationRequest, RevokeServiceKeyRequest, SetMemberRolesRequest, SignUp, SuspendOrganizationRequest,
-    UpdateOrganizationRequest,
+    AcceptInvitationRequest, ActivateOrganizationRequest, Contact, CreateContactRequest, CreateInvitationRequest,
+    CreateOrganizationRequest, CreateServiceAccountRequest, CreateServiceKeyRequest, CreateUserRequest,
+    DeleteContactRequest, DisableServiceAccountRequest, Founder, GetUserRequest, ListMessagesRequest, NewUser,
+    Organization, ResendInvitationRequest, RetryMessageRequest, RevokeInvitationRequest, RevokeServiceKeyRequest,
+    SetMemberRolesRequest, SignUp, SuspendOrganizationRequest, UpdateContactRequest, UpdateOrganizationRequest,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
@@ -252,5 +252,21 @@ wire_tests! {
         assert_eq!(call!(world, users.create_user, world.operator_key(), request()).unwrap(), first);
         world.clock.advance(Duration::from_secs(1));
         assert_refused(call!(world, users.create_user, world.operator_key(), request()), Code::AlreadyExists, "EMAIL_TAKEN");
+    }
+
+    /// CreateContact, UpdateContact and DeleteContact.
+    async fn changes_of_contacts_are_repeatable(world: World) {
+        let scenario = Scenario::acme(&world).await;
+        let (key, other) = (world.operator_key(), service_key(&world, &["operator"]).await);
+        let creation = |email: &str| CreateContactRequest { organization_id: scenario.organization_id.clone(), email: email.to_owned(), display_name: "Operations".to_owned(), ..CreateContactRequest::default() };
+        let made = hold!(world, contacts.create_contact, &scenario.owner.session, creation("ops@example.com"), creation("noc@example.com"), key);
+        let id = made.contact.unwrap().contact_id;
+        let renaming = |name: &str| {
+            let contact = Contact { organization_id: scenario.organization_id.clone(), contact_id: id.clone(), display_name: name.to_owned(), ..Contact::default() };
+            UpdateContactRequest { contact: Some(contact), ..UpdateContactRequest::default() }
+        };
+        hold!(world, contacts.update_contact, &scenario.owner.session, renaming("One"), renaming("Two"), key);
+        let deletion = |id: &str| DeleteContactRequest { organization_id: scenario.organization_id.clone(), contact_id: id.to_owned(), ..DeleteContactRequest::default() };
+        hold!(world, contacts.delete_contact, key, deletion(&id), deletion(ID), &other);
     }
 }

@@ -20,6 +20,7 @@ mod addresses;
 mod audit;
 mod bad_input;
 mod claims;
+mod contacts;
 mod deliveries;
 mod first_start;
 mod harness;

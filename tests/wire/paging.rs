@@ -5,7 +5,8 @@ use std::time::Duration;
 use tonic::Code;
 
 use crate::support::pb::{
-    CreateServiceKeyRequest, ListInvitationsRequest, ListMembersRequest, ListMessagesRequest, ListOrganizationsRequest,
+    CreateContactRequest, CreateServiceKeyRequest, ListAuditEntriesRequest, ListContactRecipientsRequest,
+    ListContactsRequest, ListInvitationsRequest, ListMembersRequest, ListMessagesRequest, ListOrganizationsRequest,
     ListServiceAccountsRequest, ListServiceKeysRequest, ListSessionsRequest, ListUserMembershipsRequest,
     ListUsersRequest,
 };
@@ -217,5 +218,32 @@ wire_tests! {
         refuse_token!(world, members.list_user_memberships, world.operator_key(), of(&bob.user_id), token);
         let all = call!(world, members.list_user_memberships, &ada.session, of(&ada.user_id)).unwrap().memberships;
         assert_eq!(all.into_iter().map(|one| one.organization.unwrap().organization_id).collect::<Vec<_>>(), organizations);
+    }
+
+    /// Contacts by name, also where names are the same; recipients of a notification; and the entries of the audit log, newest first.
+    async fn records_are_walked(world: World) {
+        let scenario = Scenario::acme(&world).await;
+        for (index, name) in ["Zoe", "Ops", "Ops", "ada", "Ops"].into_iter().enumerate() {
+            let request = CreateContactRequest {
+                organization_id: scenario.organization_id.clone(), email: format!("contact{index}@example.com"), display_name: name.to_owned(),
+                notification_roles: vec!["maintenance".to_owned()], ..CreateContactRequest::default()
+            };
+            call!(world, contacts.create_contact, &scenario.owner.session, request).unwrap();
+        }
+        let of = |email: &str| ListContactsRequest { organization_id: scenario.organization_id.clone(), email: email.to_owned(), ..ListContactsRequest::default() };
+        let (listed, token) = hold!(world, contacts.list_contacts, &scenario.owner.session, of(""), contacts, email, 5);
+        assert_eq!((listed[0].as_str(), listed[4].as_str()), ("contact3@example.com", "contact0@example.com"));
+        refuse_token!(world, contacts.list_contacts, &scenario.owner.session, of("contact1@example.com"), token);
+        let to = |role: &str| ListContactRecipientsRequest { organization_id: scenario.organization_id.clone(), notification_role: role.to_owned(), ..ListContactRecipientsRequest::default() };
+        let (_, token) = hold!(world, contacts.list_contact_recipients, &scenario.owner.session, to("maintenance"), recipients, contact_id, 5);
+        refuse_token!(world, contacts.list_contact_recipients, &scenario.owner.session, to("billing"), token);
+        let entries = |kinds: &[&str]| ListAuditEntriesRequest { organization_id: scenario.organization_id.clone(), kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(), ..ListAuditEntriesRequest::default() };
+        let (revisions, token) = hold!(world, audit.list_audit_entries, &scenario.owner.session, entries(&[]), entries, revision, 7);
+        assert_eq!(revisions, [7, 6, 5, 4, 3, 2, 1]);
+        refuse_token!(world, audit.list_audit_entries, &scenario.owner.session, entries(&["member.added"]), token);
+        let counted = ListContactsRequest { include_total_size: true, page_size: 2, ..of("") };
+        assert_eq!(call!(world, contacts.list_contacts, &scenario.owner.session, counted).unwrap().total_size, 5);
+        let counted = ListContactRecipientsRequest { include_total_size: true, page_size: 2, ..to("maintenance") };
+        assert_eq!(call!(world, contacts.list_contact_recipients, &scenario.owner.session, counted).unwrap().total_size, 5);
     }
 }

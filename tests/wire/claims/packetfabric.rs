@@ -2,6 +2,7 @@
 
 use tonic::Code;
 
+use crate::contacts::{add, recipients};
 use crate::support::pb::{CreateMemberRequest, Member, MemberState, SignInRequest};
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{PASSWORD, Scenario, assert_refused, call, service_key, sign_in, texts};
@@ -102,5 +103,19 @@ wire_tests! {
         let named = Member { given_name: "Tess".to_owned(), ..Member::default() };
         assert_eq!(fabric.edit(&fabric.owner.session, &target.user_id, None, named).await.unwrap().given_name, "Tess");
         fabric.remove(&fabric.owner.session, &target.user_id).await.unwrap();
+    }
+
+    /// pf_01: contacts get correspondence such as maintenance notifications; a user does not, unless added as a contact. Who gets it is one call.
+    async fn pf_01_users_get_no_correspondence_unless_added(world: World) {
+        let portal = Scenario::with(&world, "packetfabric", "customer", "admin@customer.example.com").await;
+        portal.join("regular@customer.example.com", &["regular"]).await;
+        add(&portal, "noc@customer.example.com", "Network operations", &["maintenance", "incidents"]).await;
+        add(&portal, "billing@customer.example.com", "Accounting", &["billing"]).await;
+        assert_eq!(recipients(&portal, "maintenance").await, texts(&["noc@customer.example.com"]));
+        add(&portal, "regular@customer.example.com", "Regular", &["maintenance"]).await;
+        let mut to = recipients(&portal, "maintenance").await;
+        to.sort();
+        assert_eq!(to, texts(&["noc@customer.example.com", "regular@customer.example.com"]));
+        assert_eq!(recipients(&portal, "incidents").await, texts(&["noc@customer.example.com"]));
     }
 }

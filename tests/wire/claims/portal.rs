@@ -2,9 +2,10 @@
 
 use tonic::Code;
 
-use crate::support::pb::MemberState;
+use crate::contacts::{add, recipients};
+use crate::support::pb::{DeleteContactRequest, MemberState};
 use crate::support::runner::wire_tests;
-use crate::support::scenario::{PASSWORD, Scenario, assert_refused, sign_in};
+use crate::support::scenario::{PASSWORD, Scenario, assert_refused, call, refusal, sign_in, texts};
 
 wire_tests! {
     /// cp_06: a Manager has the account, and neither invites nor edits users.
@@ -74,5 +75,43 @@ wire_tests! {
             let session = sign_in(&world, &person.email, PASSWORD).await.unwrap().session_token;
             portal.roster(&session).await.unwrap();
         }
+    }
+
+    /// cp_01: a user signs in and has permissions; a contact gets notifications of its contact role, and nothing else: it is no row of the roster.
+    async fn cp_01_a_contact_only_gets_notifications(world: World) {
+        let portal = Scenario::under(&world, "portal").await;
+        let manager = portal.join("manager@example.com", &["manager"]).await;
+        add(&portal, "billing@example.com", "Accounting", &["billing"]).await;
+        assert!(portal.may(&manager.user_id, "services.manage").await);
+        assert_eq!(recipients(&portal, "billing").await, texts(&["billing@example.com"]));
+        assert!(recipients(&portal, "maintenance").await.is_empty());
+        let roster = portal.roster(&portal.owner.session).await.unwrap();
+        assert!(roster.iter().all(|row| row.email != "billing@example.com"), "{roster:?}");
+    }
+
+    /// cp_02: a contact's address cannot be used to sign in, and gets the answer of an address that nobody knows.
+    async fn cp_02_a_contact_does_not_sign_in(world: World) {
+        let portal = Scenario::under(&world, "portal").await;
+        add(&portal, "billing@example.com", "Accounting", &["billing"]).await;
+        let contact = sign_in(&world, "billing@example.com", PASSWORD).await;
+        let unknown = sign_in(&world, "nobody@example.com", PASSWORD).await;
+        assert_eq!(refusal(contact.as_ref().unwrap_err()), refusal(unknown.as_ref().unwrap_err()));
+        assert_eq!(contact.as_ref().unwrap_err().message(), unknown.unwrap_err().message());
+        assert_refused(contact, Code::Unauthenticated, "SIGN_IN_FAILED");
+    }
+
+    /// cp_03: one person can be both, with the same address; neither knows of the other.
+    async fn cp_03_one_person_can_be_both(world: World) {
+        let portal = Scenario::under(&world, "portal").await;
+        let manager = portal.join("manager@example.com", &["manager"]).await;
+        let contact = add(&portal, "manager@example.com", "The manager", &["maintenance"]).await;
+        sign_in(&world, "manager@example.com", PASSWORD).await.unwrap();
+        assert_eq!(recipients(&portal, "maintenance").await, texts(&["manager@example.com"]));
+        add(&portal, "later@example.com", "Later", &[]).await;
+        portal.join("later@example.com", &["manager"]).await;
+        let deletion = DeleteContactRequest { organization_id: portal.organization_id.clone(), contact_id: contact.contact_id, ..DeleteContactRequest::default() };
+        call!(world, contacts.delete_contact, &portal.owner.session, deletion).unwrap();
+        assert!(portal.may(&manager.user_id, "services.manage").await);
+        sign_in(&world, "manager@example.com", PASSWORD).await.unwrap();
     }
 }

@@ -7,9 +7,9 @@ use sea_orm::ConnectionTrait;
 
 use super::dynamic::{Method, field_comment, is_ours};
 use super::pb::{
-    CreateInvitationRequest, CreateServiceAccountRequest, CreateServiceKeyRequest, ListMessagesRequest,
-    SetMemberRolesRequest, SuspendMemberRequest, SuspendOrganizationRequest, TransferOwnershipRequest,
-    VerifySessionRequest,
+    CreateContactRequest, CreateInvitationRequest, CreateServiceAccountRequest, CreateServiceKeyRequest,
+    ListMessagesRequest, SetMemberRolesRequest, SuspendMemberRequest, SuspendOrganizationRequest,
+    TransferOwnershipRequest, VerifySessionRequest,
 };
 use super::scenario::{PASSWORD, Person, accept_as, create_organization, create_user, sign_in};
 use super::world::World;
@@ -87,6 +87,7 @@ pub(crate) struct Tenant {
     invitation_id: String,
     invitation_token: String,
     message_id: String,
+    contact_id: String,
     service_account_id: String,
     service_key_id: String,
 }
@@ -111,6 +112,7 @@ impl Tenant {
         let (service_account_id, service_key_id) = service(world, scopes).await;
         Self {
             message_id: newest_message(world, &organization_id).await,
+            contact_id: contact(world, &organization_id).await,
             organization_id,
             suspended: false,
             people,
@@ -134,6 +136,8 @@ impl Tenant {
         }
         let id = literal(world, &self.organization_id);
         for table in [
+            "contact_roles",
+            "contacts",
             "activities",
             "member_activity",
             "member_counters",
@@ -344,6 +348,8 @@ impl Values<'_> {
             "personal_message" => "Welcome!",
             "user_agent" => "curl/8",
             "kinds" => "member.added",
+            "contact_id" => &tenant.contact_id,
+            "notification_role" | "notification_roles" => "maintenance",
             "report_id" => {
                 return Some(uuid::Uuid::from_u64_pair(7, NEXT.fetch_add(1, Ordering::Relaxed) as u64).to_string());
             }
@@ -390,6 +396,19 @@ async fn invite(world: &World, organization_id: &str, email: &str, role: &str) -
         .into_inner();
     let token = answer.link.rsplit('/').next().unwrap().to_owned();
     (answer.invitation.unwrap().invitation_id, token)
+}
+
+async fn contact(world: &World, organization_id: &str) -> String {
+    let request = CreateContactRequest {
+        organization_id: organization_id.to_owned(),
+        email: fresh_address("contact"),
+        display_name: "Operations".to_owned(),
+        notification_roles: vec!["maintenance".to_owned()],
+        ..CreateContactRequest::default()
+    };
+    let request = world.as_operator(request);
+    let answer = world.contacts().create_contact(request).await.unwrap().into_inner();
+    answer.contact.unwrap().contact_id
 }
 
 async fn newest_message(world: &World, organization_id: &str) -> String {

@@ -331,6 +331,7 @@ clients! {
     access_models: access_model_service_client, AccessModelServiceClient;
     activity: activity_service_client, ActivityServiceClient;
     audit: audit_service_client, AuditServiceClient;
+    contacts: contact_service_client, ContactServiceClient;
     deliveries: delivery_service_client, DeliveryServiceClient;
     invitations: invitation_service_client, InvitationServiceClient;
     members: member_service_client, MemberServiceClient;
