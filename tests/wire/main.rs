@@ -37,6 +37,7 @@ mod paging;
 mod permissions;
 mod races;
 mod races_acceptance;
+mod races_members;
 mod rollback;
 mod safety_accounts;
 mod safety_kit;

@@ -442,7 +442,7 @@ async fn service(world: &World, scopes: &[&str]) -> (String, String) {
 }
 
 /// An id as SQL: SQLite keeps the sixteen octets.
-fn literal(world: &World, id: &str) -> String {
+pub(crate) fn literal(world: &World, id: &str) -> String {
     match world.database().get_database_backend() {
         sea_orm::DbBackend::Postgres => format!("'{id}'"),
         _ => format!("X'{}'", id.replace('-', "")),

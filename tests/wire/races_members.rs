@@ -1,0 +1,200 @@
+//! Races about who belongs and who owns, when members suspend and remove each other, leave, and hand ownership over. Each is run over two servers on one
+//! database.
+
+use futures_util::future::BoxFuture;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
+use crate::support::ledger::Ledger;
+use crate::support::pb::member_service_client::MemberServiceClient;
+use crate::support::pb::ownership_service_client::OwnershipServiceClient;
+use crate::support::pb::session_service_client::SessionServiceClient;
+use crate::support::pb::{
+    LeaveOrganizationRequest, MemberState, RemoveMemberRequest, SetMemberRolesRequest, SignInRequest,
+    SuspendMemberRequest, TransferOwnershipRequest,
+};
+use crate::support::race::{Doors, Endings, OK, against, all_told, at_once, message, told};
+use crate::support::runner::{rounds, wire_tests};
+use crate::support::scenario::{PASSWORD, Person, Scenario, create_organization, create_user, with_credential};
+use crate::support::tenant::literal;
+use crate::support::world::World;
+
+/// What one owner may do to the other, or to themselves, that costs an owner.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Demote,
+    Suspend,
+    Remove,
+    Leave,
+}
+
+impl Way {
+    const ALL: [Way; 4] = [Way::Demote, Way::Suspend, Way::Remove, Way::Leave];
+
+    /// The call by which `actor` does it to `target`; who leaves does it to themselves.
+    fn call(
+        self,
+        door: Channel,
+        organization: &str,
+        actor: &Person,
+        target: &Person,
+        lower: &str,
+    ) -> BoxFuture<'static, Result<(), Status>> {
+        let (organization_id, user_id, lower) = (organization.to_owned(), target.user_id.clone(), lower.to_owned());
+        let session = actor.session.clone();
+        let mut client = MemberServiceClient::new(door);
+        Box::pin(async move {
+            match self {
+                Way::Demote => {
+                    let request = SetMemberRolesRequest {
+                        organization_id,
+                        user_id,
+                        roles: vec![lower],
+                        ..SetMemberRolesRequest::default()
+                    };
+                    client.set_member_roles(signed(&session, request)).await.map(drop)
+                }
+                Way::Suspend => {
+                    let request = SuspendMemberRequest {
+                        organization_id,
+                        user_id,
+                        ..SuspendMemberRequest::default()
+                    };
+                    client.suspend_member(signed(&session, request)).await.map(drop)
+                }
+                Way::Remove => {
+                    let request = RemoveMemberRequest {
+                        organization_id,
+                        user_id,
+                        ..RemoveMemberRequest::default()
+                    };
+                    client.remove_member(signed(&session, request)).await.map(drop)
+                }
+                Way::Leave => {
+                    let request = LeaveOrganizationRequest {
+                        organization_id,
+                        ..LeaveOrganizationRequest::default()
+                    };
+                    client.leave_organization(signed(&session, request)).await.map(drop)
+                }
+            }
+        })
+    }
+}
+
+fn signed<T>(session: &str, message: T) -> Request<T> {
+    with_credential(session, message)
+}
+
+/// Two people who belong elsewhere too, so that their sessions outlive what happens in an organization.
+async fn two(world: &World) -> (Scenario, Person, Person) {
+    let home = Scenario::with(world, "default", "", "home@example.com").await;
+    let ada = create_user(world, "ada@example.com").await;
+    let grace = create_user(world, "grace@example.com").await;
+    for person in [&ada, &grace] {
+        home.join_existing(person, &["member"]).await;
+    }
+    (home, ada, grace)
+}
+
+/// An organization that both own.
+async fn owned_by_both(world: &World, model: &str, ada: &Person, grace: &Person) -> Scenario {
+    let shared = Scenario {
+        organization_id: create_organization(world, model, "", &ada.user_id).await,
+        world: world.clone(),
+        owner: ada.clone(),
+    };
+    shared.join_existing(grace, &["owner"]).await;
+    shared
+}
+
+wire_tests! {
+    /// ab_04: of two owners who demote, suspend or remove each other or leave, in any pair of ways at once, one active owner remains.
+    async fn ab_04_one_active_owner_remains(world: World) {
+        let doors = Doors::open(&world).await;
+        let (_home, ada, grace) = two(&world).await;
+        let mut endings = Endings::default();
+        for round in 0..rounds() {
+            let (model, lower) = [("portal", "manager"), ("default", "admin")][round % 2];
+            let shared = owned_by_both(&world, model, &ada, &grace).await;
+            let (one, other) = (Way::ALL[round / 2 % 4], Way::ALL[round / 8 % 4]);
+            let first = one.call(doors.door(round), &shared.organization_id, &ada, &grace, lower);
+            let second = other.call(doors.door(round + 1), &shared.organization_id, &grace, &ada, lower);
+            let answers = against(round, first, second).await;
+            let after = Ledger::read(world.database(), &shared.organization_id).await;
+            let who = format!("{one:?} against {other:?}: {:?}", all_told(&answers));
+            assert_eq!(after.active_holders("owner"), 1, "{who}");
+            endings.note(format!("{} of two", answers.iter().filter(|answer| answer.is_ok()).count()));
+        }
+        endings.show("how many of the two ways succeeded");
+    }
+
+    /// ab_07: of two transfers of ownership at once one happens and one is recorded, and there is exactly one owner.
+    async fn ab_07_of_two_transfers_one_happens(world: World) {
+        let doors = Doors::open(&world).await;
+        let (_home, ada, grace) = two(&world).await;
+        let owner = create_user(&world, "owner@example.com").await;
+        let mut endings = Endings::default();
+        for round in 0..rounds() {
+            let team = Scenario {
+                organization_id: create_organization(&world, "jetstack", "", &owner.user_id).await,
+                world: world.clone(),
+                owner: owner.clone(),
+            };
+            for nominee in [&ada, &grace] {
+                team.join_existing(nominee, &["admin"]).await;
+            }
+            let call = |door: usize, nominee: &Person| {
+                let mut client = OwnershipServiceClient::new(doors.door(door));
+                let request = TransferOwnershipRequest { organization_id: team.organization_id.clone(), nominee_user_id: nominee.user_id.clone(), ..TransferOwnershipRequest::default() };
+                let request = signed(&owner.session, request);
+                async move { message(client.transfer_ownership(request).await) }
+            };
+            let answers = against(round, call(round, &ada), call(round + 1, &grace)).await;
+            assert_eq!(all_told(&answers), [OK, "PermissionDenied PERMISSION_REQUIRED"].map(str::to_owned));
+            let after = Ledger::read(world.database(), &team.organization_id).await;
+            assert_eq!(after.active_holders("owner"), 1);
+            assert_eq!(after.happened("ownership.transferred"), 1);
+            endings.note(if answers[0].is_ok() { "the first" } else { "the second" });
+        }
+        endings.show("whose transfer happened");
+    }
+
+    /// ab_08: removal races a role change and a sign-in: who is removed stays removed, with no live session where the model ends signing in too.
+    async fn ab_08_removed_stays_removed(world: World) {
+        let doors = Doors::open(&world).await;
+        let jetpack = Scenario::under(&world, "jetpack").await;
+        let mut endings = Endings::default();
+        for round in 0..rounds() {
+            let victim = jetpack.join(&format!("victim{round}@example.com"), &["customer_success"]).await;
+            let organization_id = jetpack.organization_id.clone();
+            let remove = {
+                let mut client = MemberServiceClient::new(doors.door(round));
+                let request = RemoveMemberRequest { organization_id: organization_id.clone(), user_id: victim.user_id.clone(), ..RemoveMemberRequest::default() };
+                let request = signed(&jetpack.owner.session, request);
+                async move { client.remove_member(request).await.map(drop) }
+            };
+            let change = {
+                let mut client = MemberServiceClient::new(doors.door(round + 1));
+                let request = SetMemberRolesRequest { organization_id, user_id: victim.user_id.clone(), roles: vec!["client_admin".to_owned()], ..SetMemberRolesRequest::default() };
+                let request = signed(&jetpack.owner.session, request);
+                async move { client.set_member_roles(request).await.map(drop) }
+            };
+            let sign_in = {
+                let mut client = SessionServiceClient::new(doors.door(round + 2));
+                let request = SignInRequest { email: victim.email.clone(), password: PASSWORD.to_owned(), ..SignInRequest::default() };
+                async move { client.sign_in(request).await.map(drop) }
+            };
+            let calls: Vec<BoxFuture<'static, Result<(), Status>>> = vec![Box::pin(remove), Box::pin(change), Box::pin(sign_in)];
+            let answers = at_once(calls).await;
+            assert_eq!(told(&answers[0]), OK);
+            let id = &victim.user_id;
+            let live = world.count(&format!("SELECT COUNT(*) AS n FROM sessions WHERE revoke_time IS NULL AND user_id = {}", literal(&world, id))).await;
+            assert_eq!(live, 0, "{:?}", answers.iter().map(told).collect::<Vec<_>>());
+            assert_eq!(jetpack.row(&jetpack.owner.session, &victim.email).await.state(), MemberState::Removed);
+            assert!(!jetpack.may(id, "orders.read").await);
+            endings.note(format!("role change {}, sign-in {}", told(&answers[1]), told(&answers[2])));
+        }
+        endings.show("beside the removal");
+    }
+}
