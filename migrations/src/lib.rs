@@ -5,6 +5,7 @@ use sea_orm_migration::prelude::*;
 mod m20261121_000001_foundation;
 mod m20261122_000002_lifecycle;
 mod m20261122_000003_records;
+mod m20261122_000004_credentials;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -16,6 +17,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000001_foundation::Migration),
             Box::new(m20261122_000002_lifecycle::Migration),
             Box::new(m20261122_000003_records::Migration),
+            Box::new(m20261122_000004_credentials::Migration),
         ]
     }
 }

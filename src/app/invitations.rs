@@ -9,7 +9,8 @@ use super::{
     App,
     access::{self, Access},
     context::Ctx,
-    error::{Error, Result},
+    error::Result,
+    mails::DEFAULT_LOCALE,
     mutation::Mutation,
     paging::{Page, PageRequest},
     require_etag,
@@ -31,9 +32,6 @@ use crate::{
     },
     store::{Event, Invitation, InvitationFilter, InvitationRow, Message, Tx},
 };
-
-/// The language of a message where nobody says.
-const DEFAULT_LOCALE: &str = "en";
 
 /// An invitation that was sent or sent again.
 #[derive(Debug)]
@@ -90,7 +88,7 @@ impl Mutation for Create {
         let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
         let owners = access::owners_where_it_matters(tx, &access, &[&self.roles]).await?;
         let situation = access.situation(ctx, owners);
-        invitation::require_step_up(&situation, false)?;
+        invitation::require_step_up(&situation, ctx.stepped_up())?;
         let roles = decide_invite(&situation, &self.roles)?;
 
         let person = tx.person(self.organization_id, self.email.key()).await?;
@@ -207,22 +205,7 @@ fn compose(app: &App, ctx: &Ctx, access: &Access, invitation: &Invitation, token
         locale: invitation.locale.clone().unwrap_or_else(|| DEFAULT_LOCALE.to_owned()),
         message: invitation.personal_message.clone(),
     });
-    let plain = payload.to_bytes().map_err(|error| Error::Internal(error.to_string()))?;
-    Ok(Message {
-        id: invitation.message_id,
-        kind: payload.kind().to_owned(),
-        organization_id: Some(invitation.organization_id),
-        recipient: payload.recipient().to_owned(),
-        state: DeliveryState::Queued,
-        sealed: Some(app.keyring.seal(&app.entropy, invitation.message_id.as_bytes(), &plain)),
-        attempts: 0,
-        available_time: ctx.now,
-        fence: 0,
-        last_error: None,
-        create_time: ctx.now,
-        queue_time: ctx.now,
-        settle_time: None,
-    })
+    app.message(ctx, invitation.message_id, Some(invitation.organization_id), &payload)
 }
 
 fn link(app: &App, token: &Token) -> SecretString {

@@ -149,7 +149,7 @@ impl Mutation for ChangeState {
 pub(super) async fn end_sessions_of_nobodys_member(ctx: &Ctx, tx: &mut Tx, user: &User) -> Result<()> {
     let memberships = tx.memberships(user.id).await?;
     if memberships.iter().all(|member| member.state != MemberState::Active) {
-        tx.revoke_sessions(user.id, ctx.now).await?;
+        tx.revoke_sessions(user.id, None, ctx.now).await?;
     }
     Ok(())
 }

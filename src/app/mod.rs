@@ -7,10 +7,14 @@ pub(crate) mod activity;
 pub(crate) mod audit;
 pub(crate) mod authentication;
 pub(crate) mod bootstrap;
+mod challenges;
 pub(crate) mod contacts;
 pub(crate) mod context;
+pub(crate) mod credentials;
+pub(crate) mod emails;
 pub(crate) mod error;
 pub(crate) mod invitations;
+mod mails;
 pub(crate) mod member_profiles;
 pub(crate) mod member_states;
 pub(crate) mod members;
@@ -23,6 +27,7 @@ pub(crate) mod permissions;
 pub(crate) mod profiles;
 pub(crate) mod service_accounts;
 pub(crate) mod sessions;
+pub(crate) mod step_up;
 pub(crate) mod user_states;
 pub(crate) mod users;
 
@@ -42,7 +47,7 @@ use crate::{
 /// The records that use cases are asked by and answer with, as the store keeps them.
 pub(crate) mod records {
     pub(crate) use crate::store::{
-        Contact, EventFilter, Invitation, InvitationFilter, InvitationRow, Member, Message, MessageFilter,
+        Challenge, Contact, EventFilter, Invitation, InvitationFilter, InvitationRow, Member, Message, MessageFilter,
         Organization, RosterFilter, RosterRow, ServiceAccount, ServiceKey, Session, Transfer, User,
     };
 }

@@ -94,7 +94,11 @@ impl App {
         Ok(answer)
     }
 
-    async fn replayed<T, A: Answer<T>>(&self, ctx: &Ctx) -> Result<Option<A>> {
+    /// The answer that this very call got before. A use case that has to look at a secret before its transaction asks for it first: the secret is used by then.
+    ///
+    /// # Errors
+    /// `REQUEST_ID_REUSED`.
+    pub(super) async fn replayed<T, A: Answer<T>>(&self, ctx: &Ctx) -> Result<Option<A>> {
         let (Some(key), Some(request)) = (ctx.replay_key(), &ctx.request) else {
             return Ok(None);
         };

@@ -137,6 +137,7 @@ impl Mutation for CreateReady {
             update_time: ctx.now,
             custom_roles: None,
             delete_time: None,
+            mfa_required: false,
         };
         tx.insert_organization(organization.clone()).await?;
         let event = Event {

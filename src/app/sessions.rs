@@ -8,11 +8,13 @@ use super::{
     App, authentication,
     context::Ctx,
     error::{Error, Result},
+    mutation::{Answer, Mutation},
     paging::{Page, PageRequest},
     service_accounts::by_id,
 };
 use crate::{
     domain::{
+        challenge::Purpose,
         email::EmailAddress,
         error::Reason,
         member::MemberState,
@@ -62,6 +64,7 @@ impl App {
             last_used_time: ctx.now,
             expire_time: self.sessions.expire_time(ctx.now),
             revoke_time: None,
+            step_up_expire_time: None,
         };
         tx.insert_session(session.clone()).await?;
         Ok((session, token))
@@ -143,10 +146,12 @@ pub(crate) async fn sign_in(app: &App, ctx: &Ctx, command: SignIn) -> Result<Beg
         false => None,
     };
     let mut tx = app.store.begin().await?;
-    // Read anew under the lock: whoever is being removed, suspended or deleted meanwhile keeps no session (ab_08).
-    let user = tx.lock_user(user.id).await?;
-    let mut user = user.ok_or(Reason::SignInFailed)?;
-    if !may_sign_in(app, &tx, &user, ctx.now).await? {
+    // Read anew under the lock: whoever is being removed, suspended or deleted meanwhile keeps no session (ab_08). And what was verified may be the old
+    // password by now: the sessions that it began have ended, and so must this one.
+    let now = tx.lock_user(user.id).await?.ok_or(Reason::SignInFailed)?;
+    let unchanged = now.password_hash == user.password_hash;
+    let mut user = now;
+    if !unchanged || !may_sign_in(app, &tx, &user, ctx.now).await? {
         tx.rollback().await?;
         app.note_refused_sign_in(ctx, Some(user.id), command.user_agent.as_deref())
             .await?;
@@ -240,6 +245,36 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Sessi
 pub(crate) async fn revoke(app: &App, ctx: &Ctx, user: Uuid, session: Uuid) -> Result<()> {
     ctx.require_self(user)?;
     end(app, user, session, ctx.now).await
+}
+
+/// Ends the sessions of a user.
+#[derive(Debug)]
+pub(crate) struct RevokeAll {
+    /// Whose.
+    pub(crate) user_id: Uuid,
+    /// Whether the caller's own session goes on.
+    pub(crate) keep_current: bool,
+}
+
+/// Ends the sessions of a user, and what was begun of new ones. Answers with how many ended.
+///
+/// # Errors
+/// `USER_NOT_FOUND`.
+pub(crate) async fn revoke_all<A: Answer<u64>>(app: &App, ctx: &Ctx, command: RevokeAll) -> Result<A> {
+    ctx.require_self(command.user_id)?;
+    app.execute(ctx, &command).await
+}
+
+impl Mutation for RevokeAll {
+    type Outcome = u64;
+
+    async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<u64> {
+        let user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
+        tx.end_challenges(user.id, &[Purpose::SignIn], ctx.now).await?;
+        let session = ctx.caller.user.as_ref().and_then(|caller| caller.session.as_ref());
+        let spared = session.map(|session| session.id).filter(|_| self.keep_current);
+        Ok(tx.revoke_sessions(user.id, spared, ctx.now).await?)
+    }
 }
 
 /// Ends the caller's own session.

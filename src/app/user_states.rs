@@ -123,7 +123,7 @@ impl Mutation for ChangeState {
             record(ctx, tx, &mut organization, member, kind, data).await?;
         }
         if self.change.ends_use() {
-            tx.revoke_sessions(user.id, ctx.now).await?;
+            tx.revoke_sessions(user.id, None, ctx.now).await?;
         }
         Ok(user)
     }

@@ -97,6 +97,7 @@ impl HashedUser {
             username: person.username.as_ref().map(|name| name.as_str().to_owned()),
             revision: 0,
             delete_time: None,
+            mfa_enabled: false,
         };
         if let Some(username) = &user.username
             && tx.user_by_username(username).await?.is_some()

@@ -195,6 +195,22 @@ pub struct MailConfig {
         value_name = "TEMPLATE"
     )]
     pub invitation_url: String,
+    /// The page on which a new password is chosen; `{token}` stands for the token.
+    #[arg(
+        long,
+        env = "ROSTER_PASSWORD_RESET_URL",
+        default_value = "http://localhost:3000/password-reset/{token}",
+        value_name = "TEMPLATE"
+    )]
+    pub password_reset_url: String,
+    /// The page on which an e-mail address is confirmed; `{token}` stands for the token.
+    #[arg(
+        long,
+        env = "ROSTER_EMAIL_VERIFICATION_URL",
+        default_value = "http://localhost:3000/email-verification/{token}",
+        value_name = "TEMPLATE"
+    )]
+    pub email_verification_url: String,
     /// A directory of mail templates that replace the built-in ones of the same name. Unset: all are built in.
     #[arg(long, env = "ROSTER_MAIL_TEMPLATES_DIR", value_name = "DIR")]
     pub mail_templates_dir: Option<PathBuf>,

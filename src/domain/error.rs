@@ -86,6 +86,10 @@ reasons! {
     ServiceAccountDisabled, "SERVICE_ACCOUNT_DISABLED", "The service account is disabled.";
     ScopeNotGrantable, "SCOPE_NOT_GRANTABLE", "A key cannot pass on scopes that it lacks.";
     OrganizationKindUnknown, "ORGANIZATION_KIND_UNKNOWN", "The access model does not know this kind of organization.";
+    ChallengeInvalid, "CHALLENGE_INVALID", "The link, code or half-finished sign-in is unknown, used, replaced or expired.";
+    CodeInvalid, "CODE_INVALID", "The code is not right.";
+    PasswordIncorrect, "PASSWORD_INCORRECT", "The present password is not right.";
+    TooManyAttempts, "TOO_MANY_ATTEMPTS", "There have been too many attempts or requests for this account; try again later.";
     EtagMismatch, "ETAG_MISMATCH", "The resource has changed since the etag was read.";
     Conflict, "CONFLICT", "Concurrent writes kept getting in the way; try again.";
     Overloaded, "OVERLOADED", "The server sheds load; try again.";

@@ -112,11 +112,13 @@ pub fn expire_time(model: &AccessModel, now: DateTime<Utc>) -> DateTime<Utc> {
 /// Whether the inviter has to confirm with a second step first (JH03). A service acting for nobody has no person to ask.
 ///
 /// # Errors
-/// `STEP_UP_REQUIRED`.
+/// `STEP_UP_REQUIRED`, with the method that begins one and the purpose to name to it.
 pub fn require_step_up(situation: &Situation<'_>, stepped_up: bool) -> Result<(), Refusal> {
     match situation.authority {
         Authority::Member { .. } if situation.model.invitations().step_up && !stepped_up => {
-            Err(Reason::StepUpRequired.into())
+            Err(Refusal::new(Reason::StepUpRequired)
+                .with("method", "roster.v1.SessionService/StartStepUp")
+                .with("purpose", "STEP_UP_PURPOSE_INVITE_MEMBERS"))
         }
         _ => Ok(()),
     }

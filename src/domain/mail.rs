@@ -1,8 +1,8 @@
 //! What a queued mail has to carry: the payload that the outbox keeps sealed until it is sent.
 //!
-//! It holds the one usable token of an invitation, so it exists in the clear only in memory; `Debug` never shows the token.
+//! It holds the one usable token or code, so it exists in the clear only in memory; `Debug` never shows it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -12,7 +12,93 @@ use zeroize::{Zeroize, Zeroizing};
 pub enum Payload {
     /// Someone was invited to an organization (JP05).
     Invitation(InvitationMail),
+    /// Someone wants to choose a new password: the secret is the token of a link (PF08).
+    PasswordReset(SecretMail),
+    /// Someone says that an address is theirs: the secret is the token of a link.
+    EmailVerification(SecretMail),
+    /// Someone confirms a session: the secret is a short code (JH03).
+    StepUp(SecretMail),
+    /// Something about an account changed, and its owner should know (ab_20).
+    SecurityNotice(NoticeMail),
 }
+
+/// A mail to the owner of an account that carries a secret and nothing else.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretMail {
+    /// The token of the link, or the code. It stands nowhere else in a usable form (ab_19).
+    pub secret: String,
+    /// The address as it was typed; the mail goes there.
+    pub email: String,
+    /// From then on the secret is refused.
+    #[serde(with = "unix_micros")]
+    pub expire_time: DateTime<Utc>,
+    /// Language of the mail as a BCP 47 tag. A language without templates falls back to English.
+    pub locale: String,
+}
+
+/// A mail that says what changed about an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeMail {
+    /// What changed.
+    pub notice: Notice,
+    /// The address as it was typed; the mail goes there.
+    pub email: String,
+    /// When it changed.
+    #[serde(with = "unix_micros")]
+    pub time: DateTime<Utc>,
+    /// Language of the mail as a BCP 47 tag. A language without templates falls back to English.
+    pub locale: String,
+}
+
+/// What changed about an account. Its word is what templates tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// The person has chosen a new password, knowing the old one.
+    PasswordChanged,
+    /// The person has chosen a new password by a link in a mail.
+    PasswordReset,
+    /// Another address has taken this one's place; the mail goes to this one.
+    EmailChanged,
+    /// A second factor was set up.
+    MfaEnabled,
+    /// The second factor was removed.
+    MfaRemoved,
+    /// New recovery codes have taken the place of the old ones.
+    RecoveryCodesReplaced,
+    /// A recovery code was used in place of the second factor.
+    RecoveryCodeUsed,
+}
+
+impl Notice {
+    /// Every notice there is.
+    pub const ALL: [Self; 7] = [
+        Self::PasswordChanged,
+        Self::PasswordReset,
+        Self::EmailChanged,
+        Self::MfaEnabled,
+        Self::MfaRemoved,
+        Self::RecoveryCodesReplaced,
+        Self::RecoveryCodeUsed,
+    ];
+
+    /// The notice's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
+            Self::EmailChanged => "email_changed",
+            Self::MfaEnabled => "mfa_enabled",
+            Self::MfaRemoved => "mfa_removed",
+            Self::RecoveryCodesReplaced => "recovery_codes_replaced",
+            Self::RecoveryCodeUsed => "recovery_code_used",
+        }
+    }
+}
+
+/// How long a notice is worth sending: after a longer outage it would only puzzle.
+const NOTICE_TIME: TimeDelta = TimeDelta::days(7);
 
 /// What an invitation mail says. Names are one line of text; who renders them decides how they are made harmless (ab_26).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +147,10 @@ impl Payload {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Invitation(_) => "invitation",
+            Self::PasswordReset(_) => "password_reset",
+            Self::EmailVerification(_) => "email_verification",
+            Self::StepUp(_) => "step_up",
+            Self::SecurityNotice(_) => "security_notice",
         }
     }
 
@@ -69,22 +159,31 @@ impl Payload {
     pub fn recipient(&self) -> &str {
         match self {
             Self::Invitation(mail) => &mail.invitee_email,
+            Self::PasswordReset(mail) | Self::EmailVerification(mail) | Self::StepUp(mail) => &mail.email,
+            Self::SecurityNotice(mail) => &mail.email,
         }
     }
 
     /// From then on the mail is of no use to its reader and is not sent any more.
     #[must_use]
-    pub const fn expire_time(&self) -> DateTime<Utc> {
+    pub fn expire_time(&self) -> DateTime<Utc> {
         match self {
             Self::Invitation(mail) => mail.expire_time,
+            Self::PasswordReset(mail) | Self::EmailVerification(mail) | Self::StepUp(mail) => mail.expire_time,
+            Self::SecurityNotice(mail) => mail
+                .time
+                .checked_add_signed(NOTICE_TIME)
+                .unwrap_or(DateTime::<Utc>::MAX_UTC),
         }
     }
 
-    /// The token inside, for those who have to keep it out of a log or an error text.
+    /// The token or code inside, for those who have to keep it out of a log or an error text.
     #[must_use]
-    pub fn token(&self) -> &str {
+    pub fn secret(&self) -> Option<&str> {
         match self {
-            Self::Invitation(mail) => &mail.token,
+            Self::Invitation(mail) => Some(&mail.token),
+            Self::PasswordReset(mail) | Self::EmailVerification(mail) | Self::StepUp(mail) => Some(&mail.secret),
+            Self::SecurityNotice(_) => None,
         }
     }
 
@@ -102,6 +201,21 @@ impl Payload {
     /// [`PayloadError`] when the bytes are not such a payload.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PayloadError> {
         Ok(serde_json::from_slice(bytes)?)
+    }
+}
+
+impl Drop for SecretMail {
+    fn drop(&mut self) {
+        self.secret.zeroize();
+    }
+}
+
+impl std::fmt::Debug for SecretMail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretMail")
+            .field("expire_time", &self.expire_time)
+            .field("locale", &self.locale)
+            .finish_non_exhaustive()
     }
 }
 
@@ -167,9 +281,46 @@ mod tests {
             "role_names":[],"invitee_email":"a@b.c","expire_time":1,"locale":"en","message":null,"of_a_newer_release":true}"#;
         let read = Payload::from_bytes(stored);
         assert!(
-            matches!(&read, Ok(payload) if payload.token() == "t" && payload.expire_time().timestamp_micros() == 1),
+            matches!(&read, Ok(payload) if payload.secret() == Some("t") && payload.expire_time().timestamp_micros() == 1),
             "{read:?}"
         );
+    }
+
+    #[test]
+    fn each_kind_comes_back_under_its_name() {
+        let secret = || SecretMail {
+            secret: "s3cret-token".into(),
+            email: "Bob@Example.com".into(),
+            expire_time: DateTime::UNIX_EPOCH,
+            locale: "en".into(),
+        };
+        let notice = |notice| {
+            Payload::SecurityNotice(NoticeMail {
+                notice,
+                email: "Bob@Example.com".into(),
+                time: DateTime::UNIX_EPOCH,
+                locale: "en".into(),
+            })
+        };
+        let secrets = [
+            Payload::PasswordReset(secret()),
+            Payload::EmailVerification(secret()),
+            Payload::StepUp(secret()),
+        ];
+        for payload in secrets.into_iter().chain(Notice::ALL.map(notice)) {
+            let bytes = payload.to_bytes().unwrap();
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            assert!(text.contains(&format!("\"kind\":\"{}\"", payload.kind())), "{text}");
+            assert_eq!(Payload::from_bytes(&bytes), Ok(payload.clone()));
+            assert_eq!(payload.recipient(), "Bob@Example.com");
+            assert!(!format!("{payload:?}").contains("s3cret"));
+            if let Payload::SecurityNotice(mail) = &payload {
+                assert!(
+                    text.contains(&format!("\"notice\":\"{}\"", mail.notice.as_str())),
+                    "{text}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -34,6 +34,11 @@ impl SessionPolicy {
     }
 }
 
+/// Whether a session counts as confirmed by a second step, which lasts until a time (JH03).
+pub fn stepped_up(until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    until.is_some_and(|until| now < until)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +56,13 @@ mod tests {
         assert!(!policy.live(start, end, None, start + policy.idle));
         assert!(!policy.live(end - tick, end, None, end));
         assert!(!policy.live(start, end, Some(start), start + tick));
+    }
+
+    #[test]
+    fn a_second_step_counts_for_its_time() {
+        let start = DateTime::<Utc>::UNIX_EPOCH;
+        assert!(!stepped_up(None, start));
+        assert!(stepped_up(Some(start + Duration::microseconds(1)), start));
+        assert!(!stepped_up(Some(start), start));
     }
 }

@@ -1,4 +1,4 @@
-//! The tokens that callers hold: service keys, sessions, invitation links.
+//! The tokens that callers hold: service keys, sessions, links in mails, half-finished sign-ins.
 //!
 //! A token is a prefix that names its kind and 256 bits from the random source, in base64url. The prefix lets a secret scanner
 //! recognize a leaked one and lets the server refuse the wrong kind before any look-up. The database holds the digest only
@@ -23,11 +23,24 @@ pub enum TokenKind {
     Session,
     /// The link of an invitation.
     Invitation,
+    /// The link that lets somebody choose a new password.
+    PasswordReset,
+    /// The link that shows that an address is somebody's.
+    EmailVerification,
+    /// A sign-in whose password was right and whose second factor is missing (ab_23).
+    SignIn,
 }
 
 impl TokenKind {
     /// Every kind there is.
-    pub const ALL: [Self; 3] = [Self::ServiceKey, Self::Session, Self::Invitation];
+    pub const ALL: [Self; 6] = [
+        Self::ServiceKey,
+        Self::Session,
+        Self::Invitation,
+        Self::PasswordReset,
+        Self::EmailVerification,
+        Self::SignIn,
+    ];
 
     /// The first characters of every token of this kind.
     #[must_use]
@@ -36,6 +49,9 @@ impl TokenKind {
             Self::ServiceKey => "rsk_",
             Self::Session => "rss_",
             Self::Invitation => "rin_",
+            Self::PasswordReset => "rpr_",
+            Self::EmailVerification => "rev_",
+            Self::SignIn => "rsc_",
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) const ETAG: usize = 64;
 pub(super) const TOKEN: usize = 256;
 /// How far a caller's clock may be ahead of ours.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
+/// Characters of a password that is compared and not kept.
+pub(super) const PASSWORD: usize = 1024;
 /// Roles that one request may name.
 const MAX_ROLES: usize = 50;
 

@@ -235,8 +235,7 @@ fn of_member(member: Member, user: User, reported: Option<DateTime<Utc>>) -> pb:
         state: pb::MemberState::from(member.state).into(),
         last_sign_in_time: user.last_sign_in_time.map(timestamp),
         last_active_time: user.last_active_time.max(reported).map(timestamp),
-        // No second factor can be enrolled in this version.
-        mfa_enabled: false,
+        mfa_enabled: user.mfa_enabled,
         has_signed_in: user.last_sign_in_time.is_some(),
         invitation_sent_time: member.invitation_sent_time.map(timestamp),
         invitation_accepted_time: member.invitation_accepted_time.map(timestamp),

@@ -9,6 +9,7 @@ mod audit;
 mod authenticate;
 mod contacts;
 mod convert;
+mod credentials;
 mod delivery;
 mod descriptor;
 mod edge;

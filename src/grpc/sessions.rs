@@ -6,18 +6,23 @@ use tonic::{Request, Response, Status};
 use super::{
     convert::timestamp,
     edge::Edge,
-    fields::{Fields, Parse, TOKEN},
+    fields::{Fields, PASSWORD, Parse, TOKEN},
     pb::{self, session_service_server::SessionService},
     users::user,
 };
 use crate::{
-    app::{paging::Page, records::Session, sessions},
-    domain::text::one_line,
+    app::{
+        paging::Page,
+        records::{Challenge, Session},
+        sessions, step_up,
+    },
+    domain::{challenge::Purpose, text::one_line},
 };
 
-/// Characters of what is compared and not kept.
+/// Characters of an address that is compared and not kept.
 const SIGN_IN_EMAIL: usize = 320;
-const SIGN_IN_PASSWORD: usize = 1024;
+/// Characters of a short code at the most.
+const CODE: usize = 16;
 /// Characters of a user agent at the most.
 const USER_AGENT: usize = 300;
 
@@ -68,6 +73,33 @@ impl SessionService for Edge {
         Ok(Response::new(pb::RevokeSessionResponse {}))
     }
 
+    async fn revoke_user_sessions(
+        &self,
+        request: Request<pb::RevokeUserSessionsRequest>,
+    ) -> Result<Response<pb::RevokeUserSessionsResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        let answer = sessions::revoke_all(&self.app, &ctx, command).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn start_step_up(
+        &self,
+        request: Request<pb::StartStepUpRequest>,
+    ) -> Result<Response<pb::StartStepUpResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        let answer = step_up::start(&self.app, &ctx, command).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn complete_step_up(
+        &self,
+        request: Request<pb::CompleteStepUpRequest>,
+    ) -> Result<Response<pb::CompleteStepUpResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        let answer = step_up::complete(&self.app, &ctx, command).await?;
+        Ok(Response::new(answer))
+    }
+
     async fn sign_out(&self, request: Request<pb::SignOutRequest>) -> Result<Response<pb::SignOutResponse>, Status> {
         let (ctx, ()) = self.admit(request)?;
         sessions::sign_out(&self.app, &ctx).await?;
@@ -87,6 +119,7 @@ impl Edge {
             expire_time: Some(timestamp(row.expire_time)),
             ip_address: row.ip_address.unwrap_or_default(),
             user_agent: row.user_agent.unwrap_or_default(),
+            step_up_expire_time: row.step_up_expire_time.map(timestamp),
         }
     }
 }
@@ -106,7 +139,7 @@ impl Parse for pb::SignInRequest {
             }
             _ => None,
         };
-        let password = fields.secret("password", &self.password, SIGN_IN_PASSWORD);
+        let password = fields.secret("password", &self.password, PASSWORD);
         let user_agent = fields.optional_text("user_agent", &self.user_agent, |text| one_line(text, USER_AGENT));
         Some(sessions::SignIn {
             identifier: identifier?,
@@ -138,6 +171,73 @@ impl Parse for pb::ListSessionsRequest {
             user_id: user_id?,
             page: page?,
         })
+    }
+}
+
+impl Parse for pb::StartStepUpRequest {
+    type Command = step_up::Start;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let purpose = match pb::StepUpPurpose::try_from(self.purpose) {
+            Ok(pb::StepUpPurpose::InviteMembers) => Some(Purpose::StepUpInviteMembers),
+            Ok(pb::StepUpPurpose::Unspecified) | Err(_) => None,
+        };
+        if purpose.is_none() {
+            fields.violation("purpose", "must be a known value other than UNSPECIFIED");
+        }
+        Some(step_up::Start { purpose: purpose? })
+    }
+}
+
+impl From<Challenge> for pb::StartStepUpResponse {
+    fn from(challenge: Challenge) -> Self {
+        Self {
+            step_up_id: challenge.id.to_string(),
+            expire_time: Some(timestamp(challenge.expire_time)),
+        }
+    }
+}
+
+impl Parse for pb::CompleteStepUpRequest {
+    type Command = step_up::Complete;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let step_up_id = fields.uuid("step_up_id", &self.step_up_id);
+        let code = fields.secret("code", &self.code, CODE);
+        Some(step_up::Complete {
+            step_up_id: step_up_id?,
+            code: code?,
+        })
+    }
+}
+
+impl From<Session> for pb::CompleteStepUpResponse {
+    fn from(session: Session) -> Self {
+        Self {
+            step_up_expire_time: session.step_up_expire_time.map(timestamp),
+        }
+    }
+}
+
+impl Parse for pb::RevokeUserSessionsRequest {
+    type Command = sessions::RevokeAll;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        Some(sessions::RevokeAll {
+            user_id: fields.uuid("user_id", &self.user_id)?,
+            keep_current: self.keep_current,
+        })
+    }
+}
+
+impl From<u64> for pb::RevokeUserSessionsResponse {
+    fn from(count: u64) -> Self {
+        Self {
+            revoked_count: i32::try_from(count).unwrap_or(i32::MAX),
+        }
     }
 }
 

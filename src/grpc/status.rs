@@ -80,6 +80,9 @@ fn status(refusal: &Refusal, mut details: ErrorDetails) -> Status {
         .iter()
         .map(|(key, value)| ((*key).to_owned(), value.clone()))
         .collect();
+    if let Some(seconds) = metadata.get("retry_after_seconds").and_then(|text| text.parse().ok()) {
+        details.set_retry_info(Some(Duration::from_secs(seconds)));
+    }
     details.set_error_info(reason.as_str(), DOMAIN, metadata);
     if let Some(resource) = resource(reason) {
         details.set_resource_info(resource, "", "", reason.message());
@@ -152,9 +155,12 @@ fn code(reason: Reason) -> Code {
         | Reason::OrganizationStateConflict
         | Reason::UserStateConflict
         | Reason::FieldNotEditable
-        | Reason::TransferStateConflict => Code::FailedPrecondition,
+        | Reason::TransferStateConflict
+        | Reason::ChallengeInvalid
+        | Reason::CodeInvalid
+        | Reason::PasswordIncorrect => Code::FailedPrecondition,
         Reason::EtagMismatch | Reason::Conflict => Code::Aborted,
-        Reason::Overloaded => Code::ResourceExhausted,
+        Reason::Overloaded | Reason::TooManyAttempts => Code::ResourceExhausted,
         Reason::DatabaseUnavailable => Code::Unavailable,
         Reason::Internal => Code::Internal,
         Reason::DeadlineExceeded => Code::DeadlineExceeded,

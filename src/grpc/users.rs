@@ -1,16 +1,17 @@
 //! UserService.
 
+use secrecy::SecretString;
 use tonic::{Request, Response, Status};
 
 use super::{
     convert::{count, timestamp},
     edge::Edge,
-    fields::{Fields, Parse},
+    fields::{Fields, PASSWORD, Parse, TOKEN},
     pb::{self, user_service_server::UserService},
 };
 use crate::{
     app::{
-        etag,
+        emails, etag,
         paging::Page,
         records::User,
         users::{self, NewUser, display_name},
@@ -31,6 +32,23 @@ impl UserService for Edge {
     async fn get_user(&self, request: Request<pb::GetUserRequest>) -> Result<Response<pb::GetUserResponse>, Status> {
         let (ctx, id) = self.admit(request)?;
         Ok(Response::new(users::get(&self.app, &ctx, id).await?.into()))
+    }
+
+    async fn change_user_email(
+        &self,
+        request: Request<pb::ChangeUserEmailRequest>,
+    ) -> Result<Response<pb::ChangeUserEmailResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        let answer = emails::change(&self.app, &ctx, command).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn verify_user_email(
+        &self,
+        request: Request<pb::VerifyUserEmailRequest>,
+    ) -> Result<Response<pb::VerifyUserEmailResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
     }
 
     async fn list_users(
@@ -122,6 +140,51 @@ impl Parse for pb::GetUserRequest {
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.uuid("user_id", &self.user_id)
+    }
+}
+
+impl Parse for pb::ChangeUserEmailRequest {
+    type Command = emails::Change;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let user_id = fields.uuid("user_id", &self.user_id);
+        let email = fields.email("email", &self.email);
+        let password = fields.at_most("password", &self.password, PASSWORD);
+        Some(emails::Change {
+            user_id: user_id?,
+            email: email?,
+            password: password
+                .map(|password| Some(password).filter(|password| !password.is_empty()))?
+                .map(SecretString::from),
+            verified: self.email_verified,
+            validate_only: self.validate_only,
+        })
+    }
+}
+
+impl Parse for pb::VerifyUserEmailRequest {
+    type Command = emails::Verify;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let token = fields.secret("token", &self.token, TOKEN);
+        Some(emails::Verify { token: token? })
+    }
+}
+
+impl From<emails::Changed> for pb::ChangeUserEmailResponse {
+    fn from(changed: emails::Changed) -> Self {
+        Self {
+            user: Some(user(changed.user)),
+            verification_sent: changed.verification_sent,
+        }
+    }
+}
+
+impl From<User> for pb::VerifyUserEmailResponse {
+    fn from(row: User) -> Self {
+        Self { user: Some(user(row)) }
     }
 }
 

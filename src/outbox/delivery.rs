@@ -103,7 +103,7 @@ async fn attempt(context: Arc<Context>, message: ClaimedMessage) -> Outcome {
         Ok(payload) => payload,
         Err(error) => return Outcome::Permanent(error.to_string()),
     };
-    let secrets = [payload.token()];
+    let secrets: Vec<&str> = payload.secret().into_iter().collect();
     let now = context.clock.now();
     if payload.expire_time() <= now {
         return Outcome::Permanent("it expired before it could be delivered".into());

@@ -28,7 +28,7 @@ pub(crate) use self::{
     file::MailDirectory,
     mail::Sender,
     smtp::SmtpRelay,
-    templates::Renderer,
+    templates::{Links, Renderer},
     transport::Transport,
     worker::Worker,
 };

@@ -1,40 +1,65 @@
 //! Renders mails from templates: ours, compiled in, or an operator's, read from a directory when the process starts.
 //!
-//! A mail has three templates, `invitation.en.subject.txt`, `invitation.en.txt` and `invitation.en.html`, in minijinja's language
-//! (Jinja2). An operator replaces any of them by a file of the same name, or adds a language by three files with another tag
+//! A mail has three templates, such as `invitation.en.subject.txt`, `invitation.en.txt` and `invitation.en.html`, in minijinja's language
+//! (Jinja2). An operator replaces any of them by a file of the same name, or adds a language to a mail by three files with another tag
 //! in place of `en`. All of them are rendered with a sample before anything is served: a template that names an unknown
-//! variable, forgets the link, or has a subject of two lines stops the start rather than the first mail.
+//! variable, forgets the link or code, or has a subject of two lines stops the start rather than the first mail.
 //!
 //! What a template gets has been made harmless before ([`super::text`]): names carry no control characters and nothing that a mail
 //! program would turn into a link, and the HTML templates escape on top of that.
 //!
-//! | variable | |
-//! |---|---|
-//! | `inviter_name`, `inviter_email` | text or none |
-//! | `organization_name`, `invitee_email` | text |
-//! | `role_names`, `message_lines` | lists of text, may be empty |
-//! | `link` | the acceptance link with its token |
-//! | `expire_time`, `expire_time_iso` | `21 November 2026, 14:05 UTC` and `2026-11-21 14:05 UTC` |
+//! | mail | variable | |
+//! |---|---|---|
+//! | `invitation` | `inviter_name`, `inviter_email` | text or none |
+//! | `invitation` | `organization_name`, `invitee_email` | text |
+//! | `invitation` | `role_names`, `message_lines` | lists of text, may be empty |
+//! | all others | `email` | the address of the account |
+//! | `invitation`, `password_reset`, `email_verification` | `link` | the link with its token |
+//! | `step_up` | `code` | the code |
+//! | `security_notice` | `notice` | what changed: one of the words of [`Notice`] |
+//! | `security_notice` | `time`, `time_iso` | when it changed, as below |
+//! | all but `security_notice` | `expire_time`, `expire_time_iso` | `21 November 2026, 14:05 UTC` and `2026-11-21 14:05 UTC` |
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use chrono::{DateTime, Utc};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use url::Url;
 
 use super::text::{ControlCharacter, defang, escape_html, lines, one_line, shown_address};
-use crate::domain::mail::{InvitationMail, Payload};
+use crate::domain::mail::{InvitationMail, Notice, NoticeMail, Payload, SecretMail};
 
 const FALLBACK_LOCALE: &str = "en";
 const PARTS: [&str; 3] = ["subject.txt", "txt", "html"];
-const SHIPPED: [(&str, &str); 3] = [
-    (
-        "invitation.en.subject.txt",
-        include_str!("templates/invitation.en.subject.txt"),
-    ),
-    ("invitation.en.txt", include_str!("templates/invitation.en.txt")),
-    ("invitation.en.html", include_str!("templates/invitation.en.html")),
+/// The mails that there are; each is named as the kind of its payload.
+const MAILS: [&str; 5] = [
+    "invitation",
+    "password_reset",
+    "email_verification",
+    "step_up",
+    "security_notice",
 ];
+
+/// The three shipped templates of a mail.
+macro_rules! shipped {
+    ($($mail:literal),*) => {
+        [$(
+            (concat!($mail, ".en.subject.txt"), include_str!(concat!("templates/", $mail, ".en.subject.txt"))),
+            (concat!($mail, ".en.txt"), include_str!(concat!("templates/", $mail, ".en.txt"))),
+            (concat!($mail, ".en.html"), include_str!(concat!("templates/", $mail, ".en.html"))),
+        )*]
+    };
+}
+const SHIPPED: [(&str, &str); 15] = shipped!(
+    "invitation",
+    "password_reset",
+    "email_verification",
+    "step_up",
+    "security_notice"
+);
 /// A template is a page of text; more is a mistake.
 const MAX_TEMPLATE_BYTES: u64 = 256 * 1024;
 
@@ -91,20 +116,41 @@ pub(crate) struct Rendered {
     pub(crate) html: String,
 }
 
+/// The pages behind the links in mails, each with `{token}` where the token goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Links<'a> {
+    /// Where an invitation is accepted.
+    pub(crate) invitation: &'a str,
+    /// Where a new password is chosen.
+    pub(crate) password_reset: &'a str,
+    /// Where an address is confirmed.
+    pub(crate) email_verification: &'a str,
+}
+
 /// Turns payloads into words.
 #[derive(Debug)]
 pub(crate) struct Renderer {
     environment: Environment<'static>,
     invitation_link: LinkTemplate,
-    locales: BTreeSet<String>,
+    password_reset_link: LinkTemplate,
+    email_verification_link: LinkTemplate,
+    /// The languages of each mail.
+    locales: BTreeMap<&'static str, BTreeSet<String>>,
+}
+
+/// What a mail hands to its reader: a link, a code, or nothing.
+enum Handed {
+    Link(String),
+    Code(String),
+    Nothing,
 }
 
 impl Renderer {
-    /// Loads the shipped templates and, over them, those in `overrides`; `invitation_link` is the address with `{token}` in it.
+    /// Loads the shipped templates and, over them, those in `overrides`.
     ///
     /// # Errors
     /// [`TemplateError`] when a file cannot be read, has a name that no mail uses, or fails with a sample.
-    pub(crate) fn new(invitation_link: &str, overrides: Option<&Path>) -> Result<Self, TemplateError> {
+    pub(crate) fn new(links: Links<'_>, overrides: Option<&Path>) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|name| {
@@ -119,22 +165,26 @@ impl Renderer {
                 .add_template(name, source)
                 .map_err(|error| invalid(name, &error))?;
         }
-        let mut locales = BTreeSet::from([FALLBACK_LOCALE.to_owned()]);
+        let shipped = || BTreeSet::from([FALLBACK_LOCALE.to_owned()]);
+        let mut locales = BTreeMap::from(MAILS.map(|mail| (mail, shipped())));
         for (name, source) in overrides.map(read_overrides).transpose()?.unwrap_or_default() {
-            let locale = locale_of(&name).ok_or_else(|| TemplateError::Invalid {
+            let (mail, locale) = mail_and_locale(&name).ok_or_else(|| TemplateError::Invalid {
                 name: name.clone(),
-                reason:
-                    "no mail uses a template of this name; expected invitation.<language>.subject.txt, .txt or .html"
-                        .into(),
+                reason: format!(
+                    "no mail uses a template of this name; expected <mail>.<language>.subject.txt, .txt or .html, where the mail is one of {}",
+                    MAILS.join(", ")
+                ),
             })?;
-            locales.insert(locale.to_owned());
+            locales.entry(mail).or_default().insert(locale.to_owned());
             environment
                 .add_template_owned(name.clone(), source)
                 .map_err(|error| invalid(&name, &error))?;
         }
         let renderer = Self {
             environment,
-            invitation_link: LinkTemplate::parse(invitation_link)?,
+            invitation_link: LinkTemplate::parse(links.invitation)?,
+            password_reset_link: LinkTemplate::parse(links.password_reset)?,
+            email_verification_link: LinkTemplate::parse(links.email_verification)?,
             locales,
         };
         renderer.check()?;
@@ -146,108 +196,167 @@ impl Renderer {
     /// # Errors
     /// [`RenderError`] when a text in it is refused or the template fails for its values; it will fail again next time.
     pub(crate) fn render(&self, payload: &Payload) -> Result<Rendered, RenderError> {
+        let (locale, values) = match payload {
+            Payload::Invitation(mail) => (&mail.locale, invitation_values(mail)?),
+            Payload::PasswordReset(mail) | Payload::EmailVerification(mail) | Payload::StepUp(mail) => {
+                (&mail.locale, secret_values(mail)?)
+            }
+            Payload::SecurityNotice(mail) => (&mail.locale, notice_values(mail)?),
+        };
+        self.words(payload.kind(), locale, &values, &self.handed(payload))
+    }
+
+    fn handed(&self, payload: &Payload) -> Handed {
         match payload {
-            Payload::Invitation(mail) => self.invitation(mail),
+            Payload::Invitation(mail) => Handed::Link(self.invitation_link.with_token(&mail.token)),
+            Payload::PasswordReset(mail) => Handed::Link(self.password_reset_link.with_token(&mail.secret)),
+            Payload::EmailVerification(mail) => Handed::Link(self.email_verification_link.with_token(&mail.secret)),
+            Payload::StepUp(mail) => Handed::Code(mail.secret.clone()),
+            Payload::SecurityNotice(_) => Handed::Nothing,
         }
     }
 
-    fn invitation(&self, mail: &InvitationMail) -> Result<Rendered, RenderError> {
-        let name = |field, text| one_line(field, text).map(defang);
-        let address = |field, text| one_line(field, text).map(shown_address);
-        let link = self.invitation_link.with_token(&mail.token);
-        let inviter_name = mail
-            .inviter_name
-            .as_deref()
-            .map(|text| name("inviter_name", text))
-            .transpose()?;
-        let inviter_email = mail
-            .inviter_email
-            .as_deref()
-            .map(|text| address("inviter_email", text))
-            .transpose()?;
-        let roles = mail
-            .role_names
-            .iter()
-            .map(|text| name("role_names", text))
-            .collect::<Result<Vec<_>, _>>()?;
-        let message = mail
-            .message
-            .as_deref()
-            .map(|text| lines("message", text))
-            .transpose()?
-            .unwrap_or_default();
-        let values = context! {
-            inviter_name,
-            inviter_email,
-            organization_name => name("organization_name", &mail.organization_name)?,
-            invitee_email => address("invitee_email", &mail.invitee_email)?,
-            role_names => roles,
-            message_lines => message.trim().lines().map(defang).collect::<Vec<_>>(),
-            expire_time => mail.expire_time.format("%-d %B %Y, %H:%M UTC").to_string(),
-            expire_time_iso => mail.expire_time.format("%Y-%m-%d %H:%M UTC").to_string(),
-        };
-        let locale = self.locale(&mail.locale);
-        let part = |part: &str, link: Value| {
-            let name = format!("invitation.{locale}.{part}");
+    fn words(&self, mail: &str, locale: &str, values: &Value, handed: &Handed) -> Result<Rendered, RenderError> {
+        let locale = self.locale(mail, locale);
+        let part = |part: &str, escape: fn(&str) -> Value| {
+            let name = format!("{mail}.{locale}.{part}");
+            let handed = match handed {
+                Handed::Link(link) => context! { link => escape(link) },
+                Handed::Code(code) => context! { code => escape(code) },
+                Handed::Nothing => context! {},
+            };
             self.environment
                 .get_template(&name)
-                .and_then(|template| template.render(context! { link, ..values.clone() }))
+                .and_then(|template| template.render(context! { ..handed, ..values.clone() }))
                 .map_err(|error| RenderError::Template {
                     name,
                     reason: explain(&error),
                 })
         };
+        let plain = |text: &str| Value::from(text);
         Ok(Rendered {
-            subject: part("subject.txt", Value::from(link.clone()))?.trim().to_owned(),
-            text: part("txt", Value::from(link.clone()))?,
+            subject: part("subject.txt", plain)?.trim().to_owned(),
+            text: part("txt", plain)?,
             // Escaped here rather than by minijinja, which would write every `/` as an entity.
-            html: part("html", Value::from_safe_string(escape_html(&link)))?,
+            html: part("html", |text| Value::from_safe_string(escape_html(text)))?,
         })
     }
 
-    /// The best language there is: the one asked for, then without its region, then English.
-    fn locale<'a>(&'a self, wanted: &'a str) -> &'a str {
-        let known = |tag: &str| self.locales.iter().find(|locale| locale.eq_ignore_ascii_case(tag));
+    /// The best language that a mail has: the one asked for, then without its region, then English.
+    fn locale<'a>(&'a self, mail: &str, wanted: &'a str) -> &'a str {
+        let locales = self.locales.get(mail);
+        let known = |tag: &str| locales?.iter().find(|locale| locale.eq_ignore_ascii_case(tag));
         let primary = wanted.split(['-', '_']).next().unwrap_or_default();
         known(wanted)
             .or_else(|| known(primary))
             .map_or(FALLBACK_LOCALE, String::as_str)
     }
 
-    /// Renders every language with everything given and with as little as possible.
+    /// Renders every mail in every language of it with samples of all that it may have to say.
     fn check(&self) -> Result<(), TemplateError> {
-        for locale in &self.locales {
-            for sample in [sample(locale), bare_sample(locale)] {
-                let failed = |part: &str, reason: &str| TemplateError::Invalid {
-                    name: format!("invitation.{locale}.{part}"),
-                    reason: reason.to_owned(),
-                };
-                let link = self.invitation_link.with_token(&sample.token);
-                let mail = self.invitation(&sample).map_err(|error| match error {
-                    RenderError::Template { name, reason } => TemplateError::Invalid { name, reason },
-                    RenderError::Text(error) => failed("txt", &error.to_string()),
-                })?;
-                one_line("subject", &mail.subject)
-                    .map_err(|_| failed("subject.txt", "the subject has to be one line"))?;
-                if mail.subject.is_empty() {
-                    return Err(failed("subject.txt", "the subject is empty"));
-                }
-                if mail.subject.contains(&sample.token) {
-                    return Err(failed(
-                        "subject.txt",
-                        "the subject must not show the link: subjects are logged by mail servers",
-                    ));
-                }
-                if !mail.text.contains(&link) {
-                    return Err(failed("txt", "the link is missing"));
-                }
-                if !mail.html.contains(&format!("\"{}\"", escape_html(&link))) {
-                    return Err(failed("html", "no quoted attribute holds the link"));
+        for (mail, locales) in &self.locales {
+            for locale in locales {
+                for sample in samples(locale).iter().filter(|sample| sample.kind() == *mail) {
+                    self.check_sample(sample, locale)?;
                 }
             }
         }
         Ok(())
     }
+
+    fn check_sample(&self, sample: &Payload, locale: &str) -> Result<(), TemplateError> {
+        let failed = |part: &str, reason: &str| TemplateError::Invalid {
+            name: format!("{}.{locale}.{part}", sample.kind()),
+            reason: reason.to_owned(),
+        };
+        let mail = self.render(sample).map_err(|error| match error {
+            RenderError::Template { name, reason } => TemplateError::Invalid { name, reason },
+            RenderError::Text(error) => failed("txt", &error.to_string()),
+        })?;
+        one_line("subject", &mail.subject).map_err(|_| failed("subject.txt", "the subject has to be one line"))?;
+        if mail.subject.is_empty() {
+            return Err(failed("subject.txt", "the subject is empty"));
+        }
+        if sample.secret().is_some_and(|secret| mail.subject.contains(secret)) {
+            return Err(failed(
+                "subject.txt",
+                "the subject must not show the link or code: subjects are logged by mail servers",
+            ));
+        }
+        match self.handed(sample) {
+            Handed::Link(link) if !mail.text.contains(&link) => Err(failed("txt", "the link is missing")),
+            Handed::Link(link) if !mail.html.contains(&format!("\"{}\"", escape_html(&link))) => {
+                Err(failed("html", "no quoted attribute holds the link"))
+            }
+            Handed::Code(code) if !mail.text.contains(&code) => Err(failed("txt", "the code is missing")),
+            Handed::Code(code) if !mail.html.contains(&code) => Err(failed("html", "the code is missing")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A time for people, and one that is the same in every language.
+fn shown(time: DateTime<Utc>) -> (String, String) {
+    (
+        time.format("%-d %B %Y, %H:%M UTC").to_string(),
+        time.format("%Y-%m-%d %H:%M UTC").to_string(),
+    )
+}
+
+fn invitation_values(mail: &InvitationMail) -> Result<Value, RenderError> {
+    let name = |field, text| one_line(field, text).map(defang);
+    let address = |field, text| one_line(field, text).map(shown_address);
+    let inviter_name = mail
+        .inviter_name
+        .as_deref()
+        .map(|text| name("inviter_name", text))
+        .transpose()?;
+    let inviter_email = mail
+        .inviter_email
+        .as_deref()
+        .map(|text| address("inviter_email", text))
+        .transpose()?;
+    let roles = mail
+        .role_names
+        .iter()
+        .map(|text| name("role_names", text))
+        .collect::<Result<Vec<_>, _>>()?;
+    let message = mail
+        .message
+        .as_deref()
+        .map(|text| lines("message", text))
+        .transpose()?
+        .unwrap_or_default();
+    let (expire_time, expire_time_iso) = shown(mail.expire_time);
+    Ok(context! {
+        inviter_name,
+        inviter_email,
+        organization_name => name("organization_name", &mail.organization_name)?,
+        invitee_email => address("invitee_email", &mail.invitee_email)?,
+        role_names => roles,
+        message_lines => message.trim().lines().map(defang).collect::<Vec<_>>(),
+        expire_time,
+        expire_time_iso,
+    })
+}
+
+fn secret_values(mail: &SecretMail) -> Result<Value, RenderError> {
+    let (expire_time, expire_time_iso) = shown(mail.expire_time);
+    Ok(context! {
+        email => shown_address(one_line("email", &mail.email)?),
+        expire_time,
+        expire_time_iso,
+    })
+}
+
+fn notice_values(mail: &NoticeMail) -> Result<Value, RenderError> {
+    let (time, time_iso) = shown(mail.time);
+    Ok(context! {
+        notice => mail.notice.as_str(),
+        email => shown_address(one_line("email", &mail.email)?),
+        time,
+        time_iso,
+    })
 }
 
 /// An address with one `{token}` in it.
@@ -288,11 +397,13 @@ impl LinkTemplate {
     }
 }
 
-/// The language in a template's file name, when the name is one that a mail uses.
-fn locale_of(name: &str) -> Option<&str> {
-    let (locale, part) = name.strip_prefix("invitation.")?.split_once('.')?;
+/// The mail and the language in a template's file name, when the name is one that a mail uses.
+fn mail_and_locale(name: &str) -> Option<(&'static str, &str)> {
+    let (mail, rest) = name.split_once('.')?;
+    let (locale, part) = rest.split_once('.')?;
+    let mail = MAILS.into_iter().find(|known| *known == mail)?;
     let is_tag = !locale.is_empty() && locale.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    (is_tag && PARTS.contains(&part)).then_some(locale)
+    (is_tag && PARTS.contains(&part)).then_some((mail, locale))
 }
 
 fn read_overrides(directory: &Path) -> Result<Vec<(String, String)>, TemplateError> {
@@ -335,6 +446,33 @@ fn invalid(name: &str, error: &minijinja::Error) -> TemplateError {
 fn explain(error: &minijinja::Error) -> String {
     let place = error.line().map(|line| format!(" (line {line})")).unwrap_or_default();
     format!("{}{place}: {}", error.kind(), error.detail().unwrap_or("no detail"))
+}
+
+/// Every mail, with everything given and with as little as possible.
+fn samples(locale: &str) -> Vec<Payload> {
+    let secret = |secret: &str| SecretMail {
+        secret: secret.to_owned(),
+        email: "bob@example.org".into(),
+        expire_time: DateTime::<Utc>::UNIX_EPOCH,
+        locale: locale.to_owned(),
+    };
+    let notice = |notice| {
+        Payload::SecurityNotice(NoticeMail {
+            notice,
+            email: "bob@example.org".into(),
+            time: DateTime::<Utc>::UNIX_EPOCH,
+            locale: locale.to_owned(),
+        })
+    };
+    let mut samples = vec![
+        Payload::Invitation(sample(locale)),
+        Payload::Invitation(bare_sample(locale)),
+        Payload::PasswordReset(secret("sample-token")),
+        Payload::EmailVerification(secret("sample-token")),
+        Payload::StepUp(secret("27182818")),
+    ];
+    samples.extend(Notice::ALL.map(notice));
+    samples
 }
 
 fn sample(locale: &str) -> InvitationMail {

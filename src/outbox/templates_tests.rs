@@ -4,8 +4,16 @@ use super::*;
 
 const LINK: &str = "https://app.example.com/invitations/accept?token={token}";
 
+fn links(invitation: &str) -> Links<'_> {
+    Links {
+        invitation,
+        password_reset: "https://app.example.com/password-reset/{token}",
+        email_verification: "https://app.example.com/email-verification/{token}",
+    }
+}
+
 fn renderer() -> Renderer {
-    match Renderer::new(LINK, None) {
+    match Renderer::new(links(LINK), None) {
         Ok(renderer) => renderer,
         Err(error) => unreachable!("{error}"),
     }
@@ -24,7 +32,7 @@ fn with_files(files: &[(&str, &str)]) -> Result<Renderer, String> {
     for (name, content) in files {
         std::fs::write(directory.path().join(name), content).map_err(|error| error.to_string())?;
     }
-    Renderer::new(LINK, Some(directory.path())).map_err(|error| error.to_string())
+    Renderer::new(links(LINK), Some(directory.path())).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -44,6 +52,55 @@ fn the_text_without_what_is_optional() {
 #[test]
 fn the_html_of_an_invitation() {
     insta::assert_snapshot!("invitation_html", render(sample("en")).html);
+}
+
+#[test]
+fn the_mails_of_an_account() {
+    let renderer = renderer();
+    let mut all = String::new();
+    for sample in samples("en") {
+        if let Payload::Invitation(_) = sample {
+            continue;
+        }
+        let mail = renderer.render(&sample).unwrap();
+        all.push_str(&format!("## {}\n\n{}\n\n", mail.subject, mail.text));
+    }
+    insta::assert_snapshot!("account_texts", all);
+}
+
+#[test]
+fn the_html_of_the_mails_of_an_account() {
+    let renderer = renderer();
+    for sample in samples("en") {
+        let (name, mail) = (format!("{}_html", sample.kind()), renderer.render(&sample).unwrap());
+        match &sample {
+            Payload::Invitation(_) => {}
+            Payload::SecurityNotice(notice) if notice.notice != Notice::PasswordChanged => {}
+            _ => insta::assert_snapshot!(name, mail.html),
+        }
+    }
+}
+
+#[test]
+fn every_notice_says_something_of_its_own() {
+    let renderer = renderer();
+    let words = |notice| {
+        let mail = NoticeMail {
+            notice,
+            email: "bob@example.org".into(),
+            time: DateTime::<Utc>::UNIX_EPOCH,
+            locale: "en".into(),
+        };
+        let mail = renderer.render(&Payload::SecurityNotice(mail)).unwrap();
+        assert!(
+            !mail.html.contains("<strong></strong>") && !mail.text.starts_with(" ("),
+            "{}",
+            mail.text
+        );
+        mail.text
+    };
+    let all: BTreeSet<String> = Notice::ALL.into_iter().map(words).collect();
+    assert_eq!(all.len(), Notice::ALL.len());
 }
 
 #[test]
@@ -120,14 +177,17 @@ fn link_templates_are_checked() {
         "https://u:p@x.example/{token}",
         "",
     ] {
-        assert!(matches!(Renderer::new(bad, None), Err(TemplateError::Link(_))), "{bad}");
+        assert!(
+            matches!(Renderer::new(links(bad), None), Err(TemplateError::Link(_))),
+            "{bad}"
+        );
     }
     for good in [
         "https://x.example/a/{token}",
         "http://localhost:3000/#/join/{token}",
         "https://x.example/?a=1&t={token}&b=2",
     ] {
-        assert!(Renderer::new(good, None).is_ok(), "{good}");
+        assert!(Renderer::new(links(good), None).is_ok(), "{good}");
     }
 }
 
@@ -168,7 +228,7 @@ fn an_operator_replaces_one_template_or_adds_a_language() {
 
 #[test]
 fn a_wrong_template_stops_the_start_and_is_named() {
-    let cases: [(&str, &str, &str); 7] = [
+    let cases: [(&str, &str, &str); 10] = [
         ("invitation.en.txt", "{{ link }} {{ nickname }}", "undefined"),
         ("invitation.en.txt", "{{ link", "syntax"),
         ("invitation.en.txt", "no link", "the link is missing"),
@@ -176,6 +236,9 @@ fn a_wrong_template_stops_the_start_and_is_named() {
         ("invitation.en.subject.txt", "a\nb", "one line"),
         ("invitation.en.subject.txt", "{{ link }}", "must not show the link"),
         ("invitation.de.txt", "{{ link }}", "not found"),
+        ("step_up.en.txt", "no code", "the code is missing"),
+        ("step_up.en.subject.txt", "{{ code }}", "must not show"),
+        ("security_notice.en.txt", "{{ link }}", "undefined"),
     ];
     for (name, content, reason) in cases {
         let said = with_files(&[(name, content)]).err().unwrap_or_default();
@@ -191,7 +254,7 @@ fn a_wrong_template_stops_the_start_and_is_named() {
     let said = with_files(&[("invitation.en.htm", "x")]).err().unwrap_or_default();
     assert!(said.contains("no mail uses"), "{said}");
     assert!(matches!(
-        Renderer::new(LINK, Some(Path::new("/nonexistent"))),
+        Renderer::new(links(LINK), Some(Path::new("/nonexistent"))),
         Err(TemplateError::Read { .. })
     ));
 }

@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::*;
+use crate::outbox::Links;
 use crate::{
     domain::{
         delivery::DeliveryState,
@@ -126,7 +127,13 @@ impl Bench {
     }
 
     fn start(&self, transport: Transport, settings: Settings) -> (CancellationToken, JoinHandle<()>) {
-        let renderer = Renderer::new("https://app.example.com/accept?token={token}", None).unwrap();
+        let link = "https://app.example.com/accept?token={token}";
+        let links = Links {
+            invitation: link,
+            password_reset: link,
+            email_verification: link,
+        };
+        let renderer = Renderer::new(links, None).unwrap();
         let sender = Sender::parse("Roster <roster@example.com>").unwrap();
         let mailer = Mailer {
             renderer,

@@ -14,7 +14,7 @@ use crate::{
     app::App,
     config::{DatabaseConfig, KeyConfig, MailConfig, OutboxConfig, ServeConfig},
     domain::{access_model::Models, password::PasswordPolicy, session::SessionPolicy},
-    outbox::{MailDirectory, Mailer, Renderer, Sender, Settings, SmtpRelay, Transport, Worker},
+    outbox::{Links, MailDirectory, Mailer, Renderer, Sender, Settings, SmtpRelay, Transport, Worker},
     platform::{entropy::Entropy, hashing::Hasher, keyring::Keyring},
     store::{SchemaState, Store, StoreSettings},
 };
@@ -143,8 +143,13 @@ impl Parts {
             }
             None => Transport::Files(MailDirectory::in_data_directory(&self.data_dir)),
         };
+        let links = Links {
+            invitation: &mail.invitation_url,
+            password_reset: &mail.password_reset_url,
+            email_verification: &mail.email_verification_url,
+        };
         let mailer = Mailer {
-            renderer: Renderer::new(&mail.invitation_url, mail.mail_templates_dir.as_deref())
+            renderer: Renderer::new(links, mail.mail_templates_dir.as_deref())
                 .map_err(|error| wrong("ROSTER_MAIL_TEMPLATES_DIR", &error))?,
             sender: Sender::parse(&mail.mail_from).map_err(|error| wrong("ROSTER_MAIL_FROM", &error))?,
             transport,

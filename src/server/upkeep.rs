@@ -19,6 +19,8 @@ const PING_ANSWER: Duration = Duration::from_secs(2);
 const FORGET: Duration = Duration::from_secs(600);
 /// How long attempts to sign in are kept, successful or not.
 const SIGN_INS: TimeDelta = TimeDelta::days(90);
+/// How long secrets that are used once are kept after their time: what counts requests looks back an hour.
+const CHALLENGES: TimeDelta = TimeDelta::days(1);
 
 /// Asks the database once, and starts asking.
 pub(super) async fn start(store: &Arc<Store>, clock: &Clock, readiness: &Readiness, shutdown: &Shutdown) {
@@ -55,6 +57,11 @@ pub(super) async fn start(store: &Arc<Store>, clock: &Clock, readiness: &Readine
                 Ok(0) => {}
                 Ok(count) => tracing::debug!(count, "forgot old reports of activity"),
                 Err(error) => tracing::warn!(%error, "could not forget old reports of activity"),
+            }
+            match forgetting.forget_challenges(clock.now() - CHALLENGES).await {
+                Ok(0) => {}
+                Ok(count) => tracing::debug!(count, "forgot old secrets"),
+                Err(error) => tracing::warn!(%error, "could not forget old secrets"),
             }
             tokio::time::sleep(FORGET).await;
         }

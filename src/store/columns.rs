@@ -6,9 +6,9 @@ use sea_orm::{
 };
 
 use crate::domain::{
-    access_model::RoleSet, contact::NotificationRoles, delivery::DeliveryState, invitation::InvitationState,
-    member::MemberState, organization::OrganizationState, ownership::TransferState, scope::Scopes,
-    sign_in::SignInOutcome, user::UserState,
+    access_model::RoleSet, challenge::Purpose, contact::NotificationRoles, delivery::DeliveryState,
+    invitation::InvitationState, member::MemberState, mfa::FactorKind, organization::OrganizationState,
+    ownership::TransferState, scope::Scopes, sign_in::SignInOutcome, user::UserState,
 };
 
 /// Lets a domain type stand in an entity: `write` makes the text that rests, `read` understands it.
@@ -95,3 +95,5 @@ text_column!(
     |roles| serde_json::Value::from_iter(roles.iter().map(|role| role.as_str())).to_string(),
     |text| serde_json::from_str(text).ok()
 );
+text_column!(Purpose, |purpose| purpose.as_str().to_owned(), Purpose::parse);
+text_column!(FactorKind, |kind| kind.as_str().to_owned(), FactorKind::parse);

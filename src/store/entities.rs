@@ -24,6 +24,7 @@ pub(crate) mod organizations {
         pub(crate) update_time: DateTime<Utc>,
         pub(crate) custom_roles: Option<String>,
         pub(crate) delete_time: Option<DateTime<Utc>>,
+        pub(crate) mfa_required: bool,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -60,6 +61,7 @@ pub(crate) mod users {
         pub(crate) username: Option<String>,
         pub(crate) revision: i64,
         pub(crate) delete_time: Option<DateTime<Utc>>,
+        pub(crate) mfa_enabled: bool,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -234,6 +236,36 @@ pub(crate) mod sessions {
         pub(crate) last_used_time: DateTime<Utc>,
         pub(crate) expire_time: DateTime<Utc>,
         pub(crate) revoke_time: Option<DateTime<Utc>>,
+        pub(crate) step_up_expire_time: Option<DateTime<Utc>>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A secret that is used once.
+pub(crate) mod challenges {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    use crate::domain::challenge::Purpose;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "challenges")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: Uuid,
+        pub(crate) user_id: Option<Uuid>,
+        pub(crate) session_id: Option<Uuid>,
+        pub(crate) purpose: Purpose,
+        pub(crate) digest: Option<Vec<u8>>,
+        pub(crate) sealed: Option<Vec<u8>>,
+        pub(crate) attempts: i32,
+        pub(crate) create_time: DateTime<Utc>,
+        pub(crate) expire_time: DateTime<Utc>,
+        pub(crate) consume_time: Option<DateTime<Utc>>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

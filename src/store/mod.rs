@@ -5,6 +5,7 @@
 
 mod activity;
 mod audit;
+mod challenges;
 mod columns;
 mod connect;
 mod contacts;
@@ -36,9 +37,9 @@ pub(crate) use activity::{ActivityFilter, MemberActivity};
 pub(crate) use audit::{EventFilter, Names};
 pub(crate) use connect::{SchemaState, StoreSettings};
 pub(crate) use entities::{
-    activities::Model as Activity, contacts::Model as Contact, events::Model as EventRecord,
-    invitations::Model as Invitation, members::Model as Member, organizations::Model as Organization,
-    outbox_messages::Model as Message, ownership_transfers::Model as Transfer,
+    activities::Model as Activity, challenges::Model as Challenge, contacts::Model as Contact,
+    events::Model as EventRecord, invitations::Model as Invitation, members::Model as Member,
+    organizations::Model as Organization, outbox_messages::Model as Message, ownership_transfers::Model as Transfer,
     service_accounts::Model as ServiceAccount, service_keys::Model as ServiceKey, sessions::Model as Session,
     sign_ins::Model as SignInRecord, users::Model as User,
 };

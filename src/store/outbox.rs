@@ -125,6 +125,12 @@ impl Tx {
         Ok(())
     }
 
+    /// Takes a message out altogether.
+    pub(crate) async fn delete_message(&mut self, id: Uuid) -> Result<()> {
+        outbox_messages::Entity::delete_by_id(id).exec(&self.view.0).await?;
+        Ok(())
+    }
+
     /// Queues a failed message again. `false` where it is not failed.
     pub(crate) async fn requeue_message(&mut self, id: Uuid, now: DateTime<Utc>) -> Result<bool> {
         let queued = outbox_messages::Entity::update_many()

@@ -105,14 +105,26 @@ impl Tx {
         Ok(revoked.rows_affected == 1)
     }
 
-    /// Revokes every session of a user.
-    pub(crate) async fn revoke_sessions(&mut self, user: Uuid, now: DateTime<Utc>) -> Result<()> {
-        sessions::Entity::update_many()
+    /// Revokes every session of a user but one. Answers with how many.
+    pub(crate) async fn revoke_sessions(&mut self, user: Uuid, but: Option<Uuid>, now: DateTime<Utc>) -> Result<u64> {
+        let mut revoking = sessions::Entity::update_many()
             .col_expr(sessions::Column::RevokeTime, Expr::value(now))
             .filter(sessions::Column::UserId.eq(user))
+            .filter(sessions::Column::RevokeTime.is_null());
+        if let Some(spared) = but {
+            revoking = revoking.filter(sessions::Column::Id.ne(spared));
+        }
+        Ok(revoking.exec(&self.view.0).await?.rows_affected)
+    }
+
+    /// Notes that a session is confirmed by a second step, until a time. `false` where it has been revoked meanwhile.
+    pub(crate) async fn step_up_session(&mut self, session: Uuid, until: DateTime<Utc>) -> Result<bool> {
+        let noted = sessions::Entity::update_many()
+            .col_expr(sessions::Column::StepUpExpireTime, Expr::value(until))
+            .filter(sessions::Column::Id.eq(session))
             .filter(sessions::Column::RevokeTime.is_null())
             .exec(&self.view.0)
             .await?;
-        Ok(())
+        Ok(noted.rows_affected == 1)
     }
 }

@@ -131,7 +131,15 @@ fn consumes(method: &Method) -> bool {
     let name = method.name();
     let verb = name.rsplit('/').next().unwrap();
     [
-        "Suspend", "Revoke", "Disable", "Delete", "Remove", "Leave", "Transfer", "SignOut",
+        "Suspend",
+        "Revoke",
+        "Disable",
+        "Delete",
+        "Remove",
+        "Leave",
+        "Transfer",
+        "SignOut",
+        "ChangePassword",
     ]
     .iter()
     .any(|consuming| verb.starts_with(consuming))

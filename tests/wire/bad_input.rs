@@ -56,7 +56,8 @@ struct Sender<'a> {
 impl<'a> Sender<'a> {
     async fn of(world: &'a World, method: &'a Method, tenant: &Tenant) -> Self {
         let rule = method.rule();
-        let for_users_only = !rule.public && rule.scope.is_empty();
+        // What any signed-in user may call is about the caller, whom a service alone has not.
+        let for_users_only = rule.signed_in || (!rule.public && rule.scope.is_empty());
         let owner = tenant.person(Seat::Owner);
         let bearer = if for_users_only {
             &owner.session

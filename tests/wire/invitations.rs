@@ -258,12 +258,13 @@ wire_tests! {
         assert_eq!(scenario.roster(&scenario.owner.session).await.unwrap().len(), 2);
     }
 
-    /// jh_03, jh_04: the model asks a person for a second step before inviting, which this version cannot give, so a person is refused;
+    /// jh_03, jh_04: the model asks a person for a second step before inviting, so a person is refused without one, and told what to do;
     /// a service invites, and an invitation without roles makes a Standard User.
     async fn jh_04_no_role_gives_the_default_role(world: World) {
         let scenario = Scenario::under(&world, "jethub").await;
         let before = traces(&world).await;
-        assert_refused(scenario.invite(&scenario.owner.session, BOB, &[]).await, Code::FailedPrecondition, "STEP_UP_REQUIRED");
+        let refused = assert_refused(scenario.invite(&scenario.owner.session, BOB, &[]).await, Code::FailedPrecondition, "STEP_UP_REQUIRED");
+        assert_eq!((refused.metadata["method"].as_str(), refused.metadata["purpose"].as_str()), ("roster.v1.SessionService/StartStepUp", "STEP_UP_PURPOSE_INVITE_MEMBERS"));
         let for_owner = world.on_behalf_of(world.operator_key(), &scenario.owner.session, request(&scenario, BOB, &[]));
         assert_refused(world.invitations().create_invitation(for_owner).await, Code::FailedPrecondition, "STEP_UP_REQUIRED");
         assert_eq!(traces(&world).await, before);

@@ -21,7 +21,9 @@ mod audit;
 mod bad_input;
 mod claims;
 mod contacts;
+mod credentials;
 mod deliveries;
+mod emails;
 mod first_start;
 mod harness;
 mod idempotency;
@@ -48,6 +50,7 @@ mod safety_tokens;
 mod service_accounts;
 mod sessions;
 mod sign_in_history;
+mod step_up;
 #[expect(dead_code, reason = "the kit is larger than what the tests of one day use")]
 mod support;
 mod surface;

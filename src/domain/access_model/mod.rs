@@ -82,6 +82,7 @@ pub struct AccessModel {
     ownership: Ownership,
     invitations: InvitationRules,
     members: MemberRules,
+    mfa_required: bool,
     labels: Labels,
 }
 
@@ -318,6 +319,11 @@ impl AccessModel {
     /// What may be done to members.
     pub fn members(&self) -> &MemberRules {
         &self.members
+    }
+
+    /// Whether every member has to have a second factor. An organization may ask for one where its model does not, and never the other way round.
+    pub fn mfa_required(&self) -> bool {
+        self.mfa_required
     }
 
     /// The product's words for the states of a roster row.

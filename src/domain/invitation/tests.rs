@@ -248,10 +248,10 @@ fn how_many_may_be_open_is_the_models_to_say() {
 fn jh03_a_person_steps_up_before_inviting() {
     let (hub, default) = (model("jethub"), model("default"));
     let admin = set(&["account_admin"]);
-    refused(
-        require_step_up(&situation(&hub, member(&admin)), false),
-        Reason::StepUpRequired,
-    );
+    let refusal = require_step_up(&situation(&hub, member(&admin)), false).unwrap_err();
+    assert_eq!(refusal.reason, Reason::StepUpRequired);
+    let facts: Vec<&str> = refusal.metadata.iter().map(|(key, _)| *key).collect();
+    assert_eq!(facts, ["method", "purpose"]);
     assert_eq!(require_step_up(&situation(&hub, member(&admin)), true), Ok(()));
     assert_eq!(
         require_step_up(&situation(&hub, Authority::Service { operator: false }), false),

@@ -3,7 +3,10 @@
 use tonic::Code;
 
 use crate::contacts::{add, recipients};
-use crate::support::pb::{CreateMemberRequest, Member, MemberState, SignInRequest};
+use crate::support::pb::{
+    ChangePasswordRequest, CreateMemberRequest, Member, MemberState, RequestPasswordResetRequest, ResetPasswordRequest,
+    SignInRequest,
+};
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{PASSWORD, Scenario, assert_refused, call, service_key, sign_in, texts};
 
@@ -117,5 +120,22 @@ wire_tests! {
         to.sort();
         assert_eq!(to, texts(&["noc@customer.example.com", "regular@customer.example.com"]));
         assert_eq!(recipients(&portal, "incidents").await, texts(&["noc@customer.example.com"]));
+    }
+
+    /// pf_08: a user resets their password from their account, with the old one or by a mail; nobody asks them to.
+    async fn pf_08_a_user_resets_their_password(world: World) {
+        let portal = Scenario::with(&world, "packetfabric", "customer", "admin@customer.example.com").await;
+        let user = portal.join("user@customer.example.com", &["regular"]).await;
+        let request = ChangePasswordRequest { old_password: PASSWORD.to_owned(), new_password: "crimson ladder over 7 rivers".to_owned(), ..ChangePasswordRequest::default() };
+        call!(world, credentials.change_password, &user.session, request).unwrap();
+        sign_in(&world, &user.email, "crimson ladder over 7 rivers").await.unwrap();
+        let request = RequestPasswordResetRequest { email: user.email.clone(), ..RequestPasswordResetRequest::default() };
+        world.credentials().request_password_reset(request).await.unwrap();
+        // The invitation, the notice, the link.
+        let mails = world.mailbox.wait_for(&user.email, 3).await;
+        let token = mails.iter().find(|mail| mail.text.contains("rpr_")).unwrap().token("rpr_");
+        let request = ResetPasswordRequest { token, new_password: PASSWORD.to_owned(), ..ResetPasswordRequest::default() };
+        world.credentials().reset_password(request).await.unwrap();
+        sign_in(&world, &user.email, PASSWORD).await.unwrap();
     }
 }

@@ -94,6 +94,7 @@ pub(crate) struct Rule {
     pub(crate) scope: String,
     pub(crate) permission: String,
     pub(crate) self_field: String,
+    pub(crate) signed_in: bool,
 }
 
 /// A method of the contract.
@@ -133,6 +134,7 @@ impl Method {
             scope: text("scope"),
             permission: text("permission"),
             self_field: text("self_field"),
+            signed_in: rule.get_field_by_name("signed_in").unwrap().as_bool().unwrap(),
         }
     }
 

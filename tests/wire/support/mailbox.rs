@@ -92,12 +92,24 @@ impl Mail {
 
     /// The invitation's token, out of the link in the text part.
     pub(crate) fn invitation_token(&self) -> String {
+        self.token("rin_")
+    }
+
+    /// The token with this prefix, out of the link in the text part.
+    pub(crate) fn token(&self, prefix: &str) -> String {
         let start = self
             .text
-            .find("rin_")
-            .unwrap_or_else(|| panic!("no invitation token in {:?}", self.text));
+            .find(prefix)
+            .unwrap_or_else(|| panic!("no {prefix} token in {:?}", self.text));
         let of_token = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         self.text[start..].chars().take_while(of_token).collect()
+    }
+
+    /// The short code, which stands on a line of its own in the text part.
+    pub(crate) fn code(&self) -> String {
+        let is_code = |line: &&str| line.len() == 8 && line.chars().all(|c| c.is_ascii_digit());
+        let code = self.text.lines().map(str::trim).find(is_code);
+        code.unwrap_or_else(|| panic!("no code in {:?}", self.text)).to_owned()
     }
 }
 

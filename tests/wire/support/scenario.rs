@@ -323,7 +323,7 @@ pub(crate) async fn settled(world: &World) {
 
 /// What a call could leave behind, counted: rows of every table and all revisions. A call that was refused leaves it as it is.
 pub(crate) async fn traces(world: &World) -> Vec<(&'static str, i64)> {
-    const TABLES: [&str; 11] = [
+    const TABLES: [&str; 14] = [
         "organizations",
         "users",
         "members",
@@ -335,6 +335,9 @@ pub(crate) async fn traces(world: &World) -> Vec<(&'static str, i64)> {
         "events",
         "replays",
         "outbox_messages",
+        "challenges",
+        "mfa_factors",
+        "recovery_codes",
     ];
     let mut counts = Vec::new();
     for table in TABLES {

@@ -310,6 +310,7 @@ impl Values<'_> {
             Kind::Message(inner) if is_ours(&inner) => Some(Value::Message(self.fill(&inner))),
             Kind::String => self.text(field).map(Value::String),
             Kind::Int64 if field.name() == "increment" => Some(Value::I64(1)),
+            Kind::Enum(_) if field.name() == "purpose" => Some(Value::EnumNumber(1)),
             // Times, masks, flags, sizes and filters can all be left out.
             _ => None,
         }
@@ -332,11 +333,14 @@ impl Values<'_> {
             "service_account_id" => &tenant.service_account_id,
             "service_key_id" => &tenant.service_key_id,
             "message_id" => &tenant.message_id,
-            "email" if field.parent_message().name() == "SignInRequest" => &self.user.email,
+            // Whoever is given another address could not be invited at theirs any more.
+            "email" if ["SignInRequest", "ChangeUserEmailRequest"].contains(&field.parent_message().name()) => {
+                &self.user.email
+            }
             "username" if field.parent_message().name() == "SignInRequest" => return None,
             "username" => return Some(format!("name-{}", uuid::Uuid::now_v7().simple())),
             "email" => return Some(fresh_address("somebody")),
-            "password" => PASSWORD,
+            "password" | "old_password" | "new_password" => PASSWORD,
             "display_name" => "Analytical Engines",
             "given_name" => "Ada",
             "family_name" => "Lovelace",
@@ -346,6 +350,9 @@ impl Values<'_> {
             "role" | "roles" => "member",
             "scopes" => &self.scope,
             "personal_message" => "Welcome!",
+            "code" => "12345678",
+            // Nobody's.
+            "step_up_id" => "00000000-0000-7000-8000-000000000000",
             "user_agent" => "curl/8",
             "kinds" => "member.added",
             "contact_id" => &tenant.contact_id,

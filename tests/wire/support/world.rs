@@ -332,6 +332,7 @@ clients! {
     activity: activity_service_client, ActivityServiceClient;
     audit: audit_service_client, AuditServiceClient;
     contacts: contact_service_client, ContactServiceClient;
+    credentials: credential_service_client, CredentialServiceClient;
     deliveries: delivery_service_client, DeliveryServiceClient;
     invitations: invitation_service_client, InvitationServiceClient;
     members: member_service_client, MemberServiceClient;
@@ -352,6 +353,11 @@ fn settings(database_url: &str, mailbox: &Mailbox) -> BTreeMap<String, String> {
         ("secret-key", &Keyring::generate(&Entropy::system())),
         ("smtp-url", &mailbox.url()),
         ("invitation-url", "https://app.example.com/invitations/{token}"),
+        ("password-reset-url", "https://app.example.com/password-reset/{token}"),
+        (
+            "email-verification-url",
+            "https://app.example.com/email-verification/{token}",
+        ),
         ("outbox-poll-interval", "100ms"),
         ("argon2-memory-kib", "64"),
         ("argon2-iterations", "1"),

@@ -111,6 +111,7 @@ pub(super) fn validate(source: &str, document: Document) -> Result<AccessModel, 
         ownership,
         invitations,
         members,
+        mfa_required: *document.mfa.required.get_ref(),
         labels,
     })
 }

@@ -1,0 +1,264 @@
+//! Passwords: changing one's own, and choosing a new one by a link in a mail.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    App,
+    challenges::too_many,
+    context::{Ctx, UserCaller},
+    error::{Error, Result},
+    mails::secret_mail,
+    mutation::{Answer, Mutation},
+};
+use crate::{
+    domain::{
+        challenge::{MAX_REQUESTS, Purpose, REQUEST_WINDOW},
+        email::EmailAddress,
+        error::{Reason, Refusal},
+        mail::{Notice, Payload},
+        password,
+        token::{Token, TokenKind},
+        user::UserState,
+    },
+    platform::hashing::Verdict,
+    store::{StoreError, Tx, User, UserEvent},
+};
+
+/// What a new password ends besides sessions: what was begun with the old one, and other ways to a new one.
+const ENDED_BY_PASSWORD: [Purpose; 2] = [Purpose::PasswordReset, Purpose::SignIn];
+
+impl Ctx {
+    /// The user who calls or for whom a service calls.
+    ///
+    /// # Errors
+    /// `CALLER_NOT_ALLOWED` for a service that calls for nobody.
+    pub(super) fn require_user(&self) -> Result<&UserCaller> {
+        let user = self.caller.user.as_ref();
+        Ok(user.ok_or_else(|| self.not_allowed())?)
+    }
+
+    /// The caller's session, which this is about.
+    ///
+    /// # Errors
+    /// `CALLER_NOT_ALLOWED` for a caller without one: a service that calls for nobody, or as a user.
+    pub(super) fn require_session(&self) -> Result<(&User, Uuid)> {
+        let session = self
+            .caller
+            .user
+            .as_ref()
+            .and_then(|user| Some((&user.user, user.session.as_ref()?.id)));
+        Ok(session.ok_or_else(|| self.not_allowed())?)
+    }
+
+    fn not_allowed(&self) -> Refusal {
+        Refusal::new(Reason::CallerNotAllowed).with("method", self.rule.method.as_str())
+    }
+}
+
+impl App {
+    /// Whether a password is the user's. Without a stored one it is not, for the same work.
+    ///
+    /// # Errors
+    /// Overloaded, where too many are hashing.
+    pub(super) async fn is_password_of(&self, user: &User, typed: &SecretString) -> Result<bool> {
+        let normal = SecretString::from(password::normalize(typed.expose_secret()).as_str());
+        let verdict = self.hasher.verify(normal, user.password_hash.clone()).await?;
+        Ok(matches!(verdict, Verdict::Match { .. }))
+    }
+
+    /// The hash of a password that a user has chosen; their own names and address are words that attackers try first.
+    async fn chosen(&self, user: &User, field: &str, password: &SecretString) -> Result<String> {
+        let own = [user.email.as_str(), &user.given_name, &user.family_name];
+        self.passwords
+            .check(password.expose_secret(), &own)
+            .map_err(|flaw| Error::violation(field, flaw))?;
+        let normal = SecretString::from(password::normalize(password.expose_secret()).as_str());
+        Ok(self.hasher.hash(normal, self.entropy.bytes()).await?)
+    }
+}
+
+/// Changes one's own password.
+#[derive(Debug)]
+pub(crate) struct ChangePassword {
+    /// The present password.
+    pub(crate) old: SecretString,
+    /// The new one.
+    pub(crate) new: SecretString,
+}
+
+struct ChangeReady {
+    user_id: Uuid,
+    /// The session that goes on.
+    session: Option<Uuid>,
+    verified: Option<String>,
+    hash: String,
+}
+
+/// Changes one's own password. Every other session ends, and so do half-finished sign-ins and links to choose a new password; the person is told by mail.
+///
+/// # Errors
+/// `PASSWORD_INCORRECT`, `CALLER_NOT_ALLOWED`; overloaded, where too many are hashing.
+pub(crate) async fn change_password<A: Answer<()>>(app: &App, ctx: &Ctx, command: ChangePassword) -> Result<A> {
+    if let Some(answer) = app.replayed(ctx).await? {
+        return Ok(answer);
+    }
+    let caller = ctx.require_user()?;
+    if !app.is_password_of(&caller.user, &command.old).await? {
+        return Err(Reason::PasswordIncorrect.into());
+    }
+    let mutation = ChangeReady {
+        user_id: caller.user.id,
+        session: caller.session.as_ref().map(|session| session.id),
+        verified: caller.user.password_hash.clone(),
+        hash: app.chosen(&caller.user, "new_password", &command.new).await?,
+    };
+    app.execute(ctx, &mutation).await
+}
+
+impl Mutation for ChangeReady {
+    type Outcome = ();
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
+        let mut user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
+        // What was verified may be the old password by now.
+        if user.password_hash != self.verified {
+            return Err(Reason::PasswordIncorrect.into());
+        }
+        user.password_hash = Some(self.hash.clone());
+        record(ctx, tx, &mut user, "user.password_changed", json!({})).await?;
+        tx.end_challenges(user.id, &ENDED_BY_PASSWORD, ctx.now).await?;
+        tx.revoke_sessions(user.id, self.session, ctx.now).await?;
+        app.notify(ctx, tx, &user, Notice::PasswordChanged).await
+    }
+}
+
+/// Asks for a link to choose a new password.
+#[derive(Debug)]
+pub(crate) struct RequestReset {
+    /// The address of the account.
+    pub(crate) email: EmailAddress,
+}
+
+impl Mutation for RequestReset {
+    type Outcome = ();
+
+    /// An address that is nobody's, and one that has been sent enough links for now, get the same answer for the same work (ab_15): the same rows are written, and
+    /// taken out again in the same commit.
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
+        let user = tx.user_by_email(self.email.key()).await?;
+        let user = user.filter(|user| user.state == UserState::Active);
+        let known = user.as_ref().map(|user| user.id);
+        let since = ctx.now - REQUEST_WINDOW;
+        let asked = tx
+            .count_challenges(Purpose::PasswordReset, known.unwrap_or_default(), since)
+            .await?;
+        let token = Token::new(TokenKind::PasswordReset, app.entropy.bytes());
+        let challenge = app.new_challenge(ctx, Purpose::PasswordReset, known, Some(&token), None);
+        let to = user.as_ref().map_or(self.email.typed(), |user| user.email.as_str());
+        let mail = secret_mail(token.expose(), to, user.as_ref(), challenge.expire_time);
+        let mut pointless = challenge.id;
+        tx.insert_challenge(challenge).await?;
+        let mut unsent = app.queue(ctx, tx, &Payload::PasswordReset(mail)).await?;
+        if known.is_some() && asked < MAX_REQUESTS {
+            (pointless, unsent) = (Uuid::nil(), Uuid::nil());
+        }
+        tx.delete_challenge(pointless).await?;
+        tx.delete_message(unsent).await?;
+        Ok(())
+    }
+}
+
+/// Chooses a new password by a link in a mail.
+#[derive(Debug)]
+pub(crate) struct Reset {
+    /// The token of the link.
+    pub(crate) token: SecretString,
+    /// The new password.
+    pub(crate) new: SecretString,
+}
+
+struct ResetReady {
+    challenge_id: Uuid,
+    user_id: Uuid,
+    hash: String,
+}
+
+/// Chooses a new password by a link in a mail. Every session ends, and no new one begins: who has a second factor still needs it (ab_20). The link came to the
+/// account's address, which is thereby shown to be the person's; its owner is told by mail.
+///
+/// # Errors
+/// `CHALLENGE_INVALID`; overloaded, where too many are hashing.
+pub(crate) async fn reset_password<A: Answer<()>>(app: &App, ctx: &Ctx, command: Reset) -> Result<A> {
+    if let Some(answer) = app.replayed(ctx).await? {
+        return Ok(answer);
+    }
+    // Looked at before the transaction, so that a token that is none costs no password hash.
+    let (challenge, user_id) = app
+        .shown_challenge(
+            ctx,
+            Purpose::PasswordReset,
+            TokenKind::PasswordReset,
+            command.token.expose_secret(),
+        )
+        .await?;
+    let user = app.store.read().user(user_id).await?.ok_or(Reason::ChallengeInvalid)?;
+    let mutation = ResetReady {
+        challenge_id: challenge.id,
+        user_id,
+        hash: app.chosen(&user, "new_password", &command.new).await?,
+    };
+    app.execute(ctx, &mutation).await
+}
+
+impl Mutation for ResetReady {
+    type Outcome = ();
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
+        let user = tx.lock_user(self.user_id).await?;
+        let mut user = user
+            .filter(|user| user.state == UserState::Active)
+            .ok_or(Reason::ChallengeInvalid)?;
+        if !tx.consume_challenge(self.challenge_id, ctx.now).await? {
+            return Err(Reason::ChallengeInvalid.into());
+        }
+        user.password_hash = Some(self.hash.clone());
+        user.email_verify_time = user.email_verify_time.or(Some(ctx.now));
+        record(ctx, tx, &mut user, "user.password_reset", json!({})).await?;
+        tx.end_challenges(user.id, &ENDED_BY_PASSWORD, ctx.now).await?;
+        tx.revoke_sessions(user.id, None, ctx.now).await?;
+        app.notify(ctx, tx, &user, Notice::PasswordReset).await
+    }
+}
+
+/// Stores what changed about a user, with its event. Secrets are no part of it.
+///
+/// # Errors
+/// The database's; a duplicate where the address is taken.
+pub(super) async fn record(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    user: &mut User,
+    kind: &'static str,
+    data: Value,
+) -> std::result::Result<(), StoreError> {
+    let event = UserEvent {
+        kind,
+        actor: ctx.actor(),
+        data,
+        time: ctx.now,
+    };
+    tx.record_user(user, event).await
+}
+
+/// Refuses somebody who has asked for enough of these lately.
+///
+/// # Errors
+/// `TOO_MANY_ATTEMPTS`.
+pub(super) async fn require_patience(app: &App, ctx: &Ctx, purpose: Purpose, user: Uuid) -> Result<()> {
+    match app.has_asked_enough(ctx, purpose, user).await? {
+        true => Err(too_many(REQUEST_WINDOW).into()),
+        false => Ok(()),
+    }
+}

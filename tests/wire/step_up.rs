@@ -1,0 +1,138 @@
+//! A second step before inviting: a code in a mail confirms a session for a while.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+
+use crate::support::pb::{
+    CompleteStepUpRequest, CompleteStepUpResponse, CreateInvitationRequest, StartStepUpRequest, StartStepUpResponse,
+    StepUpPurpose, VerifySessionRequest,
+};
+use crate::support::race::{Doors, all_told, at_once, message};
+use crate::support::runner::wire_tests;
+use crate::support::scenario::{OWNER, PASSWORD, Scenario, assert_refused, call, service_key, settled, sign_in, time};
+use crate::support::world::World;
+
+const TEN_MINUTES: Duration = Duration::from_secs(600);
+
+/// Begins a second step of a session, and answers with its id and the code out of the mail.
+pub(crate) async fn start(world: &World, session: &str, address: &str) -> (String, String) {
+    let before = world.mailbox.mails_for(address).len();
+    let begun = try_start(world, session).await.unwrap();
+    let mails = world.mailbox.wait_for(address, before + 1).await;
+    settled(world).await;
+    (begun.step_up_id, mails[before].code())
+}
+
+async fn try_start(world: &World, session: &str) -> Result<StartStepUpResponse, Status> {
+    let request = StartStepUpRequest {
+        purpose: StepUpPurpose::InviteMembers.into(),
+        ..StartStepUpRequest::default()
+    };
+    call!(world, sessions.start_step_up, session, request)
+}
+
+pub(crate) async fn complete(
+    world: &World,
+    session: &str,
+    id: &str,
+    code: &str,
+) -> Result<CompleteStepUpResponse, Status> {
+    call!(world, sessions.complete_step_up, session, completion(id, code))
+}
+
+fn completion(id: &str, code: &str) -> CompleteStepUpRequest {
+    CompleteStepUpRequest {
+        step_up_id: id.to_owned(),
+        code: code.to_owned(),
+        ..CompleteStepUpRequest::default()
+    }
+}
+
+/// A code that is not this one.
+fn other_than(code: &str) -> String {
+    let digit = if code.starts_with('0') { '1' } else { '0' };
+    format!("{digit}{}", &code[1..])
+}
+
+wire_tests! {
+    /// A code is bound to the session that asked for it: another session of the same user gets nothing by it, and is not confirmed by what the first one does.
+    async fn a_code_is_good_for_its_session(world: World) {
+        let hub = Scenario::under(&world, "jethub").await;
+        let other = sign_in(&world, OWNER, PASSWORD).await.unwrap().session_token;
+        let (id, code) = start(&world, &hub.owner.session, OWNER).await;
+        assert_refused(complete(&world, &other, &id, &code).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
+        let colleague = hub.join("colleague@example.com", &["account_admin"]).await;
+        assert_refused(complete(&world, &colleague.session, &id, &code).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
+        complete(&world, &hub.owner.session, &id, &code).await.unwrap();
+        hub.invite(&hub.owner.session, "guest@example.com", &[]).await.unwrap();
+        assert_refused(hub.invite(&other, "other@example.com", &[]).await, Code::FailedPrecondition, "STEP_UP_REQUIRED");
+    }
+
+    /// A code is over after ten minutes, replaced by a newer one, and dead after five wrong answers, however right the sixth is.
+    async fn a_code_ends(world: World) {
+        let hub = Scenario::under(&world, "jethub").await;
+        let session = &hub.owner.session;
+        let (replaced, old) = start(&world, session, OWNER).await;
+        let (id, code) = start(&world, session, OWNER).await;
+        assert_refused(complete(&world, session, &replaced, &old).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
+        for _ in 0..5 {
+            assert_refused(complete(&world, session, &id, &other_than(&code)).await, Code::FailedPrecondition, "CODE_INVALID");
+        }
+        assert_refused(complete(&world, session, &id, &code).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
+        let (id, code) = start(&world, session, OWNER).await;
+        world.clock.advance(TEN_MINUTES);
+        assert_refused(complete(&world, session, &id, &code).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
+        let rows = crate::safety_kit::dump(world.database()).await;
+        assert!(!rows["challenges"].iter().any(|row| row.contains(&code)), "no code rests in the clear");
+    }
+
+    /// At most five codes an hour are sent.
+    async fn codes_are_sent_now_and_then(world: World) {
+        let hub = Scenario::under(&world, "jethub").await;
+        for _ in 0..5 {
+            start(&world, &hub.owner.session, OWNER).await;
+        }
+        assert_refused(try_start(&world, &hub.owner.session).await, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
+        world.clock.advance(Duration::from_secs(3600));
+        start(&world, &hub.owner.session, OWNER).await;
+    }
+
+    /// A service that calls for a session begins and completes its second step, and uses it; one that calls as the user, or for nobody, has no session to confirm.
+    async fn services_act_for_a_confirmed_session(world: World) {
+        let hub = Scenario::under(&world, "jethub").await;
+        let service = service_key(&world, &["sessions.step_up", "invitations.write", "act_as_user"]).await;
+        assert_refused(try_start(&world, &service).await, Code::PermissionDenied, "CALLER_NOT_ALLOWED");
+        let request = || StartStepUpRequest { purpose: StepUpPurpose::InviteMembers.into(), ..StartStepUpRequest::default() };
+        let mut as_user = world.as_service(&service, request());
+        as_user.metadata_mut().insert("roster-actor", hub.owner.user_id.parse().unwrap());
+        assert_refused(world.sessions().start_step_up(as_user).await, Code::PermissionDenied, "CALLER_NOT_ALLOWED");
+        let begun = world.sessions().start_step_up(world.on_behalf_of(&service, &hub.owner.session, request())).await.unwrap().into_inner();
+        let code = world.mailbox.wait_for(OWNER, 1).await[0].code();
+        let request = world.on_behalf_of(&service, &hub.owner.session, completion(&begun.step_up_id, &code));
+        let until = world.sessions().complete_step_up(request).await.unwrap().into_inner().step_up_expire_time;
+        assert_eq!(time(until.as_ref()), world.clock.now() + chrono::Duration::minutes(10));
+        let verified = call!(world, sessions.verify_session, world.operator_key(), VerifySessionRequest { session_token: hub.owner.session.clone() }).unwrap();
+        assert_eq!(verified.session.unwrap().step_up_expire_time, until);
+        let inviting = |email: &str| CreateInvitationRequest { organization_id: hub.organization_id.clone(), email: email.to_owned(), ..CreateInvitationRequest::default() };
+        let request = world.on_behalf_of(&service, &hub.owner.session, inviting("guest@example.com"));
+        world.invitations().create_invitation(request).await.unwrap();
+        let mut as_user = world.as_service(&service, inviting("other@example.com"));
+        as_user.metadata_mut().insert("roster-actor", hub.owner.user_id.parse().unwrap());
+        assert_refused(world.invitations().create_invitation(as_user).await, Code::FailedPrecondition, "STEP_UP_REQUIRED");
+    }
+
+    /// One code over six connections at once confirms once. With the condition taken out of the statement that uses it, several were told that it had worked.
+    async fn a_code_is_used_once(world: World) {
+        let hub = Scenario::under(&world, "jethub").await;
+        let doors = Doors::open(&world).await;
+        let (id, code) = start(&world, &hub.owner.session, OWNER).await;
+        let calls: Vec<_> = (0..5).map(|index| {
+            let mut client = crate::support::pb::session_service_client::SessionServiceClient::new(doors.door(index));
+            let request = world.as_session(&hub.owner.session, completion(&id, &code));
+            async move { message(client.complete_step_up(request).await) }
+        }).collect();
+        let told = all_told(&at_once(calls).await);
+        assert_eq!(told.iter().filter(|told| *told == "OK").count(), 1, "{told:?}");
+    }
+}
