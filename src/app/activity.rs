@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{
@@ -216,10 +216,10 @@ fn sign_ins_of(query: &List, membership: Option<&Member>) -> Option<SignInFilter
         (false, true) => Some(SignInOutcome::Failed),
         (false, false) => return None,
     };
-    // A removed member's row does not change any more.
+    // A removed member's row does not change any more. Times are kept to the microsecond: a sign-in in the one of the removal was before it.
     let left = membership
         .filter(|member| member.state == MemberState::Removed)
-        .map(|member| member.update_time);
+        .map(|member| member.update_time + TimeDelta::microseconds(1));
     Some(SignInFilter {
         user_id,
         outcome,

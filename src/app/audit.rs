@@ -159,11 +159,11 @@ fn entry(event: EventRecord, names: &Names) -> Entry {
     };
     let (before, after) = sides(&event.data);
     let named = |side: &Option<Value>| Some(side.as_ref()?.get("display_name")?.as_str()?.to_owned());
-    let subject_name = event.subject_id.and_then(|id| {
-        let known = user_name(id).or_else(|| names.invitations.get(&id).cloned());
-        // What has no row any more is called as it was when it was there.
-        known.or_else(|| named(&after)).or_else(|| named(&before))
-    });
+    let known = event
+        .subject_id
+        .and_then(|id| user_name(id).or_else(|| names.invitations.get(&id).cloned()));
+    // What has no row of its own, or none any more, is called as it was when it was there.
+    let subject_name = known.or_else(|| named(&after)).or_else(|| named(&before));
     Entry {
         event,
         actor_name,

@@ -25,6 +25,7 @@ pub(crate) mod ownership;
 pub(crate) mod paging;
 pub(crate) mod permissions;
 pub(crate) mod profiles;
+pub(crate) mod roles;
 pub(crate) mod service_accounts;
 pub(crate) mod sessions;
 pub(crate) mod step_up;
@@ -88,13 +89,25 @@ impl App {
         })
     }
 
-    /// The access model of an organization. That it is loaded is made sure of when the server starts.
+    /// The access model of an organization, without its own roles. That it is loaded is made sure of when the server starts.
     ///
     /// # Errors
     /// Internal, where the installation has lost the model meanwhile.
-    pub(crate) fn model_of(&self, organization: &Organization) -> error::Result<Arc<AccessModel>> {
+    pub(crate) fn base_model_of(&self, organization: &Organization) -> error::Result<Arc<AccessModel>> {
         self.models.get(&organization.access_model).cloned().ok_or_else(|| {
             error::Error::Internal(format!("the access model {} is not loaded", organization.access_model))
+        })
+    }
+
+    /// The access model of an organization, with its own roles laid over it where it has any.
+    ///
+    /// # Errors
+    /// Those of [`App::base_model_of`].
+    pub(crate) fn model_of(&self, organization: &Organization) -> error::Result<Arc<AccessModel>> {
+        let base = self.base_model_of(organization)?;
+        Ok(match &organization.custom_roles {
+            Some(own) => Arc::new(base.with_custom_roles(own)),
+            None => base,
         })
     }
 }

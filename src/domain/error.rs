@@ -48,6 +48,13 @@ reasons! {
     ServiceKeyNotFound, "SERVICE_KEY_NOT_FOUND", "The service account has no such key.";
     MessageNotFound, "MESSAGE_NOT_FOUND", "There is no such message.";
     TransferNotFound, "TRANSFER_NOT_FOUND", "There is no such transfer of ownership.";
+    RoleNotFound, "ROLE_NOT_FOUND", "The organization has no such role.";
+    RoleExists, "ROLE_EXISTS", "The organization has a role of this id.";
+    RoleBeyondCaller, "ROLE_BEYOND_CALLER", "The role has something that the caller lacks.";
+    RoleInvalid, "ROLE_INVALID", "The access model does not let a role be like this.";
+    RoleInUse, "ROLE_IN_USE", "Somebody holds the role or is invited to it.";
+    RoleOfModel, "ROLE_OF_MODEL", "The role belongs to the access model; only an organization's own roles are changed.";
+    TooManyCustomRoles, "TOO_MANY_CUSTOM_ROLES", "An organization has fewer roles of its own than that.";
     ContactNotFound, "CONTACT_NOT_FOUND", "The organization has no such contact.";
     ContactExists, "CONTACT_EXISTS", "The address is a contact of the organization already.";
     AlreadyMember, "ALREADY_MEMBER", "The address belongs to a member of the organization.";

@@ -6,6 +6,7 @@ pub mod activity;
 pub mod audit;
 pub mod challenge;
 pub mod contact;
+pub mod custom_role;
 pub mod delivery;
 pub mod email;
 pub mod error;

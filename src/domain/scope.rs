@@ -36,6 +36,8 @@ pub const ALL: &[&str] = &[
     "ownership.read",
     "ownership.write",
     "permissions.check",
+    "roles.read",
+    "roles.write",
     "service_accounts.read",
     "service_accounts.write",
     "sessions.read",

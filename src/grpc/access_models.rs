@@ -80,7 +80,7 @@ fn summary(model: &AccessModel) -> pb::AccessModel {
     }
 }
 
-fn permission(permission: &Permission) -> pb::Permission {
+pub(super) fn permission(permission: &Permission) -> pb::Permission {
     pb::Permission {
         permission: permission.id.to_string(),
         display_name: permission.name.clone(),
@@ -89,7 +89,7 @@ fn permission(permission: &Permission) -> pb::Permission {
     }
 }
 
-fn role(role: &Role) -> pb::Role {
+pub(super) fn role(role: &Role) -> pb::Role {
     pb::Role {
         role: role.id.to_string(),
         display_name: role.name.clone(),
@@ -99,5 +99,6 @@ fn role(role: &Role) -> pb::Role {
         manages: role.manages.iter().map(ToString::to_string).collect(),
         invitable: role.invitable,
         organization_kinds: role.organization_kinds.iter().cloned().collect(),
+        ..pb::Role::default()
     }
 }

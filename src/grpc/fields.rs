@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     app::{error::Error, paging::PageRequest},
     domain::{
-        access_model::{RoleSet, valid_id},
+        access_model::{CUSTOM_PREFIX, RoleSet, valid_id},
         email::EmailAddress,
         error::Violation,
         password::PasswordPolicy,
@@ -246,6 +246,13 @@ impl<'a> Fields<'a> {
             "" => Some(None),
             _ => self.identifier(field, text).map(Some),
         }
+    }
+
+    /// "required; custom role".
+    pub(super) fn custom_role(&mut self, field: &str, text: &str) -> Option<String> {
+        let id = self.identifier(field, text)?;
+        let custom = Some(id).filter(|id| id.starts_with(CUSTOM_PREFIX));
+        self.accept(field, custom.ok_or_else(|| format!("must begin with {CUSTOM_PREFIX}")))
     }
 
     /// "at most 50 items; identifier": roles.

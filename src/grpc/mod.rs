@@ -20,6 +20,7 @@ mod members;
 mod organizations;
 mod ownership;
 mod permissions;
+mod roles;
 mod service_accounts;
 mod sessions;
 mod status;

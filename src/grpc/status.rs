@@ -104,6 +104,7 @@ fn code(reason: Reason) -> Code {
         | Reason::ScopeRequired
         | Reason::PermissionRequired
         | Reason::RoleNotGrantable
+        | Reason::RoleBeyondCaller
         | Reason::MemberNotManageable
         | Reason::EmailMismatch
         | Reason::EmailUnverified
@@ -118,7 +119,8 @@ fn code(reason: Reason) -> Code {
         | Reason::ServiceKeyNotFound
         | Reason::MessageNotFound
         | Reason::TransferNotFound
-        | Reason::ContactNotFound => Code::NotFound,
+        | Reason::ContactNotFound
+        | Reason::RoleNotFound => Code::NotFound,
         Reason::AlreadyMember
         | Reason::InvitationPending
         | Reason::EmailTaken
@@ -126,8 +128,13 @@ fn code(reason: Reason) -> Code {
         | Reason::UsernameTaken
         | Reason::TransferPending
         | Reason::ContactExists
+        | Reason::RoleExists
         | Reason::RequestIdReused => Code::AlreadyExists,
         Reason::RoleUnknown
+        | Reason::RoleInvalid
+        | Reason::RoleInUse
+        | Reason::RoleOfModel
+        | Reason::TooManyCustomRoles
         | Reason::RoleNotInvitable
         | Reason::RoleNotInOrganizationKind
         | Reason::TooManyRoles
@@ -181,6 +188,7 @@ fn resource(reason: Reason) -> Option<&'static str> {
         Reason::MessageNotFound => Some("message"),
         Reason::TransferNotFound => Some("ownership transfer"),
         Reason::ContactNotFound => Some("contact"),
+        Reason::RoleNotFound => Some("role"),
         _ => None,
     }
 }

@@ -22,7 +22,7 @@ use crate::{
             credential_service_server::CredentialServiceServer, delivery_service_server::DeliveryServiceServer,
             invitation_service_server::InvitationServiceServer, member_service_server::MemberServiceServer,
             organization_service_server::OrganizationServiceServer, ownership_service_server::OwnershipServiceServer,
-            permission_service_server::PermissionServiceServer,
+            permission_service_server::PermissionServiceServer, role_service_server::RoleServiceServer,
             service_account_service_server::ServiceAccountServiceServer, session_service_server::SessionServiceServer,
             user_service_server::UserServiceServer,
         },
@@ -119,6 +119,7 @@ pub(super) fn serve(
             AuditServiceServer,
             ActivityServiceServer,
             ContactServiceServer,
+            RoleServiceServer,
         ]
     );
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));

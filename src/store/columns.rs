@@ -6,9 +6,18 @@ use sea_orm::{
 };
 
 use crate::domain::{
-    access_model::RoleSet, challenge::Purpose, contact::NotificationRoles, delivery::DeliveryState,
-    invitation::InvitationState, member::MemberState, mfa::FactorKind, organization::OrganizationState,
-    ownership::TransferState, scope::Scopes, sign_in::SignInOutcome, user::UserState,
+    access_model::{CustomRoles, RoleSet},
+    challenge::Purpose,
+    contact::NotificationRoles,
+    delivery::DeliveryState,
+    invitation::InvitationState,
+    member::MemberState,
+    mfa::FactorKind,
+    organization::OrganizationState,
+    ownership::TransferState,
+    scope::Scopes,
+    sign_in::SignInOutcome,
+    user::UserState,
 };
 
 /// Lets a domain type stand in an entity: `write` makes the text that rests, `read` understands it.
@@ -82,6 +91,9 @@ text_column!(
     |roles| serde_json::Value::from_iter(roles.iter()).to_string(),
     |text| serde_json::from_str(text).ok()
 );
+text_column!(CustomRoles, |roles| serde_json::json!(roles).to_string(), |text| {
+    serde_json::from_str(text).ok()
+});
 text_column!(
     Scopes,
     |scopes| serde_json::Value::from_iter(scopes.iter()).to_string(),

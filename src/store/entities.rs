@@ -6,7 +6,7 @@ pub(crate) mod organizations {
     use chrono::{DateTime, Utc};
     use sea_orm::entity::prelude::*;
 
-    use crate::domain::organization::OrganizationState;
+    use crate::domain::{access_model::CustomRoles, organization::OrganizationState};
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "organizations")]
@@ -22,7 +22,7 @@ pub(crate) mod organizations {
         pub(crate) chain_hash: Vec<u8>,
         pub(crate) create_time: DateTime<Utc>,
         pub(crate) update_time: DateTime<Utc>,
-        pub(crate) custom_roles: Option<String>,
+        pub(crate) custom_roles: Option<CustomRoles>,
         pub(crate) delete_time: Option<DateTime<Utc>>,
         pub(crate) mfa_required: bool,
     }

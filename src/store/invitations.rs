@@ -11,7 +11,11 @@ use super::{
     Cursor, Invitation, Result, Tx, View,
     entities::{invitations, outbox_messages, users},
 };
-use crate::domain::{delivery::DeliveryState, invitation::InvitationState};
+use crate::domain::{
+    access_model::{RoleId, RoleSet},
+    delivery::DeliveryState,
+    invitation::InvitationState,
+};
 
 /// An invitation with what belongs to it elsewhere.
 #[derive(Debug, Clone, FromQueryResult)]
@@ -37,6 +41,21 @@ pub(crate) struct InvitationFilter {
 }
 
 impl<C: ConnectionTrait> View<C> {
+    /// How many pending invitations of an organization would give a role, in time or not: one that has expired can be sent again.
+    pub(crate) async fn count_pending_with(&self, organization: Uuid, role: &RoleId) -> Result<u64> {
+        let found: Vec<RoleSet> = invitations::Entity::find()
+            .select_only()
+            .column(invitations::Column::Roles)
+            .filter(invitations::Column::OrganizationId.eq(organization))
+            .filter(invitations::Column::State.eq(InvitationState::Pending))
+            // An underscore of the id matches any character here, which the comparison below makes good.
+            .filter(invitations::Column::Roles.like(format!("%\"{}\"%", role.as_str())))
+            .into_tuple()
+            .all(&self.0)
+            .await?;
+        Ok(found.iter().filter(|roles| roles.contains(role)).count() as u64)
+    }
+
     /// One invitation of an organization, with its delivery and its account.
     pub(crate) async fn invitation_row(&self, organization: Uuid, id: Uuid) -> Result<Option<InvitationRow>> {
         Ok(rows()

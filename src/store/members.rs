@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    Set,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, Set,
 };
 use uuid::Uuid;
 
@@ -15,6 +15,15 @@ use super::{
 use crate::domain::member::MemberState;
 
 impl<C: ConnectionTrait> View<C> {
+    /// How many members hold a role, suspended ones included.
+    pub(crate) async fn count_holders(&self, organization: Uuid, role: &str) -> Result<u64> {
+        Ok(role_holders::Entity::find()
+            .filter(role_holders::Column::OrganizationId.eq(organization))
+            .filter(role_holders::Column::Role.eq(role))
+            .count(&self.0)
+            .await?)
+    }
+
     /// One member, removed or not.
     pub(crate) async fn member(&self, organization: Uuid, user: Uuid) -> Result<Option<Member>> {
         Ok(members::Entity::find_by_id((organization, user)).one(&self.0).await?)

@@ -13,7 +13,7 @@ use super::{
     Cursor, Member, Organization, Result, Tx, View,
     entities::{members, organizations, role_holders, users},
 };
-use crate::domain::{member::MemberState, organization::OrganizationState, user::UserState};
+use crate::domain::{access_model::CustomRoles, member::MemberState, organization::OrganizationState, user::UserState};
 
 impl<C: ConnectionTrait> View<C> {
     /// One organization.
@@ -182,6 +182,16 @@ impl Tx {
     pub(crate) async fn insert_organization(&mut self, organization: Organization) -> Result<()> {
         organizations::Entity::insert(organization.into_active_model())
             .exec_without_returning(&self.view.0)
+            .await?;
+        Ok(())
+    }
+
+    /// Stores the roles that an organization has made for itself.
+    pub(crate) async fn update_custom_roles(&mut self, organization: Uuid, roles: Option<CustomRoles>) -> Result<()> {
+        organizations::Entity::update_many()
+            .col_expr(organizations::Column::CustomRoles, Expr::value(roles))
+            .filter(organizations::Column::Id.eq(organization))
+            .exec(&self.view.0)
             .await?;
         Ok(())
     }

@@ -8,10 +8,11 @@ use crate::support::mailbox::Fault;
 use crate::support::pb::create_organization_request::Owner;
 use crate::support::pb::{
     AcceptInvitationRequest, ActivateOrganizationRequest, Contact, CreateContactRequest, CreateInvitationRequest,
-    CreateOrganizationRequest, CreateServiceAccountRequest, CreateServiceKeyRequest, CreateUserRequest,
-    DeleteContactRequest, DisableServiceAccountRequest, Founder, GetUserRequest, ListMessagesRequest, NewUser,
-    Organization, ResendInvitationRequest, RetryMessageRequest, RevokeInvitationRequest, RevokeServiceKeyRequest,
-    SetMemberRolesRequest, SignUp, SuspendOrganizationRequest, UpdateContactRequest, UpdateOrganizationRequest,
+    CreateOrganizationRequest, CreateRoleRequest, CreateServiceAccountRequest, CreateServiceKeyRequest,
+    CreateUserRequest, DeleteContactRequest, DeleteRoleRequest, DisableServiceAccountRequest, Founder, GetUserRequest,
+    ListMessagesRequest, NewUser, Organization, ResendInvitationRequest, RetryMessageRequest, RevokeInvitationRequest,
+    RevokeServiceKeyRequest, Role, SetMemberRolesRequest, SignUp, SuspendOrganizationRequest, UpdateContactRequest,
+    UpdateOrganizationRequest, UpdateRoleRequest,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
@@ -268,5 +269,20 @@ wire_tests! {
         hold!(world, contacts.update_contact, &scenario.owner.session, renaming("One"), renaming("Two"), key);
         let deletion = |id: &str| DeleteContactRequest { organization_id: scenario.organization_id.clone(), contact_id: id.to_owned(), ..DeleteContactRequest::default() };
         hold!(world, contacts.delete_contact, key, deletion(&id), deletion(ID), &other);
+    }
+
+    /// CreateRole, UpdateRole and DeleteRole.
+    async fn changes_of_roles_are_repeatable(world: World) {
+        let scenario = Scenario::acme(&world).await;
+        let (key, other) = (world.operator_key(), service_key(&world, &["operator"]).await);
+        let creation = |role: &str| CreateRoleRequest { organization_id: scenario.organization_id.clone(), role: role.to_owned(), display_name: "Ours".to_owned(), ..CreateRoleRequest::default() };
+        hold!(world, roles.create_role, &scenario.owner.session, creation("custom.one"), creation("custom.two"), key);
+        let renaming = |name: &str| {
+            let role = Role { role: "custom.one".to_owned(), display_name: name.to_owned(), ..Role::default() };
+            UpdateRoleRequest { organization_id: scenario.organization_id.clone(), role: Some(role), ..UpdateRoleRequest::default() }
+        };
+        hold!(world, roles.update_role, &scenario.owner.session, renaming("One"), renaming("Two"), key);
+        let deletion = |role: &str| DeleteRoleRequest { organization_id: scenario.organization_id.clone(), role: role.to_owned(), ..DeleteRoleRequest::default() };
+        hold!(world, roles.delete_role, key, deletion("custom.one"), deletion("custom.two"), &other);
     }
 }

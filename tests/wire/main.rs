@@ -22,6 +22,7 @@ mod bad_input;
 mod claims;
 mod contacts;
 mod credentials;
+mod custom_roles;
 mod deliveries;
 mod emails;
 mod first_start;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tonic::Code;
 
 use crate::support::pb::{
-    CreateContactRequest, CreateServiceKeyRequest, ListAuditEntriesRequest, ListContactRecipientsRequest,
-    ListContactsRequest, ListInvitationsRequest, ListMembersRequest, ListMessagesRequest, ListOrganizationsRequest,
-    ListServiceAccountsRequest, ListServiceKeysRequest, ListSessionsRequest, ListUserMembershipsRequest,
-    ListUsersRequest,
+    CreateContactRequest, CreateRoleRequest, CreateServiceKeyRequest, ListAuditEntriesRequest,
+    ListContactRecipientsRequest, ListContactsRequest, ListInvitationsRequest, ListMembersRequest, ListMessagesRequest,
+    ListOrganizationsRequest, ListPermissionsRequest, ListRolesRequest, ListServiceAccountsRequest,
+    ListServiceKeysRequest, ListSessionsRequest, ListUserMembershipsRequest, ListUsersRequest,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
@@ -245,5 +245,23 @@ wire_tests! {
         assert_eq!(call!(world, contacts.list_contacts, &scenario.owner.session, counted).unwrap().total_size, 5);
         let counted = ListContactRecipientsRequest { include_total_size: true, page_size: 2, ..to("maintenance") };
         assert_eq!(call!(world, contacts.list_contact_recipients, &scenario.owner.session, counted).unwrap().total_size, 5);
+    }
+
+    /// The roles of an organization, its own among them, and the permissions that they are made of: by id.
+    async fn roles_and_permissions_are_walked(world: World) {
+        let scenario = Scenario::acme(&world).await;
+        for role in ["custom.b", "custom.a"] {
+            let request = CreateRoleRequest { organization_id: scenario.organization_id.clone(), role: role.to_owned(), display_name: "Ours".to_owned(), ..CreateRoleRequest::default() };
+            call!(world, roles.create_role, &scenario.owner.session, request).unwrap();
+        }
+        let roles = ListRolesRequest { organization_id: scenario.organization_id.clone(), ..ListRolesRequest::default() };
+        let (listed, token) = hold!(world, roles.list_roles, &scenario.owner.session, roles.clone(), roles, role, 5);
+        assert_eq!(listed, ["admin", "custom.a", "custom.b", "member", "owner"]);
+        let permissions = ListPermissionsRequest { organization_id: scenario.organization_id.clone(), include_total_size: true, ..ListPermissionsRequest::default() };
+        refuse_token!(world, roles.list_permissions, &scenario.owner.session, permissions.clone(), token);
+        let all = call!(world, roles.list_permissions, &scenario.owner.session, permissions.clone()).unwrap();
+        assert_eq!(usize::try_from(all.total_size).unwrap(), all.permissions.len());
+        let (listed, _) = hold!(world, roles.list_permissions, &scenario.owner.session, permissions, permissions, permission, all.permissions.len());
+        assert!(listed.is_sorted());
     }
 }

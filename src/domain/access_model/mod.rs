@@ -3,6 +3,7 @@
 //! A model is one TOML document, validated as a whole by [`AccessModel::parse`]. Code never names a model: whatever differs between products is
 //! a field here. What the document may say, and which combinations are refused, stands in [`validation`].
 
+mod custom;
 mod document;
 mod matrix;
 mod registry;
@@ -16,9 +17,13 @@ use std::fmt;
 
 use chrono::TimeDelta;
 
+#[cfg(test)]
+pub(crate) use custom::covers;
+pub use custom::{CUSTOM_PREFIX, CustomRole, CustomRoles, MAX_CUSTOM_ROLES};
 pub use matrix::matrix;
 pub use registry::{DocumentError, Models};
 pub use role_set::{PermissionId, RoleId, RoleSet};
+pub(crate) use validation::{CHANGING, GIVING};
 pub use validation::{EDITABLE_FIELDS, MAX_PERMISSIONS, MAX_ROLES, MAX_ROLES_PER_MEMBER, valid_id};
 
 use crate::domain::member::MemberState;

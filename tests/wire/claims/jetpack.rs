@@ -5,7 +5,9 @@ use std::time::Duration;
 use tonic::Code;
 
 use crate::activity::{listed, of, report, send};
-use crate::support::pb::{ActivityKind, GetMemberRequest, GetUserRequest, Member, MemberState};
+use crate::support::pb::{
+    ActivityKind, DeleteUserRequest, GetMemberRequest, GetUserRequest, ListAuditEntriesRequest, Member, MemberState,
+};
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
     PASSWORD, Scenario, accept_as, accept_as_new, assert_refused, call, service_key, sign_in, texts, time,
@@ -155,5 +157,27 @@ wire_tests! {
         let session = sign_in(&world, "ada@example.com", PASSWORD).await.unwrap().session_token;
         accept_as(&world, &session, &token).await.unwrap();
         assert_eq!(jetpack.row(&jetpack.owner.session, "ada@example.com").await.state(), MemberState::Active);
+    }
+
+    /// jp_13: what a removed user did stays: the audit log and the list of activity name them as before, also when their account is deleted.
+    async fn jp_13_history_stays_after_removal(world: World) {
+        let jetpack = Scenario::under(&world, "jetpack").await;
+        let ada = jetpack.join("ada@example.com", &["client_admin"]).await;
+        jetpack.invite(&ada.session, "bob@example.com", &["customer_success"]).await.unwrap();
+        let dashboard = service_key(&world, &["activity.write"]).await;
+        send(&world, &dashboard, vec![report(&jetpack, &ada.user_id, 1, "orders.edited", ("orders", 1))]).await;
+        let owner = &jetpack.owner.session;
+        let log = || ListAuditEntriesRequest { organization_id: jetpack.organization_id.clone(), actor_user_id: ada.user_id.clone(), ..ListAuditEntriesRequest::default() };
+        let before = (call!(world, audit.list_audit_entries, owner, log()).unwrap().entries, listed(&world, owner, of(&jetpack, &ada.user_id)).await);
+        assert_eq!((before.0.len(), before.1.len()), (2, 2));
+        jetpack.remove(owner, &ada.user_id).await.unwrap();
+        call!(world, users.delete_user, world.operator_key(), DeleteUserRequest { user_id: ada.user_id.clone(), ..DeleteUserRequest::default() }).unwrap();
+        let after = (call!(world, audit.list_audit_entries, owner, log()).unwrap().entries, listed(&world, owner, of(&jetpack, &ada.user_id)).await);
+        assert_eq!(after, before);
+        assert!(after.0.iter().all(|entry| entry.actor_display_name == "Given") && after.1.iter().all(|one| one.user_display_name == "Given"));
+        let removal = ListAuditEntriesRequest { actor_user_id: String::new(), subject_user_id: ada.user_id.clone(), kinds: texts(&["member.removed"]), ..log() };
+        assert_eq!(call!(world, audit.list_audit_entries, owner, removal).unwrap().entries[0].subject_display_name, "Given");
+        // In the list of the whole organization, too.
+        assert_eq!(listed(&world, owner, of(&jetpack, "")).await.len(), 1);
     }
 }

@@ -1,12 +1,15 @@
 //! An AI platform's team page: three tiers, exactly one owner, ownership by transfer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tonic::Code;
 
-use crate::activity::{report, send};
-use crate::support::pb::{DeleteOrganizationRequest, ListUserMembershipsRequest, MemberState};
+use crate::activity::{listed, of, report, send};
+use crate::support::pb::{
+    CheckPermissionRequest, Decision, DeleteOrganizationRequest, ListMembersRequest, ListUserMembershipsRequest,
+    MemberState, ReportOutcome,
+};
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{PASSWORD, Scenario, assert_refused, call, service_key, sign_in, texts, time};
 
@@ -162,5 +165,46 @@ wire_tests! {
         delete(&team.owner.session).await.unwrap();
         assert!(!team.may(&team.owner.user_id, "billing.manage").await);
         assert_refused(team.roster(&admin.session).await, Code::NotFound, "ORGANIZATION_NOT_FOUND");
+    }
+
+    /// js_16: the activity of a removed member stays in the log, with their name and their counters.
+    async fn js_16_activity_stays_after_removal(world: World) {
+        let team = Scenario::under(&world, "jetstack").await;
+        let member = team.join("member@example.com", &["member"]).await;
+        let platform = service_key(&world, &["activity.write"]).await;
+        let deeds = [("assets.import", "imports"), ("implementations.deploy", "deployments"), ("audits.run", "audits")];
+        let reports = deeds.iter().zip(1..).map(|((action, counter), id)| report(&team, &member.user_id, id, action, (counter, 1)));
+        send(&world, &platform, reports.collect()).await;
+        team.remove(&team.owner.session, &member.user_id).await.unwrap();
+        world.clock.advance(Duration::from_secs(60));
+        sign_in(&world, "member@example.com", PASSWORD).await.unwrap();
+        let log = listed(&world, &team.owner.session, of(&team, &member.user_id)).await;
+        let actions: BTreeSet<&str> = log.iter().filter(|one| !one.action.is_empty()).map(|one| one.action.as_str()).collect();
+        assert_eq!(actions, BTreeSet::from(["assets.import", "audits.run", "implementations.deploy"]));
+        assert!(log.iter().all(|one| one.user_display_name == "Given"));
+        // When they sign in after that is the organization's business no more.
+        assert_eq!(log.len(), 4, "{log:?}");
+        let removed = team.rows(&team.owner.session, &[MemberState::Removed]).await;
+        assert_eq!(removed[0].counters.len(), 3);
+        assert_refused(call!(world, activity.list_activity, &member.session, of(&team, &member.user_id)).map(drop), Code::Unauthenticated, "CREDENTIALS_INVALID");
+    }
+
+    /// js_17: what a removed member set up for the organization goes on working: a service's key belongs to the service and not to whoever asked for it.
+    async fn js_17_connections_outlive_the_member(world: World) {
+        let team = Scenario::under(&world, "jetstack").await;
+        let admin = team.join("admin@example.com", &["admin"]).await;
+        // The portal's connection is set up for the organization while the admin is there, and works for them, too.
+        let portal = service_key(&world, &["activity.write", "members.read", "permissions.check"]).await;
+        let list = || ListMembersRequest { organization_id: team.organization_id.clone(), ..ListMembersRequest::default() };
+        let for_admin = world.on_behalf_of(&portal, &admin.session, list());
+        world.members().list_members(for_admin).await.unwrap();
+        team.remove(&team.owner.session, &admin.user_id).await.unwrap();
+        let for_admin = world.on_behalf_of(&portal, &admin.session, list());
+        assert_refused(world.members().list_members(for_admin).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
+        assert_eq!(call!(world, members.list_members, &portal, list()).unwrap().members.len(), 1);
+        let sent = send(&world, &portal, vec![report(&team, &team.owner.user_id, 1, "assets.import", ("imports", 1))]).await;
+        assert_eq!(sent, [ReportOutcome::Accepted]);
+        let check = CheckPermissionRequest { organization_id: team.organization_id.clone(), user_id: team.owner.user_id.clone(), permission: "assets.import".to_owned() };
+        assert_eq!(call!(world, permissions.check_permission, &portal, check).unwrap().decision(), Decision::Allow);
     }
 }

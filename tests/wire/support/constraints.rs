@@ -39,6 +39,8 @@ pub(crate) enum Term {
     Time,
     /// "past time": from 1970 until five minutes from now.
     PastTime,
+    /// "custom role": an identifier that begins with `custom.`.
+    CustomRole,
 }
 
 impl Term {
@@ -68,6 +70,7 @@ impl Term {
             "future time" => Some(Self::FutureTime),
             "time" => Some(Self::Time),
             "past time" => Some(Self::PastTime),
+            "custom role" => Some(Self::CustomRole),
             _ => None,
         })
     }
@@ -146,6 +149,14 @@ impl Term {
                 "\u{430}dmin",
                 &"x".repeat(65),
             ]),
+            Self::CustomRole => texts(&[
+                "auditor",
+                "custom",
+                "custom.",
+                "customs.auditor",
+                "Custom.auditor",
+                &format!("custom.{}", "x".repeat(58)),
+            ]),
             Self::LanguageTag => texts(&["e", "english", "en_US", "en-", "en-US-US"]),
             Self::Username => texts(&["ab", "a b c", "ada@example.com", "ümit", ".ada", &"a".repeat(65)]),
             Self::NotNegative => match field.kind() {
@@ -220,6 +231,7 @@ impl Term {
                 "päßwört für neun Monde",
             ]),
             Self::Identifier => texts(&["x", "a.b_c9", &"x".repeat(64)]),
+            Self::CustomRole => texts(&["custom.x", &format!("custom.{}", "x".repeat(57))]),
             Self::LanguageTag => texts(&["en", "PT-br", "zh-Hant-TW", "es-419"]),
             Self::Username => texts(&["abc", "Ada.Lovelace-9_x"]),
             Self::NotNegative => match field.kind() {

@@ -7,9 +7,9 @@ use sea_orm::ConnectionTrait;
 
 use super::dynamic::{Method, field_comment, is_ours};
 use super::pb::{
-    CreateContactRequest, CreateInvitationRequest, CreateServiceAccountRequest, CreateServiceKeyRequest,
-    ListMessagesRequest, SetMemberRolesRequest, SuspendMemberRequest, SuspendOrganizationRequest,
-    TransferOwnershipRequest, VerifySessionRequest,
+    CreateContactRequest, CreateInvitationRequest, CreateRoleRequest, CreateServiceAccountRequest,
+    CreateServiceKeyRequest, ListMessagesRequest, SetMemberRolesRequest, SuspendMemberRequest,
+    SuspendOrganizationRequest, TransferOwnershipRequest, VerifySessionRequest,
 };
 use super::scenario::{PASSWORD, Person, accept_as, create_organization, create_user, sign_in};
 use super::world::World;
@@ -106,6 +106,7 @@ impl Tenant {
             let (_, token) = invite(world, &organization_id, &person.email, role).await;
             accept_as(world, &person.session, &token).await.unwrap();
         }
+        own_role(world, &organization_id).await;
         suspend_member(world, &organization_id, &people.suspended).await;
         let (invitation_id, invitation_token) =
             invite(world, &organization_id, &fresh_address("invited"), "member").await;
@@ -258,6 +259,14 @@ impl Tenant {
     }
 }
 
+/// The role that every tenant has made for itself.
+const OWN_ROLE: &str = "custom.reader";
+
+/// Whether the field names a role of the organization itself.
+fn is_role(field: &FieldDescriptor) -> bool {
+    ["Role", "GetRoleRequest", "UpdateRoleRequest", "DeleteRoleRequest"].contains(&field.parent_message().name())
+}
+
 /// Whether something is made for each request of the method alone: a session, an invitation, or a transfer.
 pub(crate) fn is_prepared(method: &Method) -> bool {
     ["token", "session_id", "session_token", "transfer_id"]
@@ -296,6 +305,12 @@ impl Values<'_> {
                 };
                 message.set_field(&field, value);
             }
+        }
+        if descriptor.get_field_by_name("grants").is_some() {
+            // What a role needs that gives and changes members.
+            let needed = ["members.read", "organization.read", "members.set_roles"];
+            let needed = needed.map(|permission| Value::String(permission.to_owned()));
+            message.set_field_by_name("permissions", Value::List(needed.to_vec()));
         }
         message
     }
@@ -347,7 +362,13 @@ impl Values<'_> {
             "locale" => "en",
             "access_model" => "default",
             "permission" => "members.read",
-            "role" | "roles" => "member",
+            "role" if field.parent_message().name() == "CreateRoleRequest" => {
+                return Some(format!("custom.r{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+            }
+            "role" if is_role(field) => OWN_ROLE,
+            "role" | "roles" | "grants" | "manages" => "member",
+            "permissions" => "members.read",
+            "description" => "Keeps an eye on things.",
             "scopes" => &self.scope,
             "personal_message" => "Welcome!",
             "code" => "12345678",
@@ -403,6 +424,17 @@ async fn invite(world: &World, organization_id: &str, email: &str, role: &str) -
         .into_inner();
     let token = answer.link.rsplit('/').next().unwrap().to_owned();
     (answer.invitation.unwrap().invitation_id, token)
+}
+
+async fn own_role(world: &World, organization_id: &str) {
+    let request = CreateRoleRequest {
+        organization_id: organization_id.to_owned(),
+        role: OWN_ROLE.to_owned(),
+        display_name: "Reader".to_owned(),
+        permissions: vec!["members.read".to_owned()],
+        ..CreateRoleRequest::default()
+    };
+    world.roles().create_role(world.as_operator(request)).await.unwrap();
 }
 
 async fn contact(world: &World, organization_id: &str) -> String {

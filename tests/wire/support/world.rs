@@ -339,6 +339,7 @@ clients! {
     organizations: organization_service_client, OrganizationServiceClient;
     ownership: ownership_service_client, OwnershipServiceClient;
     permissions: permission_service_client, PermissionServiceClient;
+    roles: role_service_client, RoleServiceClient;
     service_accounts: service_account_service_client, ServiceAccountServiceClient;
     sessions: session_service_client, SessionServiceClient;
     users: user_service_client, UserServiceClient;

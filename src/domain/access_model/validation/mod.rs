@@ -10,6 +10,8 @@
 
 mod roles;
 
+pub(crate) use roles::{CHANGING, GIVING};
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 

@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::super::document::{RoleEntry, Text};
-use super::super::{Ownership, OwnershipRule, Permission, PermissionId, Role, RoleId};
+use super::super::{CUSTOM_PREFIX, Ownership, OwnershipRule, Permission, PermissionId, Role, RoleId};
 use super::{Check, MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_ROLES};
 
 /// In a role's `permissions`: all that the model declares.
 const ALL_PERMISSIONS: &str = "*";
 
 /// Somebody who may give roles needs one of these to do it.
-const GIVING: &[&str] = &["members.invite", "members.create", "members.set_roles"];
+pub(crate) const GIVING: &[&str] = &["members.invite", "members.create", "members.set_roles"];
 /// Somebody who may change members needs one of these to do it.
-const CHANGING: &[&str] = &[
+pub(crate) const CHANGING: &[&str] = &[
     "members.update",
     "members.set_roles",
     "members.suspend",
@@ -30,6 +30,17 @@ pub(super) fn validate(
     kinds: &BTreeSet<String>,
 ) -> Vec<Role> {
     check.at_most(MAX_ROLES, entries.len(), "roles", span);
+    for entry in entries
+        .iter()
+        .filter(|entry| entry.id.get_ref().starts_with(CUSTOM_PREFIX))
+    {
+        check.fault(
+            entry.id.span(),
+            format!(
+                "ids that begin with `{CUSTOM_PREFIX}` are kept for the roles that organizations make for themselves"
+            ),
+        );
+    }
     let names: BTreeSet<&str> = entries.iter().map(|entry| entry.id.get_ref().as_str()).collect();
     let known = |id: &str| names.contains(id);
     let mut declared = BTreeSet::new();
