@@ -12,6 +12,7 @@ use super::{
     invitations::facts,
     members::newcomer,
     mutation::{Answer, Mutation},
+    sign_in::Entry,
     users::{HashedUser, NewUser, display_name},
 };
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
         token::{Token, TokenKind},
         user::UserState,
     },
-    store::{Event, Invitation, Member, Session, Tx, User},
+    store::{Event, Invitation, Member, Tx, User},
 };
 
 /// What a link invites to.
@@ -98,6 +99,8 @@ pub(crate) struct SignUp {
     pub(crate) password: SecretString,
     /// The language of messages.
     pub(crate) locale: Option<Locale>,
+    /// Whether the person wants a second factor, where none is asked for (JP06).
+    pub(crate) enroll_mfa: bool,
 }
 
 /// Accepts an invitation.
@@ -118,8 +121,8 @@ pub(crate) struct Accepted {
     pub(crate) organization_id: Uuid,
     /// The roles that the user now holds.
     pub(crate) roles: RoleSet,
-    /// A new person's session.
-    pub(crate) session: Option<(Session, Token)>,
+    /// A new person's session, or the question for their second factor.
+    pub(crate) entry: Option<Entry>,
     /// The organization's revision afterwards.
     pub(crate) revision: i64,
 }
@@ -128,6 +131,7 @@ struct AcceptReady {
     digest: [u8; 32],
     organization_id: Uuid,
     who: Who,
+    enroll_mfa: bool,
 }
 
 enum Who {
@@ -144,6 +148,7 @@ pub(crate) async fn accept<A: Answer<Accepted>>(app: &App, ctx: &Ctx, command: A
     // Looked at before the lock, so that a token that is none costs neither a transaction nor a password hash.
     let invitation = app.store.read().invitation_by_token(&digest).await?;
     let invitation = invitation.ok_or(Reason::InvitationNotFound)?;
+    let enroll_mfa = command.sign_up.as_ref().is_some_and(|sign_up| sign_up.enroll_mfa);
     let who = match (command.sign_up, &ctx.caller.user) {
         (Some(sign_up), _) => Who::New(Box::new(app.hashed(person(app, &invitation, sign_up)?).await?)),
         (None, Some(caller)) => Who::Known(Box::new(caller.user.clone())),
@@ -157,6 +162,7 @@ pub(crate) async fn accept<A: Answer<Accepted>>(app: &App, ctx: &Ctx, command: A
         digest,
         organization_id: invitation.organization_id,
         who,
+        enroll_mfa,
     };
     app.execute(ctx, &mutation).await
 }
@@ -255,11 +261,8 @@ impl Mutation for AcceptReady {
         invitation.signup_completed = is_new;
         invitation.changed_revision = revision;
         tx.update_invitation(invitation.clone()).await?;
-        let session = match is_new {
-            true => {
-                tx.record_sign_in(user.id, ctx.now, None).await?;
-                Some(app.begin_session(ctx, tx, user.id, None).await?)
-            }
+        let entry = match is_new {
+            true => Some(app.enter(ctx, tx, user.clone(), None, self.enroll_mfa).await?),
             false => None,
         };
         let event = Event {
@@ -277,7 +280,7 @@ impl Mutation for AcceptReady {
             user_id: user.id,
             organization_id: organization.id,
             roles,
-            session,
+            entry,
             revision,
         })
     }

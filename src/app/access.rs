@@ -10,6 +10,7 @@ use crate::{
         access_model::{AccessModel, RoleSet},
         error::{Reason, Refusal},
         member::MemberState,
+        mfa,
         organization::OrganizationState,
         roster::{Authority, Owners, Situation},
     },
@@ -148,6 +149,11 @@ async fn locked(ctx: &Ctx, tx: &mut Tx, organization: Uuid) -> Result<(Organizat
 fn admit(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>) -> Result<Access> {
     let access = admit_anyhow(app, ctx, organization, seat)?;
     let permission = ctx.rule.permission.as_str();
+    // Only of the caller, whom authentication has read: it costs nothing.
+    let without_factor = ctx.caller.user.as_ref().is_some_and(|caller| !caller.user.mfa_enabled);
+    if without_factor && mfa::enforced(&access.model, access.organization.mfa_required) {
+        return Err(Refusal::new(Reason::MfaRequired).with("method", mfa::ENROLLING).into());
+    }
     match &access.seat {
         Some(member) if !access.model.allows(&member.roles, permission) => {
             Err(Refusal::new(Reason::PermissionRequired)

@@ -19,6 +19,7 @@ pub(crate) mod member_profiles;
 pub(crate) mod member_states;
 pub(crate) mod members;
 pub(crate) mod messages;
+pub(crate) mod mfa;
 pub(crate) mod mutation;
 pub(crate) mod organizations;
 pub(crate) mod ownership;
@@ -28,6 +29,7 @@ pub(crate) mod profiles;
 pub(crate) mod roles;
 pub(crate) mod service_accounts;
 pub(crate) mod sessions;
+pub(crate) mod sign_in;
 pub(crate) mod step_up;
 pub(crate) mod user_states;
 pub(crate) mod users;
@@ -49,7 +51,7 @@ use crate::{
 pub(crate) mod records {
     pub(crate) use crate::store::{
         Challenge, Contact, EventFilter, Invitation, InvitationFilter, InvitationRow, Member, Message, MessageFilter,
-        Organization, RosterFilter, RosterRow, ServiceAccount, ServiceKey, Session, Transfer, User,
+        MfaFactor, Organization, RosterFilter, RosterRow, ServiceAccount, ServiceKey, Session, Transfer, User,
     };
 }
 
@@ -73,6 +75,8 @@ pub(crate) struct App {
     pub(crate) sessions: SessionPolicy,
     /// The page behind an invitation's link, with `{token}` where the token goes.
     pub(crate) invitation_url: String,
+    /// Where second factors are good, as authenticator apps show it.
+    pub(crate) mfa_issuer: String,
 }
 
 impl App {

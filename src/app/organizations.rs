@@ -21,6 +21,7 @@ use crate::{
         access_model::AccessModel,
         email::EmailAddress,
         error::{Reason, Refusal},
+        mfa,
         organization::{OrganizationChange, OrganizationState},
         roster::{Owners, decide_invite, founding_roles},
         text::{Locale, OrganizationName},
@@ -243,6 +244,8 @@ pub(crate) struct Update {
     pub(crate) organization_id: Uuid,
     /// The new name, where it changes.
     pub(crate) display_name: Option<OrganizationName>,
+    /// Whether members need a second factor, where it changes.
+    pub(crate) mfa_required: Option<bool>,
     /// The state that the change is based on.
     pub(crate) etag: String,
 }
@@ -252,16 +255,34 @@ impl Mutation for Update {
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Organization> {
         let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        require_etag(&self.etag, access.organization.changed_revision)?;
+        self.decide_mfa(ctx, &access)?;
         let organization = &mut access.organization;
-        require_etag(&self.etag, organization.changed_revision)?;
-        let before = organization.display_name.clone();
+        let settings = |organization: &Organization| json!({ "display_name": organization.display_name, "mfa_required": organization.mfa_required });
+        let before = settings(organization);
         if let Some(name) = &self.display_name {
             organization.display_name = name.as_str().to_owned();
         }
-        let data =
-            json!({ "before": { "display_name": before }, "after": { "display_name": organization.display_name } });
+        if let Some(required) = self.mfa_required {
+            organization.mfa_required = required;
+        }
+        let data = json!({ "before": before, "after": settings(organization) });
         store_change(ctx, tx, organization, "organization.updated", data).await?;
         Ok(access.organization)
+    }
+}
+
+impl Update {
+    /// An organization asks for more than its access model, and never for less; and nobody asks of others what they would be shut out by themselves.
+    fn decide_mfa(&self, ctx: &Ctx, access: &Access) -> Result<()> {
+        let factorless = ctx.caller.user.as_ref().is_some_and(|caller| !caller.user.mfa_enabled);
+        match self.mfa_required {
+            Some(false) if access.model.mfa_required() => Err(Refusal::new(Reason::MfaEnforced)
+                .with("access_model", access.model.id())
+                .into()),
+            Some(true) if factorless => Err(Refusal::new(Reason::MfaRequired).with("method", mfa::ENROLLING).into()),
+            _ => Ok(()),
+        }
     }
 }
 

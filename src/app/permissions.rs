@@ -9,6 +9,7 @@ use crate::{
     domain::{
         access_model::{PermissionId, RoleSet},
         member::MemberState,
+        mfa,
         organization::OrganizationState,
     },
     store::{Member, Organization},
@@ -36,6 +37,8 @@ pub(crate) enum Denial {
     MemberSuspended,
     /// The organization is suspended.
     OrganizationSuspended,
+    /// The organization asks for a second factor, and the member has none.
+    MfaRequired,
 }
 
 /// The answer to a check.
@@ -69,7 +72,8 @@ pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<Decis
         .read()
         .seat(question.organization_id, question.user_id)
         .await?;
-    decide(app, seat, question.permission.as_str())
+    let lacking = without_factor(app, seat.iter()).await?;
+    decide(app, seat, &lacking, question.permission.as_str())
 }
 
 /// Checks many. Each membership is read once, however many of the questions are about it.
@@ -79,11 +83,12 @@ pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<Decis
 pub(crate) async fn check_batch(app: &App, _ctx: &Ctx, questions: Vec<Check>) -> Result<Vec<Decision>> {
     let pairs: BTreeSet<(Uuid, Uuid)> = questions.iter().map(|one| (one.organization_id, one.user_id)).collect();
     let seats: BTreeMap<_, _> = app.store.read().seats(&pairs).await?;
+    let lacking = without_factor(app, seats.values()).await?;
     questions
         .iter()
         .map(|one| {
             let seat = seats.get(&(one.organization_id, one.user_id)).cloned();
-            decide(app, seat, one.permission.as_str())
+            decide(app, seat, &lacking, one.permission.as_str())
         })
         .collect()
 }
@@ -98,7 +103,12 @@ pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, use
         return Ok(Effective::default());
     };
     let model = app.model_of(&organization)?;
-    let standing = standing(&organization, &member);
+    let seat = (organization, Some(member));
+    let lacking = without_factor(app, [&seat]).await?;
+    let (organization, Some(member)) = seat else {
+        return Ok(Effective::default());
+    };
+    let standing = standing(&organization, &member, &lacking);
     if standing == Some(Denial::NotAMember) {
         return Ok(Effective::default());
     }
@@ -117,7 +127,37 @@ pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, use
     })
 }
 
-fn decide(app: &App, seat: Option<(Organization, Option<Member>)>, permission: &str) -> Result<Decision> {
+/// A seat, by organization and user.
+type SeatKey = (Uuid, Uuid);
+
+/// The seats whose organization asks for a second factor and whose user has none. Only organizations that ask cost a look at the users.
+async fn without_factor<'s>(
+    app: &App,
+    seats: impl IntoIterator<Item = &'s (Organization, Option<Member>)>,
+) -> Result<BTreeSet<SeatKey>> {
+    let mut asked = BTreeSet::new();
+    for (organization, member) in seats {
+        let Some(member) = member else { continue };
+        let model = app.model_of(organization)?;
+        if mfa::enforced(&model, organization.mfa_required) {
+            asked.insert((organization.id, member.user_id));
+        }
+    }
+    if asked.is_empty() {
+        return Ok(asked);
+    }
+    let users = asked.iter().map(|(_, user)| *user).collect();
+    let having = app.store.read().users_with_mfa(users).await?;
+    asked.retain(|(_, user)| !having.contains(user));
+    Ok(asked)
+}
+
+fn decide(
+    app: &App,
+    seat: Option<(Organization, Option<Member>)>,
+    lacking: &BTreeSet<SeatKey>,
+    permission: &str,
+) -> Result<Decision> {
     let Some((organization, Some(member))) = seat else {
         return Ok(Decision {
             denial: Some(Denial::NotAMember),
@@ -125,7 +165,7 @@ fn decide(app: &App, seat: Option<(Organization, Option<Member>)>, permission: &
         });
     };
     let model = app.model_of(&organization)?;
-    let denial = standing(&organization, &member)
+    let denial = standing(&organization, &member, lacking)
         .or_else(|| (!model.allows(&member.roles, permission)).then_some(Denial::NotGranted));
     let revision = match denial {
         Some(Denial::NotAMember) => 0,
@@ -135,11 +175,14 @@ fn decide(app: &App, seat: Option<(Organization, Option<Member>)>, permission: &
 }
 
 /// What keeps a member from doing anything at all.
-fn standing(organization: &Organization, member: &Member) -> Option<Denial> {
+fn standing(organization: &Organization, member: &Member, lacking: &BTreeSet<SeatKey>) -> Option<Denial> {
     match (organization.state, member.state) {
         (_, MemberState::Removed) | (OrganizationState::Deleted, _) => Some(Denial::NotAMember),
         (OrganizationState::Suspended, _) => Some(Denial::OrganizationSuspended),
         (OrganizationState::Active, MemberState::Suspended) => Some(Denial::MemberSuspended),
-        (OrganizationState::Active, MemberState::Active) => None,
+        (OrganizationState::Active, MemberState::Active) => {
+            let lacks = lacking.contains(&(organization.id, member.user_id));
+            lacks.then_some(Denial::MfaRequired)
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::{
     mutation::{Answer, Mutation},
     paging::{Page, PageRequest},
     service_accounts::by_id,
+    sign_in::Entry,
 };
 use crate::{
     domain::{
@@ -126,11 +127,12 @@ pub(crate) struct SignIn {
     pub(crate) user_agent: Option<String>,
 }
 
-/// Signs in. An unknown address, an account without a password and a wrong password get the same answer for the same work (ab_15).
+/// Signs in: into a session, or to the question for the second factor. An unknown address, an account without a password and a wrong password get the same answer for the
+/// same work (ab_15).
 ///
 /// # Errors
 /// `SIGN_IN_FAILED`; overloaded, where too many are signing in.
-pub(crate) async fn sign_in(app: &App, ctx: &Ctx, command: SignIn) -> Result<Begun> {
+pub(crate) async fn sign_in(app: &App, ctx: &Ctx, command: SignIn) -> Result<Entry> {
     let user = find(app, &command.identifier).await?;
     let normal = || SecretString::from(password::normalize(command.password.expose_secret()).as_str());
     let stored = user.as_ref().and_then(|user| user.password_hash.clone());
@@ -157,13 +159,15 @@ pub(crate) async fn sign_in(app: &App, ctx: &Ctx, command: SignIn) -> Result<Beg
             .await?;
         return Err(Reason::SignInFailed.into());
     }
-    tx.record_sign_in(user.id, ctx.now, rehashed).await?;
-    let (session, token) = app
-        .begin_session(ctx, &mut tx, user.id, command.user_agent.as_deref())
+    if rehashed.is_some() {
+        user.password_hash = rehashed;
+        tx.update_user(user.clone()).await?;
+    }
+    let entry = app
+        .enter(ctx, &mut tx, user, command.user_agent.as_deref(), false)
         .await?;
     tx.commit().await?;
-    user.last_sign_in_time = Some(ctx.now);
-    Ok(Begun { session, token, user })
+    Ok(entry)
 }
 
 async fn find(app: &App, identifier: &Identifier) -> Result<Option<User>> {
@@ -178,7 +182,7 @@ async fn find(app: &App, identifier: &Identifier) -> Result<Option<User>> {
 }
 
 /// Whether the account is in use, and no access model keeps the person out because they were removed (JP18).
-async fn may_sign_in(app: &App, tx: &Tx, user: &User, now: DateTime<Utc>) -> Result<bool> {
+pub(super) async fn may_sign_in(app: &App, tx: &Tx, user: &User, now: DateTime<Utc>) -> Result<bool> {
     let members = tx.memberships(user.id).await?;
     let mut standings = Vec::new();
     for member in &members {

@@ -311,6 +311,9 @@ pub struct SessionConfig {
     /// A session ends after this time, however much it is used.
     #[arg(long, env = "ROSTER_SESSION_LIFETIME", default_value = "30d", value_parser = duration, value_name = "DURATION")]
     pub session_lifetime: Duration,
+    /// Where second factors are good: the name that authenticator apps show beside the person's address.
+    #[arg(long, env = "ROSTER_MFA_ISSUER", default_value = "Roster", value_name = "NAME")]
+    pub mfa_issuer: String,
 }
 
 /// Stopping.

@@ -96,6 +96,10 @@ reasons! {
     ChallengeInvalid, "CHALLENGE_INVALID", "The link, code or half-finished sign-in is unknown, used, replaced or expired.";
     CodeInvalid, "CODE_INVALID", "The code is not right.";
     PasswordIncorrect, "PASSWORD_INCORRECT", "The present password is not right.";
+    MfaRequired, "MFA_REQUIRED", "The organization asks for a second factor, and the user has none.";
+    MfaNotEnrolled, "MFA_NOT_ENROLLED", "The user has no second factor.";
+    MfaAlreadyEnrolled, "MFA_ALREADY_ENROLLED", "The user has a second factor already.";
+    MfaEnforced, "MFA_ENFORCED", "A second factor is asked for.";
     TooManyAttempts, "TOO_MANY_ATTEMPTS", "There have been too many attempts or requests for this account; try again later.";
     EtagMismatch, "ETAG_MISMATCH", "The resource has changed since the etag was read.";
     Conflict, "CONFLICT", "Concurrent writes kept getting in the way; try again.";

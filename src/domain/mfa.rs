@@ -15,6 +15,9 @@ text_enum! {
     }
 }
 
+/// The method that sets one up, for whoever is refused without.
+pub const ENROLLING: &str = "roster.v1.CredentialService/BeginMfaEnrollment";
+
 /// How many recovery codes a person gets.
 pub const RECOVERY_CODES: usize = 10;
 /// Random bytes of a recovery code: 120 bits, so that it may be stored under a fast hash (NIST SP 800-63B-4, section 3.1.2.2: 112 or more).

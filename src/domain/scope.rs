@@ -22,6 +22,7 @@ pub const ALL: &[&str] = &[
     "audit.read",
     "contacts.read",
     "contacts.write",
+    "credentials.read",
     "credentials.write",
     "invitations.read",
     "invitations.write",

@@ -1,13 +1,19 @@
 //! CredentialService.
 
 use tonic::{Request, Response, Status};
+use zeroize::Zeroizing;
 
 use super::{
+    convert::timestamp,
     edge::Edge,
     fields::{Fields, PASSWORD, Parse, TOKEN},
     pb::{self, credential_service_server::CredentialService},
+    sign_ins::{CODE, Shown, mfa_setup},
 };
-use crate::app::credentials;
+use crate::{
+    app::{credentials, mfa, records::MfaFactor},
+    domain::mfa::FactorKind,
+};
 
 #[tonic::async_trait]
 impl CredentialService for Edge {
@@ -34,6 +40,50 @@ impl CredentialService for Edge {
     ) -> Result<Response<pb::ResetPasswordResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
         let answer = credentials::reset_password(&self.app, &ctx, command).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn begin_mfa_enrollment(
+        &self,
+        request: Request<pb::BeginMfaEnrollmentRequest>,
+    ) -> Result<Response<pb::BeginMfaEnrollmentResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        let answer = mfa::begin(&self.app, &ctx, command).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn confirm_mfa_enrollment(
+        &self,
+        request: Request<pb::ConfirmMfaEnrollmentRequest>,
+    ) -> Result<Response<pb::ConfirmMfaEnrollmentResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        let answer = mfa::confirm(&self.app, &ctx, command).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn remove_mfa(
+        &self,
+        request: Request<pb::RemoveMfaRequest>,
+    ) -> Result<Response<pb::RemoveMfaResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        let answer = mfa::remove(&self.app, &ctx, command).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn list_mfa_factors(
+        &self,
+        request: Request<pb::ListMfaFactorsRequest>,
+    ) -> Result<Response<pb::ListMfaFactorsResponse>, Status> {
+        let (ctx, user) = self.admit(request)?;
+        Ok(Response::new(mfa::list(&self.app, &ctx, user).await?.into()))
+    }
+
+    async fn regenerate_recovery_codes(
+        &self,
+        request: Request<pb::RegenerateRecoveryCodesRequest>,
+    ) -> Result<Response<pb::RegenerateRecoveryCodesResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        let answer = mfa::regenerate(&self.app, &ctx, command).await?;
         Ok(Response::new(answer))
     }
 }
@@ -73,6 +123,120 @@ impl Parse for pb::ResetPasswordRequest {
     }
 }
 
+impl Parse for pb::BeginMfaEnrollmentRequest {
+    type Command = mfa::Begin;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        Some(mfa::Begin)
+    }
+}
+
+impl Parse for pb::ConfirmMfaEnrollmentRequest {
+    type Command = mfa::Confirm;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let enrollment_id = fields.uuid("enrollment_id", &self.enrollment_id);
+        let code = fields.secret("totp_code", &self.totp_code, CODE);
+        Some(mfa::Confirm {
+            enrollment_id: enrollment_id?,
+            code: code?,
+        })
+    }
+}
+
+impl Parse for pb::RemoveMfaRequest {
+    type Command = mfa::Remove;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        use pb::remove_mfa_request::Proof;
+
+        fields.request_id(&self.request_id);
+        let shown = self.proof.as_ref().map(|proof| match proof {
+            Proof::TotpCode(text) => Shown::Totp(text),
+            Proof::RecoveryCode(text) => Shown::Recovery(text),
+            Proof::PresentPassword(text) => Shown::Password(text),
+        });
+        fields.proof("proof", shown).map(|proof| mfa::Remove { proof })
+    }
+}
+
+impl Parse for pb::ListMfaFactorsRequest {
+    type Command = uuid::Uuid;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.uuid("user_id", &self.user_id)
+    }
+}
+
+impl Parse for pb::RegenerateRecoveryCodesRequest {
+    type Command = mfa::Regenerate;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        use pb::regenerate_recovery_codes_request::Proof;
+
+        fields.request_id(&self.request_id);
+        let shown = self.proof.as_ref().map(|proof| match proof {
+            Proof::TotpCode(text) => Shown::Totp(text),
+            Proof::PresentPassword(text) => Shown::Password(text),
+        });
+        fields.proof("proof", shown).map(|proof| mfa::Regenerate { proof })
+    }
+}
+
+fn factor(row: MfaFactor) -> pb::MfaFactor {
+    pb::MfaFactor {
+        mfa_factor_id: row.id.to_string(),
+        kind: match row.kind {
+            FactorKind::Totp => pb::MfaFactorKind::Totp,
+        }
+        .into(),
+        create_time: Some(timestamp(row.create_time)),
+        last_used_time: row.last_used_time.map(timestamp),
+    }
+}
+
+fn shown_once(codes: &[Zeroizing<String>]) -> Vec<String> {
+    codes.iter().map(|code| code.to_string()).collect()
+}
+
+impl From<mfa::Begun> for pb::BeginMfaEnrollmentResponse {
+    fn from(begun: mfa::Begun) -> Self {
+        Self {
+            enrollment_id: begun.challenge.id.to_string(),
+            setup: Some(mfa_setup(&begun.setup)),
+            expire_time: Some(timestamp(begun.challenge.expire_time)),
+        }
+    }
+}
+
+impl From<mfa::Enrolled> for pb::ConfirmMfaEnrollmentResponse {
+    fn from(enrolled: mfa::Enrolled) -> Self {
+        Self {
+            mfa_factor: Some(factor(enrolled.factor)),
+            recovery_codes: shown_once(&enrolled.recovery_codes),
+        }
+    }
+}
+
+impl From<mfa::Factors> for pb::ListMfaFactorsResponse {
+    fn from(factors: mfa::Factors) -> Self {
+        Self {
+            mfa_factors: factors.factors.into_iter().map(factor).collect(),
+            recovery_codes_left: i32::try_from(factors.recovery_codes_left).unwrap_or(i32::MAX),
+        }
+    }
+}
+
+impl From<Vec<Zeroizing<String>>> for pb::RegenerateRecoveryCodesResponse {
+    fn from(codes: Vec<Zeroizing<String>>) -> Self {
+        Self {
+            recovery_codes: shown_once(&codes),
+        }
+    }
+}
+
 /// Responses that say no more than that it was done.
 macro_rules! done {
     ($($response:ty),*) => {
@@ -87,5 +251,6 @@ macro_rules! done {
 done!(
     pb::ChangePasswordResponse,
     pb::RequestPasswordResetResponse,
-    pb::ResetPasswordResponse
+    pb::ResetPasswordResponse,
+    pb::RemoveMfaResponse
 );

@@ -9,6 +9,7 @@ use super::{
     edge::Edge,
     fields::{ETAG, Fields, Parse, TOKEN},
     pb::{self, invitation_service_server::InvitationService},
+    sign_ins::sign_in_challenge,
 };
 use crate::{
     app::{
@@ -17,6 +18,7 @@ use crate::{
         invitations::{self, Issued, status},
         paging::Page,
         records::{InvitationFilter, InvitationRow},
+        sign_in::Entry,
     },
     domain::{
         invitation::{InvitationState, InvitationStatus},
@@ -227,6 +229,7 @@ fn sign_up(person: &pb::SignUp, fields: &mut Fields<'_>) -> Option<acceptance::S
         family_name: family_name?,
         password: password?,
         locale: locale?,
+        enroll_mfa: person.enroll_mfa,
     })
 }
 
@@ -329,14 +332,24 @@ impl From<Preview> for pb::PreviewInvitationResponse {
 
 impl From<Accepted> for pb::AcceptInvitationResponse {
     fn from(accepted: Accepted) -> Self {
-        let session = accepted.session.as_ref();
-        Self {
+        let answer = Self {
             user_id: accepted.user_id.to_string(),
             organization_id: accepted.organization_id.to_string(),
             roles: roles(&accepted.roles),
-            session_expire_time: session.map(|(session, _)| timestamp(session.expire_time)),
-            session_token: session.map(|(_, token)| token.expose().to_owned()).unwrap_or_default(),
             revision: accepted.revision,
+            ..Self::default()
+        };
+        match accepted.entry {
+            None => answer,
+            Some(Entry::Session(begun)) => Self {
+                session_expire_time: Some(timestamp(begun.session.expire_time)),
+                session_token: begun.token.expose().to_owned(),
+                ..answer
+            },
+            Some(Entry::Pending(pending)) => Self {
+                challenge: Some(sign_in_challenge(&pending)),
+                ..answer
+            },
         }
     }
 }

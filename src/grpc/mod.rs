@@ -23,6 +23,7 @@ mod permissions;
 mod roles;
 mod service_accounts;
 mod sessions;
+mod sign_ins;
 mod status;
 mod trace;
 mod user_changes;

@@ -167,16 +167,23 @@ impl Parse for pb::UpdateOrganizationRequest {
         fields.request_id(&self.request_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
         let organization = fields.required("organization", self.organization.as_ref());
-        let populated: &[&str] = match organization {
-            Some(organization) if !organization.display_name.is_empty() => &["display_name"],
-            _ => &[],
-        };
-        let mask = fields.mask("update_mask", self.update_mask.as_ref(), &["display_name"], populated);
+        let populated: Vec<&str> = [
+            (
+                "display_name",
+                organization.is_some_and(|one| !one.display_name.is_empty()),
+            ),
+            ("mfa_required", organization.is_some_and(|one| one.mfa_required)),
+        ]
+        .into_iter()
+        .filter_map(|(path, filled)| filled.then_some(path))
+        .collect();
+        let known = ["display_name", "mfa_required"];
+        let mask = fields.mask("update_mask", self.update_mask.as_ref(), &known, &populated);
         let organization = organization?;
         // Of a mask that is wrong, the name beside it is looked at all the same: every violation is told at once.
         let renamed = match &mask {
             Some(paths) => paths.iter().any(|path| path == "display_name"),
-            None => !populated.is_empty(),
+            None => populated.contains(&"display_name"),
         };
         let (id, name) = fields.within("organization", |fields| {
             let id = fields.uuid("organization_id", &organization.organization_id);
@@ -188,10 +195,14 @@ impl Parse for pb::UpdateOrganizationRequest {
             };
             (id, name)
         });
-        mask?;
+        let mask = mask?;
         Some(organizations::Update {
             organization_id: id?,
             display_name: name?,
+            mfa_required: mask
+                .iter()
+                .any(|path| path == "mfa_required")
+                .then_some(organization.mfa_required),
             etag: etag?,
         })
     }
@@ -269,6 +280,7 @@ pub(super) fn organization(row: Organization) -> pb::Organization {
         create_time: Some(timestamp(row.create_time)),
         update_time: Some(timestamp(row.update_time)),
         revision: row.revision,
+        mfa_required: row.mfa_required,
         etag: etag(row.changed_revision),
         delete_time: row.delete_time.map(timestamp),
     }

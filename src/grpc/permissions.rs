@@ -121,6 +121,7 @@ impl From<Denial> for pb::DenyReason {
             Denial::NotGranted => pb::DenyReason::NotGranted,
             Denial::MemberSuspended => pb::DenyReason::MemberSuspended,
             Denial::OrganizationSuspended => pb::DenyReason::OrganizationSuspended,
+            Denial::MfaRequired => pb::DenyReason::MfaRequired,
         }
     }
 }

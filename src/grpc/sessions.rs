@@ -1,5 +1,6 @@
 //! SessionService.
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tonic::{Request, Response, Status};
 
@@ -8,13 +9,14 @@ use super::{
     edge::Edge,
     fields::{Fields, PASSWORD, Parse, TOKEN},
     pb::{self, session_service_server::SessionService},
+    sign_ins::entered,
     users::user,
 };
 use crate::{
     app::{
         paging::Page,
         records::{Challenge, Session},
-        sessions, step_up,
+        sessions, sign_in, step_up,
     },
     domain::{challenge::Purpose, text::one_line},
 };
@@ -30,12 +32,17 @@ const USER_AGENT: usize = 300;
 impl SessionService for Edge {
     async fn sign_in(&self, request: Request<pb::SignInRequest>) -> Result<Response<pb::SignInResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let begun = sessions::sign_in(&self.app, &ctx, command).await?;
-        Ok(Response::new(pb::SignInResponse {
-            session_token: begun.token.expose().to_owned(),
-            session: Some(self.session(begun.session)),
-            user: Some(user(begun.user)),
-        }))
+        let entry = sessions::sign_in(&self.app, &ctx, command).await?;
+        Ok(Response::new(entered(entry, |session| self.idle_end(session))))
+    }
+
+    async fn complete_sign_in(
+        &self,
+        request: Request<pb::CompleteSignInRequest>,
+    ) -> Result<Response<pb::CompleteSignInResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        let answer = sign_in::complete(&self.app, &ctx, command).await?;
+        Ok(Response::new(answer))
     }
 
     async fn verify_session(
@@ -108,19 +115,28 @@ impl SessionService for Edge {
 }
 
 impl Edge {
+    fn idle_end(&self, row: &Session) -> DateTime<Utc> {
+        self.app.sessions.idle_expire_time(row.last_used_time, row.expire_time)
+    }
+
     fn session(&self, row: Session) -> pb::Session {
-        let idle_end = self.app.sessions.idle_expire_time(row.last_used_time, row.expire_time);
-        pb::Session {
-            session_id: row.id.to_string(),
-            user_id: row.user_id.to_string(),
-            create_time: Some(timestamp(row.create_time)),
-            last_used_time: Some(timestamp(row.last_used_time)),
-            idle_expire_time: Some(timestamp(idle_end)),
-            expire_time: Some(timestamp(row.expire_time)),
-            ip_address: row.ip_address.unwrap_or_default(),
-            user_agent: row.user_agent.unwrap_or_default(),
-            step_up_expire_time: row.step_up_expire_time.map(timestamp),
-        }
+        let idle_end = self.idle_end(&row);
+        session(row, idle_end)
+    }
+}
+
+/// The session in the contract's terms; it ends at `idle_end` unless it is used before.
+pub(super) fn session(row: Session, idle_end: DateTime<Utc>) -> pb::Session {
+    pb::Session {
+        session_id: row.id.to_string(),
+        user_id: row.user_id.to_string(),
+        create_time: Some(timestamp(row.create_time)),
+        last_used_time: Some(timestamp(row.last_used_time)),
+        idle_expire_time: Some(timestamp(idle_end)),
+        expire_time: Some(timestamp(row.expire_time)),
+        ip_address: row.ip_address.unwrap_or_default(),
+        user_agent: row.user_agent.unwrap_or_default(),
+        step_up_expire_time: row.step_up_expire_time.map(timestamp),
     }
 }
 

@@ -108,6 +108,7 @@ fn code(reason: Reason) -> Code {
         | Reason::MemberNotManageable
         | Reason::EmailMismatch
         | Reason::EmailUnverified
+        | Reason::MfaRequired
         | Reason::NotOwner => Code::PermissionDenied,
         Reason::OrganizationNotFound
         | Reason::MemberNotFound
@@ -164,6 +165,9 @@ fn code(reason: Reason) -> Code {
         | Reason::FieldNotEditable
         | Reason::TransferStateConflict
         | Reason::ChallengeInvalid
+        | Reason::MfaNotEnrolled
+        | Reason::MfaAlreadyEnrolled
+        | Reason::MfaEnforced
         | Reason::CodeInvalid
         | Reason::PasswordIncorrect => Code::FailedPrecondition,
         Reason::EtagMismatch | Reason::Conflict => Code::Aborted,

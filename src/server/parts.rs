@@ -123,6 +123,7 @@ impl Parts {
                 lifetime: long(config.sessions.session_lifetime)?,
             },
             invitation_url: config.mail.invitation_url.clone(),
+            mfa_issuer: config.sessions.mfa_issuer.clone(),
         }))
     }
 

@@ -274,6 +274,56 @@ pub(crate) mod challenges {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// A user's second factor.
+pub(crate) mod mfa_factors {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    use crate::domain::mfa::FactorKind;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "mfa_factors")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: Uuid,
+        pub(crate) user_id: Uuid,
+        pub(crate) kind: FactorKind,
+        pub(crate) sealed_secret: Vec<u8>,
+        pub(crate) last_step: Option<i64>,
+        pub(crate) failures: i32,
+        pub(crate) failures_since: DateTime<Utc>,
+        pub(crate) create_time: DateTime<Utc>,
+        pub(crate) last_used_time: Option<DateTime<Utc>>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A code that stands in for a second factor, once.
+pub(crate) mod recovery_codes {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "recovery_codes")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) id: Uuid,
+        pub(crate) user_id: Uuid,
+        pub(crate) digest: Vec<u8>,
+        pub(crate) create_time: DateTime<Utc>,
+        pub(crate) use_time: Option<DateTime<Utc>>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 /// A service that calls Roster.
 pub(crate) mod service_accounts {
     use chrono::{DateTime, Utc};

@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod invitations;
 mod members;
+mod mfa;
 mod organizations;
 mod outbox;
 mod ownership;
@@ -39,9 +40,10 @@ pub(crate) use connect::{SchemaState, StoreSettings};
 pub(crate) use entities::{
     activities::Model as Activity, challenges::Model as Challenge, contacts::Model as Contact,
     events::Model as EventRecord, invitations::Model as Invitation, members::Model as Member,
-    organizations::Model as Organization, outbox_messages::Model as Message, ownership_transfers::Model as Transfer,
-    service_accounts::Model as ServiceAccount, service_keys::Model as ServiceKey, sessions::Model as Session,
-    sign_ins::Model as SignInRecord, users::Model as User,
+    mfa_factors::Model as MfaFactor, organizations::Model as Organization, outbox_messages::Model as Message,
+    ownership_transfers::Model as Transfer, service_accounts::Model as ServiceAccount,
+    service_keys::Model as ServiceKey, sessions::Model as Session, sign_ins::Model as SignInRecord,
+    users::Model as User,
 };
 pub(crate) use error::StoreError;
 pub(crate) use events::{Actor, Event, event_hash};

@@ -127,20 +127,14 @@ impl Tx {
         Ok(())
     }
 
-    /// Notes a sign-in, and stores the password's hash where its parameters were outdated.
-    pub(crate) async fn record_sign_in(
-        &mut self,
-        user: Uuid,
-        now: DateTime<Utc>,
-        rehashed: Option<String>,
-    ) -> Result<()> {
-        let mut update = users::Entity::update_many()
+    /// Notes a sign-in.
+    pub(crate) async fn record_sign_in(&mut self, user: Uuid, now: DateTime<Utc>) -> Result<()> {
+        users::Entity::update_many()
             .col_expr(users::Column::LastSignInTime, Expr::value(now))
-            .col_expr(users::Column::LastActiveTime, Expr::value(now));
-        if let Some(hash) = rehashed {
-            update = update.col_expr(users::Column::PasswordHash, Expr::value(hash));
-        }
-        update.filter(users::Column::Id.eq(user)).exec(&self.view.0).await?;
+            .col_expr(users::Column::LastActiveTime, Expr::value(now))
+            .filter(users::Column::Id.eq(user))
+            .exec(&self.view.0)
+            .await?;
         Ok(())
     }
 }

@@ -23,7 +23,7 @@ wire_tests! {
         let (invitation, token) = scenario.invited_by(&scenario.owner.session, "Bob@Example.com", &["admin"]).await;
         let request = AcceptInvitationRequest {
             token,
-            sign_up: Some(SignUp { given_name: "  Zoë ".to_owned(), family_name: "O’Neill".to_owned(), password: PASSWORD.to_owned(), locale: "pt-BR".to_owned() }),
+            sign_up: Some(SignUp { given_name: "  Zoë ".to_owned(), family_name: "O’Neill".to_owned(), password: PASSWORD.to_owned(), locale: "pt-BR".to_owned(), ..SignUp::default() }),
             ..AcceptInvitationRequest::default()
         };
         let accepted = world.invitations().accept_invitation(request).await.unwrap().into_inner();

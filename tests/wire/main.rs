@@ -32,6 +32,7 @@ mod invitations;
 mod kill;
 mod lifecycle;
 mod members;
+mod mfa;
 mod migrations;
 mod models_over_the_wire;
 mod organizations;

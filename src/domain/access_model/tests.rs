@@ -354,13 +354,6 @@ fn each_mistake_is_named_with_its_place() {
         ),
         (
             DEFAULT,
-            "required = false",
-            "required = true",
-            "mfa.required",
-            "not supported by this version",
-        ),
-        (
-            DEFAULT,
             "removed = \"Removed\"",
             "removed = \"\"",
             "labels.removed",
@@ -597,6 +590,13 @@ fn syntax_errors_are_all_reported_with_their_lines() {
     let found = errors("id = \nname = \"x\"\ndescription 7\n");
     let lines: Vec<usize> = found.iter().map(|error| error.line).collect();
     assert_eq!(lines, [1, 3], "{found:?}");
+}
+
+#[test]
+fn a_model_may_ask_for_a_second_factor() {
+    let asking = AccessModel::parse(&with(DEFAULT, "[mfa]\nrequired = false", "[mfa]\nrequired = true")).unwrap();
+    assert!(asking.mfa_required());
+    assert!(!AccessModel::parse(DEFAULT).unwrap().mfa_required());
 }
 
 #[test]

@@ -5,12 +5,17 @@ use std::time::Duration;
 use tonic::Code;
 
 use crate::activity::{listed, of, report, send};
+use crate::mfa::{complete, demand, guard};
+use crate::support::authenticator::code;
+use crate::support::pb::complete_sign_in_request::Code as Shown;
 use crate::support::pb::{
-    ActivityKind, DeleteUserRequest, GetMemberRequest, GetUserRequest, ListAuditEntriesRequest, Member, MemberState,
+    AcceptInvitationRequest, ActivityKind, ChangePasswordRequest, ChangeUserEmailRequest, DeleteUserRequest,
+    GetMemberRequest, GetUserRequest, ListAuditEntriesRequest, ListMfaFactorsRequest, Member, MemberState,
+    SignInChallengeKind, SignUp,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
-    PASSWORD, Scenario, accept_as, accept_as_new, assert_refused, call, service_key, sign_in, texts, time,
+    PASSWORD, Scenario, accept_as, accept_as_new, assert_refused, call, service_key, settled, sign_in, texts, time,
 };
 
 wire_tests! {
@@ -179,5 +184,54 @@ wire_tests! {
         assert_eq!(call!(world, audit.list_audit_entries, owner, removal).unwrap().entries[0].subject_display_name, "Given");
         // In the list of the whole organization, too.
         assert_eq!(listed(&world, owner, of(&jetpack, "")).await.len(), 1);
+    }
+
+    /// jp_06: on accepting, a person creates a password, sets the profile and may enable a second factor; where the account enforces one, they must, and there is no
+    /// session before.
+    async fn jp_06_acceptance_takes_a_second_factor(world: World) {
+        let jetpack = Scenario::under(&world, "jetpack").await;
+        let acceptance = |token: &str, enroll_mfa: bool| {
+            let sign_up = SignUp { given_name: "Ada".to_owned(), family_name: "Lovelace".to_owned(), password: PASSWORD.to_owned(), enroll_mfa, ..SignUp::default() };
+            AcceptInvitationRequest { token: token.to_owned(), sign_up: Some(sign_up), ..AcceptInvitationRequest::default() }
+        };
+        let without = jetpack.invited("without@example.com", &["customer_success"]).await;
+        let accepted = world.invitations().accept_invitation(acceptance(&without, false)).await.unwrap().into_inner();
+        assert!(!accepted.session_token.is_empty() && accepted.challenge.is_none());
+        let mut asked = vec![("wanting@example.com", true)];
+        for round in 0..2 {
+            for (email, wish) in asked.drain(..) {
+                let token = jetpack.invited(email, &["customer_success"]).await;
+                let accepted = world.invitations().accept_invitation(acceptance(&token, wish)).await.unwrap().into_inner();
+                assert_eq!((accepted.session_token.as_str(), accepted.session_expire_time), ("", None));
+                assert_eq!(world.count("SELECT COUNT(*) AS n FROM sessions").await, 2 + round, "the owner's, and those of who is through");
+                let challenge = accepted.challenge.unwrap();
+                assert_eq!(challenge.kinds().collect::<Vec<_>>(), [SignInChallengeKind::TotpEnrollment]);
+                let shown = code(&challenge.setup.unwrap().secret, world.clock.now());
+                let completed = complete(&world, &challenge.token, Shown::TotpCode(shown)).await.unwrap();
+                assert_eq!((completed.recovery_codes.len(), completed.user.unwrap().given_name.as_str()), (10, "Ada"));
+                assert!(jetpack.may(&accepted.user_id, "orders.read").await);
+                settled(&world).await;
+            }
+            demand(&jetpack, world.operator_key(), true).await.unwrap();
+            asked.push(("enforced@example.com", false));
+        }
+        assert!(!jetpack.may(&accepted.user_id, "orders.read").await, "who has none may do nothing from then on");
+    }
+
+    /// jp_10: no call of an administrator reaches the address, the password or the second factor of anybody else; people change them themselves.
+    async fn jp_10_credentials_are_a_persons_own(world: World) {
+        let jetpack = Scenario::under(&world, "jetpack").await;
+        let (admin, user) = (&jetpack.owner.session, jetpack.join("user@example.com", &["customer_success"]).await);
+        let changing = |password: &str| ChangeUserEmailRequest { user_id: user.user_id.clone(), email: "new@example.com".to_owned(), password: password.to_owned(), ..ChangeUserEmailRequest::default() };
+        assert_refused(call!(world, users.change_user_email, admin, changing(PASSWORD)), Code::NotFound, "USER_NOT_FOUND");
+        assert_refused(call!(world, credentials.list_mfa_factors, admin, ListMfaFactorsRequest { user_id: user.user_id.clone() }), Code::NotFound, "USER_NOT_FOUND");
+        // The methods for passwords and factors name nobody: they are about the caller. Called by the administrator with the user's password, they refuse it.
+        let request = ChangePasswordRequest { old_password: "the user's own password".to_owned(), new_password: "crimson ladder over 7 rivers".to_owned(), ..ChangePasswordRequest::default() };
+        assert_refused(call!(world, credentials.change_password, admin, request), Code::FailedPrecondition, "PASSWORD_INCORRECT");
+        let request = ChangePasswordRequest { old_password: PASSWORD.to_owned(), new_password: "crimson ladder over 7 rivers".to_owned(), ..ChangePasswordRequest::default() };
+        call!(world, credentials.change_password, &user.session, request).unwrap();
+        guard(&world, &user).await;
+        let row = jetpack.roster(admin).await.unwrap().into_iter().find(|row| row.user_id == user.user_id).unwrap();
+        assert!(row.mfa_enabled);
     }
 }

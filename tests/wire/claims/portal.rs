@@ -114,4 +114,15 @@ wire_tests! {
         assert!(portal.may(&manager.user_id, "services.manage").await);
         sign_in(&world, "manager@example.com", PASSWORD).await.unwrap();
     }
+
+    /// cp_04: the list says who has a second factor.
+    async fn cp_04_the_list_says_who_has_a_second_factor(world: World) {
+        let portal = Scenario::under(&world, "portal").await;
+        let manager = portal.join("two@example.com", &["manager"]).await;
+        portal.join("one@example.com", &["manager"]).await;
+        crate::mfa::guard(&world, &manager).await;
+        let rows = portal.roster(&portal.owner.session).await.unwrap();
+        let having: Vec<&str> = rows.iter().filter(|row| row.mfa_enabled).map(|row| row.email.as_str()).collect();
+        assert_eq!((rows.len(), having), (3, vec!["two@example.com"]));
+    }
 }

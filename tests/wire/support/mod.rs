@@ -1,5 +1,6 @@
 //! What every wire test stands on: a world with a server, a database, a mailbox and a clock of its own, and the runner.
 
+pub(crate) mod authenticator;
 pub(crate) mod callers;
 pub(crate) mod constraints;
 pub(crate) mod contents;

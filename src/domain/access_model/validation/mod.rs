@@ -84,13 +84,6 @@ pub(super) fn validate(source: &str, document: Document) -> Result<AccessModel, 
     let invitations = check.invitations(&document.invitations);
     let members = check.members(&document.members);
     let labels = check.labels(&document.labels);
-    if *document.mfa.required.get_ref() {
-        // Accepting it without enforcing it would be worse than refusing it.
-        check.fault(
-            document.mfa.required.span(),
-            "required second factors are not supported by this version",
-        );
-    }
 
     if !check.faults.is_empty() {
         return Err(check.faults);

@@ -1,0 +1,217 @@
+//! The way from a right password to a session: at once, or over a second factor. There is no session that is half one (ab_23).
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{
+    App,
+    context::Ctx,
+    error::{Error, Result},
+    mfa::{Checked, Code, Setup},
+    mutation::{Answer, Mutation},
+    sessions::{Begun, may_sign_in},
+};
+use crate::{
+    domain::{
+        challenge::{MAX_ATTEMPTS, Purpose},
+        error::Reason,
+        token::{Token, TokenKind},
+        totp,
+    },
+    store::{Tx, User},
+};
+
+/// A sign-in whose second factor is missing.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    /// What it is completed with; good for that alone.
+    pub(crate) token: Token,
+    /// From when on it cannot be completed any more.
+    pub(crate) expire_time: DateTime<Utc>,
+    /// The factor to set up, for somebody who has none and needs one.
+    pub(crate) setup: Option<Setup>,
+}
+
+/// What a right password leads to.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// A session.
+    Session(Box<Begun>),
+    /// The question for the second factor.
+    Pending(Box<Pending>),
+}
+
+/// What is kept, sealed, of a sign-in until it is completed.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    user_agent: Option<String>,
+    /// The secret of the factor that is being set up.
+    secret: Option<Vec<u8>>,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.secret.zeroize();
+    }
+}
+
+impl App {
+    /// Lets a user in who has shown their password: into a session, or, where they have a second factor, need one, or `wish` for one, to the question for it. Needs the
+    /// user's lock.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn enter(
+        &self,
+        ctx: &Ctx,
+        tx: &mut Tx,
+        mut user: User,
+        user_agent: Option<&str>,
+        wish: bool,
+    ) -> Result<Entry> {
+        let needed = !user.mfa_enabled && (wish || self.demanded_by(user.id, Some(tx)).await?.is_some());
+        if !user.mfa_enabled && !needed {
+            tx.record_sign_in(user.id, ctx.now).await?;
+            let (session, token) = self.begin_session(ctx, tx, user.id, user_agent).await?;
+            user.last_sign_in_time = Some(ctx.now);
+            return Ok(Entry::Session(Box::new(Begun { session, token, user })));
+        }
+        let secret = needed.then(|| self.new_secret());
+        let setup = secret.as_ref().map(|secret| self.setup(&user, secret));
+        let kept = Kept {
+            user_agent: user_agent.map(ToOwned::to_owned),
+            secret: secret.as_ref().map(|secret| secret.to_vec()),
+        };
+        let kept = Zeroizing::new(serde_json::to_vec(&kept).map_err(|error| Error::Internal(error.to_string()))?);
+        let token = Token::new(TokenKind::SignIn, self.entropy.bytes());
+        let challenge = self.new_challenge(ctx, Purpose::SignIn, Some(user.id), Some(&token), Some(kept.as_slice()));
+        let expire_time = challenge.expire_time;
+        tx.insert_challenge(challenge).await?;
+        Ok(Entry::Pending(Box::new(Pending {
+            token,
+            expire_time,
+            setup,
+        })))
+    }
+}
+
+/// Completes a sign-in by the second factor.
+#[derive(Debug)]
+pub(crate) struct Complete {
+    /// The token of the half-finished sign-in.
+    pub(crate) token: SecretString,
+    /// The code.
+    pub(crate) code: Code,
+}
+
+/// A sign-in that is complete.
+#[derive(Debug)]
+pub(crate) struct Completed {
+    /// The session.
+    pub(crate) begun: Begun,
+    /// When the session ends unless it is used before.
+    pub(crate) idle_expire_time: DateTime<Utc>,
+    /// The recovery codes of a factor that was set up by this, to be shown once.
+    pub(crate) recovery_codes: Vec<Zeroizing<String>>,
+}
+
+struct CompleteReady {
+    challenge_id: Uuid,
+    user_id: Uuid,
+    kept: Kept,
+    way: Way,
+}
+
+enum Way {
+    /// By the factor that the user has.
+    Prove(Checked),
+    /// By the first code of the factor that they set up, which is of this time step.
+    Enroll(i64),
+}
+
+/// Completes a sign-in by the second factor, or by the first code of one that is set up with it. A wrong code counts, although the call is refused.
+///
+/// # Errors
+/// `CHALLENGE_INVALID` where the sign-in is unknown, completed, over, or has had too many wrong answers; `CODE_INVALID`, `TOO_MANY_ATTEMPTS`; `SIGN_IN_FAILED` where the account
+/// may no longer sign in.
+pub(crate) async fn complete<A: Answer<Completed>>(app: &App, ctx: &Ctx, command: Complete) -> Result<A> {
+    if let Some(answer) = app.replayed(ctx).await? {
+        return Ok(answer);
+    }
+    let token = command.token.expose_secret();
+    let (found, user_id) = app
+        .shown_challenge(ctx, Purpose::SignIn, TokenKind::SignIn, token)
+        .await?;
+    if !app.store.take_attempt(found.id, MAX_ATTEMPTS, ctx.now).await? {
+        return Err(Reason::ChallengeInvalid.into());
+    }
+    let kept: Kept = serde_json::from_slice(&app.opened(&found)?)
+        .map_err(|_| Error::Internal(format!("the challenge {} is not understood", found.id)))?;
+    let way = match (&kept.secret, &command.code) {
+        (Some(secret), Code::Totp(typed)) => totp::matching_step(secret, typed.expose_secret(), ctx.now, None)
+            .map(Way::Enroll)
+            .ok_or_else(|| Reason::CodeInvalid.into()),
+        // Who has no factor yet has no recovery codes.
+        (Some(_), Code::Recovery(_)) => Err(Reason::CodeInvalid.into()),
+        (None, code) => app.check_code(ctx, user_id, code).await.map(Way::Prove),
+    };
+    let way = match way {
+        Ok(way) => way,
+        Err(refused) => {
+            app.note_refused_sign_in(ctx, Some(user_id), kept.user_agent.as_deref())
+                .await?;
+            return Err(refused);
+        }
+    };
+    let mutation = CompleteReady {
+        challenge_id: found.id,
+        user_id,
+        kept,
+        way,
+    };
+    app.execute(ctx, &mutation).await
+}
+
+impl Mutation for CompleteReady {
+    type Outcome = Completed;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Completed> {
+        let user = tx.lock_user(self.user_id).await?;
+        let mut user = user.ok_or(Reason::ChallengeInvalid)?;
+        // Ended, where the password or the factor has changed since.
+        if !tx.consume_challenge(self.challenge_id, ctx.now).await? {
+            return Err(Reason::ChallengeInvalid.into());
+        }
+        if !may_sign_in(app, tx, &user, ctx.now).await? {
+            return Err(Reason::SignInFailed.into());
+        }
+        let recovery_codes = match (&self.way, &self.kept.secret) {
+            (Way::Enroll(step), Some(secret)) => {
+                app.enroll(ctx, tx, &mut user, (secret, *step), None)
+                    .await?
+                    .recovery_codes
+            }
+            (Way::Enroll(_), None) => return Err(Error::Internal("a factor without a secret".to_owned())),
+            (Way::Prove(checked), _) => {
+                app.use_code(ctx, tx, &user, checked).await?;
+                Vec::new()
+            }
+        };
+        tx.record_sign_in(user.id, ctx.now).await?;
+        let (session, token) = app
+            .begin_session(ctx, tx, user.id, self.kept.user_agent.as_deref())
+            .await?;
+        user.last_sign_in_time = Some(ctx.now);
+        let idle_expire_time = app
+            .sessions
+            .idle_expire_time(session.last_used_time, session.expire_time);
+        Ok(Completed {
+            begun: Begun { session, token, user },
+            idle_expire_time,
+            recovery_codes,
+        })
+    }
+}

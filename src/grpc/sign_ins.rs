@@ -1,0 +1,125 @@
+//! Sign-ins over a second factor, in the contract's terms; and SessionService's part of them.
+
+use secrecy::SecretString;
+
+use super::{
+    convert::timestamp,
+    fields::{Fields, PASSWORD, Parse, TOKEN},
+    pb,
+    sessions::session,
+    users::user,
+};
+use crate::app::{
+    mfa::{Code, Proof, Setup},
+    sign_in::{Complete, Completed, Entry, Pending},
+};
+
+/// Characters of a code at the most.
+pub(super) const CODE: usize = 64;
+
+/// What somebody shows, by the contract's choice of it.
+pub(super) enum Shown<'a> {
+    Totp(&'a str),
+    Recovery(&'a str),
+    Password(&'a str),
+}
+
+impl Fields<'_> {
+    /// A code or a password out of a `oneof`; `choice` is its name.
+    pub(super) fn proof(&mut self, choice: &str, shown: Option<Shown<'_>>) -> Option<Proof> {
+        let secret = |fields: &mut Self, field: &str, text: &str, longest| {
+            fields.at_most(field, text, longest).map(SecretString::from)
+        };
+        match shown {
+            None => {
+                self.violation(choice, "is required");
+                None
+            }
+            Some(Shown::Totp(text)) => secret(self, "totp_code", text, CODE).map(|code| Proof::Code(Code::Totp(code))),
+            Some(Shown::Recovery(text)) => {
+                secret(self, "recovery_code", text, CODE).map(|code| Proof::Code(Code::Recovery(code)))
+            }
+            Some(Shown::Password(text)) => secret(self, "present_password", text, PASSWORD).map(Proof::Password),
+        }
+    }
+}
+
+impl Parse for pb::CompleteSignInRequest {
+    type Command = Complete;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        use pb::complete_sign_in_request::Code as Choice;
+
+        fields.request_id(&self.request_id);
+        let token = fields.secret("token", &self.token, TOKEN);
+        let shown = self.code.as_ref().map(|code| match code {
+            Choice::TotpCode(text) => Shown::Totp(text),
+            Choice::RecoveryCode(text) => Shown::Recovery(text),
+        });
+        let code = match fields.proof("code", shown) {
+            Some(Proof::Code(code)) => Some(code),
+            Some(Proof::Password(_)) | None => None,
+        };
+        Some(Complete {
+            token: token?,
+            code: code?,
+        })
+    }
+}
+
+/// A factor to set up.
+pub(super) fn mfa_setup(setup: &Setup) -> pb::MfaSetup {
+    pb::MfaSetup {
+        secret: setup.secret.to_string(),
+        otpauth_uri: setup.uri.to_string(),
+    }
+}
+
+/// The question for a second factor.
+pub(super) fn sign_in_challenge(pending: &Pending) -> pb::SignInChallenge {
+    use pb::SignInChallengeKind::{RecoveryCode, Totp, TotpEnrollment};
+
+    let kinds: &[pb::SignInChallengeKind] = match pending.setup {
+        Some(_) => &[TotpEnrollment],
+        None => &[Totp, RecoveryCode],
+    };
+    pb::SignInChallenge {
+        token: pending.token.expose().to_owned(),
+        expire_time: Some(timestamp(pending.expire_time)),
+        kinds: kinds.iter().map(|kind| (*kind).into()).collect(),
+        setup: pending.setup.as_ref().map(mfa_setup),
+    }
+}
+
+/// What a right password leads to; `idle` says when a session ends unless it is used before.
+pub(super) fn entered(
+    entry: Entry,
+    idle: impl FnOnce(&crate::app::records::Session) -> chrono::DateTime<chrono::Utc>,
+) -> pb::SignInResponse {
+    match entry {
+        Entry::Session(begun) => {
+            let idle_end = idle(&begun.session);
+            pb::SignInResponse {
+                session_token: begun.token.expose().to_owned(),
+                session: Some(session(begun.session, idle_end)),
+                user: Some(user(begun.user)),
+                challenge: None,
+            }
+        }
+        Entry::Pending(pending) => pb::SignInResponse {
+            challenge: Some(sign_in_challenge(&pending)),
+            ..pb::SignInResponse::default()
+        },
+    }
+}
+
+impl From<Completed> for pb::CompleteSignInResponse {
+    fn from(completed: Completed) -> Self {
+        Self {
+            session_token: completed.begun.token.expose().to_owned(),
+            session: Some(session(completed.begun.session, completed.idle_expire_time)),
+            user: Some(user(completed.begun.user)),
+            recovery_codes: completed.recovery_codes.iter().map(|code| code.to_string()).collect(),
+        }
+    }
+}
