@@ -25,6 +25,7 @@ mod credentials;
 mod custom_roles;
 mod deliveries;
 mod emails;
+mod enumeration;
 mod first_start;
 mod harness;
 mod idempotency;
