@@ -122,7 +122,7 @@ wire_tests! {
         assert_refused(world.invitations().create_invitation(as_user).await, Code::FailedPrecondition, "STEP_UP_REQUIRED");
     }
 
-    /// One code over six connections at once confirms once. With the condition taken out of the statement that uses it, several were told that it had worked.
+    /// One code over several connections at once confirms once. Without the condition in the statement that uses it, two of five were told that it had worked.
     async fn a_code_is_used_once(world: World) {
         let hub = Scenario::under(&world, "jethub").await;
         let doors = Doors::open(&world).await;
