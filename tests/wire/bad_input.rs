@@ -146,6 +146,10 @@ async fn hold_each_limit(sender: &Sender<'_>, now: DateTime<Utc>, wrong: &mut Ve
                 .iter()
                 .filter(|other| other.place.to_string() != field.place.to_string());
             let companion = others.filter_map(Constrained::worst).next();
+            // A request of nothing else cannot be held back: whatever keeps its limit would be done.
+            if companion.is_none() && field.place.to_string() == "request_id" {
+                continue;
+            }
             for filling in &field.keeping {
                 let mut request = request.clone();
                 filling.put(&mut request);
