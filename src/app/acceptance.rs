@@ -9,7 +9,7 @@ use super::{
     App,
     context::Ctx,
     error::{Error, Result},
-    invitations::facts,
+    invitations::{facts, role_names},
     members::newcomer,
     mutation::{Answer, Mutation},
     sign_in::Entry,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::{
-        access_model::{AccessModel, RoleSet},
+        access_model::RoleSet,
         email::EmailAddress,
         error::{Reason, Refusal},
         invitation::{self, Acceptance, InvitationState},
@@ -76,11 +76,6 @@ pub(crate) async fn preview(app: &App, ctx: &Ctx, token: SecretString) -> Result
         account_exists: view.user_by_email(&invitation.email_key).await?.is_some(),
         email: invitation.email,
     })
-}
-
-fn role_names(model: &AccessModel, roles: &RoleSet) -> Vec<String> {
-    let name = |role: &str| model.role(role).map(|role| role.name.clone());
-    roles.iter().filter_map(|role| name(role.as_str())).collect()
 }
 
 fn digest(token: &SecretString) -> Result<[u8; 32]> {
@@ -283,6 +278,42 @@ impl Mutation for AcceptReady {
             entry,
             revision,
         })
+    }
+}
+
+/// Declines an invitation.
+#[derive(Debug)]
+pub(crate) struct Decline {
+    /// The token of the link.
+    pub(crate) token: SecretString,
+}
+
+impl Mutation for Decline {
+    type Outcome = Uuid;
+
+    async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Uuid> {
+        let digest = digest(&self.token)?;
+        let found = tx.invitation_by_token(&digest).await?;
+        let organization_id = found.ok_or(Reason::InvitationNotFound)?.organization_id;
+        let organization = tx.lock_organization(organization_id).await?;
+        let mut organization = organization.ok_or(Reason::InvitationNotFound)?;
+        organization.state.usable()?;
+        // Only now: read before the lock, it could have been accepted, revoked or replaced while we waited.
+        let invitation = tx.invitation_by_token(&digest).await?;
+        let mut invitation = invitation.ok_or(Reason::InvitationNotFound)?;
+        invitation.state = invitation::decide_decline(&facts(&invitation), ctx.now)?;
+        invitation.changed_revision = organization.revision + 1;
+        tx.cancel_message(invitation.message_id, ctx.now).await?;
+        let event = Event {
+            kind: "invitation.declined",
+            actor: ctx.actor(),
+            subject: Some(invitation.id),
+            data: json!({ "email": invitation.email }),
+            time: ctx.now,
+        };
+        tx.update_invitation(invitation).await?;
+        tx.record(&mut organization, event).await?;
+        Ok(organization.id)
     }
 }
 

@@ -19,10 +19,10 @@ use super::{
 };
 use crate::{
     domain::{
-        access_model::RoleSet,
+        access_model::{AccessModel, RoleSet},
         delivery::DeliveryState,
         email::EmailAddress,
-        error::Reason,
+        error::{Reason, Refusal},
         invitation::{self, InvitationState, InvitationStatus, Opening},
         mail::{InvitationMail, Payload},
         roster::{Owners, decide_addition, decide_invite},
@@ -86,7 +86,18 @@ impl Mutation for Create {
             ctx.require_scope(scope::INVITATION_LINK)?;
         }
         let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
-        let owners = access::owners_where_it_matters(tx, &access, &[&self.roles]).await?;
+        self.invite(app, ctx, tx, &mut access).await
+    }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
+    }
+}
+
+impl Create {
+    /// Invites, under the organization's lock. What is refused has written nothing.
+    async fn invite(&self, app: &App, ctx: &Ctx, tx: &mut Tx, access: &mut Access) -> Result<Issued> {
+        let owners = access::owners_where_it_matters(tx, access, &[&self.roles]).await?;
         let situation = access.situation(ctx, owners);
         invitation::require_step_up(&situation, ctx.stepped_up())?;
         let roles = decide_invite(&situation, &self.roles)?;
@@ -99,10 +110,56 @@ impl Mutation for Create {
         let known: Vec<_> = earlier.iter().map(facts).collect();
         if invitation::decide_opening(&access.model, &known, ctx.now)? == Opening::Replace {
             for old in earlier {
-                replace(ctx, tx, &access, old).await?;
+                replace(ctx, tx, access, old).await?;
             }
         }
-        issue(app, ctx, tx, &mut access, self, roles, known_user_id).await
+        issue(app, ctx, tx, access, self, roles, known_user_id).await
+    }
+}
+
+/// Invites many addresses at once.
+#[derive(Debug)]
+pub(crate) struct CreateBatch {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// Whom.
+    pub(crate) invitations: Vec<Create>,
+    /// Whether the caller wants the links.
+    pub(crate) include_links: bool,
+    /// Whether everything is checked and nobody is invited.
+    pub(crate) validate_only: bool,
+}
+
+/// What became of each address, and the organization's revision afterwards.
+#[derive(Debug)]
+pub(crate) struct IssuedBatch {
+    /// In the order asked for.
+    pub(crate) results: Vec<std::result::Result<Issued, Refusal>>,
+    /// The organization's revision afterwards.
+    pub(crate) revision: i64,
+}
+
+impl Mutation for CreateBatch {
+    type Outcome = IssuedBatch;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<IssuedBatch> {
+        if self.include_links {
+            ctx.require_scope(scope::INVITATION_LINK)?;
+        }
+        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut results = Vec::new();
+        for one in &self.invitations {
+            results.push(match one.invite(app, ctx, tx, &mut access).await {
+                Ok(issued) => Ok(issued),
+                Err(Error::Refused(refusal)) => Err(refusal),
+                // Not about this address: nothing of the batch happens.
+                Err(error) => return Err(error),
+            });
+        }
+        Ok(IssuedBatch {
+            results,
+            revision: access.organization.revision,
+        })
     }
 
     fn validate_only(&self) -> bool {
@@ -188,18 +245,13 @@ async fn dispatch(
 }
 
 fn compose(app: &App, ctx: &Ctx, access: &Access, invitation: &Invitation, token: &Token) -> Result<Message> {
-    let role_name = |role: &str| access.model.role(role).map(|role| role.name.clone());
     let inviter = ctx.caller.user.as_ref().map(|caller| &caller.user);
     let payload = Payload::Invitation(InvitationMail {
         token: token.expose().to_owned(),
         inviter_name: inviter.map(display_name),
         inviter_email: inviter.map(|user| user.email.clone()),
         organization_name: access.organization.display_name.clone(),
-        role_names: invitation
-            .roles
-            .iter()
-            .filter_map(|role| role_name(role.as_str()))
-            .collect(),
+        role_names: role_names(&access.model, &invitation.roles),
         invitee_email: invitation.email.clone(),
         expire_time: invitation.expire_time,
         locale: invitation.locale.clone().unwrap_or_else(|| DEFAULT_LOCALE.to_owned()),
@@ -352,4 +404,62 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Invit
         false => None,
     };
     Ok(query.page.page(rows, total, |row| by_id(row.invitation.id)))
+}
+
+/// Whose invitations.
+#[derive(Debug)]
+pub(crate) struct ListOfUser {
+    /// The user.
+    pub(crate) user_id: Uuid,
+    /// Which page.
+    pub(crate) page: PageRequest,
+}
+
+/// An invitation as the invited person sees it.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    /// The invitation.
+    pub(crate) invitation: Invitation,
+    /// The organization's name.
+    pub(crate) organization_name: String,
+    /// The names of the roles.
+    pub(crate) role_names: Vec<String>,
+    /// The name of the user who invited.
+    pub(crate) inviter_name: Option<String>,
+}
+
+/// The invitations that wait for a person, in organizations that are in use, newest first.
+///
+/// # Errors
+/// `USER_NOT_FOUND`; `EMAIL_UNVERIFIED`, because an address that nobody has shown to be theirs could have been typed to see what waits for it.
+pub(crate) async fn list_of_user(app: &App, ctx: &Ctx, query: ListOfUser) -> Result<Page<Waiting>> {
+    ctx.require_self(query.user_id)?;
+    let view = app.store.read();
+    let user = view.user(query.user_id).await?.ok_or(Reason::UserNotFound)?;
+    if user.email_verify_time.is_none() {
+        return Err(Reason::EmailUnverified.into());
+    }
+    let rows = view
+        .waiting_invitations_page(&user.email_key, ctx.now, query.page.after(), query.page.limit())
+        .await?;
+    let inviters: Vec<Uuid> = rows.iter().filter_map(|(row, _)| row.inviter_user_id).collect();
+    let inviters = view.users_by_id(&inviters).await?;
+    let mut waiting = Vec::new();
+    for (invitation, organization) in rows {
+        let model = app.model_of(&organization)?;
+        let inviter = inviters.iter().find(|user| Some(user.id) == invitation.inviter_user_id);
+        waiting.push(Waiting {
+            organization_name: organization.display_name,
+            role_names: role_names(&model, &invitation.roles),
+            inviter_name: inviter.map(display_name),
+            invitation,
+        });
+    }
+    Ok(query.page.page(waiting, None, |one| by_id(one.invitation.id)))
+}
+
+/// The names of roles, of those that the model still has.
+pub(super) fn role_names(model: &AccessModel, roles: &RoleSet) -> Vec<String> {
+    let name = |role: &str| model.role(role).map(|role| role.name.clone());
+    roles.iter().filter_map(|role| name(role.as_str())).collect()
 }

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Characters of a personal message at the most.
-const MESSAGE: usize = 500;
+pub(super) const MESSAGE: usize = 500;
 
 #[tonic::async_trait]
 impl InvitationService for Edge {
@@ -87,6 +87,32 @@ impl InvitationService for Edge {
     ) -> Result<Response<pb::AcceptInvitationResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
         Ok(Response::new(acceptance::accept(&self.app, &ctx, command).await?))
+    }
+
+    async fn decline_invitation(
+        &self,
+        request: Request<pb::DeclineInvitationRequest>,
+    ) -> Result<Response<pb::DeclineInvitationResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn batch_create_invitations(
+        &self,
+        request: Request<pb::BatchCreateInvitationsRequest>,
+    ) -> Result<Response<pb::BatchCreateInvitationsResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    async fn list_user_invitations(
+        &self,
+        request: Request<pb::ListUserInvitationsRequest>,
+    ) -> Result<Response<pb::ListUserInvitationsResponse>, Status> {
+        let (ctx, query) = self.admit(request)?;
+        Ok(Response::new(
+            invitations::list_of_user(&self.app, &ctx, query).await?.into(),
+        ))
     }
 }
 

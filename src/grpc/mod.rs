@@ -14,6 +14,7 @@ mod delivery;
 mod descriptor;
 mod edge;
 mod fields;
+mod invitation_batches;
 mod invitations;
 mod member_changes;
 mod members;

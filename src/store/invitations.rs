@@ -8,13 +8,14 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Cursor, Invitation, Result, Tx, View,
-    entities::{invitations, outbox_messages, users},
+    Cursor, Invitation, Organization, Result, Tx, View,
+    entities::{invitations, organizations, outbox_messages, users},
 };
 use crate::domain::{
     access_model::{RoleId, RoleSet},
     delivery::DeliveryState,
     invitation::InvitationState,
+    organization::OrganizationState,
 };
 
 /// An invitation with what belongs to it elsewhere.
@@ -83,6 +84,37 @@ impl<C: ConnectionTrait> View<C> {
             .order_by_asc(invitations::Column::Id)
             .all(&self.0)
             .await?)
+    }
+
+    /// The invitations of an address that can be accepted at this time, with their organizations, of those that are in use; newest first.
+    pub(crate) async fn waiting_invitations_page(
+        &self,
+        email_key: &str,
+        now: DateTime<Utc>,
+        after: Option<&Cursor>,
+        limit: u64,
+    ) -> Result<Vec<(Invitation, Organization)>> {
+        let organization: RelationDef = invitations::Entity::belongs_to(organizations::Entity)
+            .from(invitations::Column::OrganizationId)
+            .to(organizations::Column::Id)
+            .into();
+        let mut query = invitations::Entity::find()
+            .join(JoinType::InnerJoin, organization)
+            .select_also(organizations::Entity)
+            .filter(invitations::Column::EmailKey.eq(email_key))
+            .filter(invitations::Column::State.eq(InvitationState::Pending))
+            .filter(invitations::Column::ExpireTime.gt(now))
+            .filter(organizations::Column::State.eq(OrganizationState::Active))
+            .order_by_desc(invitations::Column::Id)
+            .limit(limit);
+        if let Some(cursor) = after {
+            query = query.filter(invitations::Column::Id.lt(cursor.id));
+        }
+        let found = query.all(&self.0).await?;
+        Ok(found
+            .into_iter()
+            .filter_map(|(invitation, organization)| Some((invitation, organization?)))
+            .collect())
     }
 
     /// Whether an address has an invitation to anywhere that can be accepted at this time.

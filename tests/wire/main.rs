@@ -30,6 +30,7 @@ mod first_start;
 mod harness;
 mod idempotency;
 mod invitations;
+mod invitations_together;
 mod kill;
 mod lifecycle;
 mod members;

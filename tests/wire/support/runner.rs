@@ -16,7 +16,7 @@ use super::postgres;
 use super::world::World;
 
 /// How long one test may take before it counts as hanging. Long forms of race tests get more, see [`rounds`].
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(480);
 
 /// How long messages may take to leave the outbox once a test's body is through.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
