@@ -9,7 +9,7 @@ use super::{
     App,
     access::{self, Access},
     context::Ctx,
-    error::Result,
+    error::{Error, Result},
     mails::DEFAULT_LOCALE,
     mutation::Mutation,
     paging::{Page, PageRequest},
