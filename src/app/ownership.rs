@@ -9,16 +9,19 @@ use super::{
     access::{self, Access},
     context::Ctx,
     error::{Error, Result},
+    mails::locale_of,
     members::target,
     mutation::Mutation,
     paging::{Page, PageRequest},
     require_etag,
     service_accounts::by_id,
+    users::display_name,
 };
 use crate::{
     domain::{
         access_model::Confirmation,
         error::{Reason, Refusal},
+        mail::{OwnershipMail, OwnershipNews, Payload},
         ownership::{self, CONFIRMATION_TIME, TransferState, TransferStatus},
         roster::{Authority, Owners, Situation},
         user::UserState,
@@ -51,17 +54,24 @@ pub(crate) struct Start {
 struct Sides {
     owner: Member,
     nominee: Member,
+    /// The accounts: owner, nominee.
+    users: [User; 2],
 }
 
 impl Sides {
     async fn load(tx: &Tx, organization: Uuid, owner: Uuid, nominee: Uuid) -> Result<Self> {
-        let owner = tx.member(organization, owner).await?.ok_or(Reason::NotOwner)?;
+        let found: Option<(Member, User)> = tx.member_row(organization, owner).await?;
+        let (owner, owner_user) = found.ok_or(Reason::NotOwner)?;
         let found: Option<(Member, User)> = tx.member_row(organization, nominee).await?;
         // Somebody outside and somebody whose account is out of use can own as little as somebody in the wrong role (JS11).
-        let (nominee, _) = found
+        let (nominee, nominee_user) = found
             .filter(|(_, user)| user.state == UserState::Active)
             .ok_or(Reason::TransferTargetIneligible)?;
-        Ok(Self { owner, nominee })
+        Ok(Self {
+            owner,
+            nominee,
+            users: [owner_user, nominee_user],
+        })
     }
 
     /// Gives both their new roles: one commit, so that nobody ever sees two owners or none (JS12).
@@ -119,10 +129,11 @@ impl Mutation for Start {
             sides.exchange(ctx, tx, &access, &decided).await?;
         }
         tx.insert_transfer(transfer.clone()).await?;
-        let kind = match at_once {
-            true => "ownership.transferred",
-            false => "ownership.transfer_started",
+        let (kind, news) = match at_once {
+            true => ("ownership.transferred", HANDED_OVER),
+            false => ("ownership.transfer_started", OFFERED),
         };
+        tell(app, ctx, tx, &access, &sides.users, news, &transfer).await?;
         record(ctx, tx, &mut access, kind, &transfer).await?;
         Ok((transfer, access.organization.revision))
     }
@@ -130,6 +141,39 @@ impl Mutation for Start {
     fn validate_only(&self) -> bool {
         self.validate_only
     }
+}
+
+/// What the owner and the nominee are told.
+const HANDED_OVER: [OwnershipNews; 2] = [OwnershipNews::HandedOver, OwnershipNews::Received];
+const OFFERED: [OwnershipNews; 2] = [OwnershipNews::Offered, OwnershipNews::Nominated];
+const CANCELLED: [OwnershipNews; 2] = [OwnershipNews::Cancelled, OwnershipNews::Cancelled];
+
+/// Tells both sides by mail. `users` and `news` are those of the owner and of the nominee.
+async fn tell(
+    app: &App,
+    ctx: &Ctx,
+    tx: &mut Tx,
+    access: &Access,
+    users: &[User; 2],
+    news: [OwnershipNews; 2],
+    transfer: &Transfer,
+) -> Result<()> {
+    let [owner, nominee] = users;
+    for ((reader, other), news) in [(owner, nominee), (nominee, owner)].into_iter().zip(news) {
+        let payload = Payload::Ownership(OwnershipMail {
+            news,
+            email: reader.email.clone(),
+            organization_name: access.organization.display_name.clone(),
+            other_name: display_name(other),
+            time: ctx.now,
+            expire_time: transfer.expire_time,
+            locale: locale_of(reader),
+        });
+        let id = app.entropy.uuid(ctx.now);
+        let message = app.message(ctx, id, Some(access.organization.id), &payload)?;
+        tx.insert_message(message).await?;
+    }
+    Ok(())
 }
 
 async fn record(ctx: &Ctx, tx: &mut Tx, access: &mut Access, kind: &'static str, transfer: &Transfer) -> Result<()> {
@@ -178,11 +222,20 @@ impl Mutation for Settle {
         let mut transfer = found.ok_or(Reason::TransferNotFound)?;
         require_etag(&self.etag, transfer.changed_revision)?;
         match self.outcome {
-            Settlement::Confirm => self.confirm(ctx, tx, &access, &transfer).await?,
+            Settlement::Confirm => {
+                let sides = self.confirm(ctx, tx, &access, &transfer).await?;
+                tell(app, ctx, tx, &access, &sides.users, HANDED_OVER, &transfer).await?;
+            }
             Settlement::Cancel => {
                 let situation = access.situation(ctx, Owners { active: 1 });
                 ownership::decide_cancellation(&situation, transfer.owner_user_id, transfer.nominee_user_id)?;
                 ownership::require_pending(status(&transfer, ctx.now))?;
+                // Either may have left meanwhile; their accounts stay, and so do their addresses.
+                let owner = tx.user(transfer.owner_user_id).await?;
+                let nominee = tx.user(transfer.nominee_user_id).await?;
+                if let Some((owner, nominee)) = owner.zip(nominee) {
+                    tell(app, ctx, tx, &access, &[owner, nominee], CANCELLED, &transfer).await?;
+                }
             }
         }
         let (state, kind) = match self.outcome {
@@ -200,9 +253,13 @@ impl Mutation for Settle {
 
 impl Settle {
     /// Everything is decided anew, by the right of whoever started it, as both members are now.
-    async fn confirm(&self, ctx: &Ctx, tx: &mut Tx, access: &Access, transfer: &Transfer) -> Result<()> {
+    async fn confirm(&self, ctx: &Ctx, tx: &mut Tx, access: &Access, transfer: &Transfer) -> Result<Sides> {
         let nobody = || Refusal::new(Reason::TransferTargetIneligible).with("hint", "only the nominee confirms");
         let caller = ctx.caller.user.as_ref().ok_or_else(nobody)?.user.id;
+        if caller != transfer.nominee_user_id {
+            return Err(nobody().into());
+        }
+        ownership::require_pending(status(transfer, ctx.now))?;
         let mut sides = Sides::load(
             tx,
             self.organization_id,
@@ -225,8 +282,8 @@ impl Settle {
         };
         let decided =
             ownership::decide_confirmation(&situation, &target(&sides.owner), &target(&sides.nominee), caller)?;
-        ownership::require_pending(status(transfer, ctx.now))?;
-        sides.exchange(ctx, tx, access, &decided).await
+        sides.exchange(ctx, tx, access, &decided).await?;
+        Ok(sides)
     }
 }
 

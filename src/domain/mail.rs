@@ -20,6 +20,8 @@ pub enum Payload {
     StepUp(SecretMail),
     /// Something about an account changed, and its owner should know (ab_20).
     SecurityNotice(NoticeMail),
+    /// Ownership of an organization changes hands, or may: told to both sides.
+    Ownership(OwnershipMail),
 }
 
 /// A mail to the owner of an account that carries a secret and nothing else.
@@ -100,6 +102,70 @@ impl Notice {
 /// How long a notice is worth sending: after a longer outage it would only puzzle.
 const NOTICE_TIME: TimeDelta = TimeDelta::days(7);
 
+fn notice_end(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.checked_add_signed(NOTICE_TIME).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// What happens to the ownership of an organization, as the reader is to be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnershipNews {
+    /// The reader owns the organization now.
+    Received,
+    /// The reader has handed it over.
+    HandedOver,
+    /// The reader is asked to take it over.
+    Nominated,
+    /// The reader has asked somebody to take it over.
+    Offered,
+    /// The transfer was called off.
+    Cancelled,
+}
+
+impl OwnershipNews {
+    /// Every news there is.
+    pub const ALL: [Self; 5] = [
+        Self::Received,
+        Self::HandedOver,
+        Self::Nominated,
+        Self::Offered,
+        Self::Cancelled,
+    ];
+
+    /// The word that templates know it by.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::HandedOver => "handed_over",
+            Self::Nominated => "nominated",
+            Self::Offered => "offered",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What a mail about ownership says. It carries no secret: who is asked to confirm does so signed in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OwnershipMail {
+    /// What happens.
+    pub news: OwnershipNews,
+    /// The reader's address; the mail goes there.
+    pub email: String,
+    /// Display name of the organization.
+    pub organization_name: String,
+    /// Display name of the other side.
+    pub other_name: String,
+    /// When it happened.
+    #[serde(with = "unix_micros")]
+    pub time: DateTime<Utc>,
+    /// Until when a nominee can confirm.
+    #[serde(with = "unix_micros")]
+    pub expire_time: DateTime<Utc>,
+    /// Language of the mail.
+    pub locale: String,
+}
+
 /// What an invitation mail says. Names are one line of text; who renders them decides how they are made harmless (ab_26).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvitationMail {
@@ -151,6 +217,7 @@ impl Payload {
             Self::EmailVerification(_) => "email_verification",
             Self::StepUp(_) => "step_up",
             Self::SecurityNotice(_) => "security_notice",
+            Self::Ownership(_) => "ownership",
         }
     }
 
@@ -161,6 +228,7 @@ impl Payload {
             Self::Invitation(mail) => &mail.invitee_email,
             Self::PasswordReset(mail) | Self::EmailVerification(mail) | Self::StepUp(mail) => &mail.email,
             Self::SecurityNotice(mail) => &mail.email,
+            Self::Ownership(mail) => &mail.email,
         }
     }
 
@@ -170,10 +238,8 @@ impl Payload {
         match self {
             Self::Invitation(mail) => mail.expire_time,
             Self::PasswordReset(mail) | Self::EmailVerification(mail) | Self::StepUp(mail) => mail.expire_time,
-            Self::SecurityNotice(mail) => mail
-                .time
-                .checked_add_signed(NOTICE_TIME)
-                .unwrap_or(DateTime::<Utc>::MAX_UTC),
+            Self::SecurityNotice(mail) => notice_end(mail.time),
+            Self::Ownership(mail) => notice_end(mail.time),
         }
     }
 
@@ -183,7 +249,7 @@ impl Payload {
         match self {
             Self::Invitation(mail) => Some(&mail.token),
             Self::PasswordReset(mail) | Self::EmailVerification(mail) | Self::StepUp(mail) => Some(&mail.secret),
-            Self::SecurityNotice(_) => None,
+            Self::SecurityNotice(_) | Self::Ownership(_) => None,
         }
     }
 

@@ -18,6 +18,8 @@
 //! | `step_up` | `code` | the code |
 //! | `security_notice` | `notice` | what changed: one of the words of [`Notice`] |
 //! | `security_notice` | `time`, `time_iso` | when it changed, as below |
+//! | `ownership` | `news` | what happens: one of the words of [`OwnershipNews`] |
+//! | `ownership` | `organization_name`, `other_name` | text |
 //! | all but `security_notice` | `expire_time`, `expire_time_iso` | `21 November 2026, 14:05 UTC` and `2026-11-21 14:05 UTC` |
 
 use std::{
@@ -30,35 +32,41 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use url::Url;
 
 use super::text::{ControlCharacter, defang, escape_html, lines, one_line, shown_address};
-use crate::domain::mail::{InvitationMail, Notice, NoticeMail, Payload, SecretMail};
+use crate::domain::mail::{InvitationMail, Notice, NoticeMail, OwnershipMail, OwnershipNews, Payload, SecretMail};
 
 const FALLBACK_LOCALE: &str = "en";
 const PARTS: [&str; 3] = ["subject.txt", "txt", "html"];
 /// The mails that there are; each is named as the kind of its payload.
-const MAILS: [&str; 5] = [
+const MAILS: [&str; 6] = [
     "invitation",
     "password_reset",
     "email_verification",
     "step_up",
     "security_notice",
+    "ownership",
 ];
 
-/// The three shipped templates of a mail.
+/// The three shipped templates of a mail in a language.
 macro_rules! shipped {
-    ($($mail:literal),*) => {
-        [$(
-            (concat!($mail, ".en.subject.txt"), include_str!(concat!("templates/", $mail, ".en.subject.txt"))),
-            (concat!($mail, ".en.txt"), include_str!(concat!("templates/", $mail, ".en.txt"))),
-            (concat!($mail, ".en.html"), include_str!(concat!("templates/", $mail, ".en.html"))),
+    ($($mail:literal $locale:literal),* $(,)?) => {
+        &[$(
+            (concat!($mail, ".", $locale, ".subject.txt"), include_str!(concat!("templates/", $mail, ".", $locale, ".subject.txt"))),
+            (concat!($mail, ".", $locale, ".txt"), include_str!(concat!("templates/", $mail, ".", $locale, ".txt"))),
+            (concat!($mail, ".", $locale, ".html"), include_str!(concat!("templates/", $mail, ".", $locale, ".html"))),
         )*]
     };
 }
-const SHIPPED: [(&str, &str); 15] = shipped!(
-    "invitation",
-    "password_reset",
-    "email_verification",
-    "step_up",
-    "security_notice"
+const SHIPPED: &[(&str, &str)] = shipped!(
+    "invitation" "en",
+    "invitation" "de",
+    "invitation" "es",
+    "invitation" "fr",
+    "invitation" "ja",
+    "password_reset" "en",
+    "email_verification" "en",
+    "step_up" "en",
+    "security_notice" "en",
+    "ownership" "en",
 );
 /// A template is a page of text; more is a mistake.
 const MAX_TEMPLATE_BYTES: u64 = 256 * 1024;
@@ -165,8 +173,10 @@ impl Renderer {
                 .add_template(name, source)
                 .map_err(|error| invalid(name, &error))?;
         }
-        let shipped = || BTreeSet::from([FALLBACK_LOCALE.to_owned()]);
-        let mut locales = BTreeMap::from(MAILS.map(|mail| (mail, shipped())));
+        let mut locales: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
+        for (mail, locale) in SHIPPED.iter().filter_map(|(name, _)| mail_and_locale(name)) {
+            locales.entry(mail).or_default().insert(locale.to_owned());
+        }
         for (name, source) in overrides.map(read_overrides).transpose()?.unwrap_or_default() {
             let (mail, locale) = mail_and_locale(&name).ok_or_else(|| TemplateError::Invalid {
                 name: name.clone(),
@@ -202,6 +212,7 @@ impl Renderer {
                 (&mail.locale, secret_values(mail)?)
             }
             Payload::SecurityNotice(mail) => (&mail.locale, notice_values(mail)?),
+            Payload::Ownership(mail) => (&mail.locale, ownership_values(mail)?),
         };
         self.words(payload.kind(), locale, &values, &self.handed(payload))
     }
@@ -212,7 +223,7 @@ impl Renderer {
             Payload::PasswordReset(mail) => Handed::Link(self.password_reset_link.with_token(&mail.secret)),
             Payload::EmailVerification(mail) => Handed::Link(self.email_verification_link.with_token(&mail.secret)),
             Payload::StepUp(mail) => Handed::Code(mail.secret.clone()),
-            Payload::SecurityNotice(_) => Handed::Nothing,
+            Payload::SecurityNotice(_) | Payload::Ownership(_) => Handed::Nothing,
         }
     }
 
@@ -349,6 +360,19 @@ fn secret_values(mail: &SecretMail) -> Result<Value, RenderError> {
     })
 }
 
+fn ownership_values(mail: &OwnershipMail) -> Result<Value, RenderError> {
+    let name = |field, text| one_line(field, text).map(defang);
+    let (expire_time, expire_time_iso) = shown(mail.expire_time);
+    Ok(context! {
+        news => mail.news.as_str(),
+        email => one_line("email", &mail.email).map(shown_address)?,
+        organization_name => name("organization_name", &mail.organization_name)?,
+        other_name => name("other_name", &mail.other_name)?,
+        expire_time,
+        expire_time_iso,
+    })
+}
+
 fn notice_values(mail: &NoticeMail) -> Result<Value, RenderError> {
     let (time, time_iso) = shown(mail.time);
     Ok(context! {
@@ -472,6 +496,17 @@ fn samples(locale: &str) -> Vec<Payload> {
         Payload::StepUp(secret("27182818")),
     ];
     samples.extend(Notice::ALL.map(notice));
+    samples.extend(OwnershipNews::ALL.map(|news| {
+        Payload::Ownership(OwnershipMail {
+            news,
+            email: "bob@example.org".into(),
+            organization_name: "Example & Sons".into(),
+            other_name: "Ada Lovelace".into(),
+            time: DateTime::<Utc>::UNIX_EPOCH,
+            expire_time: DateTime::<Utc>::UNIX_EPOCH,
+            locale: locale.to_owned(),
+        })
+    }));
     samples
 }
 

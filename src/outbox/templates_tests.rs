@@ -76,6 +76,7 @@ fn the_html_of_the_mails_of_an_account() {
         match &sample {
             Payload::Invitation(_) => {}
             Payload::SecurityNotice(notice) if notice.notice != Notice::PasswordChanged => {}
+            Payload::Ownership(mail) if mail.news != OwnershipNews::Nominated => {}
             _ => insta::assert_snapshot!(name, mail.html),
         }
     }
@@ -214,7 +215,7 @@ fn an_operator_replaces_one_template_or_adds_a_language() {
     for (locale, subject) in [
         ("de-CH", "Einladung zu Example & Sons"),
         ("DE", "Einladung zu Example & Sons"),
-        ("fr", "Ada Lovelace invited you to join Example & Sons"),
+        ("it", "Ada Lovelace invited you to join Example & Sons"),
     ] {
         let mail = german.as_ref().map(|renderer| {
             renderer
@@ -235,7 +236,7 @@ fn a_wrong_template_stops_the_start_and_is_named() {
         ("invitation.en.html", "<p>{{ link }}</p>", "no quoted attribute"),
         ("invitation.en.subject.txt", "a\nb", "one line"),
         ("invitation.en.subject.txt", "{{ link }}", "must not show the link"),
-        ("invitation.de.txt", "{{ link }}", "not found"),
+        ("invitation.it.txt", "{{ link }}", "not found"),
         ("step_up.en.txt", "no code", "the code is missing"),
         ("step_up.en.subject.txt", "{{ code }}", "must not show"),
         ("security_notice.en.txt", "{{ link }}", "undefined"),
@@ -257,4 +258,27 @@ fn a_wrong_template_stops_the_start_and_is_named() {
         Renderer::new(links(LINK), Some(Path::new("/nonexistent"))),
         Err(TemplateError::Read { .. })
     ));
+}
+
+/// An invitation speaks five languages, with everything in it that the English one has.
+#[test]
+fn the_texts_of_an_invitation_in_every_language() {
+    let mut all = String::new();
+    for locale in ["de", "es", "fr", "ja"] {
+        for mail in [render(sample(locale)), render(bare_sample(locale))] {
+            all.push_str(&format!("## {locale}: {}\n\n{}\n\n", mail.subject, mail.text));
+        }
+        let html = render(sample(locale)).html;
+        for part in [
+            "Ada Lovelace",
+            "Example &amp; Sons",
+            "Admin",
+            "See you on Monday.",
+            "1970-01-01 00:00 UTC",
+        ] {
+            assert!(html.contains(part), "{locale}: {part}");
+        }
+        assert!(html.contains(&format!("<html lang=\"{locale}\">")), "{locale}");
+    }
+    insta::assert_snapshot!("invitation_texts", all);
 }

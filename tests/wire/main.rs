@@ -39,6 +39,7 @@ mod migrations;
 mod models_over_the_wire;
 mod organizations;
 mod outbox_faults;
+mod ownership;
 mod paging;
 mod permissions;
 mod races;
@@ -61,6 +62,7 @@ mod surface;
 mod telemetry;
 mod tour;
 mod transport;
+mod user_states;
 mod users;
 
 fn main() -> std::process::ExitCode {

@@ -103,6 +103,11 @@ impl World {
         row.try_get("", "n").unwrap()
     }
 
+    /// A folder of this world's own, gone with it.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.inner.folder.path()
+    }
+
     /// The server's address for gRPC.
     pub(crate) fn grpc_address(&self) -> SocketAddr {
         self.first().grpc_address

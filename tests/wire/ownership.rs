@@ -1,0 +1,174 @@
+//! Transfers of ownership: at once, or after the nominee has confirmed, and who is told.
+
+use std::time::Duration;
+
+use tonic::Code;
+
+use crate::support::pb::{
+    DeleteOrganizationRequest, ListOwnershipTransfersRequest, OwnershipTransferState, TransferOwnershipRequest,
+    UndeleteOrganizationRequest,
+};
+use crate::support::runner::wire_tests;
+use crate::support::scenario::{
+    PASSWORD, Person, Scenario, assert_invalid, assert_refused, call, service_key, settled, sign_in, traces,
+};
+use crate::support::world::World;
+
+/// A product in which the nominee confirms: a sixth product is a sixth file.
+const WITH_CONFIRMATION: &str = "confirmed";
+
+/// Starts the server again with that product beside the shipped ones.
+async fn with_confirmation(world: &World) {
+    let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/models/jetstack.toml");
+    let document = std::fs::read_to_string(shipped).unwrap();
+    let document = document
+        .replace("id = \"jetstack\"", &format!("id = \"{WITH_CONFIRMATION}\""))
+        .replace("confirmation = \"none\"", "confirmation = \"nominee\"");
+    let folder = world.folder().join("models");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("confirmed.toml"), document).unwrap();
+    world
+        .restart_with(&[("access-models-dir", folder.to_str().unwrap())])
+        .await;
+}
+
+/// A team with an owner and two admins.
+async fn team(world: &World, model: &str) -> (Scenario, Person, Person) {
+    let team = Scenario::under(world, model).await;
+    let one = team.join("one@example.com", &["admin"]).await;
+    let two = team.join("two@example.com", &["admin"]).await;
+    (team, one, two)
+}
+
+async fn states(scenario: &Scenario, credential: &str) -> Vec<OwnershipTransferState> {
+    let request = ListOwnershipTransfersRequest {
+        organization_id: scenario.organization_id.clone(),
+        include_total_size: true,
+        ..ListOwnershipTransfersRequest::default()
+    };
+    let answer = call!(scenario.world, ownership.list_ownership_transfers, credential, request).unwrap();
+    assert_eq!(answer.total_size, i64::try_from(answer.transfers.len()).unwrap());
+    answer.transfers.iter().map(|transfer| transfer.state()).collect()
+}
+
+async fn subjects(world: &World, email: &str, count: usize) -> Vec<String> {
+    let mails = world.mailbox.wait_for(email, count).await;
+    settled(world).await;
+    mails
+        .iter()
+        .filter_map(|mail| mail.header("Subject"))
+        .filter(|subject| !subject.contains("join"))
+        .collect()
+}
+
+wire_tests! {
+    /// Where the model asks for no confirmation, ownership changes hands by the call, and both sides are told by mail.
+    async fn a_transfer_at_once_tells_both(world: World) {
+        let (team, one, _) = team(&world, "jetstack").await;
+        let request = |validate_only| TransferOwnershipRequest {
+            organization_id: team.organization_id.clone(),
+            nominee_user_id: one.user_id.clone(),
+            validate_only,
+            ..TransferOwnershipRequest::default()
+        };
+        let before = traces(&world).await;
+        call!(world, ownership.transfer_ownership, &team.owner.session, request(true)).unwrap();
+        assert_eq!(traces(&world).await, before);
+        let transfer = team.transfer(&team.owner.session, &one.user_id).await.unwrap();
+        assert_eq!((transfer.state(), transfer.expire_time), (OwnershipTransferState::Completed, None));
+        assert!(transfer.settle_time.is_some());
+        assert_eq!(subjects(&world, "one@example.com", 2).await, ["You own Acme now"]);
+        assert_eq!(subjects(&world, "owner@example.com", 1).await, ["You have handed Acme over"]);
+        assert_eq!(states(&team, &one.session).await, [OwnershipTransferState::Completed]);
+        assert_refused(team.confirm(&one.session, &transfer.transfer_id).await, Code::FailedPrecondition, "TRANSFER_STATE_CONFLICT");
+        assert_refused(team.cancel(&one.session, &transfer.transfer_id).await, Code::FailedPrecondition, "TRANSFER_STATE_CONFLICT");
+    }
+
+    /// Where the model asks the nominee, nothing changes until they confirm; nobody else can; a second transfer waits for the first.
+    async fn a_nominee_confirms(world: World) {
+        with_confirmation(&world).await;
+        let (team, one, two) = team(&world, WITH_CONFIRMATION).await;
+        let owner = &team.owner;
+        let transfer = team.transfer(&owner.session, &one.user_id).await.unwrap();
+        assert_eq!(transfer.state(), OwnershipTransferState::Pending);
+        assert_eq!(team.active_holders("owner").await, [owner.email.as_str()]);
+        assert_eq!(subjects(&world, "one@example.com", 2).await, ["You are asked to own Acme"]);
+        assert_eq!(subjects(&world, "owner@example.com", 1).await, ["You have offered Acme"]);
+        let second = assert_refused(team.transfer(&owner.session, &two.user_id).await, Code::AlreadyExists, "TRANSFER_PENDING");
+        assert_eq!(second.metadata["transfer_id"], transfer.transfer_id);
+        for credential in [&*owner.session, &*two.session, world.operator_key()] {
+            assert_refused(team.confirm(credential, &transfer.transfer_id).await, Code::FailedPrecondition, "TRANSFER_TARGET_INELIGIBLE");
+        }
+        let confirmed = team.confirm(&one.session, &transfer.transfer_id).await.unwrap();
+        assert_eq!(confirmed.state(), OwnershipTransferState::Completed);
+        assert_eq!(team.active_holders("owner").await, ["one@example.com"]);
+        assert_eq!(team.row(&one.session, &owner.email).await.roles, ["admin"]);
+        assert_eq!(subjects(&world, "one@example.com", 3).await, ["You are asked to own Acme", "You own Acme now"]);
+        assert_refused(team.confirm(&one.session, &transfer.transfer_id).await, Code::FailedPrecondition, "TRANSFER_STATE_CONFLICT");
+        settled(&world).await;
+    }
+
+    /// A transfer that waits is called off by either side and by nobody else, expires after seven days, and does not survive that the nominee is no longer fit.
+    async fn a_transfer_that_waits_ends_in_other_ways_too(world: World) {
+        with_confirmation(&world).await;
+        let (team, one, two) = team(&world, WITH_CONFIRMATION).await;
+        let owner = team.owner.session.clone();
+        let first = team.transfer(&owner, &one.user_id).await.unwrap();
+        assert_refused(team.cancel(&two.session, &first.transfer_id).await, Code::PermissionDenied, "PERMISSION_REQUIRED");
+        team.cancel(&owner, &first.transfer_id).await.unwrap();
+        assert_refused(team.confirm(&one.session, &first.transfer_id).await, Code::FailedPrecondition, "TRANSFER_STATE_CONFLICT");
+        world.clock.advance(Duration::from_secs(1));
+        let second = team.transfer(&owner, &one.user_id).await.unwrap();
+        team.cancel(&one.session, &second.transfer_id).await.unwrap();
+        world.clock.advance(Duration::from_secs(1));
+        let third = team.transfer(&owner, &one.user_id).await.unwrap();
+        team.set_roles(&owner, &one.user_id, &["member"]).await.unwrap();
+        assert_refused(team.confirm(&one.session, &third.transfer_id).await, Code::FailedPrecondition, "TRANSFER_TARGET_INELIGIBLE");
+        team.set_roles(&owner, &one.user_id, &["admin"]).await.unwrap();
+        settled(&world).await;
+        world.clock.advance(Duration::from_secs(7 * 24 * 3600));
+        let one = sign_in(&world, &one.email, PASSWORD).await.unwrap().session_token;
+        let late = assert_refused(team.confirm(&one, &third.transfer_id).await, Code::FailedPrecondition, "TRANSFER_STATE_CONFLICT");
+        assert_eq!(late.metadata["state"], "EXPIRED");
+        use OwnershipTransferState::{Cancelled, Expired};
+        assert_eq!(states(&team, &one).await, [Expired, Cancelled, Cancelled]);
+        assert_eq!(team.active_holders("owner").await, [team.owner.email.as_str()]);
+    }
+
+    /// A service hands over for an owner it names, where the owner cannot act any more.
+    async fn a_service_names_the_owner(world: World) {
+        let (team, one, _) = team(&world, "jetstack").await;
+        let key = service_key(&world, &["ownership.write"]).await;
+        assert_invalid(team.transfer(&key, &one.user_id).await, &["owner_user_id"]);
+        let request = |owner: &str| TransferOwnershipRequest {
+            organization_id: team.organization_id.clone(),
+            nominee_user_id: one.user_id.clone(),
+            owner_user_id: owner.to_owned(),
+            ..TransferOwnershipRequest::default()
+        };
+        assert_refused(call!(world, ownership.transfer_ownership, &key, request(&one.user_id)), Code::PermissionDenied, "NOT_OWNER");
+        call!(world, ownership.transfer_ownership, &key, request(&team.owner.user_id)).unwrap();
+        assert_eq!(team.active_holders("owner").await, ["one@example.com"]);
+        settled(&world).await;
+    }
+
+    /// A deleted organization does not exist for its members and comes back whole, but never as nobody's.
+    async fn a_deleted_organization_comes_back_with_its_owner(world: World) {
+        let (team, one, _) = team(&world, "jetstack").await;
+        let delete = DeleteOrganizationRequest { organization_id: team.organization_id.clone(), ..DeleteOrganizationRequest::default() };
+        let undelete = || UndeleteOrganizationRequest { organization_id: team.organization_id.clone(), ..UndeleteOrganizationRequest::default() };
+        assert_refused(call!(world, organizations.undelete_organization, world.operator_key(), undelete()), Code::FailedPrecondition, "ORGANIZATION_STATE_CONFLICT");
+        call!(world, organizations.delete_organization, &team.owner.session, delete).unwrap();
+        assert_refused(team.roster(&one.session).await, Code::NotFound, "ORGANIZATION_NOT_FOUND");
+        assert_refused(team.set_roles(world.operator_key(), &one.user_id, &["member"]).await, Code::FailedPrecondition, "ORGANIZATION_DELETED");
+        // What is deleted has no owner to keep: the account can go, and then nobody would be left.
+        let request = DeleteUserRequest { user_id: team.owner.user_id.clone(), ..Default::default() };
+        call!(world, users.delete_user, world.operator_key(), request).unwrap();
+        assert_refused(call!(world, organizations.undelete_organization, world.operator_key(), undelete()), Code::FailedPrecondition, "LAST_OWNER");
+        let request = UndeleteUserRequest { user_id: team.owner.user_id.clone(), ..Default::default() };
+        call!(world, users.undelete_user, world.operator_key(), request).unwrap();
+        call!(world, organizations.undelete_organization, world.operator_key(), undelete()).unwrap();
+        assert_eq!(team.active_holders("owner").await, [team.owner.email.as_str()]);
+        team.roster(&one.session).await.unwrap();
+    }
+}

@@ -1,0 +1,130 @@
+//! Accounts that are suspended, deleted and brought back, and profiles that people change themselves.
+
+use tonic::Code;
+
+use crate::support::pb::{
+    ActivateUserRequest, BatchGetUsersRequest, DeleteUserRequest, GetUserRequest, MemberState, SuspendUserRequest,
+    UndeleteUserRequest, UpdateUserRequest, User, UserState,
+};
+use crate::support::runner::wire_tests;
+use crate::support::scenario::{PASSWORD, Person, Scenario, assert_refused, call, create_user, sign_in, texts};
+use crate::support::world::World;
+
+/// Requests that name a user and nothing else.
+macro_rules! on_user {
+    ($($name:ident($request:ident);)*) => {
+        $(async fn $name(world: &World, user_id: &str) -> Result<User, tonic::Status> {
+            let request = $request { user_id: user_id.to_owned(), ..$request::default() };
+            call!(world, users.$name, world.operator_key(), request).map(|answer| answer.user.unwrap())
+        })*
+    };
+}
+
+on_user! {
+    suspend_user(SuspendUserRequest);
+    activate_user(ActivateUserRequest);
+    delete_user(DeleteUserRequest);
+    undelete_user(UndeleteUserRequest);
+}
+
+async fn profile(world: &World, credential: &str, mask: &[&str], user: User) -> Result<User, tonic::Status> {
+    let request = UpdateUserRequest {
+        user: Some(user),
+        update_mask: Some(prost_types::FieldMask { paths: texts(mask) }),
+        ..UpdateUserRequest::default()
+    };
+    call!(world, users.update_user, credential, request).map(|answer| answer.user.unwrap())
+}
+
+/// Somebody with a second owner beside them.
+async fn second_owner(acme: &Scenario) -> Person {
+    acme.join("second@example.com", &["owner"]).await
+}
+
+wire_tests! {
+    /// ab_24: a suspended account is out everywhere at once, on every server, and comes back by a new sign-in only.
+    async fn ab_24_a_suspended_account_is_out_everywhere(world: World) {
+        let acme = Scenario::acme(&world).await;
+        let ada = acme.join("ada@example.com", &["admin"]).await;
+        let other = Scenario::with(&world, "default", "", "other@example.com").await;
+        other.join_existing(&ada, &["member"]).await;
+        let replica = world.second_server().await;
+        let user = suspend_user(&world, &ada.user_id).await.unwrap();
+        assert_eq!(user.state(), UserState::Suspended);
+        for door in [world.channel(), replica.channel()] {
+            let mut users = crate::support::pb::user_service_client::UserServiceClient::new(door);
+            let request = world.as_session(&ada.session, GetUserRequest { user_id: ada.user_id.clone() });
+            assert_refused(users.get_user(request).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
+        }
+        assert!(!acme.may(&ada.user_id, "members.read").await && !other.may(&ada.user_id, "members.read").await);
+        assert_refused(sign_in(&world, "ada@example.com", PASSWORD).await, Code::Unauthenticated, "SIGN_IN_FAILED");
+        assert_refused(suspend_user(&world, &ada.user_id).await, Code::FailedPrecondition, "USER_STATE_CONFLICT");
+        activate_user(&world, &ada.user_id).await.unwrap();
+        assert_refused(acme.roster(&ada.session).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
+        let session = sign_in(&world, "ada@example.com", PASSWORD).await.unwrap().session_token;
+        acme.roster(&session).await.unwrap();
+        assert!(acme.may(&ada.user_id, "members.invite").await);
+    }
+
+    /// cp_09, js_08: an account that is the last active owner of an organization is neither suspended nor deleted; the refusal names the organizations.
+    async fn an_owners_account_stays_until_there_is_another(world: World) {
+        let acme = Scenario::acme(&world).await;
+        let owner = &acme.owner.user_id;
+        for answer in [suspend_user(&world, owner).await, delete_user(&world, owner).await] {
+            let refused = assert_refused(answer, Code::FailedPrecondition, "LAST_OWNER");
+            assert_eq!(refused.metadata["organization_ids"], acme.organization_id);
+        }
+        let second = second_owner(&acme).await;
+        suspend_user(&world, owner).await.unwrap();
+        // A suspended account owns nothing that counts.
+        assert_refused(acme.set_roles(&second.session, &second.user_id, &["member"]).await, Code::FailedPrecondition, "LAST_OWNER");
+        assert_refused(acme.leave(&second.session).await, Code::FailedPrecondition, "LAST_OWNER");
+        activate_user(&world, owner).await.unwrap();
+        acme.leave(&second.session).await.unwrap();
+    }
+
+    /// A deleted account leaves every organization, its name stays with what it did, and its address is free for a new one; undeleting gives the account back,
+    /// without its memberships, while nobody has taken the address.
+    async fn a_deleted_account_leaves_its_address(world: World) {
+        let acme = Scenario::acme(&world).await;
+        let ada = acme.join("ada@example.com", &["admin"]).await;
+        let deleted = delete_user(&world, &ada.user_id).await.unwrap();
+        assert!(deleted.state() == UserState::Deleted && deleted.delete_time.is_some());
+        assert_refused(acme.roster(&ada.session).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
+        let removed = acme.rows(&acme.owner.session, &[MemberState::Removed]).await;
+        assert_eq!(removed.iter().map(|row| row.email.as_str()).collect::<Vec<_>>(), ["ada@example.com"]);
+        undelete_user(&world, &ada.user_id).await.unwrap();
+        let session = sign_in(&world, "ada@example.com", PASSWORD).await.unwrap().session_token;
+        assert_refused(acme.roster(&session).await, Code::NotFound, "ORGANIZATION_NOT_FOUND");
+        delete_user(&world, &ada.user_id).await.unwrap();
+        let newer = create_user(&world, "ada@example.com").await;
+        assert_ne!(newer.user_id, ada.user_id);
+        assert_refused(undelete_user(&world, &ada.user_id).await, Code::AlreadyExists, "EMAIL_TAKEN");
+        let request = BatchGetUsersRequest { user_ids: vec![newer.user_id.clone(), uuid::Uuid::now_v7().to_string(), ada.user_id.clone()] };
+        let both = call!(world, users.batch_get_users, world.operator_key(), request).unwrap().users;
+        assert_eq!(both.iter().map(|user| (user.user_id.clone(), user.state())).collect::<Vec<_>>(), [(newer.user_id, UserState::Active), (ada.user_id, UserState::Deleted)]);
+    }
+
+    /// People change their own names, which show and sort in every organization, and their username; others do not.
+    async fn a_person_changes_their_own_profile(world: World) {
+        let acme = Scenario::acme(&world).await;
+        let ada = acme.join("ada@example.com", &["member"]).await;
+        let values = || User { user_id: ada.user_id.clone(), given_name: "Zoë".to_owned(), family_name: "King".to_owned(), display_name: "Zed".to_owned(), username: "zed".to_owned(), locale: "fr".to_owned(), ..User::default() };
+        assert_refused(profile(&world, &acme.owner.session, &["given_name"], values()).await, Code::NotFound, "USER_NOT_FOUND");
+        let changed = profile(&world, &ada.session, &["given_name", "family_name", "username", "locale"], values()).await.unwrap();
+        assert_eq!((changed.display_name.as_str(), changed.username.as_str(), changed.locale.as_str()), ("Zoë King", "zed", "fr"));
+        let last = acme.roster(&acme.owner.session).await.unwrap().pop().unwrap();
+        assert_eq!((last.display_name.as_str(), last.username.as_str()), ("Zoë King", "zed"));
+        assert_eq!(profile(&world, &ada.session, &["display_name"], values()).await.unwrap().display_name, "Zed");
+        let cleared = profile(&world, world.operator_key(), &["display_name", "username"], User { user_id: ada.user_id.clone(), ..User::default() }).await.unwrap();
+        assert_eq!((cleared.display_name.as_str(), cleared.username.as_str()), ("Zoë King", ""));
+        let stale = UpdateUserRequest { user: Some(values()), etag: changed.etag, ..UpdateUserRequest::default() };
+        assert_refused(call!(world, users.update_user, &ada.session, stale), Code::Aborted, "ETAG_MISMATCH");
+        // Administrators leave alone whoever belongs elsewhere too.
+        let named = crate::support::pb::Member { given_name: "Ada".to_owned(), ..Default::default() };
+        acme.edit(&acme.owner.session, &ada.user_id, None, named.clone()).await.unwrap();
+        acme.join_elsewhere(&ada).await;
+        let refused = acme.edit(&acme.owner.session, &ada.user_id, None, named).await;
+        assert_refused(refused, Code::FailedPrecondition, "FIELD_NOT_EDITABLE");
+    }
+}
