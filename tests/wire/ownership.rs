@@ -5,8 +5,8 @@ use std::time::Duration;
 use tonic::Code;
 
 use crate::support::pb::{
-    DeleteOrganizationRequest, ListOwnershipTransfersRequest, OwnershipTransferState, TransferOwnershipRequest,
-    UndeleteOrganizationRequest,
+    DeleteOrganizationRequest, DeleteUserRequest, ListOwnershipTransfersRequest, OwnershipTransferState,
+    TransferOwnershipRequest, UndeleteOrganizationRequest, UndeleteUserRequest,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
