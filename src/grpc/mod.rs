@@ -34,6 +34,7 @@ mod users;
 #[expect(
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
+    clippy::large_enum_variant,
     reason = "generated from the contract, whose comments are its documentation"
 )]
 pub mod pb {
