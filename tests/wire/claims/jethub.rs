@@ -5,8 +5,9 @@ use std::time::Duration;
 use tonic::Code;
 
 use crate::step_up::{complete, start};
+use crate::support::pb::GetUserRequest;
 use crate::support::runner::wire_tests;
-use crate::support::scenario::{OWNER, Scenario, assert_refused};
+use crate::support::scenario::{OWNER, PASSWORD, Scenario, accept_as_new, assert_refused, call, sign_in, texts, time};
 
 wire_tests! {
     /// jh_02: one person can hold two roles, and may do what either lets them do.
@@ -46,5 +47,65 @@ wire_tests! {
         hub.invite(admin, "other@example.com", &[]).await.unwrap();
         world.clock.advance(Duration::from_secs(1));
         assert_refused(hub.invite(admin, "late@example.com", &[]).await, Code::FailedPrecondition, "STEP_UP_REQUIRED");
+    }
+
+    /// jh_01: three roles: Account Admin, Standard User, Billing User.
+    async fn jh_01_three_roles(world: World) {
+        let hub = Scenario::under(&world, "jethub").await;
+        let standard = hub.join("standard@example.com", &[]).await;
+        let billing = hub.join("billing@example.com", &["billing_user"]).await;
+        for (permission, expected) in [
+            ("members.set_roles", [true, false, false]),
+            ("phone_numbers.manage", [true, true, false]),
+            ("reporting.read", [true, true, false]),
+            ("billing.read", [false, false, true]),
+        ] {
+            let mut answers = Vec::new();
+            for person in [&hub.owner, &standard, &billing] {
+                answers.push(hub.may(&person.user_id, permission).await);
+            }
+            assert_eq!(answers, expected, "{permission}");
+        }
+    }
+
+    /// jh_05, jh_08: the invited address registers by the link in the mail, and is logged in by the same call.
+    async fn jh_05_the_link_registers_and_jh_08_logs_in(world: World) {
+        let hub = Scenario::under(&world, "jethub").await;
+        let token = hub.invited("new@example.com", &["billing_user"]).await;
+        let accepted = accept_as_new(&world, &token, "New").await.unwrap();
+        let request = GetUserRequest { user_id: accepted.user_id.clone() };
+        let user = call!(world, users.get_user, &accepted.session_token, request).unwrap().user.unwrap();
+        assert_eq!((user.email.as_str(), user.email_verified), ("new@example.com", true));
+        assert!(hub.may(&accepted.user_id, "billing.read").await);
+    }
+
+    /// jh_11: the document grants itself fifteen minutes and a new login; here a change holds for the next call of the same session.
+    async fn jh_11_a_change_holds_from_the_next_call(world: World) {
+        let hub = Scenario::under(&world, "jethub").await;
+        let other = hub.join("other@example.com", &["account_admin"]).await;
+        hub.roster(&other.session).await.unwrap();
+        hub.set_roles(&hub.owner.session, &other.user_id, &["billing_user"]).await.unwrap();
+        assert_refused(hub.roster(&other.session).await, Code::PermissionDenied, "PERMISSION_REQUIRED");
+        hub.set_roles(&hub.owner.session, &other.user_id, &["account_admin"]).await.unwrap();
+        hub.roster(&other.session).await.unwrap();
+    }
+
+    /// jh_12: the list has address, active or not, roles, invitation sent, invitation accepted and last logged in.
+    async fn jh_12_the_columns_of_the_list(world: World) {
+        let hub = Scenario::under(&world, "jethub").await;
+        let sent = world.clock.now();
+        let token = hub.invited("new@example.com", &["billing_user"]).await;
+        let before = hub.row(&hub.owner.session, "new@example.com").await;
+        assert_eq!((before.has_signed_in, before.status_label.as_str(), &before.roles), (false, "Inactive", &texts(&["billing_user"])));
+        assert_eq!((time(before.invitation_sent_time.as_ref()), before.invitation_accepted_time, before.last_sign_in_time), (sent, None, None));
+        world.clock.advance(Duration::from_secs(60));
+        accept_as_new(&world, &token, "New").await.unwrap();
+        let accepted = world.clock.now();
+        world.clock.advance(Duration::from_secs(60));
+        sign_in(&world, "new@example.com", PASSWORD).await.unwrap();
+        let after = hub.row(&hub.owner.session, "new@example.com").await;
+        assert_eq!((after.has_signed_in, after.status_label.as_str()), (true, "Active"));
+        let times = [after.invitation_sent_time, after.invitation_accepted_time, after.last_sign_in_time].map(|one| time(one.as_ref()));
+        assert_eq!(times, [sent, accepted, world.clock.now()]);
     }
 }

@@ -234,4 +234,27 @@ wire_tests! {
         let row = jetpack.roster(admin).await.unwrap().into_iter().find(|row| row.user_id == user.user_id).unwrap();
         assert!(row.mfa_enabled);
     }
+
+    /// jp_02: four roles, each with its permissions: a holder of each may do exactly what the model says, from tracking orders up to everything.
+    async fn jp_02_four_roles_and_what_they_may(world: World) {
+        let jetpack = Scenario::under(&world, "jetpack").await;
+        let mut people = vec![("account_owner", jetpack.owner.clone())];
+        for role in ["client_admin", "customer_success_supply_chain", "customer_success"] {
+            people.push((role, jetpack.join(&format!("{role}@example.com"), &[role]).await));
+        }
+        for (permission, expected) in [
+            ("orders.read", [true, true, true, true]),
+            ("orders.edit", [true, true, true, false]),
+            ("inventory.manage", [true, true, true, false]),
+            ("members.invite", [true, true, false, false]),
+            ("integrations.manage", [true, true, false, false]),
+            ("billing.manage", [true, false, false, false]),
+        ] {
+            let mut answers = Vec::new();
+            for (_, person) in &people {
+                answers.push(jetpack.may(&person.user_id, permission).await);
+            }
+            assert_eq!(answers, expected, "{permission}");
+        }
+    }
 }

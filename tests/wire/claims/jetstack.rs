@@ -8,10 +8,10 @@ use tonic::Code;
 use crate::activity::{listed, of, report, send};
 use crate::support::pb::{
     CheckPermissionRequest, Decision, DeleteOrganizationRequest, ListMembersRequest, ListUserMembershipsRequest,
-    MemberState, ReportOutcome,
+    MemberAction, MemberState, ReportOutcome, ResendInvitationRequest, RevokeInvitationRequest,
 };
 use crate::support::runner::wire_tests;
-use crate::support::scenario::{PASSWORD, Scenario, assert_refused, call, service_key, sign_in, texts, time};
+use crate::support::scenario::{PASSWORD, Scenario, assert_refused, call, service_key, settled, sign_in, texts, time};
 
 wire_tests! {
     /// js_01: an Admin manages the team; a Member sees the roster and changes nothing.
@@ -206,5 +206,56 @@ wire_tests! {
         assert_eq!(sent, [ReportOutcome::Accepted]);
         let check = CheckPermissionRequest { organization_id: team.organization_id.clone(), user_id: team.owner.user_id.clone(), permission: "assets.import".to_owned() };
         assert_eq!(call!(world, permissions.check_permission, &portal, check).unwrap().decision(), Decision::Allow);
+    }
+
+    /// js_05: a pending invitation stands in the roster with the Invited badge, and is resent or revoked from there.
+    async fn js_05_pending_invitations_stand_in_the_roster(world: World) {
+        let team = Scenario::under(&world, "jetstack").await;
+        let admin = team.join("admin@example.com", &["admin"]).await;
+        team.invited_by(&admin.session, "guest@example.com", &["member"]).await;
+        let row = team.row(&admin.session, "guest@example.com").await;
+        assert_eq!((row.state(), row.status_label.as_str()), (MemberState::Invited, "Invited"));
+        let actions: Vec<MemberAction> = row.allowed_actions().collect();
+        assert_eq!(actions, [MemberAction::ResendInvitation, MemberAction::RevokeInvitation]);
+        let (organization_id, invitation_id) = (team.organization_id.clone(), row.invitation_id.clone());
+        let resend = ResendInvitationRequest { organization_id: organization_id.clone(), invitation_id: invitation_id.clone(), ..ResendInvitationRequest::default() };
+        call!(world, invitations.resend_invitation, &admin.session, resend).unwrap();
+        assert_eq!(world.mailbox.wait_for("guest@example.com", 2).await.len(), 2);
+        settled(&world).await;
+        let revoke = RevokeInvitationRequest { organization_id, invitation_id, ..RevokeInvitationRequest::default() };
+        call!(world, invitations.revoke_invitation, &admin.session, revoke).unwrap();
+        assert!(team.roster(&admin.session).await.unwrap().iter().all(|row| row.email != "guest@example.com"));
+    }
+
+    /// js_07: the document's table of fourteen permissions and three roles, cell by cell. A row that the service itself guards by two permissions stands for both.
+    async fn js_07_the_table_of_the_document(world: World) {
+        const TABLE: [(&str, &[&str], [bool; 3]); 14] = [
+            ("Import assets", &["assets.import"], [true, true, true]),
+            ("Deploy implementations", &["implementations.deploy"], [true, true, true]),
+            ("Run audits", &["audits.run"], [true, true, true]),
+            ("View activity log", &["activity_log.view"], [true, true, true]),
+            ("View stats & leaderboard", &["stats.view"], [true, true, true]),
+            ("Manage portals (add, edit, remove)", &["portals.manage"], [true, true, true]),
+            ("Create brand configs", &["brand_configs.create"], [true, true, true]),
+            ("Invite and remove members", &["members.invite", "members.remove"], [true, true, false]),
+            ("Change member roles", &["members.set_roles"], [true, true, false]),
+            ("Modify organization settings", &["organization.update"], [true, true, false]),
+            ("Manage custom domains", &["domains.manage"], [true, true, false]),
+            ("View and manage billing", &["billing.manage"], [true, false, false]),
+            ("Delete the organization", &["organization.delete"], [true, false, false]),
+            ("Transfer ownership", &["ownership.transfer"], [true, false, false]),
+        ];
+        let team = Scenario::under(&world, "jetstack").await;
+        let admin = team.join("admin@example.com", &["admin"]).await;
+        let member = team.join("member@example.com", &["member"]).await;
+        for (row, permissions, expected) in TABLE {
+            for permission in permissions {
+                let mut answers = Vec::new();
+                for person in [&team.owner, &admin, &member] {
+                    answers.push(team.may(&person.user_id, permission).await);
+                }
+                assert_eq!(answers, expected, "{row}: {permission}");
+            }
+        }
     }
 }

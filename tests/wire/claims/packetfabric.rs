@@ -138,4 +138,29 @@ wire_tests! {
         world.credentials().reset_password(request).await.unwrap();
         sign_in(&world, &user.email, PASSWORD).await.unwrap();
     }
+
+    /// pf_03: Read-Only sees services, documents and invoices and changes nothing; Support troubleshoots and sees nothing financial; Sales reads, and manages quotes.
+    async fn pf_03_what_the_groups_may(world: World) {
+        let fabric = Scenario::with(&world, "packetfabric", "partner", "admin@example.com").await;
+        let mut people = vec![fabric.owner.clone()];
+        for role in ["regular", "read_only", "support", "sales"] {
+            people.push(fabric.join(&format!("{role}@example.com"), &[role]).await);
+        }
+        for (permission, expected) in [
+            ("members.create", [true, false, false, false, false]),
+            ("services.create", [true, true, false, false, false]),
+            ("services.view", [true, true, true, true, true]),
+            ("documents.download", [true, true, true, true, true]),
+            ("invoices.download", [true, true, true, false, true]),
+            ("billing.view", [true, true, true, false, true]),
+            ("troubleshooting.run", [true, true, false, true, false]),
+            ("quotes.manage", [true, false, false, false, true]),
+        ] {
+            let mut answers = Vec::new();
+            for person in &people {
+                answers.push(fabric.may(&person.user_id, permission).await);
+            }
+            assert_eq!(answers, expected, "{permission}");
+        }
+    }
 }
