@@ -17,7 +17,7 @@ pub(crate) struct Ledger {
     pub(crate) invitations: BTreeMap<String, String>,
     /// State and roles by user id.
     pub(crate) members: BTreeMap<String, (String, Vec<String>)>,
-    /// State by message id.
+    /// State by id of an invitation's message.
     pub(crate) messages: BTreeMap<Uuid, String>,
 }
 
@@ -154,7 +154,7 @@ impl Rows<'_> {
     }
 
     async fn messages(&self) -> BTreeMap<Uuid, String> {
-        let rows = self.all("SELECT id, state, sealed FROM outbox_messages WHERE organization_id = $1");
+        let rows = self.all("SELECT id, state, sealed FROM outbox_messages WHERE kind = 'invitation' AND organization_id = $1");
         let mut messages = BTreeMap::new();
         for row in rows.await {
             let (id, state): (Uuid, String) = (get(&row, "id"), get(&row, "state"));
