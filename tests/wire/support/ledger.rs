@@ -154,7 +154,8 @@ impl Rows<'_> {
     }
 
     async fn messages(&self) -> BTreeMap<Uuid, String> {
-        let rows = self.all("SELECT id, state, sealed FROM outbox_messages WHERE kind = 'invitation' AND organization_id = $1");
+        let rows = self
+            .all("SELECT id, state, sealed FROM outbox_messages WHERE kind = 'invitation' AND organization_id = $1");
         let mut messages = BTreeMap::new();
         for row in rows.await {
             let (id, state): (Uuid, String) = (get(&row, "id"), get(&row, "state"));
