@@ -17,7 +17,7 @@ use crate::{
     domain::{
         access_model::RoleSet,
         error::{Reason, Refusal},
-        roster::{decide_addition, decide_create, decide_update},
+        roster::{decide_addition, decide_create, decide_update, require_usernames},
         text::sort_key,
     },
     store::{Event, Tx, UserEvent},
@@ -71,11 +71,8 @@ impl Mutation for CreateHashed {
         let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
         let owners = access::owners_where_it_matters(tx, &access, &[&self.roles]).await?;
         let roles = decide_create(&access.situation(ctx, owners), &self.roles)?;
-        if self.username && !access.model.members().usernames {
-            return Err(Refusal::new(Reason::FieldNotEditable)
-                .with("field", "username")
-                .with("hint", "the access model knows no usernames")
-                .into());
+        if self.username {
+            require_usernames(&access.model)?;
         }
         let person = tx.person(self.organization_id, &self.email_key).await?;
         let existing = person.and_then(|(_, member)| member).map(|member| member.state);

@@ -7,6 +7,7 @@ use super::{
     App,
     context::Ctx,
     error::{Error, Result},
+    members::target,
     mutation::Mutation,
     profiles::{ProfileChange, username_taken},
     require_etag,
@@ -18,6 +19,7 @@ use crate::{
         error::{Reason, Refusal},
         member::MemberState,
         organization::OrganizationState,
+        roster::{Owners, is_last_owner},
         text::sort_key,
         user::{UserChange, UserState},
     },
@@ -184,11 +186,12 @@ async fn require_other_owners(app: &App, tx: &Tx, seats: &[(Organization, Member
     let mut owned = Vec::new();
     for (organization, member) in seats {
         let model = app.model_of(organization)?;
-        let owner = model.owner_role();
-        if member.state == MemberState::Active
-            && member.roles.contains(owner)
-            && tx.count_active_holders(organization.id, owner.as_str()).await? <= 1
-        {
+        let owners = Owners {
+            active: tx
+                .count_active_holders(organization.id, model.owner_role().as_str())
+                .await?,
+        };
+        if is_last_owner(&model, &target(member), owners) {
             owned.push(organization.id.to_string());
         }
     }

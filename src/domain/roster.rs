@@ -72,6 +72,25 @@ pub struct Situation<'a> {
     pub owners: Owners,
 }
 
+/// Whether an organization would be without an active owner if this member went, by whatever path: a role change, a suspension, a removal, leaving, or the
+/// end of their account (CP09, JS08).
+pub fn is_last_owner(model: &AccessModel, target: &Target<'_>, owners: Owners) -> bool {
+    target.state == MemberState::Active && target.roles.contains(model.owner_role()) && owners.active <= 1
+}
+
+/// Refuses a username where the access model knows none.
+///
+/// # Errors
+/// `FIELD_NOT_EDITABLE`.
+pub fn require_usernames(model: &AccessModel) -> Result<(), Refusal> {
+    if model.members().usernames {
+        return Ok(());
+    }
+    Err(Refusal::new(Reason::FieldNotEditable)
+        .with("field", "username")
+        .with("hint", "the access model knows no usernames"))
+}
+
 /// The roles of the first member, who founds the organization: the owner role (CP05).
 pub fn founding_roles(model: &AccessModel) -> RoleSet {
     [model.owner_role().clone()].into_iter().collect()
@@ -198,8 +217,8 @@ pub fn decide_update(
         if !members.editable_by_others.contains(*field) {
             return not_editable(field, instead_of_editing(field));
         }
-        if *field == "username" && !members.usernames {
-            return not_editable(field, "the access model knows no usernames");
+        if *field == "username" {
+            require_usernames(situation.model)?;
         }
     }
     match fields.first() {
@@ -392,10 +411,8 @@ impl Situation<'_> {
 
     /// Taking an active owner away must leave another one (CP09, JS08).
     fn require_other_owner(&self, target: &Target<'_>) -> Result<(), Refusal> {
-        let owner = self.model.owner_role();
-        let is_active_owner = target.state == MemberState::Active && target.roles.contains(owner);
-        if is_active_owner && self.owners.active <= 1 {
-            return Err(Refusal::new(Reason::LastOwner).with("role", owner.as_str()));
+        if is_last_owner(self.model, target, self.owners) {
+            return Err(Refusal::new(Reason::LastOwner).with("role", self.model.owner_role().as_str()));
         }
         Ok(())
     }
