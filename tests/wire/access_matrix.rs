@@ -125,26 +125,6 @@ async fn request(stage: &mut Stage, method: &Method, variant: &Variant, who: Who
     message
 }
 
-/// Whether the same request would be refused after a call that was let in. Of a method that consumes something and is not named here, the
-/// next caller's cell would show it.
-fn consumes(method: &Method) -> bool {
-    let name = method.name();
-    let verb = name.rsplit('/').next().unwrap();
-    [
-        "Suspend",
-        "Revoke",
-        "Disable",
-        "Delete",
-        "Remove",
-        "Leave",
-        "Transfer",
-        "SignOut",
-        "ChangePassword",
-    ]
-    .iter()
-    .any(|consuming| verb.starts_with(consuming))
-}
-
 /// The cell of an answer: ALLOWED once authorization is passed, whatever the domain says then; otherwise what refused.
 fn outcome(
     answer: &Result<DynamicMessage, Status>,
@@ -311,40 +291,31 @@ wire_tests! {
     async fn ab_16_access_matrix(world: World) {
         let contract = Contract::load();
         let documented = contract.reasons();
-        let mut stage = Stage::set(&world).await;
+        let mut stage = Stage::set(&world, &contract).await;
         let watcher = Watcher::of(&world).await;
-        let mut before = watcher.look().await;
+        let kept = watcher.keep().await;
         let (mut rows, mut wrong) = (Vec::new(), Vec::new());
         for method in contract.methods() {
             for variant in variants(&method) {
                 let name = row_name(&method, &variant);
-                let (mut cells, mut worn) = (Vec::new(), false);
+                let mut cells = Vec::new();
                 for (column, who, _) in COLUMNS {
                     let message = request(&mut stage, &method, &variant, who).await;
-                    let credentials = stage.credentials(who, &method).await;
-                    if stage.take_prepared() {
-                        before = watcher.look().await;
-                    }
-                    let answer = method.call(world.channel(), credentials, &message).await;
+                    let prepared = if stage.take_prepared() { Some(watcher.look().await) } else { None };
+                    let before = prepared.as_ref().unwrap_or(&kept);
+                    let answer = method.call(world.channel(), stage.credentials(who, &method), &message).await;
                     let after = watcher.look().await;
-                    let changes = before.difference(&after);
-                    before = after;
                     let cell = outcome(&answer, &documented).unwrap_or_else(|why| {
                         wrong.push(format!("{name} by {column}: {why}"));
                         "NONE".to_owned()
                     });
+                    let changes = before.difference(&after);
                     if answer.is_err() && !changes.is_empty() {
                         wrong.push(format!("{name} by {column}: {cell}, and yet it has changed\n{changes}"));
                     }
-                    if !changes.is_empty() && consumes(&method) {
-                        stage.reset(who).await;
-                    } else {
-                        worn |= !changes.is_empty();
-                    }
+                    // The next caller finds everything as this one did.
+                    watcher.put_back(&kept, &after).await;
                     cells.push(cell);
-                }
-                if worn {
-                    stage.reset(Who::Key(Scopes::Operator)).await;
                 }
                 rows.push((name, cells));
             }
@@ -358,7 +329,7 @@ wire_tests! {
     async fn ab_16_foreign_ids_answer_as_nonexistent_ones(world: World) {
         let contract = Contract::load();
         let watcher = Watcher::of(&world).await;
-        let mut stage = Stage::set(&world).await;
+        let mut stage = Stage::set(&world, &contract).await;
         let columns = COLUMNS.into_iter().filter(|(_, who, _)| match who {
             Who::Key(scopes) => *scopes != Scopes::Unrelated,
             Who::Session(house, _) | Who::KeyFor(_, house, _) | Who::KeyAs(_, house, _) => *house == House::Home,
@@ -379,7 +350,7 @@ wire_tests! {
                         let nobodys = Entropy::system().uuid(world.clock.now()).to_string();
                         place.set(&mut nonexistent, Value::String(nobodys));
                     }
-                    calls.push((column, stage.credentials(*who, &method).await, places, foreign, nonexistent));
+                    calls.push((column, stage.credentials(*who, &method), places, foreign, nonexistent));
                 }
             }
             let before = watcher.look().await;

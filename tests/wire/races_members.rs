@@ -16,8 +16,8 @@ use crate::support::pb::{
 use crate::support::race::{Doors, Endings, OK, against, all_told, at_once, message, told};
 use crate::support::runner::{rounds, wire_tests};
 use crate::support::scenario::{PASSWORD, Person, Scenario, create_organization, create_user, with_credential};
-use crate::support::tenant::literal;
-use crate::support::world::World;
+
+use crate::support::world::{World, literal};
 
 /// What one owner may do to the other, or to themselves, that costs an owner.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use prost_reflect::DynamicMessage;
 use tonic::metadata::MetadataMap;
 
-use super::dynamic::Method;
+use super::dynamic::{Contract, Method};
 use super::pb::{CreateServiceAccountRequest, CreateServiceKeyRequest, RevokeServiceKeyRequest};
 use super::scenario::{Person, service_key};
 use super::tenant::{People, Seat, Tenant, is_prepared};
@@ -86,17 +86,28 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) async fn set(world: &World) -> Self {
+    /// Founds the tenants, and makes the keys that the methods are called with.
+    pub(crate) async fn set(world: &World, contract: &Contract) -> Self {
         let mut suspended = found(world).await;
         suspended.suspend(world).await;
+        let mut keys = HashMap::new();
+        for method in contract.methods() {
+            for scopes in [Scopes::Unrelated, Scopes::Needed, Scopes::NeededToAct] {
+                let names = names(scopes, &method);
+                if !keys.contains_key(&names) {
+                    let key = service_key(world, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+                    keys.insert(names, key);
+                }
+            }
+        }
         Self {
             world: world.clone(),
             home: found(world).await,
             suspended,
             other: found(world).await,
-            keys: HashMap::new(),
+            keys,
             revoked_key: revoked_key(world).await,
-            prepared: true,
+            prepared: false,
         }
     }
 
@@ -125,38 +136,20 @@ impl Stage {
         }
     }
 
-    /// Founds what a call may have consumed anew: the tenant that the caller was about, and their own with their session.
-    pub(crate) async fn reset(&mut self, who: Who) {
-        self.prepared = true;
-        let mut touched = vec![who.about()];
-        touched.extend(who.user().map(|(house, _)| house).filter(|house| *house != who.about()));
-        for house in touched {
-            let mut fresh = self.house(house).found_again(&self.world, &[PASSED_ON]).await;
-            if house == House::Suspended {
-                fresh.suspend(&self.world).await;
-            }
-            match house {
-                House::Home => self.home = fresh,
-                House::Suspended => self.suspended = fresh,
-                House::Other => self.other = fresh,
-            }
-        }
-    }
-
     /// The user who calls or for whom a service calls.
     pub(crate) fn person(&self, who: Who) -> Option<&Person> {
         who.user().map(|(house, seat)| self.house(house).person(seat))
     }
 
     /// What such a caller of the method sends along.
-    pub(crate) async fn credentials(&mut self, who: Who, method: &Method) -> MetadataMap {
+    pub(crate) fn credentials(&self, who: Who, method: &Method) -> MetadataMap {
         let mut metadata = MetadataMap::new();
         let bearer = match who {
             Who::Nobody => None,
             Who::Garbled => Some("not-a-credential".to_owned()),
             Who::UnknownKey => Some(format!("rsk_{}", "A".repeat(43))),
             Who::RevokedKey => Some(self.revoked_key.clone()),
-            Who::Key(scopes) | Who::KeyFor(scopes, ..) | Who::KeyAs(scopes, ..) => Some(self.key(scopes, method).await),
+            Who::Key(scopes) | Who::KeyFor(scopes, ..) | Who::KeyAs(scopes, ..) => Some(self.key(scopes, method)),
             Who::Session(house, seat) => Some(self.house(house).person(seat).session.clone()),
         };
         if let Some(bearer) = bearer {
@@ -171,29 +164,30 @@ impl Stage {
         metadata
     }
 
-    async fn key(&mut self, scopes: Scopes, method: &Method) -> String {
-        let needed = method.rule().scope;
-        // A method that no scope opens is called with an unrelated one.
-        let unrelated = match needed.as_str() {
-            "access_models.read" => "users.read",
-            _ => "access_models.read",
-        };
-        let needed = if needed.is_empty() { unrelated } else { needed.as_str() };
-        let scopes = match scopes {
-            Scopes::Unrelated => vec![unrelated],
-            Scopes::Needed => vec![needed],
-            Scopes::NeededToAct => vec![needed, "act_as_user"],
-            Scopes::Operator => return self.world.operator_key().to_owned(),
-        };
-        let name: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        if let Some(key) = self.keys.get(&name) {
-            return key.clone();
+    fn key(&self, scopes: Scopes, method: &Method) -> String {
+        match scopes {
+            Scopes::Operator => self.world.operator_key().to_owned(),
+            _ => self.keys[&names(scopes, method)].clone(),
         }
-        self.prepared = true;
-        let key = service_key(&self.world, &scopes).await;
-        self.keys.insert(name, key.clone());
-        key
     }
+}
+
+/// The names of the scopes of a key for the method.
+fn names(scopes: Scopes, method: &Method) -> Vec<String> {
+    let needed = method.rule().scope;
+    // A method that no scope opens is called with an unrelated one.
+    let unrelated = match needed.as_str() {
+        "access_models.read" => "users.read",
+        _ => "access_models.read",
+    };
+    let needed = if needed.is_empty() { unrelated } else { needed.as_str() };
+    let names = match scopes {
+        Scopes::Unrelated => vec![unrelated],
+        Scopes::Needed => vec![needed],
+        Scopes::NeededToAct => vec![needed, "act_as_user"],
+        Scopes::Operator => vec!["operator"],
+    };
+    names.into_iter().map(ToOwned::to_owned).collect()
 }
 
 async fn found(world: &World) -> Tenant {

@@ -1,4 +1,4 @@
-//! Everything that the database holds, to hold that a call has changed nothing.
+//! Everything that the database holds: to hold that a call has changed nothing, and to put back what it has changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -15,19 +15,59 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Watcher {
     world: World,
     query: String,
+    tables: Vec<String>,
 }
 
 impl Watcher {
     pub(crate) async fn of(world: &World) -> Self {
-        let mut queries = Vec::new();
-        for table in tables_of(world).await {
-            let rows = rows_of(world, &table).await;
+        let (mut queries, tables) = (Vec::new(), tables_of(world).await);
+        for table in &tables {
+            let rows = rows_of(world, table).await;
             queries.push(format!("SELECT '{table}' AS name, ({rows}) AS rows_of"));
         }
         Self {
             world: world.clone(),
             query: queries.join(" UNION ALL "),
+            tables,
         }
+    }
+
+    /// Keeps a copy of everything, for [`Self::put_back`].
+    pub(crate) async fn keep(&self) -> Contents {
+        let now = self.look().await;
+        for table in &self.tables {
+            let copy = format!("CREATE TABLE \"kept_{table}\" AS SELECT * FROM \"{table}\"");
+            self.world.database().execute_unprepared(&copy).await.unwrap();
+        }
+        now
+    }
+
+    /// Makes the tables in which the two differ what they were when [`Self::keep`] was called.
+    pub(crate) async fn put_back(&self, kept: &Contents, now: &Contents) {
+        let tables: Vec<&String> = kept.changed(now).collect();
+        if tables.is_empty() {
+            return;
+        }
+        let database = self.world.database();
+        // Rows that refer to others go and come back in any order, and none goes because another does.
+        let (mut script, end) = match database.get_database_backend() {
+            DbBackend::Postgres => (
+                "BEGIN; SET LOCAL session_replication_role = replica;".to_owned(),
+                "COMMIT;",
+            ),
+            _ => (
+                "PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE;".to_owned(),
+                "COMMIT; PRAGMA foreign_keys = ON;",
+            ),
+        };
+        for table in tables {
+            let _ = write!(
+                script,
+                "DELETE FROM \"{table}\"; INSERT INTO \"{table}\" SELECT * FROM \"kept_{table}\";"
+            );
+        }
+        // One script runs on one connection.
+        database.execute_unprepared(&format!("{script} {end}")).await.unwrap();
     }
 
     /// What the database holds once no message is on its way any more: from then on nothing changes by itself.
@@ -54,15 +94,18 @@ impl Watcher {
 pub(crate) struct Contents(BTreeMap<String, String>);
 
 impl Contents {
+    /// The tables that differ.
+    fn changed<'a>(&'a self, later: &'a Self) -> impl Iterator<Item = &'a String> {
+        let tables = self.0.iter().filter(|(table, rows)| later.0[*table] != **rows);
+        tables.map(|(table, _)| table)
+    }
+
     /// The rows that only one of the two has; empty where nothing has changed.
     pub(crate) fn difference(&self, later: &Self) -> String {
         let mut text = String::new();
-        for (table, rows) in &self.0 {
-            let now = &later.0[table];
-            if rows == now {
-                continue;
-            }
-            let [before, after]: [BTreeSet<&str>; 2] = [rows.lines().collect(), now.lines().collect()];
+        for table in self.changed(later) {
+            let [before, after]: [BTreeSet<&str>; 2] =
+                [self, later].map(|contents| contents.0[table].lines().collect());
             for row in before.difference(&after) {
                 let _ = writeln!(text, "  - {table}: {row}");
             }

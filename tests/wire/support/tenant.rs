@@ -3,13 +3,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
-use sea_orm::ConnectionTrait;
 
 use super::dynamic::{Method, field_comment, is_ours};
 use super::pb::{
     CreateContactRequest, CreateInvitationRequest, CreateRoleRequest, CreateServiceAccountRequest,
     CreateServiceKeyRequest, ListMessagesRequest, SetMemberRolesRequest, SuspendMemberRequest,
-    SuspendOrganizationRequest, TransferOwnershipRequest, VerifySessionRequest,
+    SuspendOrganizationRequest, TransferOwnershipRequest,
 };
 use super::scenario::{PASSWORD, Person, accept_as, create_organization, create_user, sign_in};
 use super::world::World;
@@ -57,26 +56,6 @@ impl People {
             subject: account("subject").await,
         }
     }
-
-    /// Signs in again everybody whose session was ended.
-    async fn sign_in_again(&mut self, world: &World) {
-        for person in [
-            &mut self.owner,
-            &mut self.admin,
-            &mut self.member,
-            &mut self.suspended,
-            &mut self.subject,
-        ] {
-            let request = VerifySessionRequest {
-                session_token: person.session.clone(),
-            };
-            let answer = world.sessions().verify_session(world.as_operator(request)).await;
-            if !answer.unwrap().into_inner().valid {
-                let begun = sign_in(world, &person.email, PASSWORD).await.unwrap();
-                person.session = begun.session_token;
-            }
-        }
-    }
 }
 
 /// An organization under the default model.
@@ -122,39 +101,6 @@ impl Tenant {
             service_account_id,
             service_key_id,
         }
-    }
-
-    /// The same people in a new organization with new resources; everybody has a session. The old one is deleted, so that there is
-    /// never much to look through.
-    pub(crate) async fn found_again(&self, world: &World, scopes: &[&str]) -> Self {
-        let mut people = self.people.clone();
-        // Whose account was taken out of use does not come back: others take the seats.
-        let out_of_use = "SELECT COUNT(*) AS n FROM users WHERE state <> 'active' AND id = ";
-        let subject = literal(world, &people.subject.user_id);
-        match world.count(&format!("{out_of_use}{subject}")).await {
-            0 => people.sign_in_again(world).await,
-            _ => people = People::arrive(world).await,
-        }
-        let id = literal(world, &self.organization_id);
-        for table in [
-            "contact_roles",
-            "contacts",
-            "activities",
-            "member_activity",
-            "member_counters",
-            "role_holders",
-            "members",
-            "invitations",
-            "events",
-            "outbox_messages",
-            "ownership_transfers",
-        ] {
-            let delete = format!("DELETE FROM {table} WHERE organization_id = {id}");
-            world.database().execute_unprepared(&delete).await.unwrap();
-        }
-        let delete = format!("DELETE FROM organizations WHERE id = {id}");
-        world.database().execute_unprepared(&delete).await.unwrap();
-        Self::found(world, people, scopes).await
     }
 
     /// Suspends the organization.
@@ -480,12 +426,4 @@ async fn service(world: &World, scopes: &[&str]) -> (String, String) {
     let request = world.as_operator(request);
     let key = accounts.create_service_key(request).await.unwrap().into_inner();
     (id, key.service_key.unwrap().service_key_id)
-}
-
-/// An id as SQL: SQLite keeps the sixteen octets.
-pub(crate) fn literal(world: &World, id: &str) -> String {
-    match world.database().get_database_backend() {
-        sea_orm::DbBackend::Postgres => format!("'{id}'"),
-        _ => format!("X'{}'", id.replace('-', "")),
-    }
 }

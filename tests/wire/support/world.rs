@@ -408,3 +408,11 @@ fn metadata(text: &str) -> MetadataValue<Ascii> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// An id as SQL: SQLite keeps the sixteen octets.
+pub(crate) fn literal(world: &World, id: &str) -> String {
+    match world.database().get_database_backend() {
+        sea_orm::DbBackend::Postgres => format!("'{id}'"),
+        _ => format!("X'{}'", id.replace('-', "")),
+    }
+}
