@@ -6,6 +6,7 @@ mod m20261121_000001_foundation;
 mod m20261122_000002_lifecycle;
 mod m20261122_000003_records;
 mod m20261122_000004_credentials;
+mod m20261122_000007_large_rosters;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000002_lifecycle::Migration),
             Box::new(m20261122_000003_records::Migration),
             Box::new(m20261122_000004_credentials::Migration),
+            Box::new(m20261122_000007_large_rosters::Migration),
         ]
     }
 }

@@ -40,10 +40,7 @@ impl<C: ConnectionTrait> View<C> {
             .order_by_asc(Column::Id)
             .limit(limit);
         if let Some(cursor) = after {
-            let tie = Condition::all()
-                .add(Column::SortKey.eq(cursor.key.clone()))
-                .add(Column::Id.gt(cursor.id));
-            query = query.filter(Condition::any().add(Column::SortKey.gt(cursor.key.clone())).add(tie));
+            query = query.filter(cursor.behind(Column::SortKey, Column::Id));
         }
         Ok(query.all(&self.0).await?)
     }

@@ -197,9 +197,11 @@ pub(crate) mod user_events {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// The index of who holds a role: `members.roles` the other way round.
+/// The index of who holds a role: `members.roles` the other way round, with what holders are found and put in order by.
 pub(crate) mod role_holders {
     use sea_orm::entity::prelude::*;
+
+    use crate::domain::member::MemberState;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "role_holders")]
@@ -210,6 +212,8 @@ pub(crate) mod role_holders {
         pub(crate) role: String,
         #[sea_orm(primary_key, auto_increment = false)]
         pub(crate) user_id: Uuid,
+        pub(crate) state: MemberState,
+        pub(crate) sort_key: Vec<u8>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -96,6 +96,8 @@ fn holders(member: &Member) -> Vec<role_holders::ActiveModel> {
         organization_id: Set(member.organization_id),
         role: Set(role.to_owned()),
         user_id: Set(member.user_id),
+        state: Set(member.state),
+        sort_key: Set(member.sort_key.clone()),
     };
     member.roles.iter().map(|role| holder(role.as_str())).collect()
 }

@@ -29,8 +29,8 @@ mod users;
 use std::ops::Deref;
 
 use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, IsolationLevel,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    AccessMode, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
+    IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use uuid::Uuid;
 
@@ -66,6 +66,15 @@ pub(crate) struct Cursor {
     pub(crate) key: Vec<u8>,
     /// The row's id.
     pub(crate) id: Uuid,
+}
+
+impl Cursor {
+    /// The rows behind it in the order of the two columns. The first half says nothing that the second does not, but is what an index is entered by:
+    /// for the second alone, databases read the list from its beginning.
+    pub(crate) fn behind<K: ColumnTrait, I: ColumnTrait>(&self, key: K, id: I) -> Condition {
+        let later = Condition::any().add(key.gt(self.key.clone())).add(id.gt(self.id));
+        Condition::all().add(key.gte(self.key.clone())).add(later)
+    }
 }
 
 /// The database of one process.

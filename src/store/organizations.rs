@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait,
     QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationDef,
-    sea_query::{Expr, ExprTrait, LockType, SelectStatement},
+    sea_query::{Expr, ExprTrait, IntoColumnRef, LockType, SelectStatement},
 };
 use uuid::Uuid;
 
@@ -52,7 +52,7 @@ impl<C: ConnectionTrait> View<C> {
         });
         let found = members::Entity::find()
             .filter(any)
-            .filter(Expr::exists(active_users()))
+            .filter(Expr::exists(active_users((members::Entity, members::Column::UserId))))
             .all(&self.0)
             .await?;
         Ok(found
@@ -67,18 +67,16 @@ impl<C: ConnectionTrait> View<C> {
     /// The active holders of a role whose accounts are in use. Under the organization's lock it stays what it is: an account goes out of use under the
     /// locks of its organizations.
     pub(crate) async fn count_active_holders(&self, organization: Uuid, role: &str) -> Result<u64> {
-        let holders = role_holders::Entity::find()
-            .select_only()
-            .column(role_holders::Column::UserId)
-            .filter(role_holders::Column::OrganizationId.eq(organization))
-            .filter(role_holders::Column::Role.eq(role));
-        Ok(members::Entity::find()
+        Ok(role_holders::Entity::find()
             .filter(
                 Condition::all()
-                    .add(members::Column::OrganizationId.eq(organization))
-                    .add(members::Column::State.eq(MemberState::Active))
-                    .add(members::Column::UserId.in_subquery(holders.into_query()))
-                    .add(Expr::exists(active_users())),
+                    .add(role_holders::Column::OrganizationId.eq(organization))
+                    .add(role_holders::Column::Role.eq(role))
+                    .add(role_holders::Column::State.eq(MemberState::Active))
+                    .add(Expr::exists(active_users((
+                        role_holders::Entity,
+                        role_holders::Column::UserId,
+                    )))),
             )
             .count(&self.0)
             .await?)
@@ -142,12 +140,12 @@ fn active_user(user: Uuid) -> SelectStatement {
 }
 
 /// The users whose accounts are in use, to look members up among.
-fn active_users() -> SelectStatement {
+fn active_users(user_column: impl IntoColumnRef) -> SelectStatement {
     users::Entity::find()
         .select_only()
         .column(users::Column::Id)
         .filter(users::Column::State.eq(UserState::Active))
-        .filter(Expr::col((users::Entity, users::Column::Id)).equals((members::Entity, members::Column::UserId)))
+        .filter(Expr::col((users::Entity, users::Column::Id)).equals(user_column))
         .into_query()
 }
 

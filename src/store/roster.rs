@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, RelationDef, Select,
+    ColumnTrait, ConnectionTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    RelationDef, Select,
     sea_query::{Expr, ExprTrait, IntoCondition},
 };
 use uuid::Uuid;
@@ -83,7 +83,8 @@ impl<C: ConnectionTrait> View<C> {
         })
     }
 
-    /// A page of the roster. Each half is read in order by its own index and the two are merged, so a page costs the same however long the list is.
+    /// A page of the roster. Members in each state, and the invited, are read in order by an index and merged, so a page costs the same however
+    /// long the list is (JS19).
     pub(crate) async fn roster_page(
         &self,
         organization: Uuid,
@@ -92,14 +93,18 @@ impl<C: ConnectionTrait> View<C> {
         limit: u64,
     ) -> Result<Vec<RosterRow>> {
         let mut rows = Vec::new();
-        if !filter.states.is_empty() {
-            let found = member_rows(organization, filter, after)
-                .select_also(users::Entity)
-                .order_by_asc(members::Column::SortKey)
-                .order_by_asc(members::Column::UserId)
-                .limit(limit)
-                .all(&self.0)
-                .await?;
+        for state in &filter.states {
+            let query = member_rows(organization, filter, &[*state]);
+            let query = match filter.role {
+                Some(_) => paged(
+                    query,
+                    (role_holders::Column::SortKey, role_holders::Column::UserId),
+                    after,
+                    limit,
+                ),
+                None => paged(query, (members::Column::SortKey, members::Column::UserId), after, limit),
+            };
+            let found = query.select_also(users::Entity).all(&self.0).await?;
             rows.extend(
                 found
                     .into_iter()
@@ -127,7 +132,7 @@ impl<C: ConnectionTrait> View<C> {
     pub(crate) async fn roster_count(&self, organization: Uuid, filter: &RosterFilter) -> Result<u64> {
         let mut count = 0;
         if !filter.states.is_empty() {
-            count += member_rows(organization, filter, None).count(&self.0).await?;
+            count += member_rows(organization, filter, &filter.states).count(&self.0).await?;
         }
         if filter.invited {
             count += invited_rows(organization, filter, None).count(&self.0).await?;
@@ -165,6 +170,13 @@ impl<C: ConnectionTrait> View<C> {
     }
 }
 
+fn holder_of_member() -> RelationDef {
+    members::Entity::belongs_to(role_holders::Entity)
+        .from((members::Column::OrganizationId, members::Column::UserId))
+        .to((role_holders::Column::OrganizationId, role_holders::Column::UserId))
+        .into()
+}
+
 fn user_of_member() -> RelationDef {
     members::Entity::belongs_to(users::Entity)
         .from(members::Column::UserId)
@@ -172,24 +184,35 @@ fn user_of_member() -> RelationDef {
         .into()
 }
 
-fn member_rows(organization: Uuid, filter: &RosterFilter, after: Option<&Cursor>) -> Select<members::Entity> {
+/// Members in one of these states. Holders of a role are read from [`role_holders`], which has what a member's row has to be found and put in order by.
+fn member_rows(organization: Uuid, filter: &RosterFilter, states: &[MemberState]) -> Select<members::Entity> {
     let mut query = members::Entity::find()
         .join(JoinType::InnerJoin, user_of_member())
-        .filter(members::Column::OrganizationId.eq(organization))
-        .filter(members::Column::State.is_in(filter.states.clone()));
-    if let Some(role) = &filter.role {
-        let holders = role_holders::Entity::find()
-            .select_only()
-            .column(role_holders::Column::UserId)
+        .filter(members::Column::OrganizationId.eq(organization));
+    query = match &filter.role {
+        Some(role) => query
+            .join(JoinType::InnerJoin, holder_of_member())
             .filter(role_holders::Column::OrganizationId.eq(organization))
-            .filter(role_holders::Column::Role.eq(role.as_str()));
-        query = query.filter(members::Column::UserId.in_subquery(holders.into_query()));
+            .filter(role_holders::Column::Role.eq(role.as_str()))
+            .filter(role_holders::Column::State.is_in(states.iter().copied())),
+        None => query.filter(members::Column::State.is_in(states.iter().copied())),
+    };
+    match &filter.email_key {
+        Some(key) => query.filter(users::Column::EmailKey.eq(key.as_str())),
+        None => query,
     }
-    if let Some(key) = &filter.email_key {
-        query = query.filter(users::Column::EmailKey.eq(key.as_str()));
-    }
+}
+
+/// The page of those rows behind the cursor.
+fn paged<K: ColumnTrait, I: ColumnTrait>(
+    query: Select<members::Entity>,
+    (key, id): (K, I),
+    after: Option<&Cursor>,
+    limit: u64,
+) -> Select<members::Entity> {
+    let query = query.order_by_asc(key).order_by_asc(id).limit(limit);
     match after {
-        Some(cursor) => query.filter(beyond(members::Column::SortKey, members::Column::UserId, cursor)),
+        Some(cursor) => query.filter(cursor.behind(key, id)),
         None => query,
     }
 }
@@ -206,14 +229,7 @@ fn invited_rows(organization: Uuid, filter: &RosterFilter, after: Option<&Cursor
         query = query.filter(invitations::Column::EmailKey.eq(key.as_str()));
     }
     match after {
-        Some(cursor) => query.filter(beyond(invitations::Column::SortKey, invitations::Column::Id, cursor)),
+        Some(cursor) => query.filter(cursor.behind(invitations::Column::SortKey, invitations::Column::Id)),
         None => query,
     }
-}
-
-/// Rows behind the cursor in the order of the two columns.
-fn beyond<T: ColumnTrait>(key: T, id: T, cursor: &Cursor) -> Condition {
-    Condition::any()
-        .add(key.gt(cursor.key.clone()))
-        .add(Condition::all().add(key.eq(cursor.key.clone())).add(id.gt(cursor.id)))
 }

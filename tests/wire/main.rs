@@ -52,6 +52,7 @@ mod safety_otlp;
 mod safety_process;
 mod safety_text;
 mod safety_tokens;
+mod scale;
 mod service_accounts;
 mod sessions;
 mod sign_in_history;

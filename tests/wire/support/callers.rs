@@ -1,6 +1,7 @@
 //! Every kind of caller, for tests that call a method as each of them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use prost_reflect::DynamicMessage;
 use tonic::metadata::MetadataMap;
@@ -94,9 +95,9 @@ impl Stage {
         for method in contract.methods() {
             for scopes in [Scopes::Unrelated, Scopes::Needed, Scopes::NeededToAct] {
                 let names = names(scopes, &method);
-                if !keys.contains_key(&names) {
-                    let key = service_key(world, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
-                    keys.insert(names, key);
+                let texts: Vec<&str> = names.iter().map(String::as_str).collect();
+                if let Entry::Vacant(missing) = keys.entry(names.clone()) {
+                    missing.insert(service_key(world, &texts).await);
                 }
             }
         }

@@ -1,0 +1,356 @@
+//! What it costs that an organization is large. Compared are times of the same call in a small organization and in a large one of the same database.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+
+use crate::support::pb::{
+    BatchCheckPermissionsRequest, CheckPermissionRequest, GetMemberRequest, ListEffectivePermissionsRequest,
+    ListMembersRequest, ListUserMembershipsRequest, MemberState, PermissionCheck,
+};
+use crate::support::runner::wire_tests;
+use crate::support::scenario::{Person, Scenario, call};
+use crate::support::world::{World, literal};
+
+/// How many members the small and the large organization have.
+const SIZES: [usize; 2] = [100, 100_000];
+
+/// How often each call is made of each organization in one series.
+const TRIES: usize = 15;
+
+/// How many series have to find the large organization slower before it counts: a busy machine shows differences that come and go.
+const SERIES: usize = 4;
+
+/// An organization with a crowd of members who all are what one of them is.
+struct Team {
+    team: Scenario,
+    admin: Person,
+    /// Whom the crowd is made after.
+    first: Person,
+    /// Somebody whose roles change.
+    changing: Person,
+    /// A token for a page far into the roster.
+    far: String,
+}
+
+impl Team {
+    async fn of(world: &World, size: usize) -> Self {
+        let address = |name: &str| format!("{name}-{size}@example.com");
+        let team = Scenario::with(world, "jetstack", "", &address("owner")).await;
+        let admin = team.join(&address("admin"), &["admin"]).await;
+        let first = team.join(&address("first"), &["member"]).await;
+        let changing = team.join(&address("changing"), &["member"]).await;
+        crowd(world, &team, &first, size).await;
+        let mut whole = Self {
+            team,
+            admin,
+            first,
+            changing,
+            far: String::new(),
+        };
+        // In the small one that is the second page of fifty, in the large one the twenty-first of a thousand.
+        let (page_size, pages) = if size > 1000 { (1000, 20) } else { (50, 1) };
+        for _ in 0..pages {
+            let request = ListMembersRequest {
+                page_size,
+                page_token: whole.far.clone(),
+                ..whole.roster()
+            };
+            let page = call!(world, members.list_members, &whole.admin.session, request).unwrap();
+            assert_eq!(page.members.len(), usize::try_from(page_size).unwrap());
+            whole.far = page.next_page_token;
+        }
+        whole
+    }
+
+    fn roster(&self) -> ListMembersRequest {
+        ListMembersRequest {
+            organization_id: self.team.organization_id.clone(),
+            ..ListMembersRequest::default()
+        }
+    }
+
+    fn check(&self) -> PermissionCheck {
+        PermissionCheck {
+            organization_id: self.team.organization_id.clone(),
+            user_id: self.first.user_id.clone(),
+            permission: "members.read".to_owned(),
+        }
+    }
+}
+
+/// Adds copies of a member, written straight into the database: the call for each of them is measured elsewhere.
+async fn crowd(world: &World, team: &Scenario, first: &Person, size: usize) {
+    let database = world.database();
+    let backend = database.get_database_backend();
+    let (series, id, bytes) = match backend {
+        DbBackend::Postgres => (
+            format!("generate_series(1, {size}) AS s(n)"),
+            format!("('{:08x}-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid", size),
+            "convert_to",
+        ),
+        _ => (
+            format!(
+                "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {size}) SELECT n FROM s)"
+            ),
+            format!("unhex(printf('{:08x}000070008000%012x', n))", size),
+            "",
+        ),
+    };
+    let name = format!("'crowd-{size}-' || n || '@example.com'");
+    let key = match bytes {
+        "" => format!("CAST({name} AS BLOB)"),
+        convert => format!("{convert}({name}, 'UTF8')"),
+    };
+    let (user, organization) = (literal(world, &first.user_id), literal(world, &team.organization_id));
+    for (table, filter) in [
+        ("users", format!("t.id = {user}")),
+        (
+            "members",
+            format!("t.user_id = {user} AND t.organization_id = {organization}"),
+        ),
+        (
+            "role_holders",
+            format!("t.user_id = {user} AND t.organization_id = {organization}"),
+        ),
+    ] {
+        let columns = columns(world, table).await;
+        let values: Vec<String> = columns
+            .iter()
+            .map(|column| match column.as_str() {
+                "id" | "user_id" => id.clone(),
+                "email" | "email_key" => name.clone(),
+                "sort_key" => key.clone(),
+                other => format!("t.{other}"),
+            })
+            .collect();
+        let (columns, values) = (columns.join(", "), values.join(", "));
+        let insert = format!("INSERT INTO {table} ({columns}) SELECT {values} FROM {table} t, {series} WHERE {filter}");
+        database.execute_unprepared(&insert).await.unwrap();
+    }
+    if backend == DbBackend::Postgres {
+        // What it does by itself a little later: it looks at how its tables are filled. SQLite has to do without.
+        database.execute_unprepared("ANALYZE").await.unwrap();
+    }
+}
+
+async fn columns(world: &World, table: &str) -> Vec<String> {
+    let backend = world.database().get_database_backend();
+    let query = match backend {
+        DbBackend::Postgres => format!(
+            "SELECT column_name::text AS n FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = '{table}'"
+        ),
+        _ => format!("SELECT name AS n FROM pragma_table_info('{table}')"),
+    };
+    let rows = world
+        .database()
+        .query_all_raw(Statement::from_string(backend, query))
+        .await
+        .unwrap();
+    rows.iter().map(|row| row.try_get("", "n").unwrap()).collect()
+}
+
+/// One kind of call.
+type Call = for<'a> fn(&'a World, &'a Team, usize) -> BoxFuture<'a, ()>;
+
+const CALLS: [(&str, Call); 12] = [
+    ("the first page", |world, team, _| {
+        Box::pin(async move {
+            let page = call!(world, members.list_members, &team.admin.session, team.roster()).unwrap();
+            assert_eq!(page.members.len(), 50);
+        })
+    }),
+    ("a page far behind", |world, team, _| {
+        Box::pin(async move {
+            let request = ListMembersRequest {
+                page_token: team.far.clone(),
+                ..team.roster()
+            };
+            assert_eq!(
+                call!(world, members.list_members, &team.admin.session, request)
+                    .unwrap()
+                    .members
+                    .len(),
+                50
+            );
+        })
+    }),
+    ("everybody of the common role", |world, team, _| {
+        Box::pin(async move {
+            let request = ListMembersRequest {
+                role: "member".to_owned(),
+                ..team.roster()
+            };
+            assert_eq!(
+                call!(world, members.list_members, &team.admin.session, request)
+                    .unwrap()
+                    .members
+                    .len(),
+                50
+            );
+        })
+    }),
+    ("everybody of a rare role", |world, team, _| {
+        Box::pin(async move {
+            let request = ListMembersRequest {
+                role: "admin".to_owned(),
+                ..team.roster()
+            };
+            assert_eq!(
+                call!(world, members.list_members, &team.admin.session, request)
+                    .unwrap()
+                    .members
+                    .len(),
+                1
+            );
+        })
+    }),
+    ("who is suspended", |world, team, _| {
+        Box::pin(async move {
+            let request = ListMembersRequest {
+                states: vec![MemberState::Suspended.into()],
+                ..team.roster()
+            };
+            assert!(
+                call!(world, members.list_members, &team.admin.session, request)
+                    .unwrap()
+                    .members
+                    .is_empty()
+            );
+        })
+    }),
+    ("one address", |world, team, _| {
+        Box::pin(async move {
+            let request = ListMembersRequest {
+                email: team.first.email.clone(),
+                ..team.roster()
+            };
+            assert_eq!(
+                call!(world, members.list_members, &team.admin.session, request)
+                    .unwrap()
+                    .members
+                    .len(),
+                1
+            );
+        })
+    }),
+    ("one member", |world, team, _| {
+        Box::pin(async move {
+            let request = GetMemberRequest {
+                organization_id: team.team.organization_id.clone(),
+                user_id: team.first.user_id.clone(),
+            };
+            call!(world, members.get_member, &team.admin.session, request).unwrap();
+        })
+    }),
+    ("a check", |world, team, _| {
+        Box::pin(async move {
+            let PermissionCheck {
+                organization_id,
+                user_id,
+                permission,
+            } = team.check();
+            let request = CheckPermissionRequest {
+                organization_id,
+                user_id,
+                permission,
+            };
+            call!(world, permissions.check_permission, world.operator_key(), request).unwrap();
+        })
+    }),
+    ("a hundred checks", |world, team, _| {
+        Box::pin(async move {
+            let request = BatchCheckPermissionsRequest {
+                checks: vec![team.check(); 100],
+            };
+            call!(
+                world,
+                permissions.batch_check_permissions,
+                world.operator_key(),
+                request
+            )
+            .unwrap();
+        })
+    }),
+    ("what somebody may do", |world, team, _| {
+        Box::pin(async move {
+            let PermissionCheck {
+                organization_id,
+                user_id,
+                ..
+            } = team.check();
+            let request = ListEffectivePermissionsRequest {
+                organization_id,
+                user_id,
+            };
+            call!(
+                world,
+                permissions.list_effective_permissions,
+                world.operator_key(),
+                request
+            )
+            .unwrap();
+        })
+    }),
+    ("where somebody belongs", |world, team, _| {
+        Box::pin(async move {
+            let request = ListUserMembershipsRequest {
+                user_id: team.first.user_id.clone(),
+                ..ListUserMembershipsRequest::default()
+            };
+            call!(world, members.list_user_memberships, world.operator_key(), request).unwrap();
+        })
+    }),
+    ("a change of roles", |_, team, index| {
+        Box::pin(async move {
+            let role = if index % 2 == 0 { "admin" } else { "member" };
+            team.team
+                .set_roles(&team.team.owner.session, &team.changing.user_id, &[role])
+                .await
+                .unwrap();
+        })
+    }),
+];
+
+/// The medians of a call of the small and of the large organization, taken in turns.
+async fn series(world: &World, teams: &[Team; 2], call: Call) -> [Duration; 2] {
+    let mut times = [Vec::new(), Vec::new()];
+    for index in 0..TRIES {
+        for (team, times) in teams.iter().zip(&mut times) {
+            let start = Instant::now();
+            call(world, team, index).await;
+            times.push(start.elapsed());
+        }
+    }
+    times.map(|mut times| {
+        times.sort();
+        times[TRIES / 2]
+    })
+}
+
+wire_tests! {
+    /// js_19: no limit on team size: an organization of 100,000 members lists, checks and changes at the cost of one of 100. With the state and the order of
+    /// holders left to the members' rows, the holders of a common role took twenty times as long on SQLite, and the suspended two and a half times on PostgreSQL.
+    async fn js_19_a_large_team_costs_what_a_small_one_does(world: World) {
+        let teams = [Team::of(&world, SIZES[0]).await, Team::of(&world, SIZES[1]).await];
+        let members = world.count("SELECT COUNT(*) AS n FROM members").await;
+        assert!(members > 100_100, "{members}");
+        let mut slower = Vec::new();
+        for (name, call) in CALLS {
+            let mut seen = Vec::new();
+            for _ in 0..SERIES {
+                let [small, large] = series(&world, &teams, call).await;
+                eprintln!("{name}: {small:?} among 100, {large:?} among 100,000");
+                seen.push((small, large));
+                if large < small * 3 / 2 + Duration::from_millis(1) {
+                    break;
+                }
+            }
+            if seen.len() == SERIES {
+                slower.push(format!("{name}: {seen:?}"));
+            }
+        }
+        assert!(slower.is_empty(), "{}", slower.join("\n"));
+    }
+}
