@@ -14,10 +14,11 @@ use sea_orm_migration::MigratorTrait;
 use crate::safety_kit::{PASSWORD, Team, columns, create_user, credentials, dump, flag, settled, tables, texts};
 use crate::safety_process::{Process, run};
 use crate::support::mailbox::Fault;
+use crate::support::pb::member_service_client::MemberServiceClient;
 use crate::support::pb::organization_service_client::OrganizationServiceClient;
 use crate::support::pb::session_service_client::SessionServiceClient;
 use crate::support::pb::user_service_client::UserServiceClient;
-use crate::support::pb::{ListOrganizationsRequest, ListUsersRequest};
+use crate::support::pb::{ListMembersRequest, ListOrganizationsRequest, ListUsersRequest, MemberState};
 use crate::support::postgres;
 use crate::support::runner::wire_tests;
 use crate::support::world::World;
@@ -188,6 +189,8 @@ wire_tests! {
             for (table, count) in before.iter().filter(|(table, _)| *table != "seaql_migrations") {
                 assert_eq!(after.get(table), Some(count), "{version}: rows of {table}");
             }
+            let strays = "SELECT h.role AS n FROM role_holders h JOIN members m ON m.organization_id = h.organization_id AND m.user_id = h.user_id WHERE m.state <> h.state OR m.sort_key <> h.sort_key";
+            assert_eq!(texts(&connection, strays, "n").await, [""; 0], "{version}: holders that are not what their members are");
             serve(&world, &empty.url, &version).await;
             let _ = connection.close().await;
             empty.remove().await;
@@ -231,14 +234,26 @@ async fn serve(world: &World, url: &str, version: &str) {
     let list = OrganizationServiceClient::new(addresses.channel())
         .list_organizations(world.as_service(key.trim(), ListOrganizationsRequest::default()))
         .await;
-    let names: Vec<String> = list
-        .unwrap()
-        .into_inner()
-        .organizations
-        .into_iter()
-        .map(|organization| organization.display_name)
+    let organizations = list.unwrap().into_inner().organizations;
+    let names: Vec<&str> = organizations
+        .iter()
+        .map(|organization| organization.display_name.as_str())
         .collect();
     assert_eq!(names, ["Analytical Engines"], "{version}");
+    for (role, holders) in [("owner", ["olga@example.com"]), ("member", ["bea@example.com"])] {
+        let request = ListMembersRequest {
+            organization_id: organizations[0].organization_id.clone(),
+            states: vec![MemberState::Active.into()],
+            role: role.to_owned(),
+            ..ListMembersRequest::default()
+        };
+        let roster = MemberServiceClient::new(addresses.channel())
+            .list_members(world.as_service(key.trim(), request))
+            .await;
+        let roster = roster.unwrap().into_inner().members;
+        let emails: Vec<&str> = roster.iter().map(|row| row.email.as_str()).collect();
+        assert_eq!(emails, holders, "{version}: {role}");
+    }
     let users = UserServiceClient::new(addresses.channel())
         .list_users(world.as_service(key.trim(), ListUsersRequest::default()))
         .await;
