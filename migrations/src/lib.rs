@@ -7,6 +7,7 @@ mod m20261122_000002_lifecycle;
 mod m20261122_000003_records;
 mod m20261122_000004_credentials;
 mod m20261122_000007_large_rosters;
+mod m20261122_000008_phone_numbers;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000003_records::Migration),
             Box::new(m20261122_000004_credentials::Migration),
             Box::new(m20261122_000007_large_rosters::Migration),
+            Box::new(m20261122_000008_phone_numbers::Migration),
         ]
     }
 }

@@ -22,6 +22,7 @@ use crate::{
         error::{Reason, Refusal},
         invitation::{self, Acceptance, InvitationState},
         member::MemberState,
+        phone::PhoneNumber,
         roster::{Authority, Owners},
         text::{Locale, PersonName},
         token::{Token, TokenKind},
@@ -94,6 +95,8 @@ pub(crate) struct SignUp {
     pub(crate) password: SecretString,
     /// The language of messages.
     pub(crate) locale: Option<Locale>,
+    /// How people reach the person besides by mail (JP01).
+    pub(crate) phone_number: Option<PhoneNumber>,
     /// Whether the person wants a second factor, where none is asked for (JP06).
     pub(crate) enroll_mfa: bool,
 }
@@ -177,6 +180,7 @@ fn person(app: &App, invitation: &Invitation, sign_up: SignUp) -> Result<NewUser
         password: sign_up.password,
         locale: sign_up.locale,
         username: None,
+        phone_number: sign_up.phone_number,
     })
 }
 

@@ -8,6 +8,7 @@ use super::error::Error;
 use crate::{
     domain::{
         error::Reason,
+        phone::PhoneNumber,
         text::{DisplayName, Locale, PersonName, Username},
     },
     store::{StoreError, User},
@@ -26,6 +27,8 @@ pub(crate) struct ProfileChange {
     pub(crate) username: Option<Option<Username>>,
     /// The language of messages.
     pub(crate) locale: Option<Option<Locale>>,
+    /// How people reach the person besides by mail.
+    pub(crate) phone_number: Option<Option<PhoneNumber>>,
 }
 
 impl ProfileChange {
@@ -47,6 +50,9 @@ impl ProfileChange {
         if let Some(locale) = &self.locale {
             user.locale = locale.as_ref().map(|locale| locale.as_str().to_owned());
         }
+        if let Some(number) = &self.phone_number {
+            user.phone_number = number.as_ref().map(|number| number.as_str().to_owned());
+        }
         let after = fields(user);
         let changed = |side: &BTreeMap<&str, Option<String>>, other: &BTreeMap<&str, Option<String>>| -> Value {
             let differing = side.iter().filter(|(name, value)| other.get(*name) != Some(*value));
@@ -65,6 +71,7 @@ fn fields(user: &User) -> BTreeMap<&'static str, Option<String>> {
         ("display_name", user.display_name.clone()),
         ("username", user.username.clone()),
         ("locale", user.locale.clone()),
+        ("phone_number", user.phone_number.clone()),
     ])
 }
 

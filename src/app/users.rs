@@ -19,6 +19,7 @@ use crate::{
         email::EmailAddress,
         error::Reason,
         password,
+        phone::PhoneNumber,
         text::{Locale, PersonName, Username},
         user::UserState,
     },
@@ -42,6 +43,8 @@ pub(crate) struct NewUser {
     pub(crate) locale: Option<Locale>,
     /// A name to sign in with besides the address.
     pub(crate) username: Option<Username>,
+    /// How people reach the person besides by mail.
+    pub(crate) phone_number: Option<PhoneNumber>,
 }
 
 /// A person whose password has been hashed: ready for a transaction.
@@ -98,6 +101,7 @@ impl HashedUser {
             revision: 0,
             delete_time: None,
             mfa_enabled: false,
+            phone_number: person.phone_number.as_ref().map(|number| number.as_str().to_owned()),
         };
         if let Some(username) = &user.username
             && tx.user_by_username(username).await?.is_some()

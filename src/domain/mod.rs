@@ -17,6 +17,7 @@ pub mod mfa;
 pub mod organization;
 pub mod ownership;
 pub mod password;
+pub mod phone;
 pub mod roster;
 pub mod scope;
 pub mod session;

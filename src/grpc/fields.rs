@@ -14,6 +14,7 @@ use crate::{
         email::EmailAddress,
         error::Violation,
         password::PasswordPolicy,
+        phone::PhoneNumber,
         text::{self, Locale, Username},
     },
 };
@@ -180,6 +181,11 @@ impl<'a> Fields<'a> {
     /// "language tag".
     pub(super) fn locale(&mut self, field: &str, text: &str) -> Option<Option<Locale>> {
         self.optional_text(field, text, Locale::parse)
+    }
+
+    /// "telephone number".
+    pub(super) fn phone_number(&mut self, field: &str, text: &str) -> Option<Option<PhoneNumber>> {
+        self.optional_text(field, text, PhoneNumber::parse)
     }
 
     /// "required; password". `context` are words of the person's own.

@@ -250,11 +250,13 @@ fn sign_up(person: &pb::SignUp, fields: &mut Fields<'_>) -> Option<acceptance::S
     let words = [person.given_name.as_str(), &person.family_name];
     let password = fields.password("password", &person.password, &words);
     let locale = fields.locale("locale", &person.locale);
+    let phone_number = fields.phone_number("phone_number", &person.phone_number);
     Some(acceptance::SignUp {
         given_name: given_name?,
         family_name: family_name?,
         password: password?,
         locale: locale?,
+        phone_number: phone_number?,
         enroll_mfa: person.enroll_mfa,
     })
 }

@@ -42,6 +42,7 @@ impl Parse for pb::CreateMemberRequest {
         let roles = fields.roles("roles", &self.roles);
         let username = fields.username("username", &self.username);
         let locale = fields.locale("locale", &self.locale);
+        let phone_number = fields.phone_number("phone_number", &self.phone_number);
         Some(member_profiles::Create {
             organization_id: organization_id?,
             person: NewUser {
@@ -53,6 +54,7 @@ impl Parse for pb::CreateMemberRequest {
                 password: password?,
                 locale: locale?,
                 username: username?,
+                phone_number: phone_number?,
             },
             roles: roles?,
             validate_only: self.validate_only,

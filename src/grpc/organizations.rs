@@ -128,6 +128,7 @@ fn new_owner(person: &pb::NewUser, fields: &mut Fields<'_>) -> Option<NewUser> {
     let words = [person.email.as_str(), &person.given_name, &person.family_name];
     let password = fields.password("password", &person.password, &words);
     let locale = fields.locale("locale", &person.locale);
+    let phone_number = fields.phone_number("phone_number", &person.phone_number);
     Some(NewUser {
         email: email?,
         email_verified: person.email_verified,
@@ -136,6 +137,7 @@ fn new_owner(person: &pb::NewUser, fields: &mut Fields<'_>) -> Option<NewUser> {
         password: password?,
         locale: locale?,
         username: None,
+        phone_number: phone_number?,
     })
 }
 

@@ -17,7 +17,14 @@ use crate::{
     },
 };
 
-const EDITABLE: [&str; 5] = ["given_name", "family_name", "display_name", "username", "locale"];
+const EDITABLE: [&str; 6] = [
+    "given_name",
+    "family_name",
+    "display_name",
+    "username",
+    "locale",
+    "phone_number",
+];
 
 impl Parse for pb::BatchGetUsersRequest {
     type Command = Vec<Uuid>;
@@ -68,6 +75,7 @@ fn populated(user: &pb::User) -> Vec<&'static str> {
         &user.display_name,
         &user.username,
         &user.locale,
+        &user.phone_number,
     ];
     let named = EDITABLE.into_iter().zip(values);
     named
@@ -85,8 +93,12 @@ fn change(user: &pb::User, paths: &[String], fields: &mut Fields<'_>) -> Option<
     let locale = fields.changed(paths, "locale", |fields, field| {
         fields.optional_text(field, &user.locale, Locale::parse)
     });
+    let phone_number = fields.changed(paths, "phone_number", |fields, field| {
+        fields.phone_number(field, &user.phone_number)
+    });
     Some(ProfileChange {
         locale: locale?,
+        phone_number: phone_number?,
         ..profile?
     })
 }
@@ -110,6 +122,7 @@ pub(super) fn profile(paths: &[String], values: [&String; 4], fields: &mut Field
         display_name: display_name?,
         username: username?,
         locale: None,
+        phone_number: None,
     })
 }
 

@@ -120,6 +120,7 @@ impl Parse for pb::CreateUserRequest {
         let words = [self.email.as_str(), &self.given_name, &self.family_name];
         let password = fields.password("password", &self.password, &words);
         let locale = fields.locale("locale", &self.locale);
+        let phone_number = fields.phone_number("phone_number", &self.phone_number);
         Some(users::Create {
             person: NewUser {
                 email: email?,
@@ -129,6 +130,7 @@ impl Parse for pb::CreateUserRequest {
                 password: password?,
                 locale: locale?,
                 username: None,
+                phone_number: phone_number?,
             },
             validate_only: self.validate_only,
         })
@@ -225,6 +227,7 @@ pub(super) fn user(row: User) -> pb::User {
         state: pb::UserState::from(row.state).into(),
         delete_time: row.delete_time.map(timestamp),
         etag: etag(row.revision),
+        phone_number: row.phone_number.unwrap_or_default(),
     }
 }
 

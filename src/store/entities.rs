@@ -62,6 +62,7 @@ pub(crate) mod users {
         pub(crate) revision: i64,
         pub(crate) delete_time: Option<DateTime<Utc>>,
         pub(crate) mfa_enabled: bool,
+        pub(crate) phone_number: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -38,11 +38,12 @@ async fn found(world: &World, email: &str) -> Vec<String> {
 wire_tests! {
     /// jp_01, pf_07: a user is created with address, names and password, and can sign in; no message goes out.
     async fn jp_01_a_user_is_created(world: World) {
-        let request = CreateUserRequest { given_name: " Ada ".to_owned(), family_name: "Lovelace".to_owned(), locale: "en-GB".to_owned(), email_verified: false, ..new_user("Ada@Example.com") };
+        let request = CreateUserRequest { given_name: " Ada ".to_owned(), family_name: "Lovelace".to_owned(), locale: "en-GB".to_owned(), email_verified: false, phone_number: "+44 20 7946-0018".to_owned(), ..new_user("Ada@Example.com") };
         let user = create(&world, request).await.unwrap();
         assert_eq!((user.email.as_str(), user.email_verified, user.locale.as_str()), ("Ada@Example.com", false, "en-GB"));
         assert_eq!((user.given_name.as_str(), user.family_name.as_str(), user.display_name.as_str()), ("Ada", "Lovelace", "Ada Lovelace"));
         assert_eq!((time(user.create_time.as_ref()), user.last_sign_in_time), (world.clock.now(), None));
+        assert_eq!(user.phone_number, "+442079460018");
         assert_eq!(get(&world, world.operator_key(), &user.user_id).await.unwrap(), user);
         sign_in(&world, ADA, PASSWORD).await.unwrap();
         assert_eq!(world.count("SELECT COUNT(*) AS n FROM outbox_messages").await, 0);

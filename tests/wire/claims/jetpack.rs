@@ -11,11 +11,12 @@ use crate::support::pb::complete_sign_in_request::Code as Shown;
 use crate::support::pb::{
     AcceptInvitationRequest, ActivityKind, ChangePasswordRequest, ChangeUserEmailRequest, DeleteUserRequest,
     GetMemberRequest, GetUserRequest, ListAuditEntriesRequest, ListMfaFactorsRequest, Member, MemberState,
-    SignInChallengeKind, SignUp,
+    SignInChallengeKind, SignUp, UpdateUserRequest, User,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
-    PASSWORD, Scenario, accept_as, accept_as_new, assert_refused, call, service_key, settled, sign_in, texts, time,
+    PASSWORD, Scenario, accept_as, accept_as_new, assert_invalid, assert_refused, call, service_key, settled, sign_in,
+    texts, time,
 };
 
 wire_tests! {
@@ -51,6 +52,32 @@ wire_tests! {
         assert_eq!(kinds, [ActivityKind::Action, ActivityKind::SignIn, ActivityKind::SignIn]);
         assert_eq!((history[0].action.as_str(), history[0].summary.as_str()), ("orders.viewed", "Did orders.viewed"));
         assert!(history.iter().all(|one| one.user_display_name == "Given" && one.time.is_some()));
+    }
+
+    /// jp_01, jp_06: contact information is part of the profile that a person sets up with the account, and theirs to change.
+    async fn jp_01_contact_information_is_set_up_by_the_person(world: World) {
+        let jetpack = Scenario::under(&world, "jetpack").await;
+        let token = jetpack.invited("ada@example.com", &["customer_success"]).await;
+        let sign_up = |phone_number: &str| AcceptInvitationRequest {
+            token: token.clone(),
+            sign_up: Some(SignUp { given_name: "Ada".to_owned(), password: PASSWORD.to_owned(), phone_number: phone_number.to_owned(), ..SignUp::default() }),
+            ..AcceptInvitationRequest::default()
+        };
+        assert_invalid(world.invitations().accept_invitation(sign_up("020 7946 0018")).await, &["sign_up.phone_number"]);
+        let accepted = world.invitations().accept_invitation(sign_up("+44 20 7946 0018")).await.unwrap().into_inner();
+        let user = GetUserRequest { user_id: accepted.user_id.clone() };
+        let user = call!(world, users.get_user, &accepted.session_token, user).unwrap().user.unwrap();
+        assert_eq!(user.phone_number, "+442079460018");
+        for (number, kept) in [("+1 (212) 555-0100", "+12125550100"), ("", "")] {
+            let request = UpdateUserRequest {
+                user: Some(User { user_id: accepted.user_id.clone(), phone_number: number.to_owned(), ..User::default() }),
+                update_mask: Some(prost_types::FieldMask { paths: texts(&["phone_number"]) }),
+                ..UpdateUserRequest::default()
+            };
+            assert!(call!(world, users.update_user, &jetpack.owner.session, request.clone()).is_err());
+            let user = call!(world, users.update_user, &accepted.session_token, request).unwrap().user.unwrap();
+            assert_eq!((user.phone_number.as_str(), user.given_name.as_str()), (kept, "Ada"));
+        }
     }
 
     /// jp_17: last login, status and role show who uses the dashboard; the last login moves with each sign-in.

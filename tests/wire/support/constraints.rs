@@ -26,6 +26,8 @@ pub(crate) enum Term {
     Identifier,
     LanguageTag,
     Username,
+    /// "telephone number": in international form.
+    PhoneNumber,
     /// "0 or more".
     NotNegative,
     PageToken,
@@ -61,6 +63,7 @@ impl Term {
             "identifier" => Some(Self::Identifier),
             "language tag" => Some(Self::LanguageTag),
             "username" => Some(Self::Username),
+            "telephone number" => Some(Self::PhoneNumber),
             "0 or more" => Some(Self::NotNegative),
             "page token" => Some(Self::PageToken),
             "token" => Some(Self::Token),
@@ -159,6 +162,7 @@ impl Term {
             ]),
             Self::LanguageTag => texts(&["e", "english", "en_US", "en-", "en-US-US"]),
             Self::Username => texts(&["ab", "a b c", "ada@example.com", "ümit", ".ada", &"a".repeat(65)]),
+            Self::PhoneNumber => texts(&["+", "020 7946 0018", "+123456", "+1234567890123456", "+44 20 x"]),
             Self::NotNegative => match field.kind() {
                 Kind::Int64 => vec![Value::I64(-1), Value::I64(i64::MIN)],
                 _ => vec![Value::I32(-1), Value::I32(i32::MIN)],
@@ -234,6 +238,7 @@ impl Term {
             Self::CustomRole => texts(&["custom.x", &format!("custom.{}", "x".repeat(57))]),
             Self::LanguageTag => texts(&["en", "PT-br", "zh-Hant-TW", "es-419"]),
             Self::Username => texts(&["abc", "Ada.Lovelace-9_x"]),
+            Self::PhoneNumber => texts(&["+1234567", "+44 (20) 7946-0018"]),
             Self::NotNegative => match field.kind() {
                 Kind::Int64 => vec![Value::I64(0), Value::I64(i64::MAX)],
                 _ => vec![Value::I32(0), Value::I32(i32::MAX)],

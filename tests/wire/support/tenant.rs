@@ -323,6 +323,7 @@ impl Values<'_> {
             // Nobody's.
             "step_up_id" | "enrollment_id" => "00000000-0000-7000-8000-000000000000",
             "user_agent" => "curl/8",
+            "phone_number" => "+44 20 7946 0018",
             "kinds" => "member.added",
             "contact_id" => &tenant.contact_id,
             "notification_role" | "notification_roles" => "maintenance",
