@@ -87,8 +87,10 @@ fn pages() -> BTreeMap<String, String> {
 
 /// `session_service.proto` is described in `session_service.md`.
 fn page_of(file: &FileDescriptor) -> String {
-    let name = file.name().rsplit('/').next().unwrap();
-    format!("{}.md", name.trim_end_matches(".proto"))
+    match file.name().rsplit('/').next().unwrap().trim_end_matches(".proto") {
+        "error_reason" => "errors.md".to_owned(),
+        name => format!("{name}.md"),
+    }
 }
 
 const HEAD: &str =
