@@ -45,7 +45,7 @@ const KNOWS: &[(&[&str], &[&str])] = &[
     (&["lettre", "minijinja"], &["outbox"]),
     (&["axum"], &["http", "server"]),
     (&["clap"], &["config", "main", "admin"]),
-    (&["argon2"], &["platform"]),
+    (&["argon2", "bcrypt", "scrypt"], &["platform"]),
     (&["rand", "getrandom", "fastrand"], &["platform"]),
 ];
 

@@ -58,13 +58,32 @@ impl Ctx {
 }
 
 impl App {
+    /// Compares what was typed with a stored hash: first in the form that Roster hashes, and then, where it is another, as it was typed, since a hash that was
+    /// brought from another system may have been made of that. What matches only as typed is outdated. Without a stored hash it is a mismatch, for the same work:
+    /// how often is compared follows from what was typed, and from nothing else.
+    ///
+    /// # Errors
+    /// Overloaded, where too many are hashing.
+    pub(super) async fn compare(&self, typed: &SecretString, stored: Option<&String>) -> Result<Verdict> {
+        let normal = password::normalize(typed.expose_secret());
+        let verdict = self.hasher.verify(SecretString::from(normal.as_str()), stored.cloned());
+        let verdict = verdict.await?;
+        if normal.as_str() == typed.expose_secret() {
+            return Ok(verdict);
+        }
+        let raw = self.hasher.verify(typed.clone(), stored.cloned()).await?;
+        Ok(match (verdict, raw) {
+            (Verdict::Mismatch, Verdict::Match { .. }) => Verdict::Match { outdated: true },
+            (verdict, _) => verdict,
+        })
+    }
+
     /// Whether a password is the user's. Without a stored one it is not, for the same work.
     ///
     /// # Errors
     /// Overloaded, where too many are hashing.
     pub(super) async fn is_password_of(&self, user: &User, typed: &SecretString) -> Result<bool> {
-        let normal = SecretString::from(password::normalize(typed.expose_secret()).as_str());
-        let verdict = self.hasher.verify(normal, user.password_hash.clone()).await?;
+        let verdict = self.compare(typed, user.password_hash.as_ref()).await?;
         Ok(matches!(verdict, Verdict::Match { .. }))
     }
 

@@ -134,9 +134,8 @@ pub(crate) struct SignIn {
 /// `SIGN_IN_FAILED`; overloaded, where too many are signing in.
 pub(crate) async fn sign_in(app: &App, ctx: &Ctx, command: SignIn) -> Result<Entry> {
     let user = find(app, &command.identifier).await?;
-    let normal = || SecretString::from(password::normalize(command.password.expose_secret()).as_str());
-    let stored = user.as_ref().and_then(|user| user.password_hash.clone());
-    let verdict = app.hasher.verify(normal(), stored).await?;
+    let stored = user.as_ref().and_then(|user| user.password_hash.as_ref());
+    let verdict = app.compare(&command.password, stored).await?;
     let known = user.as_ref().map(|user| user.id);
     let (Some(user), Verdict::Match { outdated }) = (user, verdict) else {
         app.note_refused_sign_in(ctx, known, command.user_agent.as_deref())
@@ -144,7 +143,10 @@ pub(crate) async fn sign_in(app: &App, ctx: &Ctx, command: SignIn) -> Result<Ent
         return Err(Reason::SignInFailed.into());
     };
     let rehashed = match outdated {
-        true => Some(app.hasher.hash(normal(), app.entropy.bytes()).await?),
+        true => {
+            let normal = SecretString::from(password::normalize(command.password.expose_secret()).as_str());
+            Some(app.hasher.hash(normal, app.entropy.bytes()).await?)
+        }
         false => None,
     };
     let mut tx = app.store.begin().await?;

@@ -1,0 +1,201 @@
+//! Password hashing (argon2id, RFC 9106) on threads of its own.
+//!
+//! Every hash wants tens of mebibytes and tens of milliseconds. On the runtime's threads a login storm would stop every other call; on its blocking
+//! threads each hash would allocate anew, and the allocator keeps what dozens of threads have touched. So there is a fixed number of threads, each with
+//! one block of memory that it uses for ever, behind a bounded queue that refuses at once when it is full (ab_14).
+//!
+//! The parameters are those of the OWASP Password Storage Cheat Sheet: argon2id, 19 MiB, 2 iterations, 1 lane. Hashes that people bring from other
+//! systems are compared as well ([`stored`] knows them), until their owners sign in and a hash of ours takes their place.
+
+mod stored;
+mod work;
+
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Params, Version};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use secrecy::SecretString;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+pub use stored::{Cost, Unusable, examine};
+use stored::{Recipe, Stored};
+use work::{Job, blocks, work};
+
+/// Bytes of a salt that Roster makes (RFC 9106, section 3.1, recommends 16).
+pub const SALT_LEN: usize = 16;
+/// Bytes of a hash that Roster makes.
+const OUTPUT_LEN: usize = 32;
+
+/// The cost of a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashParams {
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub iterations: u32,
+    /// Lanes. They are computed one after the other: more of them cost no more time here, and less to an attacker with many cores.
+    pub parallelism: u32,
+}
+
+impl Default for HashParams {
+    fn default() -> Self {
+        Self {
+            memory_kib: 19 * 1024,
+            iterations: 2,
+            parallelism: 1,
+        }
+    }
+}
+
+/// What a comparison found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The password is right.
+    Match {
+        /// The stored hash was made in another way than today's: store a new one, now that the password is at hand.
+        outdated: bool,
+    },
+    /// The password is wrong, or there is no password to compare with.
+    Mismatch,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HashError {
+    /// All threads are at work and the queue is full. The caller should try again in a second.
+    #[error("password hashing is busy")]
+    Busy,
+    /// The parameters or a stored hash cannot be used, or the threads have stopped. Holds no part of a password or hash.
+    #[error("password hashing failed: {0}")]
+    Failed(String),
+}
+
+/// The handle of the hashing threads. Clones share them; they end when the last clone is gone.
+#[derive(Clone, Debug)]
+pub struct Hasher {
+    params: Params,
+    queue: SyncSender<Job>,
+    /// Compared with when there is no stored hash.
+    dummy: Arc<str>,
+}
+
+/// Half of the processor cores that this process may use, at least one: the other half stays with the calls that need no hash, so that a login storm
+/// cannot slow a permission check. A container's CPU limit counts as its number of cores.
+#[must_use]
+pub fn default_threads() -> usize {
+    thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
+}
+
+impl Hasher {
+    /// Starts `threads` threads (named `roster-argon2-N`), each with the memory that `params` asks for, and a queue for `queue` waiting jobs (both at
+    /// least one).
+    ///
+    /// # Errors
+    /// [`HashError::Failed`] when argon2 does not accept the parameters, or memory or a thread is not to be had.
+    pub fn start(params: HashParams, threads: usize, queue: usize) -> Result<Self, HashError> {
+        let params = Params::new(
+            params.memory_kib,
+            params.iterations,
+            params.parallelism,
+            Some(OUTPUT_LEN),
+        )
+        .map_err(failed)?;
+        let dummy = phc_string(
+            &params,
+            Salt::new(&[0; SALT_LEN]).map_err(failed)?,
+            Output::new(&[0; OUTPUT_LEN]).map_err(failed)?,
+        )?;
+        let (sender, receiver) = sync_channel(queue.max(1));
+        let receiver = Arc::new(Mutex::new(receiver));
+        for number in 1..=threads.max(1) {
+            let (memory, receiver) = (blocks(params.block_count())?, Arc::clone(&receiver));
+            thread::Builder::new()
+                .name(format!("roster-argon2-{number}"))
+                .spawn(move || work(memory, &receiver))
+                .map_err(failed)?;
+        }
+        Ok(Self {
+            params,
+            queue: sender,
+            dummy: dummy.into(),
+        })
+    }
+
+    /// Hashes a password with the configured parameters; `salt` must be fresh. Answers a PHC string.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] at once when the queue is full.
+    pub async fn hash(&self, password: SecretString, salt: [u8; SALT_LEN]) -> Result<String, HashError> {
+        let salt = Salt::new(&salt).map_err(failed)?;
+        let recipe = Recipe::Argon2 {
+            algorithm: Algorithm::Argon2id,
+            version: Version::V0x13,
+            params: self.params.clone(),
+            salt,
+            length: OUTPUT_LEN,
+        };
+        let output = self.compute(recipe, password).await?.unwrap_or_default();
+        phc_string(&self.params, salt, Output::new(&output).map_err(failed)?)
+    }
+
+    /// Compares a password with a stored hash, at the cost that the hash names. Without one the work of a hash of today is done for nothing and the answer
+    /// is [`Verdict::Mismatch`], so that the time tells nobody whether an account exists (ab_15).
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] at once when the queue is full; [`HashError::Failed`] when [`examine`] refuses the hash, or it asks for an absurd cost.
+    pub async fn verify(&self, password: SecretString, stored: Option<String>) -> Result<Verdict, HashError> {
+        let parsed = Stored::parse(stored.as_deref().unwrap_or(&self.dummy)).map_err(failed)?;
+        if parsed.cost().is_absurd() {
+            return Err(failed("the stored hash costs more than is accepted"));
+        }
+        let outdated = parsed.recipe.outdates(&self.params);
+        let output = self.compute(parsed.recipe, password).await?;
+        let equal = output.is_some_and(|output| verify_slices_are_equal(&output, &parsed.hash).is_ok());
+        Ok(if equal && stored.is_some() {
+            Verdict::Match { outdated }
+        } else {
+            Verdict::Mismatch
+        })
+    }
+
+    async fn compute(&self, recipe: Recipe, password: SecretString) -> Result<Option<Zeroizing<Vec<u8>>>, HashError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue
+            .try_send(Job {
+                recipe,
+                password,
+                reply,
+            })
+            .map_err(|error| match error {
+                TrySendError::Full(_) => HashError::Busy,
+                TrySendError::Disconnected(_) => failed("the hashing threads have stopped"),
+            })?;
+        answer.await.map_err(|_| failed("a hashing thread has stopped"))?
+    }
+}
+
+fn phc_string(params: &Params, salt: Salt, hash: Output) -> Result<String, HashError> {
+    let params = ParamsString::try_from(params).map_err(failed)?;
+    let version = Some(Version::V0x13.into());
+    Ok(PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version,
+        params,
+        salt: Some(salt),
+        hash: Some(hash),
+    }
+    .to_string())
+}
+
+fn failed(cause: impl ToString) -> HashError {
+    HashError::Failed(cause.to_string())
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;
