@@ -6,6 +6,7 @@ mod m20261121_000001_foundation;
 mod m20261122_000002_lifecycle;
 mod m20261122_000003_records;
 mod m20261122_000004_credentials;
+mod m20261122_000006_import;
 mod m20261122_000007_large_rosters;
 mod m20261122_000008_phone_numbers;
 
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000002_lifecycle::Migration),
             Box::new(m20261122_000003_records::Migration),
             Box::new(m20261122_000004_credentials::Migration),
+            Box::new(m20261122_000006_import::Migration),
             Box::new(m20261122_000007_large_rosters::Migration),
             Box::new(m20261122_000008_phone_numbers::Migration),
         ]

@@ -13,6 +13,7 @@ pub(crate) mod context;
 pub(crate) mod credentials;
 pub(crate) mod emails;
 pub(crate) mod error;
+pub(crate) mod imports;
 pub(crate) mod invitations;
 mod mails;
 pub(crate) mod member_profiles;

@@ -101,6 +101,9 @@ reasons! {
     MfaAlreadyEnrolled, "MFA_ALREADY_ENROLLED", "The user has a second factor already.";
     MfaEnforced, "MFA_ENFORCED", "A second factor is asked for.";
     TooManyAttempts, "TOO_MANY_ATTEMPTS", "There have been too many attempts or requests for this account; try again later.";
+    HashUnsupported, "HASH_UNSUPPORTED", "The password hash is of no scheme that can be compared with.";
+    HashMalformed, "HASH_MALFORMED", "The password hash is not as its scheme writes it.";
+    HashTooExpensive, "HASH_TOO_EXPENSIVE", "Comparing with the password hash would cost more than is accepted.";
     EtagMismatch, "ETAG_MISMATCH", "The resource has changed since the etag was read.";
     Conflict, "CONFLICT", "Concurrent writes kept getting in the way; try again.";
     Overloaded, "OVERLOADED", "The server sheds load; try again.";

@@ -46,6 +46,7 @@ pub const ALL: &[&str] = &[
     "sessions.verify",
     "sessions.write",
     "users.delete",
+    "users.import",
     "users.read",
     "users.suspend",
     "users.write",

@@ -39,6 +39,8 @@ const MAX_IP: usize = 64;
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub(super) caller: Caller,
+    /// What the caller showed, for a stream that asks again with each message.
+    pub(super) credentials: Credentials,
     pub(super) rule: Arc<Rule>,
     pub(super) now: DateTime<Utc>,
     pub(super) client_ip: Option<String>,
@@ -124,7 +126,8 @@ impl AuthenticateLayer {
         // A path that is no method's is not repeated: it could be anything.
         let rule = self.rules.get(path).cloned().ok_or(Reason::CallerNotAllowed)?;
         let now = self.app.clock.now();
-        let caller = authentication::authenticate(&self.app, &credentials(headers)?, now).await?;
+        let credentials = credentials(headers)?;
+        let caller = authentication::authenticate(&self.app, &credentials, now).await?;
         rule.admit(&caller)?;
         Ok(Admitted {
             // A person reports their own address at will; a service is believed.
@@ -134,6 +137,7 @@ impl AuthenticateLayer {
                 .and_then(|_| header(headers, "roster-client-ip"))
                 .filter(|ip| ip.len() <= MAX_IP),
             caller,
+            credentials,
             rule,
             now,
         })

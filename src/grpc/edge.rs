@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use chrono::{DateTime, Utc};
 use prost::Message;
 use tonic::{Request, Status};
 
@@ -15,7 +16,9 @@ use super::{
 use crate::{
     app::{
         App,
-        context::{Ctx, RequestIdentity},
+        authentication::authenticate,
+        context::{Caller, Ctx, RequestIdentity},
+        error::Error,
         mutation::Answer,
     },
     domain::error::Reason,
@@ -38,25 +41,57 @@ impl Edge {
     /// # Errors
     /// Every violated field at once. A call that did not pass authentication is refused.
     pub(super) fn admit<R: Parse>(&self, request: Request<R>) -> Result<(Ctx, R::Command), Status> {
-        let admitted = request.extensions().get::<Arc<Admitted>>().cloned();
-        // Without the layer in front there is no caller: deny.
-        let admitted = admitted.ok_or_else(|| refuse(&Reason::CredentialsMissing.into()))?;
-        let message = request.into_inner();
-        let mut fields = Fields::new(&self.app.passwords, admitted.now, &admitted.rule.method);
+        let admitted = admitted(&request)?;
+        let caller = admitted.caller.clone();
+        self.read(&admitted, caller, admitted.now, &request.into_inner())
+    }
+
+    /// The same for a message of a stream, by who its caller is now: credentials may have been taken back since the stream began.
+    ///
+    /// # Errors
+    /// Those of a new call.
+    pub(super) async fn admit_again<R: Parse>(
+        &self,
+        admitted: &Admitted,
+        message: &R,
+    ) -> Result<(Ctx, R::Command), Status> {
+        let now = self.app.clock.now();
+        let caller = authenticate(&self.app, &admitted.credentials, now).await?;
+        admitted.rule.admit(&caller).map_err(Error::from)?;
+        self.read(admitted, caller, now, message)
+    }
+
+    fn read<R: Parse>(
+        &self,
+        admitted: &Admitted,
+        caller: Caller,
+        now: DateTime<Utc>,
+        message: &R,
+    ) -> Result<(Ctx, R::Command), Status> {
+        let mut fields = Fields::new(&self.app.passwords, now, &admitted.rule.method);
         let command = message.parse(&mut fields);
         let (command, request_id) = fields.finish(command)?;
         let ctx = Ctx {
-            caller: admitted.caller.clone(),
+            caller,
             rule: admitted.rule.clone(),
-            now: admitted.now,
+            now,
             request: request_id.map(|id| RequestIdentity {
                 id,
-                fingerprint: fingerprint(&message),
+                fingerprint: fingerprint(message),
             }),
             client_ip: admitted.client_ip.clone(),
         };
         Ok((ctx, command))
     }
+}
+
+/// What the layer in front found out about a call.
+///
+/// # Errors
+/// `CREDENTIALS_MISSING`: without the layer in front there is no caller, and whoever it is, is denied.
+pub(super) fn admitted<T>(request: &Request<T>) -> Result<Arc<Admitted>, Status> {
+    let admitted = request.extensions().get::<Arc<Admitted>>().cloned();
+    admitted.ok_or_else(|| refuse(&Reason::CredentialsMissing.into()))
 }
 
 fn fingerprint(message: &impl Message) -> [u8; 32] {

@@ -88,6 +88,15 @@ impl<'a> Fields<'a> {
         value
     }
 
+    /// Reads something whose violations are told apart from the request's, by names that begin there.
+    pub(super) fn apart<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, Vec<Violation>> {
+        let (prefix, outer) = (std::mem::take(&mut self.prefix), std::mem::take(&mut self.violations));
+        let value = read(self);
+        self.prefix = prefix;
+        let found = std::mem::replace(&mut self.violations, outer);
+        value.filter(|_| found.is_empty()).ok_or(found)
+    }
+
     /// A message that has to be there.
     pub(super) fn required<'m, T>(&mut self, field: &str, message: Option<&'m T>) -> Option<&'m T> {
         if message.is_none() {

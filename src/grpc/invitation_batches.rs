@@ -155,7 +155,7 @@ impl From<Refusal> for pb::BatchRefusal {
 }
 
 /// The contract's value of a reason; that each has one is held by a test of `status`.
-fn wire_reason(reason: Reason) -> pb::ErrorReason {
+pub(super) fn wire_reason(reason: Reason) -> pb::ErrorReason {
     pb::ErrorReason::from_str_name(&format!("ERROR_REASON_{}", reason.as_str())).unwrap_or_default()
 }
 

@@ -28,6 +28,7 @@ mod sign_ins;
 mod status;
 mod trace;
 mod user_changes;
+mod user_imports;
 mod users;
 
 /// The contract: messages, clients and servers generated from `proto/`.

@@ -96,7 +96,9 @@ fn status(refusal: &Refusal, mut details: ErrorDetails) -> Status {
 /// The code of each reason. Exhaustive: a new reason has to say what it is.
 fn code(reason: Reason) -> Code {
     match reason {
-        Reason::InvalidRequest => Code::InvalidArgument,
+        Reason::InvalidRequest | Reason::HashUnsupported | Reason::HashMalformed | Reason::HashTooExpensive => {
+            Code::InvalidArgument
+        }
         Reason::CredentialsMissing | Reason::CredentialsInvalid | Reason::SignInFailed | Reason::SessionOutdated => {
             Code::Unauthenticated
         }

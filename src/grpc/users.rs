@@ -1,7 +1,8 @@
 //! UserService.
 
+use futures_util::stream::BoxStream;
 use secrecy::SecretString;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     convert::{count, timestamp},
@@ -106,6 +107,15 @@ impl UserService for Edge {
     ) -> Result<Response<pb::UndeleteUserResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
         Ok(Response::new(self.app.execute(&ctx, &command).await?))
+    }
+
+    type ImportUsersStream = BoxStream<'static, Result<pb::ImportUsersResponse, Status>>;
+
+    async fn import_users(
+        &self,
+        request: Request<Streaming<pb::ImportUsersRequest>>,
+    ) -> Result<Response<Self::ImportUsersStream>, Status> {
+        Ok(Response::new(self.import(request)?))
     }
 }
 

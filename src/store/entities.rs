@@ -198,6 +198,29 @@ pub(crate) mod user_events {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// An account that an import has created.
+pub(crate) mod imported_users {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "imported_users")]
+    pub(crate) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) import_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(crate) address_digest: Vec<u8>,
+        pub(crate) place: i64,
+        pub(crate) user_id: Uuid,
+        pub(crate) create_time: DateTime<Utc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(crate) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 /// The index of who holds a role: `members.roles` the other way round, with what holders are found and put in order by.
 pub(crate) mod role_holders {
     use sea_orm::entity::prelude::*;

@@ -112,15 +112,7 @@ impl Tx {
         user.revision += 1;
         user.update_time = event.time;
         self.update_user(user.clone()).await?;
-        let row = user_events::Model {
-            user_id: user.id,
-            revision: user.revision,
-            kind: event.kind.to_owned(),
-            actor_user_id: event.actor.user,
-            actor_service_account_id: event.actor.service_account,
-            data: event.data.to_string(),
-            create_time: event.time,
-        };
+        let row = event_row(user, event);
         user_events::Entity::insert(row.into_active_model())
             .exec_without_returning(&self.view.0)
             .await?;
@@ -136,5 +128,18 @@ impl Tx {
             .exec(&self.view.0)
             .await?;
         Ok(())
+    }
+}
+
+/// The row of what happened to a user, at the user's revision.
+pub(super) fn event_row(user: &User, event: UserEvent) -> user_events::Model {
+    user_events::Model {
+        user_id: user.id,
+        revision: user.revision,
+        kind: event.kind.to_owned(),
+        actor_user_id: event.actor.user,
+        actor_service_account_id: event.actor.service_account,
+        data: event.data.to_string(),
+        create_time: event.time,
     }
 }

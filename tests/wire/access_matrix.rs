@@ -83,7 +83,7 @@ const COLUMNS: [(&str, Who, &str); 21] = {
 };
 
 /// Ids that callers make themselves.
-const OF_THE_CALLER: [&str; 2] = ["request_id", "report_id"];
+const OF_THE_CALLER: [&str; 3] = ["request_id", "report_id", "import_id"];
 
 /// What a row of the matrix asks for beside the plain request.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,11 +1,12 @@
 //! Bad input to every method: what the contract's `Constraints:` comments say is what the server holds, field by field and term by term.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::support::constraints::{Constrained, Filling, Term};
 use crate::support::contents::Watcher;
@@ -45,6 +46,22 @@ fn is_exempt(field: &FieldDescriptor, ours: bool) -> bool {
     field.kind() == Kind::Bool || ignored || (ours && !field.is_list())
 }
 
+/// What an answer tells of the first part of a batch that was refused, as the status that the whole batch would have got. An import refuses people one by one,
+/// and what is asked of their fields is the same.
+fn refused_inside(answer: &DynamicMessage) -> Option<Status> {
+    let refused = answer.get_field_by_name("refused")?;
+    let first = refused.as_list()?.first()?.as_message()?.clone();
+    let mut details = ErrorDetails::new();
+    details.set_error_info("INVALID_REQUEST", "roster.v1", HashMap::new());
+    for violation in first.get_field_by_name("violations")?.as_list()? {
+        let violation = violation.as_message()?;
+        let text = |name: &str| violation.get_field_by_name(name).unwrap().as_str().unwrap().to_owned();
+        details.add_bad_request_violation(format!("users[0].{}", text("field")), text("description"));
+    }
+    let message = "The request breaks constraints of its fields.";
+    Some(Status::with_error_details(Code::InvalidArgument, message, details))
+}
+
 /// Who may send the method anything, and valid requests of it for each choice that they have.
 struct Sender<'a> {
     world: &'a World,
@@ -78,7 +95,10 @@ impl<'a> Sender<'a> {
         let answer = self
             .method
             .call(self.world.channel(), self.credentials.clone(), request);
-        answer.await
+        answer.await.and_then(|answer| match refused_inside(&answer) {
+            Some(status) => Err(status),
+            None => Ok(answer),
+        })
     }
 
     /// Whether the request is refused for these fields and no others.

@@ -29,6 +29,7 @@ mod enumeration;
 mod first_start;
 mod harness;
 mod idempotency;
+mod imports;
 mod invitations;
 mod invitations_together;
 mod kill;

@@ -23,6 +23,8 @@ pub(crate) enum Term {
     /// "text": several lines.
     Text,
     Password,
+    /// "password hash": one that can be compared with, and does not cost too much.
+    PasswordHash,
     Identifier,
     LanguageTag,
     Username,
@@ -60,6 +62,7 @@ impl Term {
             "one line" => Some(Self::OneLine),
             "text" => Some(Self::Text),
             "password" => Some(Self::Password),
+            "password hash" => Some(Self::PasswordHash),
             "identifier" => Some(Self::Identifier),
             "language tag" => Some(Self::LanguageTag),
             "username" => Some(Self::Username),
@@ -140,6 +143,14 @@ impl Term {
                 "passwordpassword123",
                 "violet tractor\u{0} under 9 moons",
                 &"violet tractor under 9 moons ".repeat(9),
+            ]),
+            Self::PasswordHash => texts(&[
+                "violet tractor under 9 moons",
+                "$1$abcdefgh$irnCpbHcSoJjOYeJ4QxhO1",
+                "$2b$15$Nfi7wvDw1xDSBJ3hJi7KN.8kTKFNh9Sb9FWtqj5rsCVJV0/KEkmMS",
+                "$2b$10$Nfi7wvDw1xDSBJ3hJi7KN.8kTKFNh9Sb9FWtqj5rsCVJV0/KEkmM",
+                "$scrypt$ln=18,r=8,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+                &"x".repeat(100_000),
             ]),
             Self::Identifier => texts(&[
                 "Upper",
@@ -233,6 +244,10 @@ impl Term {
                 "zqvmwthbkxnrjpd",
                 &"violet tractor under 9 moons ".repeat(9)[..256],
                 "päßwört für neun Monde",
+            ]),
+            Self::PasswordHash => texts(&[
+                "$2a$14$Nfi7wvDw1xDSBJ3hJi7KN.8kTKFNh9Sb9FWtqj5rsCVJV0/KEkmMS",
+                "$pbkdf2-sha256$2000000$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
             ]),
             Self::Identifier => texts(&["x", "a.b_c9", &"x".repeat(64)]),
             Self::CustomRole => texts(&["custom.x", &format!("custom.{}", "x".repeat(57))]),
@@ -376,11 +391,17 @@ impl Constrained {
                 Term::Items(most) => {
                     let item = match place.get(request) {
                         Value::List(list) if holds => list[0].clone(),
-                        _ => Value::EnumNumber(1),
+                        _ => match field.kind() {
+                            Kind::Message(inner) => Value::Message(DynamicMessage::new(inner)),
+                            _ => Value::EnumNumber(1),
+                        },
                     };
                     let of = |count: usize| Some(Value::List(vec![item.clone(); count]));
                     constrained.breaking.push(filling(of(most + 1), place.to_string()));
-                    constrained.keeping.push(filling(of(*most), place.to_string()));
+                    // A message without anything in it is seldom valid.
+                    if holds || field.kind().as_message().is_none() {
+                        constrained.keeping.push(filling(of(*most), place.to_string()));
+                    }
                 }
                 term => {
                     let in_list = field.is_list() && term.is_of_item();

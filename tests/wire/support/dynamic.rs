@@ -145,16 +145,12 @@ impl Method {
         metadata: MetadataMap,
         message: &DynamicMessage,
     ) -> Result<DynamicMessage, Status> {
-        assert!(
-            !self.0.is_client_streaming(),
-            "{}: streams of requests are not understood yet",
-            self.name()
-        );
         let mut request = Request::new(message.encode_to_vec());
         *request.metadata_mut() = metadata;
-        let answer = match self.0.is_server_streaming() {
-            true => first_of_stream(channel, &self.path(), request).await?,
-            false => unary(channel, &self.path(), request).await?,
+        let answer = match (self.0.is_client_streaming(), self.0.is_server_streaming()) {
+            (true, _) => first_of_both(channel, &self.path(), request).await?,
+            (false, true) => first_of_stream(channel, &self.path(), request).await?,
+            (false, false) => unary(channel, &self.path(), request).await?,
         };
         Ok(DynamicMessage::decode(self.0.output(), answer.as_slice()).expect("an answer of the declared type"))
     }
@@ -166,6 +162,16 @@ async fn first_of_stream(channel: Channel, path: &str, request: Request<Vec<u8>>
     client.ready().await.unwrap();
     let path: PathAndQuery = path.parse().unwrap();
     let mut stream = client.server_streaming(request, path, Bytes).await?.into_inner();
+    Ok(stream.message().await?.unwrap_or_default())
+}
+
+/// The same for a path that takes a stream as well: it gets one message.
+async fn first_of_both(channel: Channel, path: &str, request: Request<Vec<u8>>) -> Result<Vec<u8>, Status> {
+    let mut client = tonic::client::Grpc::new(channel);
+    client.ready().await.unwrap();
+    let path: PathAndQuery = path.parse().unwrap();
+    let request = request.map(|message| futures_util::stream::iter([message]));
+    let mut stream = client.streaming(request, path, Bytes).await?.into_inner();
     Ok(stream.message().await?.unwrap_or_default())
 }
 

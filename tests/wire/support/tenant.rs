@@ -268,6 +268,8 @@ impl Values<'_> {
             return None;
         }
         match field.kind() {
+            // They need a scope of their own.
+            Kind::Message(inner) if inner.name() == "ImportedMembership" => None,
             Kind::Message(inner) if is_ours(&inner) => Some(Value::Message(self.fill(&inner))),
             Kind::String => self.text(field).map(Value::String),
             Kind::Int64 if field.name() == "increment" => Some(Value::I64(1)),
@@ -302,6 +304,8 @@ impl Values<'_> {
             "username" => return Some(format!("name-{}", uuid::Uuid::now_v7().simple())),
             "email" => return Some(fresh_address("somebody")),
             "password" | "old_password" | "new_password" | "present_password" => PASSWORD,
+            "import_id" => return Some(uuid::Uuid::now_v7().to_string()),
+            "password_hash" => "$2b$04$Nfi7wvDw1xDSBJ3hJi7KN.8kTKFNh9Sb9FWtqj5rsCVJV0/KEkmMS",
             "display_name" => "Analytical Engines",
             "given_name" => "Ada",
             "family_name" => "Lovelace",
