@@ -21,7 +21,7 @@ fn read(path: impl AsRef<Path>) -> String {
 /// What people read: the Markdown files of the root, of `docs` and of `deploy`.
 fn documents() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for folder in [".", "docs", "docs/api", "docs/decisions", "deploy"] {
+    for folder in [".", "docs", "docs/api", "docs/tours", "docs/decisions", "deploy"] {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "md") {

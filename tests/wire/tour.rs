@@ -1,9 +1,9 @@
-//! The tour of the README, run as its reader would run it: the program itself with its defaults in an empty folder, the commands
-//! in bash, and grpcurl (or [`crate::support::grpcurl`] in its place).
+//! The tours of the README and of `docs/tours`, run as their reader would run them: the program itself with its defaults in an empty folder, the
+//! commands in bash, and grpcurl (or [`crate::support::grpcurl`] in its place).
 //!
 //! Each `sh` block between the marks `<!-- tour -->` and `<!-- /tour -->` is run, and prints what the block behind it shows. Ids,
 //! tokens and times are other ones with each run; the same one stays the same one. A line `...` stands for lines left out.
-//! `UPDATE_README=1` writes the answers of this run into the README; what it leaves out stays left out where the rest agrees.
+//! `UPDATE_README=1` writes the answers of this run into the page; what it leaves out stays left out where the rest agrees.
 //! `ROSTER_TEST_REAL_GRPCURL=1` takes the grpcurl of the PATH.
 
 use std::collections::HashMap;
@@ -20,13 +20,53 @@ use uuid::Uuid;
 use crate::support::grpcurl;
 use crate::support::runner::wire_tests;
 
-/// The address that the README uses.
+/// The address that the pages use.
 const ADDRESS: &str = "localhost:50051";
 
 wire_tests! { @once;
     /// What the README says is what happens.
     async fn the_tour_of_the_readme_is_true() {
-        tokio::task::block_in_place(take_the_tour);
+        tokio::task::block_in_place(|| take_the_tour("README.md"));
+    }
+
+    /// jp: a person's life in a fulfilment dashboard, from the first mail to the last entry of the audit log.
+    async fn the_tour_of_jetpack_is_true() {
+        tokio::task::block_in_place(|| take_the_tour("docs/tours/jetpack.md"));
+    }
+
+    /// js: the same in an AI platform's team; js_07 with its table printed beside the document's.
+    async fn the_tour_of_jetstack_is_true() {
+        let page = "docs/tours/jetstack.md";
+        tokio::task::block_in_place(|| take_the_tour(page));
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+        let block = |fence: &str| text.split(&format!("```{fence}\n")).filter_map(|rest| rest.split_once("```")).map(|(block, _)| block).find(|block| block.starts_with("| Permission")).map(str::to_owned);
+        let (live, published) = (block("text").expect("the live table"), block("table").expect("the document's table"));
+        assert_eq!((live.lines().count(), &live), (16, &published));
+    }
+
+    /// jh: the same in a telephony hub.
+    async fn the_tour_of_jethub_is_true() {
+        tokio::task::block_in_place(|| take_the_tour("docs/tours/jethub.md"));
+    }
+
+    /// cp: the same in a customer portal.
+    async fn the_tour_of_portal_is_true() {
+        tokio::task::block_in_place(|| take_the_tour("docs/tours/portal.md"));
+    }
+
+    /// pf: the same at a network platform's partner.
+    async fn the_tour_of_packetfabric_is_true() {
+        tokio::task::block_in_place(|| take_the_tour("docs/tours/packetfabric.md"));
+    }
+
+    /// No tour is left out.
+    async fn every_tour_is_taken() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tours");
+        for entry in fs::read_dir(folder).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let taken = format!("take_the_tour(\"docs/tours/{name}\")");
+            assert!(name == "README.md" || name == "jetstack.md" || include_str!("tour.rs").contains(&taken), "nobody takes {name}");
+        }
     }
 
     /// The comparison sees what it has to see.
@@ -47,18 +87,18 @@ wire_tests! { @once;
     }
 }
 
-fn take_the_tour() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let text = fs::read_to_string(&readme).unwrap();
+fn take_the_tour(page: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+    let text = fs::read_to_string(&file).unwrap();
     let mut pages = Pages::read(&text);
-    assert!(pages.steps.len() > 10, "only {} steps found", pages.steps.len());
+    assert!(pages.steps.len() > 7, "only {} steps found", pages.steps.len());
 
     let folder = tempfile::Builder::new().prefix("roster-tour-").tempdir().unwrap();
     let server = Server::start(folder.path());
     let answers = run(folder.path(), &server.address, &pages.steps);
     if std::env::var_os("UPDATE_README").is_some() {
         pages.update(&answers);
-        fs::write(&readme, pages.lines.join("\n") + "\n").unwrap();
+        fs::write(&file, pages.lines.join("\n") + "\n").unwrap();
         return;
     }
     let mut names = Names::default();
@@ -68,7 +108,7 @@ fn take_the_tour() {
         if fit(expected, answer, &mut names).is_none() {
             let (expected, answer) = (expected.join("\n"), answer.join("\n"));
             wrong.push(format!(
-                "{}\n--- README.md:\n{expected}\n--- now:\n{answer}",
+                "{}\n--- {page}:\n{expected}\n--- now:\n{answer}",
                 step.commands
             ));
         }
@@ -80,7 +120,7 @@ fn take_the_tour() {
     );
 }
 
-/// The lines of the README, and where the tour's commands and answers are in them.
+/// The lines of a page, and where the tour's commands and answers are in them.
 struct Pages {
     lines: Vec<String>,
     steps: Vec<Step>,
@@ -97,7 +137,7 @@ impl Pages {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let find = |from: usize, wanted: &str| {
             let found = lines.iter().skip(from).position(|line| line == wanted);
-            from + found.unwrap_or_else(|| panic!("the README has no line {wanted:?} behind its line {from}"))
+            from + found.unwrap_or_else(|| panic!("there is no line {wanted:?} behind line {from}"))
         };
         let end = find(0, "<!-- /tour -->");
         let mut at = find(0, "<!-- tour -->");
@@ -113,8 +153,10 @@ impl Pages {
                     commands: lines[at + 1..close].join("\n"),
                     answer: None,
                 }),
+                // To be read beside an answer, and no answer itself.
+                ("table", _) => {}
                 (_, Some(step)) if step.answer.is_none() => step.answer = Some(at + 1..close),
-                _ => panic!("README.md:{}: an answer without commands", at + 1),
+                _ => panic!("line {}: an answer without commands", at + 1),
             }
             at = close + 1;
         }
@@ -163,10 +205,22 @@ fn run(folder: &Path, address: &str, steps: &[Step]) -> Vec<Vec<String>> {
         fs::read_to_string(output)
             .unwrap()
             .lines()
-            .map(|line| line.trim_end().to_owned())
+            .map(|line| in_order(line.trim_end()))
             .collect()
     };
     outputs.iter().map(read).collect()
+}
+
+/// The line with the facts of a refusal in the order of their names, in which grpcurl prints them: they come in none.
+fn in_order(line: &str) -> String {
+    let facts = || {
+        let (before, rest) = line.split_once("\"metadata\":{\"")?;
+        let (facts, after) = rest.split_once("\"}")?;
+        let mut facts: Vec<&str> = facts.split("\",\"").collect();
+        facts.sort_unstable();
+        Some(format!("{before}\"metadata\":{{\"{}\"}}{after}", facts.join("\",\"")))
+    };
+    facts().unwrap_or_else(|| line.to_owned())
 }
 
 /// A PATH that begins with a grpcurl which is this very program.
@@ -227,7 +281,7 @@ impl Drop for Server {
     }
 }
 
-/// Which id or token of the README is which one of this run.
+/// Which id or token of the page is which one of this run.
 #[derive(Clone, Default)]
 struct Names {
     now: HashMap<String, String>,
