@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a document that cannot be read is a verdict")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -146,4 +147,100 @@ fn the_reference_of_access_models_names_every_field() {
     {
         assert!(reference.contains(field.0.trim()), "{} is not explained", field.0);
     }
+}
+
+/// Where each promise of the five documents is shown: the names of the tests, by the promise's number.
+fn shown() -> BTreeMap<String, BTreeSet<String>> {
+    let mut shown: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let (mut folders, mut comment) = (vec![root().join("tests/wire")], String::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            for line in fs::read_to_string(&path).unwrap_or_default().lines().map(str::trim) {
+                if let Some(text) = line.strip_prefix("///") {
+                    comment.push_str(text);
+                    continue;
+                }
+                if let Some((name, _)) = line.strip_prefix("async fn ").and_then(|rest| rest.split_once('(')) {
+                    for id in promises(name).into_iter().chain(promises(&comment)) {
+                        shown.entry(id).or_default().insert(format!("`{name}`"));
+                    }
+                }
+                comment.clear();
+            }
+        }
+    }
+    shown
+}
+
+/// The promises that a text names, such as `jp_01`, as `JP01`.
+fn promises(text: &str) -> Vec<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let found = words.filter_map(|word| {
+        let product = ["jp_", "js_", "jh_", "cp_", "pf_"]
+            .into_iter()
+            .find(|product| word.starts_with(product))?;
+        let number = word
+            .get(3..5)
+            .filter(|number| number.bytes().all(|b| b.is_ascii_digit()))?;
+        let ends = word
+            .get(5..)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
+        ends.then(|| format!("{}{number}", product.trim_end_matches('_').to_uppercase()))
+    });
+    found.collect()
+}
+
+#[test]
+fn every_promise_is_shown_by_a_test() {
+    let shown = shown();
+    let (mut page, mut without, mut numbers) = (String::new(), Vec::new(), BTreeSet::new());
+    for line in read("docs/claims.md").lines() {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let number = line.trim_start_matches("| ").split(' ').next().unwrap_or_default();
+        let is_promise = cells.len() >= 3
+            && promises(&format!(
+                "{}_{}",
+                number.get(..2).unwrap_or_default().to_lowercase(),
+                number.get(2..).unwrap_or_default()
+            ))
+            .len()
+                == 1;
+        if !is_promise {
+            page.push_str(&format!("{line}\n"));
+            continue;
+        }
+        numbers.insert(number.to_owned());
+        let (before, _) = line.trim_end_matches('|').trim_end().rsplit_once(" |").unwrap();
+        let tests = shown
+            .get(number)
+            .map(|tests| tests.iter().cloned().collect::<Vec<_>>().join(", "))
+            .unwrap_or_default();
+        if tests.is_empty() {
+            without.push(number.to_owned());
+        }
+        page.push_str(&format!("{before} | {tests} |\n"));
+    }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test's own switch is no setting of the service"
+    )]
+    if std::env::var_os("UPDATE_README").is_some() {
+        fs::write(root().join("docs/claims.md"), &page).unwrap();
+    }
+    assert_eq!(numbers.len(), 73, "the promises of five documents");
+    assert!(without.is_empty(), "no test shows {without:?}");
+    let unknown: Vec<&String> = shown.keys().filter(|number| !numbers.contains(*number)).collect();
+    assert!(
+        unknown.is_empty(),
+        "tests of promises that no document makes: {unknown:?}"
+    );
+    assert!(
+        read("docs/claims.md") == page,
+        "run `UPDATE_README=1 cargo test --test documents`"
+    );
 }

@@ -2,9 +2,11 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -139,14 +141,18 @@ pub(crate) fn main() -> ExitCode {
         let module = test.module.split_once("::").map_or("", |(_, inner)| inner);
         let Body::World(databases, body) = test.body else {
             let Body::Once(body) = test.body else { unreachable!() };
-            let run = move || tally.once.count(runtime.block_on(guard(body())));
+            let run = move || tally.once.count(test.name, runtime.block_on(guard(body())));
             trials.push(Trial::test(format!("once::{module}::{}", test.name), run));
             continue;
         };
         for &database in databases {
             let name = format!("{}::{module}::{}", database.name(), test.name);
             let ignored = database == Database::Postgres && missing.is_some() && !required;
-            let run = move || tally.of(database).count(runtime.block_on(in_world(database, body)));
+            let run = move || {
+                tally
+                    .of(database)
+                    .count(test.name, runtime.block_on(in_world(database, body)))
+            };
             trials.push(Trial::test(name, run).with_ignored_flag(ignored));
         }
     }
@@ -177,6 +183,14 @@ fn report(tally: &Tally, missing: Option<&str>, required: bool) {
     ] {
         let [passed, failed] = [&counts.passed, &counts.failed].map(|count| count.load(Ordering::SeqCst));
         say(&format!("{name}: {passed} passed, {failed} failed"));
+        let promises = counts.promises.lock().unwrap_or_else(PoisonError::into_inner);
+        if !promises.is_empty() {
+            let kept = promises.values().filter(|kept| **kept).count();
+            say(&format!(
+                "{name}: {kept} of the promises in docs/claims.md shown, {} broken",
+                promises.len() - kept
+            ));
+        }
     }
     if let Some(why) = missing {
         let what = if required { "failed" } else { "were ignored" };
@@ -253,14 +267,32 @@ fn describe_panic(_payload: Box<dyn Any + Send>) -> String {
         .unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
+/// The promises that a test is named by: `jp_01_..` is named by one, `jp_15_.._and_jp_16_..` by two.
+fn promises_of(name: &str) -> Vec<String> {
+    let words: Vec<&str> = name.split('_').collect();
+    let is_promise = |pair: &&[&str]| {
+        ["jp", "js", "jh", "cp", "pf"].contains(&pair[0])
+            && pair[1].len() == 2
+            && pair[1].bytes().all(|b| b.is_ascii_digit())
+    };
+    words.windows(2).filter(is_promise).map(|pair| pair.concat()).collect()
+}
+
 #[derive(Default)]
 struct Counts {
     passed: AtomicUsize,
     failed: AtomicUsize,
+    /// Whether every test of a promise has passed, by the promise.
+    promises: Mutex<BTreeMap<String, bool>>,
 }
 
 impl Counts {
-    fn count(&self, outcome: Result<(), String>) -> Result<(), Failed> {
+    fn count(&self, name: &str, outcome: Result<(), String>) -> Result<(), Failed> {
+        let mut promises = self.promises.lock().unwrap_or_else(PoisonError::into_inner);
+        for promise in promises_of(name) {
+            *promises.entry(promise).or_insert(true) &= outcome.is_ok();
+        }
+        drop(promises);
         let counter = if outcome.is_ok() { &self.passed } else { &self.failed };
         counter.fetch_add(1, Ordering::SeqCst);
         outcome.map_err(Failed::from)
