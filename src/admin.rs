@@ -1,6 +1,8 @@
 //! What an operator does from the command line. Everything goes over gRPC to a running server, so that it never goes behind a cache; only the key of
 //! last resort is made in the database itself.
 
+mod import;
+
 use std::io::Write;
 
 use secrecy::ExposeSecret;
@@ -25,11 +27,20 @@ use crate::{
 /// Rows that are asked for at a time.
 const PAGE: i32 = 500;
 
+/// What came of a command that did what it could.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// Everything.
+    All,
+    /// Everything but some lines of a file, which were told.
+    SomeRefused,
+}
+
 /// Does what the arguments say, and writes a line for each thing that it shows.
 ///
 /// # Errors
 /// A sentence for the operator.
-pub async fn run(arguments: &AdminArgs, out: &mut (impl Write + Send)) -> Result<(), String> {
+pub async fn run(arguments: &AdminArgs, out: &mut (impl Write + Send)) -> Result<Done, String> {
     match &arguments.command {
         AdminCommand::BootstrapKey(database) => {
             let key = server::bootstrap_key(database, &Clock::system(), &Entropy::system()).await;
@@ -45,8 +56,10 @@ pub async fn run(arguments: &AdminArgs, out: &mut (impl Write + Send)) -> Result
         }
         AdminCommand::Messages { failed } => Operator::connect(arguments).await?.messages(*failed, out).await,
         AdminCommand::RetryMessages { messages } => Operator::connect(arguments).await?.retry(messages, out).await,
+        AdminCommand::Import(file) => return import::run(&Operator::connect(arguments).await?, file, out).await,
         AdminCommand::Verify { organizations } => Operator::connect(arguments).await?.verify(organizations, out).await,
-    }
+    }?;
+    Ok(Done::All)
 }
 
 struct Operator {

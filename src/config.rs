@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use secrecy::SecretString;
+use uuid::Uuid;
 
 pub use documentation::{SettingDoc, settings, settings_markdown};
 pub use groups::{
@@ -250,8 +251,37 @@ pub enum AdminCommand {
         #[arg(value_name = "ORGANIZATION")]
         organizations: Vec<String>,
     },
+    /// Bring people in from another system, out of a file of JSON Lines. Started again with the same file, it goes on where it ended. Ends with 0 where
+    /// everybody has come, with 3 where lines were refused, and with 1 where it could not go on.
+    Import(ImportArgs),
     /// Create an operator key directly in the database: for when there is none, or all are lost.
     BootstrapKey(Box<DatabaseConfig>),
+}
+
+/// What `admin import` is told.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The file, with a person on each line: an object with the fields of `UserToImport`. `-`: standard input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The name of the import, a UUID: to go on with a file that has been corrected since, or with standard input. Left out: it follows from the file's content.
+    #[arg(long, value_name = "UUID")]
+    pub import_id: Option<Uuid>,
+    /// Only tell what would be refused. What two lines of different batches both want is not seen.
+    #[arg(long)]
+    pub validate_only: bool,
+    /// Where the refused lines are told, as JSON Lines. Left out: on standard output.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Where is told which line has which account, as JSON Lines.
+    #[arg(long, value_name = "FILE")]
+    pub ids: Option<PathBuf>,
+    /// How many people are sent and committed at a time.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=500), value_name = "NUMBER")]
+    pub batch_size: u16,
+    /// How long a batch is repeated while the server is away or busy.
+    #[arg(long, default_value = "2m", value_parser = duration, value_name = "DURATION")]
+    pub retry_for: Duration,
 }
 
 /// Settings of `healthcheck`.

@@ -4,7 +4,7 @@ use std::{io::Write, net::SocketAddr, process::ExitCode};
 
 use clap::Parser;
 use roster::{
-    admin,
+    admin::{self, Done},
     config::{Cli, Command, HealthcheckArgs, ModelsArgs, ModelsCommand, TelemetryConfig, settings_markdown},
     domain::access_model::AccessModel,
     http,
@@ -16,6 +16,9 @@ use secrecy::ExposeSecret;
 /// What a command answers: nothing, or a sentence for whoever called it.
 type Answer = Result<(), String>;
 
+/// The exit status of an import of which some lines were refused. 1 is a failure, and 2 a command line that is not understood.
+const SOME_REFUSED: u8 = 3;
+
 fn main() -> ExitCode {
     let command = Cli::parse().into_command().unwrap_or_else(|error| error.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -23,7 +26,8 @@ fn main() -> ExitCode {
         Err(error) => return fail(&format!("no runtime: {error}")),
     };
     match runtime.block_on(run(command)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Done::All) => ExitCode::SUCCESS,
+        Ok(Done::SomeRefused) => ExitCode::from(SOME_REFUSED),
         Err(sentence) => fail(&sentence),
     }
 }
@@ -38,8 +42,8 @@ fn say(text: &str) -> Answer {
     writeln!(std::io::stdout(), "{text}").map_err(|error| error.to_string())
 }
 
-async fn run(command: Command) -> Answer {
-    match command {
+async fn run(command: Command) -> Result<Done, String> {
+    let answer = match command {
         Command::Serve(config) => {
             let telemetry = config.telemetry.clone();
             run_server(&telemetry, |platform, shutdown| {
@@ -60,11 +64,12 @@ async fn run(command: Command) -> Answer {
             stop_telemetry(telemetry).await;
             migrated
         }
-        Command::Admin(arguments) => admin::run(&arguments, &mut std::io::stdout()).await,
+        Command::Admin(arguments) => return admin::run(&arguments, &mut std::io::stdout()).await,
         Command::Healthcheck(arguments) => healthcheck(&arguments).await,
         Command::Models(arguments) => models(&arguments),
         Command::Config => say(&settings_markdown()),
-    }
+    };
+    answer.map(|()| Done::All)
 }
 
 fn telemetry(config: &TelemetryConfig) -> Result<Telemetry, String> {

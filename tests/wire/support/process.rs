@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_roster");
+/// The program under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_roster");
 
 /// How long the program may take to start.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -112,6 +113,11 @@ impl Program {
     pub(crate) fn channel(&self) -> Channel {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
         endpoint.connect_timeout(Duration::from_secs(1)).connect_lazy()
+    }
+
+    /// Where it serves gRPC.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// The database's URL.
