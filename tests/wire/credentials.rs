@@ -47,7 +47,7 @@ async fn ask_for_reset(world: &World, email: &str) -> Result<(), Status> {
 }
 
 /// The token of a link to choose a new password, out of the mail.
-async fn reset_token(world: &World, email: &str) -> String {
+pub(crate) async fn reset_token(world: &World, email: &str) -> String {
     let before = world.mailbox.mails_for(email).len();
     ask_for_reset(world, email).await.unwrap();
     let mails = world.mailbox.wait_for(email, before + 1).await;

@@ -16,7 +16,7 @@ use crate::support::world::World;
 const ADA: &str = "ada@example.com";
 const NEW: &str = "Ada.Lovelace@Example.org";
 
-fn change(user_id: &str, email: &str, password: &str) -> ChangeUserEmailRequest {
+pub(crate) fn change(user_id: &str, email: &str, password: &str) -> ChangeUserEmailRequest {
     ChangeUserEmailRequest {
         user_id: user_id.to_owned(),
         email: email.to_owned(),
@@ -25,7 +25,7 @@ fn change(user_id: &str, email: &str, password: &str) -> ChangeUserEmailRequest 
     }
 }
 
-async fn change_by(
+pub(crate) async fn change_by(
     world: &World,
     credential: &str,
     request: ChangeUserEmailRequest,
@@ -45,7 +45,7 @@ async fn verify(world: &World, token: &str) -> Result<VerifyUserEmailResponse, S
         .map(tonic::Response::into_inner)
 }
 
-async fn link(world: &World, address: &str, count: usize) -> String {
+pub(crate) async fn link(world: &World, address: &str, count: usize) -> String {
     let mails = world.mailbox.wait_for(address, count).await;
     settled(world).await;
     mails[count - 1].token("rev_")

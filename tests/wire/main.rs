@@ -47,6 +47,7 @@ mod permissions;
 mod races;
 mod races_acceptance;
 mod races_members;
+mod repeatable;
 mod rollback;
 mod safety_accounts;
 mod safety_kit;

@@ -30,7 +30,7 @@ pub(crate) struct Guarded {
     pub(crate) recovery_codes: Vec<String>,
 }
 
-async fn begin(world: &World, session: &str) -> Result<BeginMfaEnrollmentResponse, Status> {
+pub(crate) async fn begin(world: &World, session: &str) -> Result<BeginMfaEnrollmentResponse, Status> {
     call!(
         world,
         credentials.begin_mfa_enrollment,
@@ -88,7 +88,7 @@ pub(crate) async fn complete(world: &World, token: &str, shown: Shown) -> Result
     answer.map(tonic::Response::into_inner)
 }
 
-fn totp(guarded: &Guarded, world: &World) -> Shown {
+pub(crate) fn totp(guarded: &Guarded, world: &World) -> Shown {
     Shown::TotpCode(code(&guarded.secret, world.clock.now()))
 }
 

@@ -15,10 +15,10 @@ use crate::support::scenario::{
 use crate::support::world::World;
 
 /// A product in which the nominee confirms: a sixth product is a sixth file.
-const WITH_CONFIRMATION: &str = "confirmed";
+pub(crate) const WITH_CONFIRMATION: &str = "confirmed";
 
 /// Starts the server again with that product beside the shipped ones.
-async fn with_confirmation(world: &World) {
+pub(crate) async fn with_confirmation(world: &World) {
     let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/models/jetstack.toml");
     let document = std::fs::read_to_string(shipped).unwrap();
     let document = document
@@ -33,7 +33,7 @@ async fn with_confirmation(world: &World) {
 }
 
 /// A team with an owner and two admins.
-async fn team(world: &World, model: &str) -> (Scenario, Person, Person) {
+pub(crate) async fn team(world: &World, model: &str) -> (Scenario, Person, Person) {
     let team = Scenario::under(world, model).await;
     let one = team.join("one@example.com", &["admin"]).await;
     let two = team.join("two@example.com", &["admin"]).await;
