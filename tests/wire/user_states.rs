@@ -1,10 +1,13 @@
 //! Accounts that are suspended, deleted and brought back, and profiles that people change themselves.
 
+use std::time::Duration;
+
 use tonic::Code;
 
 use crate::support::pb::{
-    ActivateUserRequest, BatchGetUsersRequest, DeleteUserRequest, GetUserRequest, MemberState, SuspendUserRequest,
-    UndeleteUserRequest, UpdateUserRequest, User, UserState,
+    ActivateOrganizationRequest, ActivateUserRequest, BatchGetUsersRequest, CheckPermissionRequest,
+    CreateInvitationRequest, Decision, DeleteUserRequest, GetUserRequest, MemberState, SuspendOrganizationRequest,
+    SuspendUserRequest, UndeleteUserRequest, UpdateUserRequest, User, UserState,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{PASSWORD, Person, Scenario, assert_refused, call, create_user, sign_in, texts};
@@ -64,6 +67,52 @@ wire_tests! {
         let session = sign_in(&world, "ada@example.com", PASSWORD).await.unwrap().session_token;
         acme.roster(&session).await.unwrap();
         assert!(acme.may(&ada.user_id, "members.invite").await);
+    }
+
+    /// ab_24: a demotion, a suspension and a removal hold with the next call, on the server that made them and on another one, and so does the suspension of the organization.
+    async fn ab_24_what_is_taken_away_is_gone_on_every_server(world: World) {
+        let acme = Scenario::acme(&world).await;
+        let (replica, owner) = (world.second_server().await, &acme.owner.session);
+        let ada = acme.join("ada@example.com", &["admin"]).await;
+        // What happens here must not end the session itself: it is good elsewhere, and for nothing here.
+        acme.join_elsewhere(&ada).await;
+        let invite = async |session: &str, reason: Option<(Code, &str)>| {
+            let request = CreateInvitationRequest { organization_id: acme.organization_id.clone(), email: "cy@example.com".to_owned(), roles: texts(&["member"]), validate_only: true, ..CreateInvitationRequest::default() };
+            let check = CheckPermissionRequest { organization_id: acme.organization_id.clone(), user_id: ada.user_id.clone(), permission: "members.invite".to_owned() };
+            let answers = [call!(world, invitations.create_invitation, session, request.clone()), call!(replica, invitations.create_invitation, session, request)];
+            let decisions = [call!(world, permissions.check_permission, world.operator_key(), check.clone()), call!(replica, permissions.check_permission, world.operator_key(), check)];
+            for (answer, decision) in answers.into_iter().zip(decisions) {
+                let allowed = decision.unwrap().decision() == Decision::Allow;
+                match reason {
+                    None => assert!(allowed && answer.is_ok(), "{answer:?}"),
+                    Some((code, reason)) => drop(assert_refused(answer, code, reason)),
+                }
+                // Who comes back may do it by a new session alone, and is told so.
+                assert_eq!(allowed, reason.is_none_or(|(_, reason)| reason == "SESSION_OUTDATED"));
+            }
+        };
+        let session = ada.session.as_str();
+        invite(session, None).await;
+        acme.set_roles(owner, &ada.user_id, &["member"]).await.unwrap();
+        invite(session, Some((Code::PermissionDenied, "PERMISSION_REQUIRED"))).await;
+        acme.set_roles(owner, &ada.user_id, &["admin"]).await.unwrap();
+        invite(session, None).await;
+        acme.suspend(owner, &ada.user_id).await.unwrap();
+        invite(session, Some((Code::PermissionDenied, "PERMISSION_REQUIRED"))).await;
+        world.clock.advance(Duration::from_secs(1));
+        acme.activate(owner, &ada.user_id).await.unwrap();
+        invite(session, Some((Code::Unauthenticated, "SESSION_OUTDATED"))).await;
+        world.clock.advance(Duration::from_secs(1));
+        let session = sign_in(&world, "ada@example.com", PASSWORD).await.unwrap().session_token;
+        invite(&session, None).await;
+        let suspension = SuspendOrganizationRequest { organization_id: acme.organization_id.clone(), ..SuspendOrganizationRequest::default() };
+        call!(world, organizations.suspend_organization, world.operator_key(), suspension).unwrap();
+        invite(&session, Some((Code::FailedPrecondition, "ORGANIZATION_SUSPENDED"))).await;
+        let activation = ActivateOrganizationRequest { organization_id: acme.organization_id.clone(), ..ActivateOrganizationRequest::default() };
+        call!(world, organizations.activate_organization, world.operator_key(), activation).unwrap();
+        invite(&session, None).await;
+        acme.remove(owner, &ada.user_id).await.unwrap();
+        invite(&session, Some((Code::NotFound, "ORGANIZATION_NOT_FOUND"))).await;
     }
 
     /// cp_09, js_08: an account that is the last active owner of an organization is neither suspended nor deleted; the refusal names the organizations.

@@ -96,6 +96,7 @@ wire_tests! {
             assert_eq!((pending.status_label.as_str(), &pending.roles, pending.last_sign_in_time), ("Pending Invitation", &texts(&["client_admin"]), None));
         }
     }
+
     /// jp_09: an administrator edits first name, last name and role of a member.
     async fn jp_09_an_administrator_edits_names_and_role(world: World) {
         let jetpack = Scenario::under(&world, "jetpack").await;
@@ -211,6 +212,39 @@ wire_tests! {
         assert_eq!(call!(world, audit.list_audit_entries, owner, removal).unwrap().entries[0].subject_display_name, "Given");
         // In the list of the whole organization, too.
         assert_eq!(listed(&world, owner, of(&jetpack, "")).await.len(), 1);
+    }
+
+    /// jp_06: where the product itself enforces a second factor, nobody has a session without one, who joins and who was there before, and no organization loosens it.
+    async fn jp_06_a_product_may_enforce_the_second_factor(world: World) {
+        let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/models/jetpack.toml");
+        let document = std::fs::read_to_string(shipped).unwrap();
+        let enforcing = document.replace("id = \"jetpack\"", "id = \"enforcing\"").replace("[mfa]\nrequired = false", "[mfa]\nrequired = true");
+        let folder = world.folder().join("models");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("enforcing.toml"), enforcing).unwrap();
+        world.restart_with(&[("access-models-dir", folder.to_str().unwrap())]).await;
+
+        let product = Scenario::under(&world, "enforcing").await;
+        let listing = product.roster(&product.owner.session).await;
+        assert_refused(listing, Code::PermissionDenied, "MFA_REQUIRED");
+        assert!(!product.may(&product.owner.user_id, "orders.read").await);
+        for loosened in [demand(&product, world.operator_key(), false).await, demand(&product, &product.owner.session, false).await] {
+            assert!(loosened.is_err(), "{loosened:?}");
+        }
+        let challenge = sign_in(&world, &product.owner.email, PASSWORD).await.unwrap().challenge.unwrap();
+        assert_eq!(challenge.kinds().collect::<Vec<_>>(), [SignInChallengeKind::TotpEnrollment]);
+        let shown = code(&challenge.setup.unwrap().secret, world.clock.now());
+        let session = complete(&world, &challenge.token, Shown::TotpCode(shown)).await.unwrap().session_token;
+        assert!(product.roster(&session).await.unwrap()[0].mfa_enabled);
+        assert!(product.may(&product.owner.user_id, "orders.read").await);
+
+        let token = product.invited("ada@example.com", &["customer_success"]).await;
+        let accepted = accept_as_new(&world, &token, "Ada").await.unwrap();
+        assert_eq!(accepted.session_token, "");
+        let challenge = accepted.challenge.unwrap();
+        let shown = code(&challenge.setup.unwrap().secret, world.clock.now());
+        let session = complete(&world, &challenge.token, Shown::TotpCode(shown)).await.unwrap().session_token;
+        assert_eq!(product.roster(&session).await.unwrap().len(), 2);
     }
 
     /// jp_06: on accepting, a person creates a password, sets the profile and may enable a second factor; where the account enforces one, they must, and there is no
