@@ -10,14 +10,17 @@ mod backoff;
 mod context;
 mod delivery;
 mod file;
+mod links;
 mod mail;
 mod metrics;
 mod outcome;
+mod samples;
 mod smtp;
 #[cfg(test)]
 mod smtp_sink;
 mod smtp_stream;
 mod smtp_url;
+mod template_values;
 mod templates;
 mod text;
 mod transport;

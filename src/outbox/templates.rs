@@ -16,9 +16,9 @@
 //! | all others | `email` | the address of the account |
 //! | `invitation`, `password_reset`, `email_verification` | `link` | the link with its token |
 //! | `step_up` | `code` | the code |
-//! | `security_notice` | `notice` | what changed: one of the words of [`Notice`] |
+//! | `security_notice` | `notice` | what changed: one of the words of [`Notice`](crate::domain::mail::Notice) |
 //! | `security_notice` | `time`, `time_iso` | when it changed, as below |
-//! | `ownership` | `news` | what happens: one of the words of [`OwnershipNews`] |
+//! | `ownership` | `news` | what happens: one of the words of [`OwnershipNews`](crate::domain::mail::OwnershipNews) |
 //! | `ownership` | `organization_name`, `other_name` | text |
 //! | all but `security_notice` | `expire_time`, `expire_time_iso` | `21 November 2026, 14:05 UTC` and `2026-11-21 14:05 UTC` |
 
@@ -27,12 +27,15 @@ use std::{
     path::Path,
 };
 
-use chrono::{DateTime, Utc};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
-use url::Url;
 
-use super::text::{ControlCharacter, defang, escape_html, lines, one_line, shown_address};
-use crate::domain::mail::{InvitationMail, Notice, NoticeMail, OwnershipMail, OwnershipNews, Payload, SecretMail};
+use super::{
+    links::LinkTemplate,
+    samples::samples,
+    template_values::{invitation_values, notice_values, ownership_values, secret_values},
+    text::{ControlCharacter, escape_html, one_line},
+};
+use crate::domain::mail::Payload;
 
 const FALLBACK_LOCALE: &str = "en";
 const PARTS: [&str; 3] = ["subject.txt", "txt", "html"];
@@ -63,10 +66,30 @@ const SHIPPED: &[(&str, &str)] = shipped!(
     "invitation" "fr",
     "invitation" "ja",
     "password_reset" "en",
+    "password_reset" "de",
+    "password_reset" "es",
+    "password_reset" "fr",
+    "password_reset" "ja",
     "email_verification" "en",
+    "email_verification" "de",
+    "email_verification" "es",
+    "email_verification" "fr",
+    "email_verification" "ja",
     "step_up" "en",
+    "step_up" "de",
+    "step_up" "es",
+    "step_up" "fr",
+    "step_up" "ja",
     "security_notice" "en",
+    "security_notice" "de",
+    "security_notice" "es",
+    "security_notice" "fr",
+    "security_notice" "ja",
     "ownership" "en",
+    "ownership" "de",
+    "ownership" "es",
+    "ownership" "fr",
+    "ownership" "ja",
 );
 /// A template is a page of text; more is a mistake.
 const MAX_TEMPLATE_BYTES: u64 = 256 * 1024;
@@ -192,9 +215,9 @@ impl Renderer {
         }
         let renderer = Self {
             environment,
-            invitation_link: LinkTemplate::parse(links.invitation)?,
-            password_reset_link: LinkTemplate::parse(links.password_reset)?,
-            email_verification_link: LinkTemplate::parse(links.email_verification)?,
+            invitation_link: link(links.invitation)?,
+            password_reset_link: link(links.password_reset)?,
+            email_verification_link: link(links.email_verification)?,
             locales,
         };
         renderer.check()?;
@@ -306,119 +329,8 @@ impl Renderer {
     }
 }
 
-/// A time for people, and one that is the same in every language.
-fn shown(time: DateTime<Utc>) -> (String, String) {
-    (
-        time.format("%-d %B %Y, %H:%M UTC").to_string(),
-        time.format("%Y-%m-%d %H:%M UTC").to_string(),
-    )
-}
-
-fn invitation_values(mail: &InvitationMail) -> Result<Value, RenderError> {
-    let name = |field, text| one_line(field, text).map(defang);
-    let address = |field, text| one_line(field, text).map(shown_address);
-    let inviter_name = mail
-        .inviter_name
-        .as_deref()
-        .map(|text| name("inviter_name", text))
-        .transpose()?;
-    let inviter_email = mail
-        .inviter_email
-        .as_deref()
-        .map(|text| address("inviter_email", text))
-        .transpose()?;
-    let roles = mail
-        .role_names
-        .iter()
-        .map(|text| name("role_names", text))
-        .collect::<Result<Vec<_>, _>>()?;
-    let message = mail
-        .message
-        .as_deref()
-        .map(|text| lines("message", text))
-        .transpose()?
-        .unwrap_or_default();
-    let (expire_time, expire_time_iso) = shown(mail.expire_time);
-    Ok(context! {
-        inviter_name,
-        inviter_email,
-        organization_name => name("organization_name", &mail.organization_name)?,
-        invitee_email => address("invitee_email", &mail.invitee_email)?,
-        role_names => roles,
-        message_lines => message.trim().lines().map(defang).collect::<Vec<_>>(),
-        expire_time,
-        expire_time_iso,
-    })
-}
-
-fn secret_values(mail: &SecretMail) -> Result<Value, RenderError> {
-    let (expire_time, expire_time_iso) = shown(mail.expire_time);
-    Ok(context! {
-        email => shown_address(one_line("email", &mail.email)?),
-        expire_time,
-        expire_time_iso,
-    })
-}
-
-fn ownership_values(mail: &OwnershipMail) -> Result<Value, RenderError> {
-    let name = |field, text| one_line(field, text).map(defang);
-    let (expire_time, expire_time_iso) = shown(mail.expire_time);
-    Ok(context! {
-        news => mail.news.as_str(),
-        email => one_line("email", &mail.email).map(shown_address)?,
-        organization_name => name("organization_name", &mail.organization_name)?,
-        other_name => name("other_name", &mail.other_name)?,
-        expire_time,
-        expire_time_iso,
-    })
-}
-
-fn notice_values(mail: &NoticeMail) -> Result<Value, RenderError> {
-    let (time, time_iso) = shown(mail.time);
-    Ok(context! {
-        notice => mail.notice.as_str(),
-        email => shown_address(one_line("email", &mail.email)?),
-        time,
-        time_iso,
-    })
-}
-
-/// An address with one `{token}` in it.
-#[derive(Debug)]
-struct LinkTemplate {
-    before: String,
-    after: String,
-}
-
-impl LinkTemplate {
-    fn parse(text: &str) -> Result<Self, TemplateError> {
-        // A stand-in that no address escapes, so that the URL parser sees an ordinary address.
-        const STAND_IN: &str = "roster-token-stand-in";
-        let refused = || TemplateError::Link(text.to_owned());
-        let (before, after) = text
-            .split_once("{token}")
-            .filter(|(_, after)| !after.contains("{token}"))
-            .ok_or_else(refused)?;
-        let url = Url::parse(&format!("{before}{STAND_IN}{after}")).map_err(|_| refused())?;
-        let in_host = url.host_str().is_none_or(|host| host.contains(STAND_IN));
-        let (before, after) = url.as_str().split_once(STAND_IN).ok_or_else(refused)?;
-        let fit = matches!(url.scheme(), "http" | "https")
-            && !in_host
-            && url.username().is_empty()
-            && url.password().is_none();
-        if !fit {
-            return Err(refused());
-        }
-        Ok(Self {
-            before: before.to_owned(),
-            after: after.to_owned(),
-        })
-    }
-
-    fn with_token(&self, token: &str) -> String {
-        let token: String = url::form_urlencoded::byte_serialize(token.as_bytes()).collect();
-        format!("{}{}{}", self.before, token, self.after)
-    }
+fn link(text: &str) -> Result<LinkTemplate, TemplateError> {
+    LinkTemplate::parse(text).ok_or_else(|| TemplateError::Link(text.to_owned()))
 }
 
 /// The mail and the language in a template's file name, when the name is one that a mail uses.
@@ -470,67 +382,6 @@ fn invalid(name: &str, error: &minijinja::Error) -> TemplateError {
 fn explain(error: &minijinja::Error) -> String {
     let place = error.line().map(|line| format!(" (line {line})")).unwrap_or_default();
     format!("{}{place}: {}", error.kind(), error.detail().unwrap_or("no detail"))
-}
-
-/// Every mail, with everything given and with as little as possible.
-fn samples(locale: &str) -> Vec<Payload> {
-    let secret = |secret: &str| SecretMail {
-        secret: secret.to_owned(),
-        email: "bob@example.org".into(),
-        expire_time: DateTime::<Utc>::UNIX_EPOCH,
-        locale: locale.to_owned(),
-    };
-    let notice = |notice| {
-        Payload::SecurityNotice(NoticeMail {
-            notice,
-            email: "bob@example.org".into(),
-            time: DateTime::<Utc>::UNIX_EPOCH,
-            locale: locale.to_owned(),
-        })
-    };
-    let mut samples = vec![
-        Payload::Invitation(sample(locale)),
-        Payload::Invitation(bare_sample(locale)),
-        Payload::PasswordReset(secret("sample-token")),
-        Payload::EmailVerification(secret("sample-token")),
-        Payload::StepUp(secret("27182818")),
-    ];
-    samples.extend(Notice::ALL.map(notice));
-    samples.extend(OwnershipNews::ALL.map(|news| {
-        Payload::Ownership(OwnershipMail {
-            news,
-            email: "bob@example.org".into(),
-            organization_name: "Example & Sons".into(),
-            other_name: "Ada Lovelace".into(),
-            time: DateTime::<Utc>::UNIX_EPOCH,
-            expire_time: DateTime::<Utc>::UNIX_EPOCH,
-            locale: locale.to_owned(),
-        })
-    }));
-    samples
-}
-
-fn sample(locale: &str) -> InvitationMail {
-    InvitationMail {
-        token: "sample-token".into(),
-        inviter_name: Some("Ada Lovelace".into()),
-        inviter_email: Some("ada@example.com".into()),
-        organization_name: "Example & Sons".into(),
-        role_names: vec!["Admin".into(), "Billing".into()],
-        invitee_email: "bob@example.org".into(),
-        expire_time: DateTime::<Utc>::UNIX_EPOCH,
-        locale: locale.to_owned(),
-        message: Some("Welcome!\nSee you on Monday.".into()),
-    }
-}
-
-fn bare_sample(locale: &str) -> InvitationMail {
-    let mut mail = sample(locale);
-    mail.inviter_name = None;
-    mail.inviter_email = None;
-    mail.role_names.clear();
-    mail.message = None;
-    mail
 }
 
 #[cfg(test)]

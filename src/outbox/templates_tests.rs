@@ -1,6 +1,8 @@
 use std::path::Path;
 
 use super::*;
+use crate::domain::mail::{InvitationMail, Notice, OwnershipNews};
+use crate::outbox::samples::{bare_sample, sample};
 
 const LINK: &str = "https://app.example.com/invitations/accept?token={token}";
 
@@ -82,26 +84,71 @@ fn the_html_of_the_mails_of_an_account() {
     }
 }
 
+/// The languages that every mail speaks besides English.
+const OTHERS: [&str; 4] = ["de", "es", "fr", "ja"];
+
+/// The mails of an account speak the languages that invitations do: with the address, the time, and the link or code, in words and in HTML.
 #[test]
-fn every_notice_says_something_of_its_own() {
+fn the_mails_of_an_account_in_every_language() {
     let renderer = renderer();
-    let words = |notice| {
-        let mail = NoticeMail {
-            notice,
-            email: "bob@example.org".into(),
-            time: DateTime::<Utc>::UNIX_EPOCH,
-            locale: "en".into(),
-        };
-        let mail = renderer.render(&Payload::SecurityNotice(mail)).unwrap();
-        assert!(
-            !mail.html.contains("<strong></strong>") && !mail.text.starts_with(" ("),
-            "{}",
-            mail.text
-        );
-        mail.text
+    for locale in OTHERS {
+        let mut all = String::new();
+        for sample in samples(locale) {
+            if let Payload::Invitation(_) = sample {
+                continue;
+            }
+            let mail = renderer.render(&sample).unwrap();
+            all.push_str(&format!("## {}\n\n{}\n\n", mail.subject, mail.text));
+            let called = format!("{locale}, {}", mail.subject);
+            assert!(mail.html.contains(&format!("<html lang=\"{locale}\">")), "{called}");
+            assert_ne!(mail.subject, renderer.render(&in_english(&sample)).unwrap().subject);
+            for part in [&mail.text, &mail.html] {
+                let address = part.contains("bob@example.org") || sample.kind() == "step_up";
+                let news = matches!(&sample, Payload::Ownership(mail) if ![OwnershipNews::Nominated, OwnershipNews::Offered].contains(&mail.news));
+                assert!(
+                    address && (news || part.contains("1970-01-01 00:00 UTC")),
+                    "{called}: {part}"
+                );
+                assert!(!part.contains("January"), "{called}");
+            }
+        }
+        insta::assert_snapshot!(format!("account_texts_{locale}"), all);
+    }
+}
+
+/// The same sample in English.
+fn in_english(sample: &Payload) -> Payload {
+    let alike = |other: &Payload| match (sample, other) {
+        (Payload::SecurityNotice(one), Payload::SecurityNotice(other)) => one.notice == other.notice,
+        (Payload::Ownership(one), Payload::Ownership(other)) => one.news == other.news,
+        _ => sample.kind() == other.kind(),
     };
-    let all: BTreeSet<String> = Notice::ALL.into_iter().map(words).collect();
-    assert_eq!(all.len(), Notice::ALL.len());
+    samples("en").into_iter().find(alike).unwrap()
+}
+
+#[test]
+fn every_notice_and_every_news_says_something_of_its_own() {
+    let renderer = renderer();
+    for locale in OTHERS.into_iter().chain(["en"]) {
+        let said: Vec<(String, String)> = samples(locale)
+            .iter()
+            .filter(|sample| ["security_notice", "ownership"].contains(&sample.kind()))
+            .map(|sample| renderer.render(sample).unwrap())
+            .map(|mail| {
+                assert!(!mail.subject.is_empty(), "{locale}: {}", mail.text);
+                assert!(
+                    !mail.text.starts_with([' ', '\u{ff08}', '\n']),
+                    "{locale}: {}",
+                    mail.text
+                );
+                (mail.text, mail.html)
+            })
+            .collect();
+        assert_eq!(said.len(), Notice::ALL.len() + OwnershipNews::ALL.len());
+        let texts: BTreeSet<&String> = said.iter().map(|(text, _)| text).collect();
+        let pages: BTreeSet<&String> = said.iter().map(|(_, html)| html).collect();
+        assert_eq!((texts.len(), pages.len()), (said.len(), said.len()), "{locale}");
+    }
 }
 
 #[test]

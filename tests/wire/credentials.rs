@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 
 use crate::support::mailbox::Mail;
 use crate::support::pb::{
-    ChangePasswordRequest, CreateServiceKeyRequest, DisableServiceAccountRequest, GetUserRequest,
+    ChangePasswordRequest, CreateServiceKeyRequest, CreateUserRequest, DisableServiceAccountRequest, GetUserRequest,
     RequestPasswordResetRequest, ResetPasswordRequest, RevokeServiceKeyRequest, RevokeUserSessionsRequest,
 };
 use crate::support::race::{Doors, all_told, at_once, message};
@@ -81,6 +81,19 @@ fn subjects(mails: &[Mail]) -> Vec<&str> {
 }
 
 wire_tests! {
+    /// A person is written to in the language of their own; of one that no mail speaks, in English.
+    async fn mails_speak_the_language_of_the_person(world: World) {
+        let expected = [("de-CH", "Neues Passwort wählen"), ("fr", "Choisissez un nouveau mot de passe"), ("es-MX", "Elija una nueva contraseña"), ("ja", "新しいパスワードの設定"), ("it", "Choose a new password")];
+        for (locale, subject) in expected {
+            let email = format!("{}@example.com", locale.to_lowercase());
+            let request = CreateUserRequest { locale: locale.to_owned(), ..new_user(&email) };
+            call!(world, users.create_user, world.operator_key(), request).unwrap();
+            ask_for_reset(&world, &email).await.unwrap();
+            assert_eq!(world.mailbox.wait_for(&email, 1).await[0].subject, subject);
+        }
+        settled(&world).await;
+    }
+
     /// ab_24, pf_08: a person changes their password with the old one. Their other sessions end at once, on every server; the one that called goes on; the old
     /// password is dead; and they are told by mail.
     async fn ab_24_a_password_change_ends_the_other_sessions(world: World) {
