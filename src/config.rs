@@ -21,8 +21,8 @@ use uuid::Uuid;
 
 pub use documentation::{SettingDoc, settings, settings_markdown};
 pub use groups::{
-    DatabaseConfig, GrpcConfig, HttpConfig, KeyConfig, MailConfig, ModelsConfig, OutboxConfig, PasswordConfig,
-    ProcessConfig, SessionConfig,
+    DatabaseConfig, GrpcConfig, HttpConfig, KeyConfig, MailConfig, ModelsConfig, OidcConfig, OutboxConfig,
+    PasswordConfig, ProcessConfig, SessionConfig,
 };
 pub use telemetry::TelemetryConfig;
 pub use values::{SecretFile, duration};
@@ -98,6 +98,9 @@ pub struct ServeConfig {
     /// Sessions.
     #[command(flatten)]
     pub sessions: SessionConfig,
+    /// Identity providers.
+    #[command(flatten)]
+    pub oidc: OidcConfig,
     /// Logs, traces, metrics.
     #[command(flatten)]
     pub telemetry: TelemetryConfig,

@@ -46,6 +46,8 @@ const KNOWS: &[(&[&str], &[&str])] = &[
     (&["axum"], &["http", "server"]),
     (&["clap"], &["config", "main", "admin"]),
     (&["argon2", "bcrypt", "scrypt"], &["platform"]),
+    (&["hyper", "http_body_util"], &["platform"]),
+    (&["jsonwebtoken"], &["domain"]),
     (&["rand", "getrandom", "fastrand"], &["platform"]),
 ];
 

@@ -9,6 +9,7 @@ mod m20261122_000004_credentials;
 mod m20261122_000006_import;
 mod m20261122_000007_large_rosters;
 mod m20261122_000008_phone_numbers;
+mod m20261122_000009_identities;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000006_import::Migration),
             Box::new(m20261122_000007_large_rosters::Migration),
             Box::new(m20261122_000008_phone_numbers::Migration),
+            Box::new(m20261122_000009_identities::Migration),
         ]
     }
 }

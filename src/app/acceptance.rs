@@ -12,6 +12,7 @@ use super::{
     invitations::{facts, role_names},
     members::newcomer,
     mutation::{Answer, Mutation},
+    providers::ShownToken,
     sign_in::Entry,
     users::{HashedUser, NewUser, display_name},
 };
@@ -20,6 +21,7 @@ use crate::{
         access_model::RoleSet,
         email::EmailAddress,
         error::{Reason, Refusal},
+        id_token::Identity,
         invitation::{self, Acceptance, InvitationState},
         member::MemberState,
         phone::PhoneNumber,
@@ -84,6 +86,15 @@ fn digest(token: &SecretString) -> Result<[u8; 32]> {
     Ok(token.ok_or(Reason::InvitationNotFound)?.digest())
 }
 
+/// What a new person signs in with from now on (JH07).
+#[derive(Debug)]
+pub(crate) enum Way {
+    /// A password.
+    Password(SecretString),
+    /// An identity at a provider.
+    Identity(ShownToken),
+}
+
 /// A new person, by their own hand.
 #[derive(Debug)]
 pub(crate) struct SignUp {
@@ -91,8 +102,8 @@ pub(crate) struct SignUp {
     pub(crate) given_name: PersonName,
     /// Family name.
     pub(crate) family_name: Option<PersonName>,
-    /// The password.
-    pub(crate) password: SecretString,
+    /// What they sign in with from now on.
+    pub(crate) way: Way,
     /// The language of messages.
     pub(crate) locale: Option<Locale>,
     /// How people reach the person besides by mail (JP01).
@@ -134,13 +145,14 @@ struct AcceptReady {
 
 enum Who {
     Known(Box<User>),
-    New(Box<HashedUser>),
+    New(Box<HashedUser>, Option<Identity>),
 }
 
 /// Accepts an invitation: creates user, membership and session in one commit, or nothing.
 ///
 /// # Errors
-/// `INVITATION_NOT_FOUND`, why it cannot be accepted any more, `ACCOUNT_EXISTS`, `EMAIL_MISMATCH`, `EMAIL_UNVERIFIED`, `CREDENTIALS_MISSING`.
+/// `INVITATION_NOT_FOUND`, why it cannot be accepted any more, `ACCOUNT_EXISTS`, `EMAIL_MISMATCH`, `EMAIL_UNVERIFIED`, `CREDENTIALS_MISSING`;
+/// of an identity `ID_TOKEN_INVALID`, `ID_TOKEN_USED`, `IDENTITY_TAKEN`, `IDENTITY_PROVIDER_UNAVAILABLE`.
 pub(crate) async fn accept<A: Answer<Accepted>>(app: &App, ctx: &Ctx, command: Accept) -> Result<A> {
     let digest = digest(&command.token)?;
     // Looked at before the lock, so that a token that is none costs neither a transaction nor a password hash.
@@ -148,7 +160,18 @@ pub(crate) async fn accept<A: Answer<Accepted>>(app: &App, ctx: &Ctx, command: A
     let invitation = invitation.ok_or(Reason::InvitationNotFound)?;
     let enroll_mfa = command.sign_up.as_ref().is_some_and(|sign_up| sign_up.enroll_mfa);
     let who = match (command.sign_up, &ctx.caller.user) {
-        (Some(sign_up), _) => Who::New(Box::new(app.hashed(person(app, &invitation, sign_up)?).await?)),
+        (Some(sign_up), _) => {
+            // First: an ID token has been used by then.
+            if let Some(answer) = app.replayed(ctx).await? {
+                return Ok(answer);
+            }
+            let (password, identity) = match &sign_up.way {
+                Way::Password(password) => (Some(password.clone()), None),
+                Way::Identity(shown) => (None, Some(app.identify(ctx, shown).await?)),
+            };
+            let person = app.hashed(person(app, &invitation, sign_up, password)?).await?;
+            Who::New(Box::new(person), identity)
+        }
         (None, Some(caller)) => Who::Known(Box::new(caller.user.clone())),
         (None, None) => {
             return Err(Refusal::new(Reason::CredentialsMissing)
@@ -166,18 +189,20 @@ pub(crate) async fn accept<A: Answer<Accepted>>(app: &App, ctx: &Ctx, command: A
 }
 
 /// The link came to the address, so whoever signs up through it has shown that the address is theirs.
-fn person(app: &App, invitation: &Invitation, sign_up: SignUp) -> Result<NewUser> {
+fn person(app: &App, invitation: &Invitation, sign_up: SignUp, password: Option<SecretString>) -> Result<NewUser> {
     let email = EmailAddress::parse(&invitation.email)
         .map_err(|flaw| Error::Internal(format!("the stored address of an invitation {flaw}")))?;
-    app.passwords
-        .check(sign_up.password.expose_secret(), &[email.typed()])
-        .map_err(|flaw| Error::violation("sign_up.password", flaw))?;
+    if let Some(password) = &password {
+        app.passwords
+            .check(password.expose_secret(), &[email.typed()])
+            .map_err(|flaw| Error::violation("sign_up.password", flaw))?;
+    }
     Ok(NewUser {
         email,
         email_verified: true,
         given_name: sign_up.given_name,
         family_name: sign_up.family_name,
-        password: sign_up.password,
+        password,
         locale: sign_up.locale,
         username: None,
         phone_number: sign_up.phone_number,
@@ -195,7 +220,7 @@ impl Mutation for AcceptReady {
                     .await?
                     .filter(|user| user.state == UserState::Active),
             ),
-            Who::New(_) => None,
+            Who::New(..) => None,
         };
         // The token is the caller's right to this organization; the lock is what makes acceptance, revocation, resending and suspension come one
         // after the other.
@@ -215,7 +240,14 @@ impl Mutation for AcceptReady {
                 let user = known.flatten().ok_or(Reason::CredentialsInvalid)?;
                 (require_invited(&user, &invitation)?, false)
             }
-            Who::New(person) => (person.insert(app, ctx.now, tx, account_exists()).await?, true),
+            Who::New(person, identity) => {
+                let user = person.insert(app, ctx.now, tx, account_exists()).await?;
+                if let Some(identity) = identity {
+                    app.use_id_token(ctx, tx, identity).await?;
+                    app.add_identity(ctx, tx, user.id, identity, true).await?;
+                }
+                (user, true)
+            }
         };
         let existing = match is_new {
             true => None,

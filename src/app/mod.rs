@@ -13,6 +13,7 @@ pub(crate) mod context;
 pub(crate) mod credentials;
 pub(crate) mod emails;
 pub(crate) mod error;
+pub(crate) mod identities;
 pub(crate) mod imports;
 pub(crate) mod invitations;
 mod mails;
@@ -27,6 +28,7 @@ pub(crate) mod ownership;
 pub(crate) mod paging;
 pub(crate) mod permissions;
 pub(crate) mod profiles;
+pub(crate) mod providers;
 pub(crate) mod roles;
 pub(crate) mod service_accounts;
 pub(crate) mod sessions;
@@ -51,8 +53,9 @@ use crate::{
 /// The records that use cases are asked by and answer with, as the store keeps them.
 pub(crate) mod records {
     pub(crate) use crate::store::{
-        Challenge, Contact, EventFilter, Invitation, InvitationFilter, InvitationRow, Member, Message, MessageFilter,
-        MfaFactor, Organization, RosterFilter, RosterRow, ServiceAccount, ServiceKey, Session, Transfer, User,
+        Challenge, Contact, EventFilter, Invitation, InvitationFilter, InvitationRow, LinkedIdentity, Member, Message,
+        MessageFilter, MfaFactor, Organization, RosterFilter, RosterRow, ServiceAccount, ServiceKey, Session, Transfer,
+        User,
     };
 }
 
@@ -78,6 +81,8 @@ pub(crate) struct App {
     pub(crate) invitation_url: String,
     /// Where second factors are good, as authenticator apps show it.
     pub(crate) mfa_issuer: String,
+    /// The identity providers that are trusted.
+    pub(crate) providers: providers::Providers,
 }
 
 impl App {

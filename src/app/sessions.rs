@@ -8,6 +8,7 @@ use super::{
     App, authentication,
     context::Ctx,
     error::{Error, Result},
+    identities,
     mutation::{Answer, Mutation},
     paging::{Page, PageRequest},
     service_accounts::by_id,
@@ -116,6 +117,26 @@ pub(crate) enum Identifier {
     Username(Username),
 }
 
+/// Signs in, one way or the other.
+#[derive(Debug)]
+pub(crate) enum AnySignIn {
+    /// With a password.
+    Password(SignIn),
+    /// With an identity at a provider.
+    Identity(identities::SignIn),
+}
+
+/// Signs in, one way or the other.
+///
+/// # Errors
+/// Those of [`sign_in`] and of [`identities::sign_in`].
+pub(crate) async fn sign_in_either_way(app: &App, ctx: &Ctx, command: AnySignIn) -> Result<Entry> {
+    match command {
+        AnySignIn::Password(command) => sign_in(app, ctx, command).await,
+        AnySignIn::Identity(command) => identities::sign_in(app, ctx, command).await,
+    }
+}
+
 /// Signs in with a password.
 #[derive(Debug)]
 pub(crate) struct SignIn {
@@ -132,7 +153,7 @@ pub(crate) struct SignIn {
 ///
 /// # Errors
 /// `SIGN_IN_FAILED`; overloaded, where too many are signing in.
-pub(crate) async fn sign_in(app: &App, ctx: &Ctx, command: SignIn) -> Result<Entry> {
+async fn sign_in(app: &App, ctx: &Ctx, command: SignIn) -> Result<Entry> {
     let user = find(app, &command.identifier).await?;
     let stored = user.as_ref().and_then(|user| user.password_hash.as_ref());
     let verdict = app.compare(&command.password, stored).await?;

@@ -124,6 +124,10 @@ impl Mutation for ChangeState {
             };
             record(ctx, tx, &mut organization, member, kind, data).await?;
         }
+        if self.change == UserChange::Delete {
+            // As the address: the person can come back with it.
+            tx.delete_identities(user.id).await?;
+        }
         if self.change.ends_use() {
             tx.revoke_sessions(user.id, None, ctx.now).await?;
         }

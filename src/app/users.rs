@@ -37,8 +37,8 @@ pub(crate) struct NewUser {
     pub(crate) given_name: PersonName,
     /// Family name.
     pub(crate) family_name: Option<PersonName>,
-    /// The password, which satisfies the policy.
-    pub(crate) password: SecretString,
+    /// The password, which satisfies the policy; none for somebody who signs in with an identity.
+    pub(crate) password: Option<SecretString>,
     /// The language of messages.
     pub(crate) locale: Option<Locale>,
     /// A name to sign in with besides the address.
@@ -51,20 +51,23 @@ pub(crate) struct NewUser {
 #[derive(Debug, Clone)]
 pub(crate) struct HashedUser {
     person: NewUser,
-    password_hash: String,
+    password_hash: Option<String>,
 }
 
 impl App {
-    /// Hashes the person's password, outside any transaction.
+    /// Hashes the person's password, where they have one, outside any transaction.
     ///
     /// # Errors
     /// Overloaded, where too many are hashing.
     pub(crate) async fn hashed(&self, person: NewUser) -> Result<HashedUser> {
-        let normal = password::normalize(person.password.expose_secret());
-        let password_hash = self
-            .hasher
-            .hash(SecretString::from(normal.as_str()), self.entropy.bytes())
-            .await?;
+        let password_hash = match &person.password {
+            Some(password) => {
+                let normal = password::normalize(password.expose_secret());
+                let normal = SecretString::from(normal.as_str());
+                Some(self.hasher.hash(normal, self.entropy.bytes()).await?)
+            }
+            None => None,
+        };
         Ok(HashedUser { person, password_hash })
     }
 }
@@ -90,7 +93,7 @@ impl HashedUser {
                 .as_ref()
                 .map_or_else(String::new, |name| name.as_str().to_owned()),
             locale: person.locale.as_ref().map(|locale| locale.as_str().to_owned()),
-            password_hash: Some(self.password_hash.clone()),
+            password_hash: self.password_hash.clone(),
             last_sign_in_time: None,
             last_active_time: None,
             create_time: now,

@@ -9,6 +9,7 @@ use clap::builder::BoolishValueParser;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::values::{SecretFile, duration};
+use crate::domain::id_token::Provider;
 use crate::platform::hashing::{HashParams, default_threads};
 
 /// The gRPC listener and its limits.
@@ -314,6 +315,32 @@ pub struct SessionConfig {
     /// Where second factors are good: the name that authenticator apps show beside the person's address.
     #[arg(long, env = "ROSTER_MFA_ISSUER", default_value = "Roster", value_name = "NAME")]
     pub mfa_issuer: String,
+}
+
+/// Identity providers.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "OpenID Connect")]
+pub struct OidcConfig {
+    /// The identity providers that people may sign in with, separated by spaces, each `ISSUER=CLIENT_ID`; the same issuer again adds another client.
+    /// Unset: none.
+    #[arg(long, env = "ROSTER_OIDC_ISSUERS", value_name = "ISSUER=CLIENT_ID ...")]
+    pub oidc_issuers: Option<String>,
+    /// Certificates (PEM) that providers' are checked against besides those of the well-known authorities.
+    #[arg(long, env = "ROSTER_OIDC_CA", value_name = "FILE")]
+    pub oidc_ca: Option<PathBuf>,
+    /// Whether providers may be inside: the host of an issuer may have a private or a loopback address.
+    #[arg(long, env = "ROSTER_OIDC_INTERNAL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
+    pub oidc_internal: bool,
+}
+
+impl OidcConfig {
+    /// The trusted issuers.
+    ///
+    /// # Errors
+    /// A sentence for each entry that is none.
+    pub fn providers(&self) -> Result<Vec<Provider>, Vec<String>> {
+        Provider::parse_all(self.oidc_issuers.as_deref().unwrap_or_default())
+    }
 }
 
 /// Stopping.

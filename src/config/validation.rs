@@ -6,8 +6,8 @@ use secrecy::ExposeSecret;
 use url::{Host, Url};
 
 use super::groups::{
-    DatabaseConfig, GrpcConfig, HttpConfig, KeyConfig, MailConfig, OutboxConfig, PasswordConfig, ProcessConfig,
-    SessionConfig,
+    DatabaseConfig, GrpcConfig, HttpConfig, KeyConfig, MailConfig, OidcConfig, OutboxConfig, PasswordConfig,
+    ProcessConfig, SessionConfig,
 };
 use super::{MigrateConfig, ServeConfig, WorkerConfig};
 use crate::platform::Keyring;
@@ -53,6 +53,7 @@ impl ServeConfig {
         self.outbox.check(&mut problems);
         self.passwords.check(&mut problems);
         self.sessions.check(&mut problems);
+        self.oidc.check(&mut problems);
         self.process.check(&mut problems);
         problems.result()
     }
@@ -295,6 +296,14 @@ impl SessionConfig {
     }
 }
 
+impl OidcConfig {
+    fn check(&self, problems: &mut Problems) {
+        for wrong in self.providers().err().unwrap_or_default() {
+            problems.0.push(format!("ROSTER_OIDC_ISSUERS: {wrong}"));
+        }
+    }
+}
+
 impl ProcessConfig {
     fn check(&self, problems: &mut Problems) {
         problems.range(
@@ -432,6 +441,26 @@ mod tests {
             one(&["--mail-from", wrong], &["ROSTER_MAIL_FROM"]);
         }
         assert!(problems(&["--mail-from", "roster@example.com"]).is_empty());
+    }
+
+    #[test]
+    fn identity_providers_are_named_with_a_client() {
+        let issuers = |text: &'static str| ["--oidc-issuers", text];
+        assert!(
+            problems(&issuers(
+                "https://accounts.google.com=1.apps.googleusercontent.com https://id.example/t=a"
+            ))
+            .is_empty()
+        );
+        one(
+            &issuers("http://id.example=a"),
+            &["ROSTER_OIDC_ISSUERS", "http://id.example", "https"],
+        );
+        one(
+            &issuers("https://id.example"),
+            &["ROSTER_OIDC_ISSUERS", "ISSUER=CLIENT_ID"],
+        );
+        assert_eq!(problems(&issuers("a b=c")).len(), 2);
     }
 
     #[test]

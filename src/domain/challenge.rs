@@ -20,6 +20,8 @@ text_enum! {
         SignIn = "sign_in",
         /// Confirming a second factor that is being set up.
         MfaEnrollment = "mfa_enrollment",
+        /// Nothing any more: an ID token that has been used, and is remembered until its time is over (ab_28).
+        IdToken = "id_token",
     }
 }
 
@@ -48,6 +50,8 @@ impl Purpose {
             Self::EmailVerification => Duration::hours(24),
             Self::StepUpInviteMembers | Self::MfaEnrollment => Duration::minutes(10),
             Self::SignIn => Duration::minutes(5),
+            // The token says by itself how long.
+            Self::IdToken => Duration::zero(),
         }
     }
 }

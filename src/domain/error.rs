@@ -101,6 +101,14 @@ reasons! {
     MfaAlreadyEnrolled, "MFA_ALREADY_ENROLLED", "The user has a second factor already.";
     MfaEnforced, "MFA_ENFORCED", "A second factor is asked for.";
     TooManyAttempts, "TOO_MANY_ATTEMPTS", "There have been too many attempts or requests for this account; try again later.";
+    IdTokenInvalid, "ID_TOKEN_INVALID", "The ID token does not say who somebody is.";
+    IdTokenUsed, "ID_TOKEN_USED", "The ID token has been used already.";
+    IdentityUnknown, "IDENTITY_UNKNOWN", "No account has this identity.";
+    IdentityTaken, "IDENTITY_TAKEN", "An account has this identity already.";
+    IdentityNotFound, "IDENTITY_NOT_FOUND", "The user has no such identity.";
+    LastCredential, "LAST_CREDENTIAL", "It is the last way to sign in.";
+    IdentityProviderUnavailable, "IDENTITY_PROVIDER_UNAVAILABLE", "The identity provider does not answer; try again.";
+    TooManyIdentities, "TOO_MANY_IDENTITIES", "A user has fewer identities than that.";
     HashUnsupported, "HASH_UNSUPPORTED", "The password hash is of no scheme that can be compared with.";
     HashMalformed, "HASH_MALFORMED", "The password hash is not as its scheme writes it.";
     HashTooExpensive, "HASH_TOO_EXPENSIVE", "Comparing with the password hash would cost more than is accepted.";

@@ -70,11 +70,15 @@ pub enum Notice {
     RecoveryCodesReplaced,
     /// A recovery code was used in place of the second factor.
     RecoveryCodeUsed,
+    /// An identity at a provider was linked.
+    IdentityLinked,
+    /// An identity at a provider was taken away.
+    IdentityUnlinked,
 }
 
 impl Notice {
     /// Every notice there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::PasswordChanged,
         Self::PasswordReset,
         Self::EmailChanged,
@@ -82,6 +86,8 @@ impl Notice {
         Self::MfaRemoved,
         Self::RecoveryCodesReplaced,
         Self::RecoveryCodeUsed,
+        Self::IdentityLinked,
+        Self::IdentityUnlinked,
     ];
 
     /// The notice's word.
@@ -95,6 +101,8 @@ impl Notice {
             Self::MfaRemoved => "mfa_removed",
             Self::RecoveryCodesReplaced => "recovery_codes_replaced",
             Self::RecoveryCodeUsed => "recovery_code_used",
+            Self::IdentityLinked => "identity_linked",
+            Self::IdentityUnlinked => "identity_unlinked",
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod custom_role;
 pub mod delivery;
 pub mod email;
 pub mod error;
+pub mod id_token;
 pub mod import;
 pub mod invitation;
 pub mod mail;

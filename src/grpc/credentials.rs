@@ -11,7 +11,10 @@ use super::{
     sign_ins::{CODE, Shown, mfa_setup},
 };
 use crate::{
-    app::{credentials, mfa, records::MfaFactor},
+    app::{
+        credentials, identities, mfa,
+        records::{LinkedIdentity, MfaFactor},
+    },
     domain::mfa::FactorKind,
 };
 
@@ -76,6 +79,30 @@ impl CredentialService for Edge {
     ) -> Result<Response<pb::ListMfaFactorsResponse>, Status> {
         let (ctx, user) = self.admit(request)?;
         Ok(Response::new(mfa::list(&self.app, &ctx, user).await?.into()))
+    }
+
+    async fn link_identity(
+        &self,
+        request: Request<pb::LinkIdentityRequest>,
+    ) -> Result<Response<pb::LinkIdentityResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(identities::link(&self.app, &ctx, command).await?))
+    }
+
+    async fn list_identities(
+        &self,
+        request: Request<pb::ListIdentitiesRequest>,
+    ) -> Result<Response<pb::ListIdentitiesResponse>, Status> {
+        let (ctx, user) = self.admit(request)?;
+        Ok(Response::new(identities::list(&self.app, &ctx, user).await?.into()))
+    }
+
+    async fn unlink_identity(
+        &self,
+        request: Request<pb::UnlinkIdentityRequest>,
+    ) -> Result<Response<pb::UnlinkIdentityResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(identities::unlink(&self.app, &ctx, command).await?))
     }
 
     async fn regenerate_recovery_codes(
@@ -170,6 +197,63 @@ impl Parse for pb::ListMfaFactorsRequest {
     }
 }
 
+impl Parse for pb::LinkIdentityRequest {
+    type Command = identities::Link;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let token = fields.required("open_id_connect", self.open_id_connect.as_ref())?;
+        let shown = fields.id_token("open_id_connect", token);
+        Some(identities::Link { shown: shown? })
+    }
+}
+
+impl Parse for pb::ListIdentitiesRequest {
+    type Command = uuid::Uuid;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.uuid("user_id", &self.user_id)
+    }
+}
+
+impl Parse for pb::UnlinkIdentityRequest {
+    type Command = identities::Unlink;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let identity_id = fields.uuid("identity_id", &self.identity_id);
+        Some(identities::Unlink {
+            identity_id: identity_id?,
+        })
+    }
+}
+
+fn identity(row: LinkedIdentity) -> pb::Identity {
+    pb::Identity {
+        identity_id: row.id.to_string(),
+        issuer: row.issuer,
+        subject: row.subject,
+        create_time: Some(timestamp(row.create_time)),
+        last_used_time: row.last_used_time.map(timestamp),
+    }
+}
+
+impl From<LinkedIdentity> for pb::LinkIdentityResponse {
+    fn from(row: LinkedIdentity) -> Self {
+        Self {
+            identity: Some(identity(row)),
+        }
+    }
+}
+
+impl From<Vec<LinkedIdentity>> for pb::ListIdentitiesResponse {
+    fn from(rows: Vec<LinkedIdentity>) -> Self {
+        Self {
+            identities: rows.into_iter().map(identity).collect(),
+        }
+    }
+}
+
 impl Parse for pb::RegenerateRecoveryCodesRequest {
     type Command = mfa::Regenerate;
 
@@ -252,5 +336,6 @@ done!(
     pb::ChangePasswordResponse,
     pb::RequestPasswordResetResponse,
     pb::ResetPasswordResponse,
-    pb::RemoveMfaResponse
+    pb::RemoveMfaResponse,
+    pb::UnlinkIdentityResponse
 );

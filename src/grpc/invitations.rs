@@ -248,13 +248,21 @@ fn sign_up(person: &pb::SignUp, fields: &mut Fields<'_>) -> Option<acceptance::S
     let given_name = fields.text("given_name", &person.given_name, PersonName::parse);
     let family_name = fields.optional_text("family_name", &person.family_name, PersonName::parse);
     let words = [person.given_name.as_str(), &person.family_name];
-    let password = fields.password("password", &person.password, &words);
+    let way = match &person.open_id_connect {
+        Some(token) => {
+            fields.absent_beside("open_id_connect", "password", &person.password);
+            fields.id_token("open_id_connect", token).map(acceptance::Way::Identity)
+        }
+        None => fields
+            .password("password", &person.password, &words)
+            .map(acceptance::Way::Password),
+    };
     let locale = fields.locale("locale", &person.locale);
     let phone_number = fields.phone_number("phone_number", &person.phone_number);
     Some(acceptance::SignUp {
         given_name: given_name?,
         family_name: family_name?,
-        password: password?,
+        way: way?,
         locale: locale?,
         phone_number: phone_number?,
         enroll_mfa: person.enroll_mfa,

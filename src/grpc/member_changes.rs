@@ -51,7 +51,7 @@ impl Parse for pb::CreateMemberRequest {
                 email_verified: false,
                 given_name: given_name?,
                 family_name: family_name?,
-                password: password?,
+                password: Some(password?),
                 locale: locale?,
                 username: username?,
                 phone_number: phone_number?,

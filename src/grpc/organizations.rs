@@ -134,7 +134,7 @@ fn new_owner(person: &pb::NewUser, fields: &mut Fields<'_>) -> Option<NewUser> {
         email_verified: person.email_verified,
         given_name: given_name?,
         family_name: family_name?,
-        password: password?,
+        password: Some(password?),
         locale: locale?,
         username: None,
         phone_number: phone_number?,

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     app::{
+        identities,
         paging::Page,
         records::{Challenge, Session},
         sessions, sign_in, step_up,
@@ -32,7 +33,7 @@ const USER_AGENT: usize = 300;
 impl SessionService for Edge {
     async fn sign_in(&self, request: Request<pb::SignInRequest>) -> Result<Response<pb::SignInResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let entry = sessions::sign_in(&self.app, &ctx, command).await?;
+        let entry = sessions::sign_in_either_way(&self.app, &ctx, command).await?;
         Ok(Response::new(entered(entry, |session| self.idle_end(session))))
     }
 
@@ -141,9 +142,24 @@ pub(super) fn session(row: Session, idle_end: DateTime<Utc>) -> pb::Session {
 }
 
 impl Parse for pb::SignInRequest {
-    type Command = sessions::SignIn;
+    type Command = sessions::AnySignIn;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let user_agent = fields.optional_text("user_agent", &self.user_agent, |text| one_line(text, USER_AGENT));
+        if let Some(token) = &self.open_id_connect {
+            for (field, text) in [
+                ("email", &self.email),
+                ("password", &self.password),
+                ("username", &self.username),
+            ] {
+                fields.absent_beside("open_id_connect", field, text);
+            }
+            let shown = fields.id_token("open_id_connect", token);
+            return Some(sessions::AnySignIn::Identity(identities::SignIn {
+                shown: shown?,
+                user_agent: user_agent?,
+            }));
+        }
         let email = fields.at_most("email", &self.email, SIGN_IN_EMAIL);
         let username = fields.username("username", &self.username);
         let identifier = match (email.filter(|email| !email.is_empty()), username) {
@@ -156,12 +172,11 @@ impl Parse for pb::SignInRequest {
             _ => None,
         };
         let password = fields.secret("password", &self.password, PASSWORD);
-        let user_agent = fields.optional_text("user_agent", &self.user_agent, |text| one_line(text, USER_AGENT));
-        Some(sessions::SignIn {
+        Some(sessions::AnySignIn::Password(sessions::SignIn {
             identifier: identifier?,
             password: password?,
             user_agent: user_agent?,
-        })
+        }))
     }
 }
 

@@ -11,11 +11,16 @@ use super::{
 };
 use crate::app::{
     mfa::{Code, Proof, Setup},
+    providers::ShownToken,
     sign_in::{Complete, Completed, Entry, Pending},
 };
 
 /// Characters of a code at the most.
 pub(super) const CODE: usize = 64;
+/// Characters of an ID token at the most: providers put groups into them.
+const ID_TOKEN: usize = 16_384;
+/// Characters of a nonce at the most.
+const NONCE: usize = 512;
 
 /// What somebody shows, by the contract's choice of it.
 pub(super) enum Shown<'a> {
@@ -25,6 +30,25 @@ pub(super) enum Shown<'a> {
 }
 
 impl Fields<'_> {
+    /// An ID token with its nonce.
+    pub(super) fn id_token(&mut self, field: &str, token: &pb::OpenIdConnectToken) -> Option<ShownToken> {
+        self.within(field, |fields| {
+            let id_token = fields.secret("id_token", &token.id_token, ID_TOKEN);
+            let nonce = fields.secret("nonce", &token.nonce, NONCE);
+            Some(ShownToken {
+                id_token: id_token?,
+                nonce: nonce?,
+            })
+        })
+    }
+
+    /// A text that has to be empty because another field says the same in another way.
+    pub(super) fn absent_beside(&mut self, other: &str, field: &str, text: &str) {
+        if !text.is_empty() {
+            self.violation(field, format!("must be empty beside {other}"));
+        }
+    }
+
     /// A code or a password out of a `oneof`; `choice` is its name.
     pub(super) fn proof(&mut self, choice: &str, shown: Option<Shown<'_>>) -> Option<Proof> {
         let secret = |fields: &mut Self, field: &str, text: &str, longest| {

@@ -99,9 +99,13 @@ fn code(reason: Reason) -> Code {
         Reason::InvalidRequest | Reason::HashUnsupported | Reason::HashMalformed | Reason::HashTooExpensive => {
             Code::InvalidArgument
         }
-        Reason::CredentialsMissing | Reason::CredentialsInvalid | Reason::SignInFailed | Reason::SessionOutdated => {
-            Code::Unauthenticated
-        }
+        Reason::CredentialsMissing
+        | Reason::CredentialsInvalid
+        | Reason::SignInFailed
+        | Reason::SessionOutdated
+        | Reason::IdTokenInvalid
+        | Reason::IdTokenUsed
+        | Reason::IdentityUnknown => Code::Unauthenticated,
         Reason::CallerNotAllowed
         | Reason::ScopeRequired
         | Reason::PermissionRequired
@@ -123,6 +127,7 @@ fn code(reason: Reason) -> Code {
         | Reason::MessageNotFound
         | Reason::TransferNotFound
         | Reason::ContactNotFound
+        | Reason::IdentityNotFound
         | Reason::RoleNotFound => Code::NotFound,
         Reason::AlreadyMember
         | Reason::InvitationPending
@@ -132,6 +137,7 @@ fn code(reason: Reason) -> Code {
         | Reason::TransferPending
         | Reason::ContactExists
         | Reason::RoleExists
+        | Reason::IdentityTaken
         | Reason::RequestIdReused => Code::AlreadyExists,
         Reason::RoleUnknown
         | Reason::RoleInvalid
@@ -171,10 +177,12 @@ fn code(reason: Reason) -> Code {
         | Reason::MfaAlreadyEnrolled
         | Reason::MfaEnforced
         | Reason::CodeInvalid
+        | Reason::LastCredential
+        | Reason::TooManyIdentities
         | Reason::PasswordIncorrect => Code::FailedPrecondition,
         Reason::EtagMismatch | Reason::Conflict => Code::Aborted,
         Reason::Overloaded | Reason::TooManyAttempts => Code::ResourceExhausted,
-        Reason::DatabaseUnavailable => Code::Unavailable,
+        Reason::DatabaseUnavailable | Reason::IdentityProviderUnavailable => Code::Unavailable,
         Reason::Internal => Code::Internal,
         Reason::DeadlineExceeded => Code::DeadlineExceeded,
     }
@@ -195,6 +203,7 @@ fn resource(reason: Reason) -> Option<&'static str> {
         Reason::TransferNotFound => Some("ownership transfer"),
         Reason::ContactNotFound => Some("contact"),
         Reason::RoleNotFound => Some("role"),
+        Reason::IdentityNotFound => Some("identity"),
         _ => None,
     }
 }

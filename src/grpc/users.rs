@@ -137,7 +137,7 @@ impl Parse for pb::CreateUserRequest {
                 email_verified: self.email_verified,
                 given_name: given_name?,
                 family_name: family_name?,
-                password: password?,
+                password: Some(password?),
                 locale: locale?,
                 username: None,
                 phone_number: phone_number?,

@@ -1,10 +1,11 @@
-//! What the rest of the program must not reach for by itself: the clock, randomness, keys, password hashing, telemetry and the order to stop.
+//! What the rest of the program must not reach for by itself: the clock, randomness, keys, password hashing, fetching over HTTPS, telemetry and the order to stop.
 //!
 //! Nothing here knows a domain rule. Everything is handed around as a cheap clone, so that a test can put another one in its place.
 
 pub mod clock;
 pub mod entropy;
 pub mod hashing;
+pub mod https;
 pub mod keyring;
 pub mod shutdown;
 pub mod telemetry;

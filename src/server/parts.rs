@@ -11,11 +11,14 @@ use secrecy::ExposeSecret;
 
 use super::{Platform, StartError, data_dir};
 use crate::{
-    app::App,
-    config::{DatabaseConfig, KeyConfig, MailConfig, OutboxConfig, ServeConfig},
+    app::{
+        App,
+        providers::{FETCH_TIME, Providers},
+    },
+    config::{DatabaseConfig, KeyConfig, MailConfig, OidcConfig, OutboxConfig, ServeConfig},
     domain::{access_model::Models, password::PasswordPolicy, session::SessionPolicy},
     outbox::{Links, MailDirectory, Mailer, Renderer, Sender, Settings, SmtpRelay, Transport, Worker},
-    platform::{entropy::Entropy, hashing::Hasher, keyring::Keyring},
+    platform::{entropy::Entropy, hashing::Hasher, https::Fetcher, keyring::Keyring},
     store::{SchemaState, Store, StoreSettings},
 };
 
@@ -124,6 +127,7 @@ impl Parts {
             },
             invitation_url: config.mail.invitation_url.clone(),
             mfa_issuer: config.sessions.mfa_issuer.clone(),
+            providers: providers(&config.oidc)?,
         }))
     }
 
@@ -173,6 +177,16 @@ impl Parts {
             settings,
         ))
     }
+}
+
+/// The identity providers.
+fn providers(config: &OidcConfig) -> Result<Providers, StartError> {
+    let wrong = |cause: String| StartError::Installation(format!("ROSTER_OIDC_CA: {cause}"));
+    let roots = config.oidc_ca.as_deref().map(fs::read).transpose();
+    let roots = roots.map_err(|error| wrong(error.to_string()))?;
+    let fetcher = Fetcher::new(roots.as_deref(), FETCH_TIME).map_err(wrong)?;
+    let trusted = config.providers().map_err(StartError::Settings)?;
+    Ok(Providers::new(trusted, fetcher, config.oidc_internal))
 }
 
 /// The shipped access models, and those of the operator's directory in their stead or beside them.

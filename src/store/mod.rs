@@ -12,6 +12,7 @@ mod contacts;
 mod entities;
 mod error;
 mod events;
+mod identities;
 mod imports;
 mod invitations;
 mod members;
@@ -40,9 +41,9 @@ pub(crate) use audit::{EventFilter, Names};
 pub(crate) use connect::{SchemaState, StoreSettings};
 pub(crate) use entities::{
     activities::Model as Activity, challenges::Model as Challenge, contacts::Model as Contact,
-    events::Model as EventRecord, imported_users::Model as ImportedUser, invitations::Model as Invitation,
-    members::Model as Member, mfa_factors::Model as MfaFactor, organizations::Model as Organization,
-    outbox_messages::Model as Message, ownership_transfers::Model as Transfer,
+    events::Model as EventRecord, identities::Model as LinkedIdentity, imported_users::Model as ImportedUser,
+    invitations::Model as Invitation, members::Model as Member, mfa_factors::Model as MfaFactor,
+    organizations::Model as Organization, outbox_messages::Model as Message, ownership_transfers::Model as Transfer,
     service_accounts::Model as ServiceAccount, service_keys::Model as ServiceKey, sessions::Model as Session,
     sign_ins::Model as SignInRecord, users::Model as User,
 };

@@ -204,7 +204,7 @@ wire_tests! {
         let (acme, bob, admin, _) = team(&world).await;
         world.clock.advance(MINUTE);
         let web = service_key(&world, &["sessions.verify"]).await;
-        let mut request = with_credential(&web, SignInRequest { username: String::new(), email: bob.email.clone(), password: PASSWORD.to_owned(), user_agent: "Firefox on Linux".to_owned() });
+        let mut request = with_credential(&web, SignInRequest { open_id_connect: None, username: String::new(), email: bob.email.clone(), password: PASSWORD.to_owned(), user_agent: "Firefox on Linux".to_owned() });
         request.metadata_mut().insert("roster-client-ip", "192.0.2.7".parse().unwrap());
         world.sessions().sign_in(request).await.unwrap();
         let origin = |list: &[Activity]| (list[0].ip_address.clone(), list[0].user_agent.clone());

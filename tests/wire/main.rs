@@ -29,6 +29,7 @@ mod enumeration;
 mod first_start;
 mod harness;
 mod idempotency;
+mod identities;
 mod import_command;
 mod imports;
 mod invitations;

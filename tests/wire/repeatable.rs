@@ -42,12 +42,14 @@ const CALLERS: [Who; 5] = [
 ];
 
 /// Methods with an id whose plain request is refused, because they take a code or a state that other calls bring about. They are repeated in
-/// [`what_needs_a_code_or_a_state_is_repeatable`], and RetryMessage in `idempotency`.
-const OF_THEIR_OWN: [&str; 17] = [
+/// [`what_needs_a_code_or_a_state_is_repeatable`], and RetryMessage in `idempotency`, and identities in `identities`.
+const OF_THEIR_OWN: [&str; 19] = [
     "CredentialService/ConfirmMfaEnrollment",
+    "CredentialService/LinkIdentity",
     "CredentialService/RegenerateRecoveryCodes",
     "CredentialService/RemoveMfa",
     "CredentialService/ResetPassword",
+    "CredentialService/UnlinkIdentity",
     "DeliveryService/RetryMessage",
     "MemberService/ActivateMember",
     "MemberService/CreateMember",

@@ -124,6 +124,7 @@ async fn put(world: &World, team: &Team, link: &str, field: &str, text: &str) ->
         }
         "SignIn.user_agent" => {
             let request = SignInRequest {
+                open_id_connect: None,
                 email: "olga@example.com".to_owned(),
                 password: PASSWORD.to_owned(),
                 user_agent: text,

@@ -55,7 +55,7 @@ wire_tests! {
         let ada = create_user(&world, ADA).await;
         world.clock.advance(SECOND);
         let key = service_key(&world, &["sessions.verify"]).await;
-        let request = SignInRequest { email: "Ada@EXAMPLE.com".to_owned(), password: PASSWORD.to_owned(), user_agent: "Firefox on Linux".to_owned(), username: String::new() };
+        let request = SignInRequest { open_id_connect: None, email: "Ada@EXAMPLE.com".to_owned(), password: PASSWORD.to_owned(), user_agent: "Firefox on Linux".to_owned(), username: String::new() };
         let mut request = world.as_service(&key, request);
         request.metadata_mut().insert("roster-client-ip", "192.0.2.7".parse().unwrap());
         let answer = world.sessions().sign_in(request).await.unwrap().into_inner();

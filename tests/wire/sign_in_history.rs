@@ -25,7 +25,7 @@ wire_tests! {
         let before = kept(&world, "outcome = 'succeeded'").await;
         let key = service_key(&world, &["users.read"]).await;
         for (email, password) in [(ADA, PASSWORD), (ADA, "not the password"), ("nobody@example.com", PASSWORD), ("no address", PASSWORD)] {
-            let attempt = SignInRequest { username: String::new(), email: email.to_owned(), password: password.to_owned(), user_agent: "Firefox on Linux".to_owned() };
+            let attempt = SignInRequest { open_id_connect: None, username: String::new(), email: email.to_owned(), password: password.to_owned(), user_agent: "Firefox on Linux".to_owned() };
             let mut request = world.as_service(&key, attempt);
             request.metadata_mut().insert("roster-client-ip", "192.0.2.7".parse().unwrap());
             let _ = world.sessions().sign_in(request).await;

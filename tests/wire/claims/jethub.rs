@@ -4,12 +4,41 @@ use std::time::Duration;
 
 use tonic::Code;
 
+use crate::identities::accept_with;
 use crate::step_up::{complete, start};
+use crate::support::identity_provider::{IdentityProvider, Signer};
 use crate::support::pb::GetUserRequest;
 use crate::support::runner::wire_tests;
-use crate::support::scenario::{OWNER, PASSWORD, Scenario, accept_as_new, assert_refused, call, sign_in, texts, time};
+use crate::support::scenario::{
+    OWNER, PASSWORD, Scenario, accept_as_new, assert_refused, call, sign_in, texts, time, traces,
+};
 
 wire_tests! {
+    /// jh_07: a new user creates a password or signs up with an identity at a provider, such as a Google account, and is signed in at once. Somebody else's identity
+    /// changes nothing, and the invitation stays open.
+    async fn jh_07_sign_up_with_a_password_or_an_identity(world: World) {
+        let provider = IdentityProvider::start(&world, Signer::rs256()).await;
+        provider.trusted_by(&world).await;
+        let hub = Scenario::under(&world, "jethub").await;
+        hub.join("password@example.com", &[]).await;
+        let link = hub.invited("google@example.com", &["billing_user"]).await;
+        let token = provider.token(&world, "110169484474386276334");
+        let id = uuid::Uuid::now_v7().to_string();
+        let accepted = accept_with(&world, &link, token.clone(), &id).await.unwrap();
+        assert_eq!(accept_with(&world, &link, token, &id).await.unwrap(), accepted);
+        let request = GetUserRequest { user_id: accepted.user_id.clone() };
+        let user = call!(world, users.get_user, &accepted.session_token, request).unwrap().user.unwrap();
+        assert!(user.email == "google@example.com" && user.email_verified);
+        assert!(hub.may(&accepted.user_id, "billing.manage").await);
+
+        let other = hub.invited("other@example.com", &[]).await;
+        let before = traces(&world).await;
+        let taken = accept_with(&world, &other, provider.token(&world, "110169484474386276334"), "").await;
+        assert_refused(taken, Code::AlreadyExists, "IDENTITY_TAKEN");
+        assert_eq!(traces(&world).await, before);
+        accept_with(&world, &other, provider.token(&world, "2"), "").await.unwrap();
+    }
+
     /// jh_02: one person can hold two roles, and may do what either lets them do.
     async fn jh_02_roles_are_a_set(world: World) {
         let hub = Scenario::under(&world, "jethub").await;

@@ -323,7 +323,7 @@ pub(crate) async fn settled(world: &World) {
 
 /// What a call could leave behind, counted: rows of every table and all revisions. A call that was refused leaves it as it is.
 pub(crate) async fn traces(world: &World) -> Vec<(&'static str, i64)> {
-    const TABLES: [&str; 15] = [
+    const TABLES: [&str; 16] = [
         "organizations",
         "users",
         "members",
@@ -339,6 +339,7 @@ pub(crate) async fn traces(world: &World) -> Vec<(&'static str, i64)> {
         "mfa_factors",
         "recovery_codes",
         "imported_users",
+        "identities",
     ];
     let mut counts = Vec::new();
     for table in TABLES {

@@ -268,6 +268,12 @@ impl Values<'_> {
             return None;
         }
         match field.kind() {
+            // Takes the place of the password, which everybody here has.
+            Kind::Message(inner)
+                if inner.name() == "OpenIdConnectToken" && field.parent_message().name() != "LinkIdentityRequest" =>
+            {
+                None
+            }
             // They need a scope of their own.
             Kind::Message(inner) if inner.name() == "ImportedMembership" => None,
             Kind::Message(inner) if is_ours(&inner) => Some(Value::Message(self.fill(&inner))),
@@ -326,6 +332,9 @@ impl Values<'_> {
             "recovery_code" => "abcdef-ghijkl-mnopqr-stuvwx",
             // Nobody's.
             "step_up_id" | "enrollment_id" => "00000000-0000-7000-8000-000000000000",
+            "id_token" => "a.b.c",
+            "nonce" => "n",
+            "identity_id" => "00000000-0000-7000-8000-000000000000",
             "user_agent" => "curl/8",
             "phone_number" => "+44 20 7946 0018",
             "kinds" => "member.added",

@@ -1,0 +1,230 @@
+//! Identities at OpenID Connect providers: signing in with one, linking, listing and unlinking. An identity is an issuer and a subject, and no address (ab_28).
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    App,
+    context::Ctx,
+    credentials::record,
+    error::Result,
+    mutation::{Answer, Mutation},
+    providers::ShownToken,
+    sessions::may_sign_in,
+    sign_in::Entry,
+};
+use crate::{
+    domain::{
+        challenge::Purpose,
+        error::{Reason, Refusal},
+        id_token::{Identity, MAX_IDENTITIES},
+        mail::Notice,
+    },
+    store::{Challenge, LinkedIdentity, StoreError, Tx},
+};
+
+impl App {
+    /// Remembers an ID token as used. Of several calls that show the same one, on whatever replica, one gets through.
+    ///
+    /// # Errors
+    /// `ID_TOKEN_USED`.
+    pub(super) async fn use_id_token(&self, ctx: &Ctx, tx: &mut Tx, identity: &Identity) -> Result<()> {
+        let used = Challenge {
+            digest: Some(identity.digest.to_vec()),
+            expire_time: identity.remember_until,
+            consume_time: Some(ctx.now),
+            ..self.new_challenge(ctx, Purpose::IdToken, None, None, None)
+        };
+        tx.insert_challenge(used).await.map_err(|error| match error {
+            StoreError::Duplicate(_) => Refusal::new(Reason::IdTokenUsed)
+                .with("hint", "begin a new sign-in at the provider")
+                .into(),
+            other => other.into(),
+        })
+    }
+
+    /// Gives a user an identity.
+    ///
+    /// # Errors
+    /// `IDENTITY_TAKEN`.
+    pub(super) async fn add_identity(
+        &self,
+        ctx: &Ctx,
+        tx: &mut Tx,
+        user: Uuid,
+        identity: &Identity,
+        used: bool,
+    ) -> Result<LinkedIdentity> {
+        let linked = LinkedIdentity {
+            id: self.entropy.uuid(ctx.now),
+            user_id: user,
+            issuer: identity.issuer.clone(),
+            subject: identity.subject.clone(),
+            create_time: ctx.now,
+            last_used_time: used.then_some(ctx.now),
+        };
+        match tx.insert_identity(linked.clone()).await {
+            Ok(()) => Ok(linked),
+            Err(StoreError::Duplicate(_)) => Err(Refusal::new(Reason::IdentityTaken)
+                .with("hint", "sign in with it")
+                .into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Signs in with an identity.
+#[derive(Debug)]
+pub(crate) struct SignIn {
+    /// The ID token.
+    pub(crate) shown: ShownToken,
+    /// The person's user agent.
+    pub(crate) user_agent: Option<String>,
+}
+
+/// Signs in with an identity: from here on as with a right password, a second factor included.
+///
+/// # Errors
+/// `ID_TOKEN_INVALID`, `ID_TOKEN_USED`, `IDENTITY_UNKNOWN`, `SIGN_IN_FAILED` where the account may not sign in, `IDENTITY_PROVIDER_UNAVAILABLE`.
+pub(crate) async fn sign_in(app: &App, ctx: &Ctx, command: SignIn) -> Result<Entry> {
+    let identity = app.identify(ctx, &command.shown).await?;
+    let user_agent = command.user_agent.as_deref();
+    let found = app.store.read().identity(&identity.issuer, &identity.subject).await?;
+    let Some(found) = found else {
+        app.note_refused_sign_in(ctx, None, user_agent).await?;
+        return Err(unknown());
+    };
+    let mut tx = app.store.begin().await?;
+    let user = tx.lock_user(found.user_id).await?.ok_or_else(unknown)?;
+    // Read anew under the lock: it may have been taken away, or the account deleted, while we waited.
+    let linked = tx.identity(&identity.issuer, &identity.subject).await?;
+    if linked.is_none_or(|linked| linked.user_id != user.id) {
+        return Err(unknown());
+    }
+    if !may_sign_in(app, &tx, &user, ctx.now).await? {
+        tx.rollback().await?;
+        app.note_refused_sign_in(ctx, Some(user.id), user_agent).await?;
+        return Err(Reason::SignInFailed.into());
+    }
+    app.use_id_token(ctx, &mut tx, &identity).await?;
+    tx.touch_identity(found.id, ctx.now).await?;
+    let entry = app.enter(ctx, &mut tx, user, user_agent, false).await?;
+    tx.commit().await?;
+    Ok(entry)
+}
+
+fn unknown() -> super::error::Error {
+    Refusal::new(Reason::IdentityUnknown)
+        .with("hint", "accept an invitation with it, or link it while signed in")
+        .into()
+}
+
+/// Links an identity.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// The ID token.
+    pub(crate) shown: ShownToken,
+}
+
+struct LinkReady {
+    user_id: Uuid,
+    identity: Identity,
+}
+
+/// Lets the caller sign in with an identity as well; they are told by mail.
+///
+/// # Errors
+/// `CALLER_NOT_ALLOWED`, `ID_TOKEN_INVALID`, `ID_TOKEN_USED`, `IDENTITY_TAKEN`, `TOO_MANY_IDENTITIES`, `IDENTITY_PROVIDER_UNAVAILABLE`.
+pub(crate) async fn link<A: Answer<LinkedIdentity>>(app: &App, ctx: &Ctx, command: Link) -> Result<A> {
+    let (user, _) = ctx.require_session()?;
+    // First: the token has been used by then.
+    if let Some(answer) = app.replayed(ctx).await? {
+        return Ok(answer);
+    }
+    let mutation = LinkReady {
+        user_id: user.id,
+        identity: app.identify(ctx, &command.shown).await?,
+    };
+    app.execute(ctx, &mutation).await
+}
+
+impl Mutation for LinkReady {
+    type Outcome = LinkedIdentity;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<LinkedIdentity> {
+        let mut user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
+        if tx.identities_of(user.id).await?.len() >= MAX_IDENTITIES {
+            return Err(Refusal::new(Reason::TooManyIdentities)
+                .with("limit", MAX_IDENTITIES.to_string())
+                .into());
+        }
+        app.use_id_token(ctx, tx, &self.identity).await?;
+        let linked = app.add_identity(ctx, tx, user.id, &self.identity, false).await?;
+        record(ctx, tx, &mut user, "user.identity_linked", described(&linked)).await?;
+        app.notify(ctx, tx, &user, Notice::IdentityLinked).await?;
+        Ok(linked)
+    }
+}
+
+fn described(linked: &LinkedIdentity) -> serde_json::Value {
+    json!({ "identity_id": linked.id, "issuer": linked.issuer, "subject": linked.subject })
+}
+
+/// A user's identities, oldest first.
+///
+/// # Errors
+/// `USER_NOT_FOUND`.
+pub(crate) async fn list(app: &App, ctx: &Ctx, user: Uuid) -> Result<Vec<LinkedIdentity>> {
+    ctx.require_self(user)?;
+    let view = app.store.read();
+    view.user(user).await?.ok_or(Reason::UserNotFound)?;
+    Ok(view.identities_of(user).await?)
+}
+
+/// Takes an identity away.
+#[derive(Debug)]
+pub(crate) struct Unlink {
+    /// The identity.
+    pub(crate) identity_id: Uuid,
+}
+
+struct UnlinkReady {
+    identity_id: Uuid,
+    user_id: Uuid,
+    session_id: Uuid,
+}
+
+/// Takes an identity away from the caller. Every other session of theirs ends, as with a new password: somebody else may have had the way in.
+///
+/// # Errors
+/// `CALLER_NOT_ALLOWED`, `IDENTITY_NOT_FOUND`, `LAST_CREDENTIAL`.
+pub(crate) async fn unlink<A: Answer<()>>(app: &App, ctx: &Ctx, command: Unlink) -> Result<A> {
+    let (user, session_id) = ctx.require_session()?;
+    let mutation = UnlinkReady {
+        identity_id: command.identity_id,
+        user_id: user.id,
+        session_id,
+    };
+    app.execute(ctx, &mutation).await
+}
+
+impl Mutation for UnlinkReady {
+    type Outcome = ();
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
+        let mut user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
+        let all = tx.identities_of(user.id).await?;
+        let linked = all.iter().find(|linked| linked.id == self.identity_id);
+        let linked = linked.ok_or(Reason::IdentityNotFound)?;
+        if user.password_hash.is_none() && all.len() == 1 {
+            return Err(Refusal::new(Reason::LastCredential)
+                .with("hint", "set a password or link another identity first")
+                .into());
+        }
+        tx.delete_identity(linked.id).await?;
+        record(ctx, tx, &mut user, "user.identity_unlinked", described(linked)).await?;
+        tx.end_challenges(user.id, &[Purpose::SignIn], ctx.now).await?;
+        tx.revoke_sessions(user.id, Some(self.session_id), ctx.now).await?;
+        app.notify(ctx, tx, &user, Notice::IdentityUnlinked).await
+    }
+}
