@@ -316,7 +316,7 @@ wire_tests! {
         assert_flaw(enter(&world, provider.token(&world, "7")).await, "issuer");
     }
 
-    /// ab_28: of 16 calls that show the same ID token at once, on two servers, one gets a session; with the token not remembered, all 16 did, every time.
+    /// ab_28: of 16 calls that show the same ID token at once, on two servers, one gets a session.
     async fn ab_28_an_id_token_signs_in_once(world: World) {
         let provider = provider(&world).await;
         linked(&world, &provider, ADA, "1").await;
@@ -455,7 +455,7 @@ wire_tests! { @sqlite;
         assert!(heard.is_err(), "something inside was connected to");
     }
 
-    /// An ID token is a secret: it rests nowhere, and no log says it.
+    /// An ID token is a secret: it rests nowhere.
     async fn an_id_token_rests_nowhere(world: World) {
         let provider = provider(&world).await;
         linked(&world, &provider, ADA, "1").await;
