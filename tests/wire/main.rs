@@ -48,6 +48,7 @@ mod permissions;
 mod races;
 mod races_acceptance;
 mod races_members;
+mod real_provider;
 mod repeatable;
 mod rollback;
 mod safety_accounts;

@@ -12,6 +12,7 @@ pub(crate) mod mailbox;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod race;
+pub(crate) mod real_provider;
 pub(crate) mod runner;
 pub(crate) mod scenario;
 pub(crate) mod steps;

@@ -14,11 +14,14 @@ use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
 
-use super::postgres;
 use super::world::World;
+use super::{postgres, real_provider};
 
 /// How long one test may take before it counts as hanging. Long forms of race tests get more, see [`rounds`].
 const PATIENCE: Duration = Duration::from_secs(480);
+
+/// The tests that need an identity provider that is not ours.
+const NEEDS_PROVIDER: &str = "real_provider";
 
 /// How long messages may take to leave the outbox once a test's body is through.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
@@ -134,6 +137,7 @@ pub(crate) fn main() -> ExitCode {
     let runtime: &'static Runtime = Box::leak(Box::new(Runtime::new().expect("starting tokio")));
 
     let missing = postgres::locate().err();
+    let without_provider = real_provider::missing();
     let required = std::env::var_os("ROSTER_TEST_REQUIRE_POSTGRES").is_some_and(|value| value != "0");
     let tally: &'static Tally = Box::leak(Box::default());
     let mut trials = Vec::new();
@@ -147,7 +151,8 @@ pub(crate) fn main() -> ExitCode {
         };
         for &database in databases {
             let name = format!("{}::{module}::{}", database.name(), test.name);
-            let ignored = database == Database::Postgres && missing.is_some() && !required;
+            let ignored = database == Database::Postgres && missing.is_some() && !required
+                || module == NEEDS_PROVIDER && without_provider.is_some();
             let run = move || {
                 tally
                     .of(database)
@@ -164,6 +169,11 @@ pub(crate) fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     report(tally, missing.as_deref(), required);
+    if let Some(why) = without_provider {
+        say(&format!(
+            "The tests at an identity provider that is not ours were ignored: {why}"
+        ));
+    }
     let stray = STRAY_PANICS.load(Ordering::SeqCst);
     if stray > 0 {
         // A task of the server panicked while no test was looking: an outage for whoever shared the process.
