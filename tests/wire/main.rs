@@ -20,6 +20,7 @@ mod addresses;
 mod audit;
 mod bad_input;
 mod claims;
+mod climbing;
 mod contacts;
 mod credentials;
 mod custom_roles;
