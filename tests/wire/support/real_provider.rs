@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use super::identity_provider::{CLIENT, NONCE, shown};
+use super::identity_provider::CLIENT;
 use super::pb::OpenIdConnectToken;
 use super::world::World;
 
@@ -96,12 +96,14 @@ impl RealProvider {
     /// What an application gets when a person logs in at the provider: from the page that the browser is sent to, over its forms, to the exchange of the code.
     pub(crate) async fn log_in(&self, person: &str) -> OpenIdConnectToken {
         let mut browser = Browser::new(self);
+        // Another one each time, as applications do it: two logins of one second are one token but for that.
+        let nonce = uuid::Uuid::now_v7().to_string();
         let asked = form(&[
             ("client_id", CLIENT),
             ("response_type", "code"),
             ("scope", "openid"),
             ("redirect_uri", CALLBACK),
-            ("nonce", NONCE),
+            ("nonce", &nonce),
         ]);
         let page = browser.go(&format!("/auth?{asked}"), None).await.location;
         let login = form(&[("prompt", "login"), ("login", person), ("password", "anything")]);
@@ -120,12 +122,11 @@ impl RealProvider {
         ]);
         let answer = browser.go("/token", Some(exchange)).await.body;
         let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
-        shown(
-            answer["id_token"]
-                .as_str()
-                .unwrap_or_else(|| panic!("{answer}"))
-                .to_owned(),
-        )
+        let id_token = answer["id_token"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{answer}"))
+            .to_owned();
+        OpenIdConnectToken { id_token, nonce }
     }
 }
 
