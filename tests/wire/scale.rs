@@ -151,89 +151,73 @@ async fn columns(world: &World, table: &str) -> Vec<String> {
     rows.iter().map(|row| row.try_get("", "n").unwrap()).collect()
 }
 
+/// Lists rows of the roster, of which there are as many as expected.
+async fn listed(world: &World, team: &Team, request: ListMembersRequest, expected: usize) {
+    let page = call!(world, members.list_members, &team.admin.session, request).unwrap();
+    assert_eq!(page.members.len(), expected);
+}
+
 /// One kind of call.
 type Call = for<'a> fn(&'a World, &'a Team, usize) -> BoxFuture<'a, ()>;
 
 const CALLS: [(&str, Call); 12] = [
     ("the first page", |world, team, _| {
-        Box::pin(async move {
-            let page = call!(world, members.list_members, &team.admin.session, team.roster()).unwrap();
-            assert_eq!(page.members.len(), 50);
-        })
+        Box::pin(listed(world, team, team.roster(), 50))
     }),
     ("a page far behind", |world, team, _| {
-        Box::pin(async move {
-            let request = ListMembersRequest {
+        Box::pin(listed(
+            world,
+            team,
+            ListMembersRequest {
                 page_token: team.far.clone(),
                 ..team.roster()
-            };
-            assert_eq!(
-                call!(world, members.list_members, &team.admin.session, request)
-                    .unwrap()
-                    .members
-                    .len(),
-                50
-            );
-        })
+            },
+            50,
+        ))
     }),
     ("everybody of the common role", |world, team, _| {
-        Box::pin(async move {
-            let request = ListMembersRequest {
+        Box::pin(listed(
+            world,
+            team,
+            ListMembersRequest {
                 role: "member".to_owned(),
                 ..team.roster()
-            };
-            assert_eq!(
-                call!(world, members.list_members, &team.admin.session, request)
-                    .unwrap()
-                    .members
-                    .len(),
-                50
-            );
-        })
+            },
+            50,
+        ))
     }),
     ("everybody of a rare role", |world, team, _| {
-        Box::pin(async move {
-            let request = ListMembersRequest {
+        Box::pin(listed(
+            world,
+            team,
+            ListMembersRequest {
                 role: "admin".to_owned(),
                 ..team.roster()
-            };
-            assert_eq!(
-                call!(world, members.list_members, &team.admin.session, request)
-                    .unwrap()
-                    .members
-                    .len(),
-                1
-            );
-        })
+            },
+            1,
+        ))
     }),
     ("who is suspended", |world, team, _| {
-        Box::pin(async move {
-            let request = ListMembersRequest {
+        Box::pin(listed(
+            world,
+            team,
+            ListMembersRequest {
                 states: vec![MemberState::Suspended.into()],
                 ..team.roster()
-            };
-            assert!(
-                call!(world, members.list_members, &team.admin.session, request)
-                    .unwrap()
-                    .members
-                    .is_empty()
-            );
-        })
+            },
+            0,
+        ))
     }),
     ("one address", |world, team, _| {
-        Box::pin(async move {
-            let request = ListMembersRequest {
+        Box::pin(listed(
+            world,
+            team,
+            ListMembersRequest {
                 email: team.first.email.clone(),
                 ..team.roster()
-            };
-            assert_eq!(
-                call!(world, members.list_members, &team.admin.session, request)
-                    .unwrap()
-                    .members
-                    .len(),
-                1
-            );
-        })
+            },
+            1,
+        ))
     }),
     ("one member", |world, team, _| {
         Box::pin(async move {
