@@ -2,7 +2,8 @@
 //!
 //! A mail has three templates, such as `invitation.en.subject.txt`, `invitation.en.txt` and `invitation.en.html`, in minijinja's language
 //! (Jinja2). An operator replaces any of them by a file of the same name, or adds a language to a mail by three files with another tag
-//! in place of `en`. All of them are rendered with a sample before anything is served: a template that names an unknown
+//! in place of `en`. The HTML templates fill the blocks of `layout.html` (title, preview, heading, body), which can be replaced as well, and is what
+//! gives all mails another look. All of them are rendered with a sample before anything is served: a template that names an unknown
 //! variable, forgets the link or code, or has a subject of two lines stops the start rather than the first mail.
 //!
 //! What a template gets has been made harmless before ([`super::text`]): names carry no control characters and nothing that a mail
@@ -10,6 +11,7 @@
 //!
 //! | mail | variable | |
 //! |---|---|---|
+//! | every | `language` | tag of the language of the template, for `<html lang>` |
 //! | `invitation` | `inviter_name`, `inviter_email` | text or none |
 //! | `invitation` | `organization_name`, `invitee_email` | text |
 //! | `invitation` | `role_names`, `message_lines` | lists of text, may be empty |
@@ -49,48 +51,23 @@ const MAILS: [&str; 6] = [
     "ownership",
 ];
 
-/// The three shipped templates of a mail in a language.
+/// What every HTML part is put into, in every language.
+const LAYOUT: &str = "layout.html";
+
+/// The three shipped templates of each mail in each language.
 macro_rules! shipped {
-    ($($mail:literal $locale:literal),* $(,)?) => {
-        &[$(
-            (concat!($mail, ".", $locale, ".subject.txt"), include_str!(concat!("templates/", $mail, ".", $locale, ".subject.txt"))),
-            (concat!($mail, ".", $locale, ".txt"), include_str!(concat!("templates/", $mail, ".", $locale, ".txt"))),
-            (concat!($mail, ".", $locale, ".html"), include_str!(concat!("templates/", $mail, ".", $locale, ".html"))),
-        )*]
+    ($($mail:literal)*) => { &[$(shipped!($mail: "en" "de" "es" "fr" "ja")),*] };
+    ($mail:literal: $($locale:literal)*) => { [$([
+        shipped!($mail, $locale, ".subject.txt"),
+        shipped!($mail, $locale, ".txt"),
+        shipped!($mail, $locale, ".html"),
+    ]),*] };
+    ($mail:literal, $locale:literal, $part:literal) => {
+        (concat!($mail, ".", $locale, $part), include_str!(concat!("templates/", $mail, ".", $locale, $part)))
     };
 }
-const SHIPPED: &[(&str, &str)] = shipped!(
-    "invitation" "en",
-    "invitation" "de",
-    "invitation" "es",
-    "invitation" "fr",
-    "invitation" "ja",
-    "password_reset" "en",
-    "password_reset" "de",
-    "password_reset" "es",
-    "password_reset" "fr",
-    "password_reset" "ja",
-    "email_verification" "en",
-    "email_verification" "de",
-    "email_verification" "es",
-    "email_verification" "fr",
-    "email_verification" "ja",
-    "step_up" "en",
-    "step_up" "de",
-    "step_up" "es",
-    "step_up" "fr",
-    "step_up" "ja",
-    "security_notice" "en",
-    "security_notice" "de",
-    "security_notice" "es",
-    "security_notice" "fr",
-    "security_notice" "ja",
-    "ownership" "en",
-    "ownership" "de",
-    "ownership" "es",
-    "ownership" "fr",
-    "ownership" "ja",
-);
+const SHIPPED: &[[[(&str, &str); 3]; 5]] =
+    shipped!("invitation" "password_reset" "email_verification" "step_up" "security_notice" "ownership");
 /// A template is a page of text; more is a mistake.
 const MAX_TEMPLATE_BYTES: u64 = 256 * 1024;
 
@@ -191,24 +168,31 @@ impl Renderer {
                 AutoEscape::None
             }
         });
-        for (name, source) in SHIPPED {
+        environment
+            .add_template(LAYOUT, include_str!("templates/layout.html"))
+            .map_err(|error| invalid(LAYOUT, &error))?;
+        let shipped = || SHIPPED.iter().flatten().flatten();
+        for (name, source) in shipped() {
             environment
                 .add_template(name, source)
                 .map_err(|error| invalid(name, &error))?;
         }
         let mut locales: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
-        for (mail, locale) in SHIPPED.iter().filter_map(|(name, _)| mail_and_locale(name)) {
+        for (mail, locale) in shipped().filter_map(|(name, _)| mail_and_locale(name)) {
             locales.entry(mail).or_default().insert(locale.to_owned());
         }
         for (name, source) in overrides.map(read_overrides).transpose()?.unwrap_or_default() {
-            let (mail, locale) = mail_and_locale(&name).ok_or_else(|| TemplateError::Invalid {
-                name: name.clone(),
-                reason: format!(
-                    "no mail uses a template of this name; expected <mail>.<language>.subject.txt, .txt or .html, where the mail is one of {}",
-                    MAILS.join(", ")
-                ),
-            })?;
-            locales.entry(mail).or_default().insert(locale.to_owned());
+            if name != LAYOUT {
+                let (mail, locale) = mail_and_locale(&name).ok_or_else(|| TemplateError::Invalid {
+                    name: name.clone(),
+                    reason: format!(
+                        "no mail uses a template of this name; expected {LAYOUT} or <mail>.<language>.subject.txt, .txt or .html, where the mail is \
+                         one of {}",
+                        MAILS.join(", ")
+                    ),
+                })?;
+                locales.entry(mail).or_default().insert(locale.to_owned());
+            }
             environment
                 .add_template_owned(name.clone(), source)
                 .map_err(|error| invalid(&name, &error))?;
@@ -261,7 +245,7 @@ impl Renderer {
             };
             self.environment
                 .get_template(&name)
-                .and_then(|template| template.render(context! { ..handed, ..values.clone() }))
+                .and_then(|template| template.render(context! { ..context! { language => locale }, ..handed, ..values.clone() }))
                 .map_err(|error| RenderError::Template {
                     name,
                     reason: explain(&error),
@@ -380,7 +364,10 @@ fn invalid(name: &str, error: &minijinja::Error) -> TemplateError {
 
 /// What failed and where, without the values: minijinja's long form prints the variables, and one of them is the token.
 fn explain(error: &minijinja::Error) -> String {
-    let place = error.line().map(|line| format!(" (line {line})")).unwrap_or_default();
+    let place = match (error.name(), error.line()) {
+        (Some(name), Some(line)) => format!(" ({name}, line {line})"),
+        _ => String::new(),
+    };
     format!("{}{place}: {}", error.kind(), error.detail().unwrap_or("no detail"))
 }
 

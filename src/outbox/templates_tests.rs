@@ -274,6 +274,36 @@ fn an_operator_replaces_one_template_or_adds_a_language() {
     }
 }
 
+/// One file gives all mails another look, and what it drops or misspells stops the start and is named.
+#[test]
+fn an_operator_replaces_the_layout_of_every_mail() {
+    let layout = "<html lang=\"{{ language }}\"><title>{% block title %}{% endblock %}</title>Example Inc. {% block body %}{% endblock %}</html>";
+    let branded = with_files(&[("layout.html", layout)]);
+    for locale in ["en", "de", "ja"] {
+        for payload in samples(locale) {
+            let html = branded.as_ref().map(|renderer| {
+                renderer
+                    .render(&payload)
+                    .map(|mail| mail.html)
+                    .unwrap_or_default()
+            });
+            let start = format!("<html lang=\"{locale}\"><title>");
+            assert!(
+                html.is_ok_and(|html| html.starts_with(&start) && html.contains("Example Inc. <p")),
+                "{} {locale}",
+                payload.kind()
+            );
+        }
+    }
+    for (content, reason) in [
+        ("{% block title %}{% endblock %}", "is missing"),
+        ("{{ brand }}{% block body %}{% endblock %}", "(layout.html, line 1)"),
+    ] {
+        let said = with_files(&[("layout.html", content)]).err().unwrap_or_default();
+        assert!(said.contains(reason), "{content:?}: {said}");
+    }
+}
+
 #[test]
 fn a_wrong_template_stops_the_start_and_is_named() {
     let cases: [(&str, &str, &str); 10] = [
