@@ -1,4 +1,4 @@
-//! Identities at OpenID Connect providers: signing in with one, linking, listing and unlinking. An identity is an issuer and a subject, and no address (ab_28).
+//! Identities at OpenID Connect providers: linked, listed and unlinked. An identity is an issuer and a subject, and no address (ab_28).
 
 use serde_json::json;
 use uuid::Uuid;
@@ -10,8 +10,6 @@ use super::{
     error::Result,
     mutation::{Answer, Mutation},
     providers::ShownToken,
-    sessions::may_sign_in,
-    sign_in::Entry,
 };
 use crate::{
     domain::{
@@ -71,52 +69,6 @@ impl App {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// Signs in with an identity.
-#[derive(Debug)]
-pub(crate) struct SignIn {
-    /// The ID token.
-    pub(crate) shown: ShownToken,
-    /// The person's user agent.
-    pub(crate) user_agent: Option<String>,
-}
-
-/// Signs in with an identity: from here on as with a right password, a second factor included.
-///
-/// # Errors
-/// `ID_TOKEN_INVALID`, `ID_TOKEN_USED`, `IDENTITY_UNKNOWN`, `SIGN_IN_FAILED` where the account may not sign in, `IDENTITY_PROVIDER_UNAVAILABLE`.
-pub(crate) async fn sign_in(app: &App, ctx: &Ctx, command: SignIn) -> Result<Entry> {
-    let identity = app.identify(ctx, &command.shown).await?;
-    let user_agent = command.user_agent.as_deref();
-    let found = app.store.read().identity(&identity.issuer, &identity.subject).await?;
-    let Some(found) = found else {
-        app.note_refused_sign_in(ctx, None, user_agent).await?;
-        return Err(unknown());
-    };
-    let mut tx = app.store.begin().await?;
-    let user = tx.lock_user(found.user_id).await?.ok_or_else(unknown)?;
-    // Read anew under the lock: it may have been taken away, or the account deleted, while we waited.
-    let linked = tx.identity(&identity.issuer, &identity.subject).await?;
-    if linked.is_none_or(|linked| linked.user_id != user.id) {
-        return Err(unknown());
-    }
-    if !may_sign_in(app, &tx, &user, ctx.now).await? {
-        tx.rollback().await?;
-        app.note_refused_sign_in(ctx, Some(user.id), user_agent).await?;
-        return Err(Reason::SignInFailed.into());
-    }
-    app.use_id_token(ctx, &mut tx, &identity).await?;
-    tx.touch_identity(found.id, ctx.now).await?;
-    let entry = app.enter(ctx, &mut tx, user, user_agent, false).await?;
-    tx.commit().await?;
-    Ok(entry)
-}
-
-fn unknown() -> super::error::Error {
-    Refusal::new(Reason::IdentityUnknown)
-        .with("hint", "accept an invitation with it, or link it while signed in")
-        .into()
 }
 
 /// Links an identity.

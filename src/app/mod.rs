@@ -13,6 +13,7 @@ pub(crate) mod context;
 pub(crate) mod credentials;
 pub(crate) mod emails;
 pub(crate) mod error;
+pub(crate) mod first_factor;
 pub(crate) mod identities;
 pub(crate) mod imports;
 pub(crate) mod invitations;

@@ -1,4 +1,4 @@
-//! The way from a right password to a session: at once, or over a second factor. There is no session that is half one (ab_23).
+//! The way from a first factor to a session: at once, or over a second factor. There is no session that is half one (ab_23).
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
@@ -12,17 +12,30 @@ use super::{
     error::{Error, Result},
     mfa::{Checked, Code, Setup},
     mutation::{Answer, Mutation},
-    sessions::{Begun, may_sign_in},
 };
 use crate::{
     domain::{
         challenge::{MAX_ATTEMPTS, Purpose},
         error::Reason,
+        member::MemberState,
+        sign_in::SignInOutcome,
         token::{Token, TokenKind},
         totp,
+        user::{self, Standing},
     },
-    store::{Tx, User},
+    store::{Session, SignInRecord, Tx, User},
 };
+
+/// A session that has just begun.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    /// The session.
+    pub(crate) session: Session,
+    /// Its token, which is shown once.
+    pub(crate) token: Token,
+    /// Whose it is.
+    pub(crate) user: User,
+}
 
 /// A sign-in whose second factor is missing.
 #[derive(Debug)]
@@ -35,7 +48,7 @@ pub(crate) struct Pending {
     pub(crate) setup: Option<Setup>,
 }
 
-/// What a right password leads to.
+/// What a first factor leads to.
 #[derive(Debug)]
 pub(crate) enum Entry {
     /// A session.
@@ -59,7 +72,7 @@ impl Drop for Kept {
 }
 
 impl App {
-    /// Lets a user in who has shown their password: into a session, or, where they have a second factor, need one, or `wish` for one, to the question for it. Needs the
+    /// Lets a user in who has shown a first factor: into a session, or, where they have a second factor, need one, or `wish` for one, to the question for it. Needs the
     /// user's lock.
     ///
     /// # Errors
@@ -96,6 +109,96 @@ impl App {
             setup,
         })))
     }
+}
+
+impl App {
+    /// Begins a session in a transaction, and keeps in the person's history that they have signed in.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn begin_session(
+        &self,
+        ctx: &Ctx,
+        tx: &mut Tx,
+        user: Uuid,
+        user_agent: Option<&str>,
+    ) -> Result<(Session, Token)> {
+        tx.insert_sign_in(self.sign_in_record(ctx, Some(user), SignInOutcome::Succeeded, user_agent))
+            .await?;
+        let token = Token::new(TokenKind::Session, self.entropy.bytes());
+        let session = Session {
+            id: self.entropy.uuid(ctx.now),
+            user_id: user,
+            token_digest: token.digest().to_vec(),
+            ip_address: ctx.client_ip.clone(),
+            user_agent: user_agent.map(ToOwned::to_owned),
+            create_time: ctx.now,
+            last_used_time: ctx.now,
+            expire_time: self.sessions.expire_time(ctx.now),
+            revoke_time: None,
+            step_up_expire_time: None,
+        };
+        tx.insert_session(session.clone()).await?;
+        Ok((session, token))
+    }
+
+    /// What is kept of an attempt to sign in.
+    fn sign_in_record(
+        &self,
+        ctx: &Ctx,
+        user: Option<Uuid>,
+        outcome: SignInOutcome,
+        user_agent: Option<&str>,
+    ) -> SignInRecord {
+        SignInRecord {
+            id: self.entropy.uuid(ctx.now),
+            user_id: user,
+            outcome,
+            ip_address: ctx.client_ip.clone(),
+            user_agent: user_agent.map(ToOwned::to_owned),
+            create_time: ctx.now,
+        }
+    }
+
+    /// Keeps that an attempt to sign in was refused. Without a user, the same row is written: whether an address is known must not show in the time
+    /// that a refusal takes (ab_15).
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn note_refused_sign_in(
+        &self,
+        ctx: &Ctx,
+        user: Option<Uuid>,
+        user_agent: Option<&str>,
+    ) -> Result<()> {
+        let mut tx = self.store.begin().await?;
+        tx.insert_sign_in(self.sign_in_record(ctx, user, SignInOutcome::Failed, user_agent))
+            .await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+/// Whether the account is in use, and no access model keeps the person out because they were removed (JP18).
+pub(super) async fn may_sign_in(app: &App, tx: &Tx, user: &User, now: DateTime<Utc>) -> Result<bool> {
+    let members = tx.memberships(user.id).await?;
+    let mut standings = Vec::new();
+    for member in &members {
+        let kept_out = match member.state {
+            MemberState::Removed => {
+                let organization = tx.organization(member.organization_id).await?;
+                let organization = organization.ok_or(Reason::SignInFailed)?;
+                !app.model_of(&organization)?.members().sign_in_after_removal
+            }
+            _ => false,
+        };
+        standings.push(Standing {
+            removed: member.state == MemberState::Removed,
+            kept_out,
+        });
+    }
+    let kept_out = standings.iter().any(|standing| standing.kept_out);
+    let invited = kept_out && tx.is_invited(&user.email_key, now).await?;
+    Ok(user::may_sign_in(user.state, &standings, invited))
 }
 
 /// Completes a sign-in by the second factor.

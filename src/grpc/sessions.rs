@@ -7,33 +7,29 @@ use tonic::{Request, Response, Status};
 use super::{
     convert::timestamp,
     edge::Edge,
-    fields::{Fields, PASSWORD, Parse, TOKEN},
+    fields::{Fields, Parse, TOKEN},
     pb::{self, session_service_server::SessionService},
-    sign_ins::entered,
+    sign_ins::{entered, session},
     users::user,
 };
 use crate::{
     app::{
-        identities,
+        first_factor,
         paging::Page,
         records::{Challenge, Session},
         sessions, sign_in, step_up,
     },
-    domain::{challenge::Purpose, text::one_line},
+    domain::challenge::Purpose,
 };
 
-/// Characters of an address that is compared and not kept.
-const SIGN_IN_EMAIL: usize = 320;
 /// Characters of a short code at the most.
 const CODE: usize = 16;
-/// Characters of a user agent at the most.
-const USER_AGENT: usize = 300;
 
 #[tonic::async_trait]
 impl SessionService for Edge {
     async fn sign_in(&self, request: Request<pb::SignInRequest>) -> Result<Response<pb::SignInResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let entry = sessions::sign_in_either_way(&self.app, &ctx, command).await?;
+        let entry = first_factor::sign_in(&self.app, &ctx, command).await?;
         Ok(Response::new(entered(entry, |session| self.idle_end(session))))
     }
 
@@ -123,60 +119,6 @@ impl Edge {
     fn session(&self, row: Session) -> pb::Session {
         let idle_end = self.idle_end(&row);
         session(row, idle_end)
-    }
-}
-
-/// The session in the contract's terms; it ends at `idle_end` unless it is used before.
-pub(super) fn session(row: Session, idle_end: DateTime<Utc>) -> pb::Session {
-    pb::Session {
-        session_id: row.id.to_string(),
-        user_id: row.user_id.to_string(),
-        create_time: Some(timestamp(row.create_time)),
-        last_used_time: Some(timestamp(row.last_used_time)),
-        idle_expire_time: Some(timestamp(idle_end)),
-        expire_time: Some(timestamp(row.expire_time)),
-        ip_address: row.ip_address.unwrap_or_default(),
-        user_agent: row.user_agent.unwrap_or_default(),
-        step_up_expire_time: row.step_up_expire_time.map(timestamp),
-    }
-}
-
-impl Parse for pb::SignInRequest {
-    type Command = sessions::AnySignIn;
-
-    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let user_agent = fields.optional_text("user_agent", &self.user_agent, |text| one_line(text, USER_AGENT));
-        if let Some(token) = &self.open_id_connect {
-            for (field, text) in [
-                ("email", &self.email),
-                ("password", &self.password),
-                ("username", &self.username),
-            ] {
-                fields.absent_beside("open_id_connect", field, text);
-            }
-            let shown = fields.id_token("open_id_connect", token);
-            return Some(sessions::AnySignIn::Identity(identities::SignIn {
-                shown: shown?,
-                user_agent: user_agent?,
-            }));
-        }
-        let email = fields.at_most("email", &self.email, SIGN_IN_EMAIL);
-        let username = fields.username("username", &self.username);
-        let identifier = match (email.filter(|email| !email.is_empty()), username) {
-            (Some(email), Some(_)) => Some(sessions::Identifier::Email(email)),
-            (None, Some(Some(username))) => Some(sessions::Identifier::Username(username)),
-            (None, Some(None)) if self.email.is_empty() => {
-                fields.violation("email", "is required, or a username");
-                None
-            }
-            _ => None,
-        };
-        let password = fields.secret("password", &self.password, PASSWORD);
-        Some(sessions::AnySignIn::Password(sessions::SignIn {
-            identifier: identifier?,
-            password: password?,
-            user_agent: user_agent?,
-        }))
     }
 }
 

@@ -1,20 +1,29 @@
-//! Sign-ins over a second factor, in the contract's terms; and SessionService's part of them.
+//! Sign-ins in the contract's terms: what is shown, and what it leads to.
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use super::{
     convert::timestamp,
     fields::{Fields, PASSWORD, Parse, TOKEN},
     pb,
-    sessions::session,
     users::user,
 };
-use crate::app::{
-    mfa::{Code, Proof, Setup},
-    providers::ShownToken,
-    sign_in::{Complete, Completed, Entry, Pending},
+use crate::{
+    app::{
+        first_factor::{FirstFactor, Identifier, Password, ShownIdentity},
+        mfa::{Code, Proof, Setup},
+        providers::ShownToken,
+        records::Session,
+        sign_in::{Complete, Completed, Entry, Pending},
+    },
+    domain::text::one_line,
 };
 
+/// Characters of an address that is compared and not kept.
+const SIGN_IN_EMAIL: usize = 320;
+/// Characters of a user agent at the most.
+const USER_AGENT: usize = 300;
 /// Characters of a code at the most.
 pub(super) const CODE: usize = 64;
 /// Characters of an ID token at the most: providers put groups into them.
@@ -68,6 +77,45 @@ impl Fields<'_> {
     }
 }
 
+impl Parse for pb::SignInRequest {
+    type Command = FirstFactor;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let user_agent = fields.optional_text("user_agent", &self.user_agent, |text| one_line(text, USER_AGENT));
+        if let Some(token) = &self.open_id_connect {
+            for (field, text) in [
+                ("email", &self.email),
+                ("password", &self.password),
+                ("username", &self.username),
+            ] {
+                fields.absent_beside("open_id_connect", field, text);
+            }
+            let shown = fields.id_token("open_id_connect", token);
+            return Some(FirstFactor::Identity(ShownIdentity {
+                shown: shown?,
+                user_agent: user_agent?,
+            }));
+        }
+        let email = fields.at_most("email", &self.email, SIGN_IN_EMAIL);
+        let username = fields.username("username", &self.username);
+        let identifier = match (email.filter(|email| !email.is_empty()), username) {
+            (Some(email), Some(_)) => Some(Identifier::Email(email)),
+            (None, Some(Some(username))) => Some(Identifier::Username(username)),
+            (None, Some(None)) if self.email.is_empty() => {
+                fields.violation("email", "is required, or a username");
+                None
+            }
+            _ => None,
+        };
+        let password = fields.secret("password", &self.password, PASSWORD);
+        Some(FirstFactor::Password(Password {
+            identifier: identifier?,
+            password: password?,
+            user_agent: user_agent?,
+        }))
+    }
+}
+
 impl Parse for pb::CompleteSignInRequest {
     type Command = Complete;
 
@@ -88,6 +136,21 @@ impl Parse for pb::CompleteSignInRequest {
             token: token?,
             code: code?,
         })
+    }
+}
+
+/// The session in the contract's terms; it ends at `idle_end` unless it is used before.
+pub(super) fn session(row: Session, idle_end: DateTime<Utc>) -> pb::Session {
+    pb::Session {
+        session_id: row.id.to_string(),
+        user_id: row.user_id.to_string(),
+        create_time: Some(timestamp(row.create_time)),
+        last_used_time: Some(timestamp(row.last_used_time)),
+        idle_expire_time: Some(timestamp(idle_end)),
+        expire_time: Some(timestamp(row.expire_time)),
+        ip_address: row.ip_address.unwrap_or_default(),
+        user_agent: row.user_agent.unwrap_or_default(),
+        step_up_expire_time: row.step_up_expire_time.map(timestamp),
     }
 }
 
@@ -118,7 +181,7 @@ pub(super) fn sign_in_challenge(pending: &Pending) -> pb::SignInChallenge {
 /// What a right password leads to; `idle` says when a session ends unless it is used before.
 pub(super) fn entered(
     entry: Entry,
-    idle: impl FnOnce(&crate::app::records::Session) -> chrono::DateTime<chrono::Utc>,
+    idle: impl FnOnce(&Session) -> DateTime<Utc>,
 ) -> pb::SignInResponse {
     match entry {
         Entry::Session(begun) => {

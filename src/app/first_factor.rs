@@ -1,0 +1,164 @@
+//! Signing in by a first factor: a password, or an identity at an OpenID Connect provider.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    App,
+    context::Ctx,
+    error::{Error, Result},
+    providers::ShownToken,
+    sign_in::{Entry, may_sign_in},
+};
+use crate::{
+    domain::{
+        email::EmailAddress,
+        error::{Reason, Refusal},
+        password,
+        text::Username,
+    },
+    platform::hashing::Verdict,
+    store::User,
+};
+
+/// What a person shows.
+#[derive(Debug)]
+pub(crate) enum FirstFactor {
+    /// A password.
+    Password(Password),
+    /// An identity at a provider.
+    Identity(ShownIdentity),
+}
+
+/// Signs in: into a session, or to the question for the second factor.
+///
+/// # Errors
+/// `SIGN_IN_FAILED`, and where the account may not sign in; overloaded, where too many are signing in. With an identity: `ID_TOKEN_INVALID`, `ID_TOKEN_USED`, `IDENTITY_UNKNOWN`,
+/// `IDENTITY_PROVIDER_UNAVAILABLE`.
+pub(crate) async fn sign_in(app: &App, ctx: &Ctx, command: FirstFactor) -> Result<Entry> {
+    match command {
+        FirstFactor::Password(command) => by_password(app, ctx, command).await,
+        FirstFactor::Identity(command) => by_identity(app, ctx, command).await,
+    }
+}
+
+/// By what a person says who they are.
+#[derive(Debug)]
+pub(crate) enum Identifier {
+    /// The address, as it was typed: one that is none gets the answer of an unknown one.
+    Email(String),
+    /// The username (PF09).
+    Username(Username),
+}
+
+/// A password, and whose it is.
+#[derive(Debug)]
+pub(crate) struct Password {
+    /// Who.
+    pub(crate) identifier: Identifier,
+    /// The password.
+    pub(crate) password: SecretString,
+    /// The person's user agent.
+    pub(crate) user_agent: Option<String>,
+}
+
+/// Signs in: into a session, or to the question for the second factor. An unknown address, an account without a password and a wrong password get the same answer for the
+/// same work (ab_15).
+///
+/// # Errors
+/// `SIGN_IN_FAILED`; overloaded, where too many are signing in.
+async fn by_password(app: &App, ctx: &Ctx, command: Password) -> Result<Entry> {
+    let user = find(app, &command.identifier).await?;
+    let stored = user.as_ref().and_then(|user| user.password_hash.as_ref());
+    let verdict = app.compare(&command.password, stored).await?;
+    let known = user.as_ref().map(|user| user.id);
+    let (Some(user), Verdict::Match { outdated }) = (user, verdict) else {
+        app.note_refused_sign_in(ctx, known, command.user_agent.as_deref())
+            .await?;
+        return Err(Reason::SignInFailed.into());
+    };
+    let rehashed = match outdated {
+        true => {
+            let normal = SecretString::from(password::normalize(command.password.expose_secret()).as_str());
+            Some(app.hasher.hash(normal, app.entropy.bytes()).await?)
+        }
+        false => None,
+    };
+    let mut tx = app.store.begin().await?;
+    // Read anew under the lock: whoever is being removed, suspended or deleted meanwhile keeps no session (ab_08). And what was verified may be the old
+    // password by now: the sessions that it began have ended, and so must this one.
+    let now = tx.lock_user(user.id).await?.ok_or(Reason::SignInFailed)?;
+    let unchanged = now.password_hash == user.password_hash;
+    let mut user = now;
+    if !unchanged || !may_sign_in(app, &tx, &user, ctx.now).await? {
+        tx.rollback().await?;
+        app.note_refused_sign_in(ctx, Some(user.id), command.user_agent.as_deref())
+            .await?;
+        return Err(Reason::SignInFailed.into());
+    }
+    if rehashed.is_some() {
+        user.password_hash = rehashed;
+        tx.update_user(user.clone()).await?;
+    }
+    let entry = app
+        .enter(ctx, &mut tx, user, command.user_agent.as_deref(), false)
+        .await?;
+    tx.commit().await?;
+    Ok(entry)
+}
+
+async fn find(app: &App, identifier: &Identifier) -> Result<Option<User>> {
+    let view = app.store.read();
+    Ok(match identifier {
+        Identifier::Email(text) => match EmailAddress::parse(text) {
+            Ok(email) => view.user_by_email(email.key()).await?,
+            Err(_) => None,
+        },
+        Identifier::Username(username) => view.user_by_username(username.as_str()).await?,
+    })
+}
+
+/// An identity at a provider.
+#[derive(Debug)]
+pub(crate) struct ShownIdentity {
+    /// The ID token.
+    pub(crate) shown: ShownToken,
+    /// The person's user agent.
+    pub(crate) user_agent: Option<String>,
+}
+
+/// Signs in with an identity: from here on as with a right password, a second factor included.
+///
+/// # Errors
+/// `ID_TOKEN_INVALID`, `ID_TOKEN_USED`, `IDENTITY_UNKNOWN`, `SIGN_IN_FAILED` where the account may not sign in, `IDENTITY_PROVIDER_UNAVAILABLE`.
+async fn by_identity(app: &App, ctx: &Ctx, command: ShownIdentity) -> Result<Entry> {
+    let identity = app.identify(ctx, &command.shown).await?;
+    let user_agent = command.user_agent.as_deref();
+    let found = app.store.read().identity(&identity.issuer, &identity.subject).await?;
+    let Some(found) = found else {
+        app.note_refused_sign_in(ctx, None, user_agent).await?;
+        return Err(unknown());
+    };
+    let mut tx = app.store.begin().await?;
+    let user = tx.lock_user(found.user_id).await?.ok_or_else(unknown)?;
+    // Read anew under the lock: it may have been taken away, or the account deleted, while we waited.
+    let linked = tx.identity(&identity.issuer, &identity.subject).await?;
+    if linked.is_none_or(|linked| linked.user_id != user.id) {
+        return Err(unknown());
+    }
+    if !may_sign_in(app, &tx, &user, ctx.now).await? {
+        tx.rollback().await?;
+        app.note_refused_sign_in(ctx, Some(user.id), user_agent).await?;
+        return Err(Reason::SignInFailed.into());
+    }
+    app.use_id_token(ctx, &mut tx, &identity).await?;
+    tx.touch_identity(found.id, ctx.now).await?;
+    let entry = app.enter(ctx, &mut tx, user, user_agent, false).await?;
+    tx.commit().await?;
+    Ok(entry)
+}
+
+fn unknown() -> Error {
+    Refusal::new(Reason::IdentityUnknown)
+        .with("hint", "accept an invitation with it, or link it while signed in")
+        .into()
+}
