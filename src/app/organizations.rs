@@ -25,6 +25,7 @@ use crate::{
         organization::{OrganizationChange, OrganizationState},
         roster::{Owners, decide_invite, founding_roles},
         text::{Locale, OrganizationName},
+        user::UserState,
     },
     store::{Event, InvitationRow, Organization, Tx, User},
 };
@@ -89,7 +90,7 @@ struct CreateReady {
 /// Creates an organization with its first owner, or a founder's invitation, in one commit.
 ///
 /// # Errors
-/// `ACCESS_MODEL_NOT_FOUND`, `ORGANIZATION_KIND_UNKNOWN`, `USER_NOT_FOUND`, `EMAIL_TAKEN`.
+/// `ACCESS_MODEL_NOT_FOUND`, `ORGANIZATION_KIND_UNKNOWN`, `USER_NOT_FOUND`, `USER_STATE_CONFLICT`, `EMAIL_TAKEN`.
 pub(crate) async fn create<A: Answer<Created>>(app: &App, ctx: &Ctx, command: Create) -> Result<A> {
     let model = app.model(command.access_model.as_deref().unwrap_or(DEFAULT_MODEL))?;
     if let Some(kind) = command
@@ -121,7 +122,8 @@ impl Mutation for CreateReady {
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Created> {
         let owner = match &self.owner {
-            ReadyOwner::User(id) => Some(tx.user(*id).await?.ok_or(Reason::UserNotFound)?),
+            // Under the user's lock: an account that is being deleted or suspended either counts this organization among what it owns, or is out of use here.
+            ReadyOwner::User(id) => Some(in_use(tx.lock_user(*id).await?.ok_or(Reason::UserNotFound)?)?),
             ReadyOwner::New(person) => Some(person.insert(app, ctx.now, tx, Reason::EmailTaken.into()).await?),
             ReadyOwner::Founder(..) => None,
         };
@@ -170,6 +172,16 @@ impl Mutation for CreateReady {
 
     fn validate_only(&self) -> bool {
         self.validate_only
+    }
+}
+
+/// An organization belongs to nobody whose account is out of use.
+fn in_use(user: User) -> Result<User> {
+    match user.state {
+        UserState::Active => Ok(user),
+        state => Err(Refusal::new(Reason::UserStateConflict)
+            .with("state", state.as_str().to_uppercase())
+            .into()),
     }
 }
 

@@ -7,9 +7,10 @@ use tonic::Code;
 
 use crate::support::pb::create_organization_request::Owner;
 use crate::support::pb::{
-    ActivateOrganizationRequest, CheckPermissionRequest, CreateOrganizationRequest, DenyReason, Founder,
-    GetOrganizationRequest, GetUserRequest, ListOrganizationsRequest, NewUser, Organization, OrganizationState,
-    PreviewInvitationRequest, SuspendOrganizationRequest, UpdateOrganizationRequest, VerifySessionRequest,
+    ActivateOrganizationRequest, CheckPermissionRequest, CreateOrganizationRequest, DeleteUserRequest, DenyReason,
+    Founder, GetOrganizationRequest, GetUserRequest, ListOrganizationsRequest, NewUser, Organization,
+    OrganizationState, PreviewInvitationRequest, SuspendOrganizationRequest, SuspendUserRequest,
+    UpdateOrganizationRequest, VerifySessionRequest,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
@@ -138,6 +139,23 @@ wire_tests! {
         let before = traces(&world).await;
         assert_refused(scenario.invite(world.operator_key(), "bob@example.com", &["owner"]).await, Code::FailedPrecondition, "OWNER_BY_TRANSFER_ONLY");
         assert_eq!(traces(&world).await, before);
+    }
+
+    /// An account that is out of use owns nothing: no organization is founded for it.
+    async fn an_account_out_of_use_founds_nothing(world: World) {
+        let ada = create_user(&world, "ada@example.com").await;
+        let suspension = SuspendUserRequest { user_id: ada.user_id.clone(), ..SuspendUserRequest::default() };
+        call!(world, users.suspend_user, world.operator_key(), suspension).unwrap();
+        let request = || creation("", Owner::OwnerUserId(ada.user_id.clone()));
+        let before = traces(&world).await;
+        let refused = assert_refused(call!(world, organizations.create_organization, world.operator_key(), request()), Code::FailedPrecondition, "USER_STATE_CONFLICT");
+        assert_eq!(refused.metadata["state"], "SUSPENDED");
+        let deletion = DeleteUserRequest { user_id: ada.user_id.clone(), ..DeleteUserRequest::default() };
+        call!(world, users.delete_user, world.operator_key(), deletion).unwrap();
+        let refused = assert_refused(call!(world, organizations.create_organization, world.operator_key(), request()), Code::FailedPrecondition, "USER_STATE_CONFLICT");
+        assert_eq!(refused.metadata["state"], "DELETED");
+        let after = traces(&world).await;
+        assert_eq!(after.iter().filter(|(table, _)| *table == "organizations").collect::<Vec<_>>(), before.iter().filter(|(table, _)| *table == "organizations").collect::<Vec<_>>());
     }
 
     /// Everything is checked and nothing is created, whoever is to own the organization.

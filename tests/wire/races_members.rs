@@ -6,12 +6,15 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::support::ledger::Ledger;
+use crate::support::pb::create_organization_request::Owner;
 use crate::support::pb::member_service_client::MemberServiceClient;
+use crate::support::pb::organization_service_client::OrganizationServiceClient;
 use crate::support::pb::ownership_service_client::OwnershipServiceClient;
 use crate::support::pb::session_service_client::SessionServiceClient;
+use crate::support::pb::user_service_client::UserServiceClient;
 use crate::support::pb::{
-    LeaveOrganizationRequest, MemberState, RemoveMemberRequest, SetMemberRolesRequest, SignInRequest,
-    SuspendMemberRequest, TransferOwnershipRequest,
+    CreateOrganizationRequest, DeleteUserRequest, LeaveOrganizationRequest, MemberState, RemoveMemberRequest,
+    SetMemberRolesRequest, SignInRequest, SuspendMemberRequest, SuspendUserRequest, TransferOwnershipRequest,
 };
 use crate::support::race::{Doors, Endings, OK, against, all_told, at_once, message, told};
 use crate::support::runner::{rounds, wire_tests};
@@ -128,6 +131,40 @@ wire_tests! {
             endings.note(format!("{} of two", answers.iter().filter(|answer| answer.is_ok()).count()));
         }
         endings.show("how many of the two ways succeeded");
+    }
+
+    /// ab_04: an organization is founded for somebody whose account is deleted or suspended at that moment: either the organization has an active owner and the account
+    /// stays, or there is no organization. Without the account's lock and the look at its state, the first round ended without an active owner on either database.
+    async fn ab_04_whoever_is_leaving_founds_nothing(world: World) {
+        let doors = Doors::open(&world).await;
+        let key = world.operator_key().to_owned();
+        let mut endings = Endings::default();
+        for round in 0..rounds() {
+            let owner = create_user(&world, &format!("owner{round}@example.com")).await;
+            let found = {
+                let mut client = OrganizationServiceClient::new(doors.door(round));
+                let request = CreateOrganizationRequest { display_name: "Acme".to_owned(), owner: Some(Owner::OwnerUserId(owner.user_id.clone())), ..CreateOrganizationRequest::default() };
+                let request = signed(&key, request);
+                async move { client.create_organization(request).await.map(drop) }
+            };
+            let go: BoxFuture<'static, Result<(), Status>> = {
+                let mut client = UserServiceClient::new(doors.door(round + 1));
+                let user_id = owner.user_id.clone();
+                if round / 8 % 2 == 0 {
+                    let request = signed(&key, DeleteUserRequest { user_id, ..DeleteUserRequest::default() });
+                    Box::pin(async move { client.delete_user(request).await.map(drop) })
+                } else {
+                    let request = signed(&key, SuspendUserRequest { user_id, ..SuspendUserRequest::default() });
+                    Box::pin(async move { client.suspend_user(request).await.map(drop) })
+                }
+            };
+            let answers = against(round, found, go).await;
+            let ending = answers.each_ref().map(told).join(" against ");
+            let ownerless = "SELECT COUNT(*) AS n FROM organizations WHERE NOT EXISTS (SELECT 1 FROM members JOIN users ON users.id = members.user_id WHERE members.organization_id = organizations.id AND members.state = 'active' AND users.state = 'active')";
+            assert_eq!(world.count(ownerless).await, 0, "{ending}");
+            endings.note(ending);
+        }
+        endings.show("founding against leaving");
     }
 
     /// ab_07: of two transfers of ownership at once one happens and one is recorded, and there is exactly one owner.
