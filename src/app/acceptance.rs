@@ -254,7 +254,8 @@ impl Mutation for AcceptReady {
             false => tx.member(organization.id, user.id).await?,
         };
         let inviter = match invitation.inviter_user_id {
-            Some(inviter) => tx.member(organization.id, inviter).await?,
+            // A seat, and not a member's row: somebody whose account is out of use has none (ab_17).
+            Some(inviter) => tx.seat(organization.id, inviter).await?.and_then(|(_, member)| member),
             None => None,
         };
         let owner_role = model.owner_role();

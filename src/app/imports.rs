@@ -347,7 +347,8 @@ impl Person {
             let existing = seats
                 .contains_key(&membership.organization_id)
                 .then_some(MemberState::Active);
-            let decided = decide_create(&access.situation(ctx, owners), &membership.roles).and_then(|roles| {
+            let situation = access.situation(ctx, owners);
+            let decided = decide_create(&situation, &membership.roles, !self.suspended).and_then(|roles| {
                 if self.username.is_some() {
                     require_usernames(&access.model)?;
                 }

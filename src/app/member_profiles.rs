@@ -70,7 +70,7 @@ impl Mutation for CreateHashed {
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
         let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
         let owners = access::owners_where_it_matters(tx, &access, &[&self.roles]).await?;
-        let roles = decide_create(&access.situation(ctx, owners), &self.roles)?;
+        let roles = decide_create(&access.situation(ctx, owners), &self.roles, true)?;
         if self.username {
             require_usernames(&access.model)?;
         }
@@ -130,7 +130,7 @@ impl Mutation for Update {
         let fields: Vec<&str> = self.fields.iter().map(String::as_str).collect();
         decide_update(
             &access.situation(ctx, owners),
-            &target(&member),
+            &target(&member, &user),
             &fields,
             !elsewhere.is_empty(),
         )?;

@@ -124,7 +124,9 @@ impl Mutation for ChangeState {
         let (mut member, user) = member.zip(user).ok_or(Reason::MemberNotFound)?;
         require_etag(&self.etag, member.changed_revision)?;
         let owners = access::owners_where_it_matters(tx, &access, &[&member.roles]).await?;
-        let (state, roles) = self.change.decide(&access.situation(ctx, owners), &target(&member))?;
+        let (state, roles) = self
+            .change
+            .decide(&access.situation(ctx, owners), &target(&member, &user))?;
 
         let before = std::mem::replace(&mut member.state, state);
         member.roles = roles;

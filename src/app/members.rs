@@ -23,6 +23,7 @@ use crate::{
         member::{Action, MemberState},
         roster::{Owners, Target, decide_set_roles},
         text::sort_key,
+        user::UserState,
     },
     store::{Event, Member, MemberActivity, Organization, RosterFacts, RosterFilter, RosterRow, Tx, User},
 };
@@ -62,11 +63,12 @@ pub(super) fn newcomer(ctx: &Ctx, organization: &Organization, user: &User, role
 }
 
 /// The facts that decisions rest on.
-pub(super) fn target(member: &Member) -> Target<'_> {
+pub(super) fn target<'a>(member: &'a Member, user: &User) -> Target<'a> {
     Target {
         user_id: member.user_id,
         roles: &member.roles,
         state: member.state,
+        account_in_use: user.state == UserState::Active,
     }
 }
 
@@ -117,9 +119,9 @@ impl Frame<'_> {
         };
         let situation = access.situation(ctx, Owners { active: facts.owners });
         match row {
-            RosterRow::Member(member, _) => {
+            RosterRow::Member(member, user) => {
                 let row = Row::Member {
-                    target: target(member),
+                    target: target(member, user),
                     belongs_elsewhere: facts.elsewhere.contains(&member.user_id),
                 };
                 allowed_actions(&situation, in_scope, &row, ctx.now)
@@ -266,7 +268,7 @@ impl Mutation for SetRoles {
         let (mut member, user) = found.ok_or(Reason::MemberNotFound)?;
         require_etag(&self.etag, member.changed_revision)?;
         let owners = access::owners_where_it_matters(tx, &access, &[&member.roles, &self.roles]).await?;
-        let roles = decide_set_roles(&access.situation(ctx, owners), &target(&member), &self.roles)?;
+        let roles = decide_set_roles(&access.situation(ctx, owners), &target(&member, &user), &self.roles)?;
 
         let before = std::mem::replace(&mut member.roles, roles);
         member.changed_revision = access.organization.revision + 1;

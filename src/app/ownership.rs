@@ -23,8 +23,7 @@ use crate::{
         error::{Reason, Refusal},
         mail::{OwnershipMail, OwnershipNews, Payload},
         ownership::{self, CONFIRMATION_TIME, TransferState, TransferStatus},
-        roster::{Authority, Owners, Situation},
-        user::UserState,
+        roster::{Authority, Owners, Situation, Target},
     },
     store::{Event, Member, Transfer, Tx, User},
 };
@@ -63,15 +62,19 @@ impl Sides {
         let found: Option<(Member, User)> = tx.member_row(organization, owner).await?;
         let (owner, owner_user) = found.ok_or(Reason::NotOwner)?;
         let found: Option<(Member, User)> = tx.member_row(organization, nominee).await?;
-        // Somebody outside and somebody whose account is out of use can own as little as somebody in the wrong role (JS11).
-        let (nominee, nominee_user) = found
-            .filter(|(_, user)| user.state == UserState::Active)
-            .ok_or(Reason::TransferTargetIneligible)?;
+        // Somebody outside can own as little as somebody in the wrong role (JS11).
+        let (nominee, nominee_user) = found.ok_or(Reason::TransferTargetIneligible)?;
         Ok(Self {
             owner,
             nominee,
             users: [owner_user, nominee_user],
         })
+    }
+
+    /// The facts that decisions rest on: of the owner, of the nominee.
+    fn targets(&self) -> [Target<'_>; 2] {
+        let [owner, nominee] = &self.users;
+        [target(&self.owner, owner), target(&self.nominee, nominee)]
     }
 
     /// Gives both their new roles: one commit, so that nobody ever sees two owners or none (JS12).
@@ -101,7 +104,8 @@ impl Mutation for Start {
         let mut sides = Sides::load(tx, self.organization_id, owner_id, self.nominee_user_id).await?;
         // How many owners there are plays no part: one hands over to one.
         let situation = access.situation(ctx, Owners { active: 1 });
-        let decided = ownership::decide_transfer(&situation, &target(&sides.owner), &target(&sides.nominee))?;
+        let [owner, nominee] = sides.targets();
+        let decided = ownership::decide_transfer(&situation, &owner, &nominee)?;
         if let Some(pending) = tx.pending_transfer(self.organization_id, ctx.now).await? {
             return Err(Refusal::new(Reason::TransferPending)
                 .with("transfer_id", pending.id.to_string())
@@ -280,8 +284,8 @@ impl Settle {
             authority,
             owners: Owners { active: 1 },
         };
-        let decided =
-            ownership::decide_confirmation(&situation, &target(&sides.owner), &target(&sides.nominee), caller)?;
+        let [owner, nominee] = sides.targets();
+        let decided = ownership::decide_confirmation(&situation, &owner, &nominee, caller)?;
         sides.exchange(ctx, tx, access, &decided).await?;
         Ok(sides)
     }

@@ -92,7 +92,7 @@ impl Mutation for ChangeState {
         let after = self.change.apply(before)?;
         let seats = seats(tx, &user).await?;
         if self.change.ends_use() && before == UserState::Active {
-            require_other_owners(app, tx, &seats).await?;
+            require_other_owners(app, tx, &user, &seats).await?;
         }
         user.state = after;
         self.claim_names(tx, &mut user, ctx).await?;
@@ -186,7 +186,7 @@ async fn seats(tx: &mut Tx, user: &User) -> Result<Vec<(Organization, Member)>> 
 }
 
 /// Refuses to take an account out of use that is the last active owner of an organization (CP09, JS08).
-async fn require_other_owners(app: &App, tx: &Tx, seats: &[(Organization, Member)]) -> Result<()> {
+async fn require_other_owners(app: &App, tx: &Tx, user: &User, seats: &[(Organization, Member)]) -> Result<()> {
     let mut owned = Vec::new();
     for (organization, member) in seats {
         let model = app.model_of(organization)?;
@@ -195,7 +195,7 @@ async fn require_other_owners(app: &App, tx: &Tx, seats: &[(Organization, Member
                 .count_active_holders(organization.id, model.owner_role().as_str())
                 .await?,
         };
-        if is_last_owner(&model, &target(member), owners) {
+        if is_last_owner(&model, &target(member, user), owners) {
             owned.push(organization.id.to_string());
         }
     }
@@ -205,10 +205,7 @@ async fn require_other_owners(app: &App, tx: &Tx, seats: &[(Organization, Member
     owned.truncate(NAMED);
     Err(Refusal::new(Reason::LastOwner)
         .with("organization_ids", owned.join(","))
-        .with(
-            "hint",
-            "give these organizations another owner, or suspend or delete them, first",
-        )
+        .with("hint", "give these organizations another owner, or delete them, first")
         .into())
 }
 

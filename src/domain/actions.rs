@@ -93,6 +93,8 @@ fn can_receive_ownership(situation: &Situation<'_>, nominee: &Target<'_>) -> boo
         user_id,
         roles,
         state: MemberState::Active,
+        // Whoever calls is in use.
+        account_in_use: true,
     };
     let decision: Result<_, Refusal> = ownership::decide_transfer(situation, &owner, nominee);
     decision.is_ok()

@@ -94,7 +94,7 @@ pub struct Transfer {
 ///
 /// # Errors
 /// `TRANSFER_NOT_SUPPORTED`, `NOT_OWNER`, `PERMISSION_REQUIRED`; `TRANSFER_TARGET_INELIGIBLE` for a nominee who is not an active member in an eligible
-/// role, or owns the organization already (JS11).
+/// role, whose account is out of use, or who owns the organization already (JS11).
 pub fn decide_transfer(
     situation: &Situation<'_>,
     owner: &Target<'_>,
@@ -105,7 +105,9 @@ pub fn decide_transfer(
     let holds_ownership = owner.roles.contains(owner_role)
         && match situation.authority {
             Authority::Service { .. } => owner.state != MemberState::Removed,
-            Authority::Member { user_id, .. } => user_id == owner.user_id && owner.state == MemberState::Active,
+            Authority::Member { user_id, .. } => {
+                user_id == owner.user_id && owner.state == MemberState::Active && owner.account_in_use
+            }
         };
     if !holds_ownership {
         return Err(Reason::NotOwner.into());
@@ -113,8 +115,8 @@ pub fn decide_transfer(
     situation.require(Action::TransferOwnership.permission())?;
 
     let eligible = nominee.roles.iter().any(|role| rules.eligible_roles.contains(role));
-    let could_receive =
-        nominee.state == MemberState::Active && nominee.user_id != owner.user_id && !nominee.roles.contains(owner_role);
+    let in_use = nominee.state == MemberState::Active && nominee.account_in_use;
+    let could_receive = in_use && nominee.user_id != owner.user_id && !nominee.roles.contains(owner_role);
     if !eligible || !could_receive {
         let roles: Vec<&str> = rules.eligible_roles.iter().map(|role| role.as_str()).collect();
         return Err(Refusal::new(Reason::TransferTargetIneligible).with("eligible_roles", roles.join(",")));

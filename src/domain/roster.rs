@@ -50,9 +50,11 @@ pub struct Target<'a> {
     pub roles: &'a RoleSet,
     /// The state that they are in.
     pub state: MemberState,
+    /// Whether their account is in use. One that is suspended or deleted may do nothing, whatever the member's state.
+    pub account_in_use: bool,
 }
 
-/// How many active holders of the owner role the organization has before the command.
+/// How many active holders of the owner role, whose accounts are in use, the organization has before the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owners {
     /// Their number.
@@ -73,9 +75,10 @@ pub struct Situation<'a> {
 }
 
 /// Whether an organization would be without an active owner if this member went, by whatever path: a role change, a suspension, a removal, leaving, or the
-/// end of their account (CP09, JS08).
+/// end of their account (CP09, JS08). Whoever is none of the active owners now can go: a member whose account is out of use counts for nothing.
 pub fn is_last_owner(model: &AccessModel, target: &Target<'_>, owners: Owners) -> bool {
-    target.state == MemberState::Active && target.roles.contains(model.owner_role()) && owners.active <= 1
+    let counted = target.state == MemberState::Active && target.account_in_use;
+    counted && target.roles.contains(model.owner_role()) && owners.active <= 1
 }
 
 /// Refuses a username where the access model knows none.
@@ -144,17 +147,17 @@ pub fn decide_invite(situation: &Situation<'_>, requested: &RoleSet) -> Result<R
     Ok(roles)
 }
 
-/// The roles of a member who is created with a password and no invitation (PF07).
+/// The roles of a member who is created with no invitation (PF07): with a password, or brought in from elsewhere, perhaps with an account that is out of use.
 ///
 /// # Errors
 /// `DIRECT_CREATION_NOT_ALLOWED`, and those of [`decide_invite`] except `ROLE_NOT_INVITABLE`.
-pub fn decide_create(situation: &Situation<'_>, requested: &RoleSet) -> Result<RoleSet, Refusal> {
+pub fn decide_create(situation: &Situation<'_>, requested: &RoleSet, account_in_use: bool) -> Result<RoleSet, Refusal> {
     situation.require("members.create")?;
     if !situation.model.members().direct_creation {
         return Err(Reason::DirectCreationNotAllowed.into());
     }
     let roles = situation.resolve(requested)?;
-    if !situation.is_founding(&roles) {
+    if !(account_in_use && situation.is_founding(&roles)) {
         situation.refuse_owner_of_one(&roles)?;
     }
     situation.require_grants(roles.iter())?;
@@ -178,7 +181,7 @@ pub fn decide_set_roles(
     let roles = situation.resolve(requested)?;
     let owner = situation.model.owner_role();
     let (was_owner, is_owner) = (target.roles.contains(owner), roles.contains(owner));
-    let founding = target.state == MemberState::Active && situation.is_founding(&roles);
+    let founding = target.state == MemberState::Active && situation.is_founding_by(target, &roles);
     if was_owner && !is_owner {
         situation.refuse_owner_of_one(target.roles)?;
     } else if is_owner && !was_owner && !founding {
@@ -260,7 +263,7 @@ pub fn decide_suspend(situation: &Situation<'_>, target: &Target<'_>) -> Result<
 /// `PERMISSION_REQUIRED`, `OWNER_BY_TRANSFER_ONLY`, `MEMBER_NOT_MANAGEABLE`, `ROLE_NOT_GRANTABLE`, `MEMBER_STATE_CONFLICT`.
 pub fn decide_activate(situation: &Situation<'_>, target: &Target<'_>) -> Result<MemberState, Refusal> {
     situation.require(Action::Activate.permission())?;
-    if !situation.is_founding(target.roles) {
+    if !situation.is_founding_by(target, target.roles) {
         situation.refuse_owner_of_one(target.roles)?;
     }
     situation.require_manages(target.roles)?;
@@ -323,7 +326,7 @@ pub fn decide_restore(situation: &Situation<'_>, target: &Target<'_>) -> Result<
         }
     }
     let roles = situation.resolve(target.roles)?;
-    if !situation.is_founding(&roles) {
+    if !situation.is_founding_by(target, &roles) {
         situation.refuse_owner_of_one(&roles)?;
     }
     situation.require_manages(target.roles)?;
@@ -376,6 +379,12 @@ impl Situation<'_> {
         matches!(self.authority, Authority::Service { .. })
             && self.owners.active == 0
             && roles.contains(self.model.owner_role())
+    }
+
+    /// As [`Self::is_founding`], of somebody who is a member, or was. An account that is out of use founds nothing: the organization would still have no
+    /// active owner, and a second one as soon as the account came back.
+    fn is_founding_by(&self, target: &Target<'_>, roles: &RoleSet) -> bool {
+        target.account_in_use && self.is_founding(roles)
     }
 
     /// Where there is exactly one owner, the owner role is neither given nor taken but by transfer (JS08).

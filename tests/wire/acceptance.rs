@@ -6,7 +6,8 @@ use sea_orm::ConnectionTrait;
 use tonic::Code;
 
 use crate::support::pb::{
-    AcceptInvitationRequest, GetInvitationRequest, GetUserRequest, InvitationState, ListUserMembershipsRequest, SignUp,
+    AcceptInvitationRequest, ActivateUserRequest, GetInvitationRequest, GetUserRequest, InvitationState,
+    ListUserMembershipsRequest, SignUp, SuspendUserRequest,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
@@ -186,6 +187,21 @@ wire_tests! {
             world.database().execute_unprepared(&change).await.unwrap();
             assert_refused(accept_as_new(&world, &token, "Bob").await, Code::FailedPrecondition, "INVITER_NO_LONGER_AUTHORIZED");
         }
+    }
+
+    /// ab_17: the same where the inviter's account is out of use: it may do nothing, and neither may what it has sent.
+    async fn ab_17_an_inviter_whose_account_is_suspended_lets_nobody_in(world: World) {
+        let scenario = Scenario::acme(&world).await;
+        let admin = scenario.join("admin@example.com", &["admin"]).await;
+        let (_, token) = scenario.invited_by(&admin.session, BOB, &["member"]).await;
+        let suspension = SuspendUserRequest { user_id: admin.user_id.clone(), ..SuspendUserRequest::default() };
+        call!(world, users.suspend_user, world.operator_key(), suspension).unwrap();
+        let before = traces(&world).await;
+        assert_refused(accept_as_new(&world, &token, "Bob").await, Code::FailedPrecondition, "INVITER_NO_LONGER_AUTHORIZED");
+        assert_eq!(traces(&world).await, before);
+        let activation = ActivateUserRequest { user_id: admin.user_id.clone(), ..ActivateUserRequest::default() };
+        call!(world, users.activate_user, world.operator_key(), activation).unwrap();
+        accept_as_new(&world, &token, "Bob").await.unwrap();
     }
 
     /// A person who was removed comes back by a fresh invitation where the model allows it, and not where it does not (pf_10).

@@ -5,8 +5,9 @@ use std::time::Duration;
 use tonic::Code;
 
 use crate::support::pb::{
-    DeleteOrganizationRequest, DeleteUserRequest, ListOwnershipTransfersRequest, OwnershipTransferState,
-    TransferOwnershipRequest, UndeleteOrganizationRequest, UndeleteUserRequest,
+    ActivateUserRequest, DeleteOrganizationRequest, DeleteUserRequest, ListOwnershipTransfersRequest, MemberState,
+    OwnershipTransferState, SuspendUserRequest, TransferOwnershipRequest, UndeleteOrganizationRequest,
+    UndeleteUserRequest,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
@@ -19,10 +20,15 @@ pub(crate) const WITH_CONFIRMATION: &str = "confirmed";
 
 /// Starts the server again with that product beside the shipped ones.
 pub(crate) async fn with_confirmation(world: &World) {
-    let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/models/jetstack.toml");
-    let document = std::fs::read_to_string(shipped).unwrap();
+    confirmed(world, "jetstack").await;
+}
+
+/// As [`with_confirmation`], made of this one of the shipped products.
+async fn confirmed(world: &World, shipped: &str) {
+    let file = format!("src/models/{shipped}.toml");
+    let document = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
     let document = document
-        .replace("id = \"jetstack\"", &format!("id = \"{WITH_CONFIRMATION}\""))
+        .replace(&format!("id = \"{shipped}\""), &format!("id = \"{WITH_CONFIRMATION}\""))
         .replace("confirmation = \"none\"", "confirmation = \"nominee\"");
     let folder = world.folder().join("models");
     std::fs::create_dir_all(&folder).unwrap();
@@ -149,6 +155,24 @@ wire_tests! {
         assert_refused(call!(world, ownership.transfer_ownership, &key, request(&one.user_id)), Code::PermissionDenied, "NOT_OWNER");
         call!(world, ownership.transfer_ownership, &key, request(&team.owner.user_id)).unwrap();
         assert_eq!(team.active_holders("owner").await, ["one@example.com"]);
+    /// ab_17: a transfer that waits stands by the owner's right at the moment of confirmation: while the owner's account is out of use, it hands nothing over.
+    async fn ab_17_an_owner_whose_account_is_suspended_hands_nothing_over(world: World) {
+        confirmed(&world, "default").await;
+        let (team, one, two) = team(&world, WITH_CONFIRMATION).await;
+        team.set_roles(&team.owner.session, &two.user_id, &["owner"]).await.unwrap();
+        let transfer = team.transfer(&team.owner.session, &one.user_id).await.unwrap();
+        let suspension = SuspendUserRequest { user_id: team.owner.user_id.clone(), ..SuspendUserRequest::default() };
+        call!(world, users.suspend_user, world.operator_key(), suspension).unwrap();
+        settled(&world).await;
+        let before = traces(&world).await;
+        assert_refused(team.confirm(&one.session, &transfer.transfer_id).await, Code::PermissionDenied, "NOT_OWNER");
+        assert_eq!(traces(&world).await, before);
+        let activation = ActivateUserRequest { user_id: team.owner.user_id.clone(), ..ActivateUserRequest::default() };
+        call!(world, users.activate_user, world.operator_key(), activation).unwrap();
+        team.confirm(&one.session, &transfer.transfer_id).await.unwrap();
+        settled(&world).await;
+    }
+
         settled(&world).await;
     }
 

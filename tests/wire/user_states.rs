@@ -6,8 +6,8 @@ use tonic::Code;
 
 use crate::support::pb::{
     ActivateOrganizationRequest, ActivateUserRequest, BatchGetUsersRequest, CheckPermissionRequest,
-    CreateInvitationRequest, Decision, DeleteUserRequest, GetUserRequest, MemberState, SuspendOrganizationRequest,
-    SuspendUserRequest, UndeleteUserRequest, UpdateUserRequest, User, UserState,
+    CreateInvitationRequest, Decision, DeleteUserRequest, GetUserRequest, MemberAction, MemberState,
+    SuspendOrganizationRequest, SuspendUserRequest, UndeleteUserRequest, UpdateUserRequest, User, UserState,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{PASSWORD, Person, Scenario, assert_refused, call, create_user, sign_in, texts};
@@ -122,6 +122,7 @@ wire_tests! {
         for answer in [suspend_user(&world, owner).await, delete_user(&world, owner).await] {
             let refused = assert_refused(answer, Code::FailedPrecondition, "LAST_OWNER");
             assert_eq!(refused.metadata["organization_ids"], acme.organization_id);
+            assert_eq!(refused.metadata["hint"], "give these organizations another owner, or delete them, first");
         }
         let second = second_owner(&acme).await;
         suspend_user(&world, owner).await.unwrap();
@@ -130,6 +131,24 @@ wire_tests! {
         assert_refused(acme.leave(&second.session).await, Code::FailedPrecondition, "LAST_OWNER");
         activate_user(&world, owner).await.unwrap();
         acme.leave(&second.session).await.unwrap();
+    }
+
+    /// An owner whose account is out of use counts for nothing, and so the one owner who is left may demote, suspend or remove them.
+    async fn an_owner_out_of_use_can_be_taken_away(world: World) {
+        let acme = Scenario::acme(&world).await;
+        let (second, owner) = (second_owner(&acme).await, &acme.owner.user_id);
+        suspend_user(&world, owner).await.unwrap();
+        let offered = acme.row(&second.session, &acme.owner.email).await.allowed_actions;
+        for action in [MemberAction::SetRoles, MemberAction::Suspend, MemberAction::Remove] {
+            assert!(offered.contains(&action.into()), "{action:?} of {offered:?}");
+        }
+        acme.suspend(&second.session, owner).await.unwrap();
+        acme.activate(&second.session, owner).await.unwrap();
+        acme.set_roles(&second.session, owner, &["admin"]).await.unwrap();
+        acme.set_roles(&second.session, owner, &["owner"]).await.unwrap();
+        acme.remove(&second.session, owner).await.unwrap();
+        assert_eq!(acme.active_holders("owner").await, [second.email.as_str()]);
+        assert_refused(acme.leave(&second.session).await, Code::FailedPrecondition, "LAST_OWNER");
     }
 
     /// A deleted account leaves every organization, its name stays with what it did, and its address is free for a new one; undeleting gives the account back,

@@ -179,6 +179,7 @@ impl World {
                     user_id: Uuid::from_u128(index as u128),
                     roles: &self.people[index],
                     state: MemberState::Active,
+                    account_in_use: true,
                 };
                 if let Ok(roles) = decide_set_roles(&situation, &target, &Self::choose(&model, indexes)) {
                     self.people[index] = roles;

@@ -323,6 +323,7 @@ fn a_custom_role_is_given_and_taken_as_any_other() {
         user_id: Uuid::max(),
         roles: &member,
         state: crate::domain::member::MemberState::Active,
+        account_in_use: true,
     };
     let given = decide_set_roles(&situation, &target, &set(&["custom.reader"])).unwrap();
     assert_eq!(given, set(&["custom.reader"]));

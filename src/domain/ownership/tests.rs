@@ -17,6 +17,7 @@ fn member(number: u128, roles: &RoleSet, state: MemberState) -> Target<'_> {
         user_id: Uuid::from_u128(number),
         roles,
         state,
+        account_in_use: true,
     }
 }
 

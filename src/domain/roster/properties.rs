@@ -20,6 +20,7 @@ struct Person {
     user_id: Uuid,
     roles: RoleSet,
     state: MemberState,
+    account_in_use: bool,
 }
 
 impl Person {
@@ -28,7 +29,12 @@ impl Person {
             user_id: self.user_id,
             roles: &self.roles,
             state: self.state,
+            account_in_use: self.account_in_use,
         }
+    }
+
+    fn is_active(&self) -> bool {
+        self.state == MemberState::Active && self.account_in_use
     }
 }
 
@@ -59,6 +65,8 @@ enum Deed {
     Restore,
     Leave,
     Transfer,
+    SuspendAccount,
+    ActivateAccount,
 }
 
 #[derive(Debug, Clone)]
@@ -74,6 +82,7 @@ fn person(number: usize, roles: RoleSet, state: MemberState) -> Person {
         user_id: Uuid::from_u128(number as u128),
         roles,
         state,
+        account_in_use: true,
     }
 }
 
@@ -96,7 +105,7 @@ impl World {
         let active = self
             .people
             .iter()
-            .filter(|person| person.state == MemberState::Active && person.roles.contains(self.model.owner_role()));
+            .filter(|person| person.is_active() && person.roles.contains(self.model.owner_role()));
         Owners {
             active: active.count() as u64,
         }
@@ -116,7 +125,7 @@ impl World {
             None => Some(Authority::Service { operator: false }),
             Some(number) => {
                 let person = &self.people[number];
-                (person.state == MemberState::Active).then_some(Authority::Member {
+                person.is_active().then_some(Authority::Member {
                     user_id: person.user_id,
                     roles: &person.roles,
                 })
@@ -170,7 +179,7 @@ impl World {
                 }
             }
             Deed::Create => {
-                if let Ok(roles) = decide_create(&situation, &roles) {
+                if let Ok(roles) = decide_create(&situation, &roles, true) {
                     self.people.push(person(self.people.len(), roles, MemberState::Active));
                 }
             }
@@ -206,6 +215,9 @@ impl World {
                     self.people[owner].roles = transfer.previous_owner_roles;
                 }
             }
+            Deed::SuspendAccount if is_last_owner(&self.model, &target, self.owners()) => {}
+            Deed::SuspendAccount => self.people[number].account_in_use = false,
+            Deed::ActivateAccount => self.people[number].account_in_use = true,
             Deed::Resend | Deed::Accept => {}
         }
     }
@@ -269,6 +281,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => Just(Deed::Restore),
         2 => Just(Deed::Leave),
         3 => Just(Deed::Transfer),
+        2 => Just(Deed::SuspendAccount),
+        1 => Just(Deed::ActivateAccount),
     ]
 }
 

@@ -57,6 +57,7 @@ fn target(number: u128, roles: &RoleSet, state: MemberState) -> Target<'_> {
         user_id: user(number),
         roles,
         state,
+        account_in_use: true,
     }
 }
 
@@ -82,7 +83,7 @@ fn js01_a_member_changes_nothing() {
         refused(decide_invite(&situation, &member), reason).metadata,
         [("permission", "members.invite".to_owned())]
     );
-    refused(decide_create(&situation, &member), reason);
+    refused(decide_create(&situation, &member, true), reason);
     refused(decide_set_roles(&situation, &other, &admin), reason);
     refused(
         decide_set_roles(&situation, &target(ACTOR, &member, MemberState::Active), &admin),
@@ -177,7 +178,7 @@ fn roles_must_exist_fit_and_be_invitable() {
                 ..by_service(&packetfabric)
             };
             let invited = decide_invite(&situation, &sales);
-            let created = decide_create(&situation, &sales);
+            let created = decide_create(&situation, &sales, true);
             if allowed {
                 assert_eq!((invited, created), (Ok(sales.clone()), Ok(sales.clone())));
             } else {
@@ -470,19 +471,22 @@ fn removal_means_what_the_model_says() {
 fn pf07_only_admins_create_users_and_only_where_the_model_lets_them() {
     let (packetfabric, default) = (model("packetfabric"), model("default"));
     let (admin, regular, support) = (set(&["admin"]), set(&["regular"]), set(&["support"]));
-    assert_eq!(decide_create(&by(&packetfabric, &admin), &regular), Ok(regular.clone()));
+    assert_eq!(
+        decide_create(&by(&packetfabric, &admin), &regular, true),
+        Ok(regular.clone())
+    );
     for roles in [&regular, &support] {
         refused(
-            decide_create(&by(&packetfabric, roles), &regular),
+            decide_create(&by(&packetfabric, roles), &regular, true),
             Reason::PermissionRequired,
         );
     }
     refused(
-        decide_create(&by(&default, &set(&["owner"])), &set(&["member"])),
+        decide_create(&by(&default, &set(&["owner"])), &set(&["member"]), true),
         Reason::DirectCreationNotAllowed,
     );
     refused(
-        decide_create(&by_service(&default), &set(&["member"])),
+        decide_create(&by_service(&default), &set(&["member"]), true),
         Reason::DirectCreationNotAllowed,
     );
 }
@@ -618,4 +622,43 @@ fn only_an_operator_restores_where_the_model_says_so() {
     };
     refused(decide_restore(&service(false), &removed), Reason::RestoreByOperatorOnly);
     assert_eq!(decide_restore(&service(true), &removed), Ok(regular.clone()));
+}
+
+#[test]
+fn whoever_is_out_of_use_counts_for_nothing_and_founds_nothing() {
+    let (default, jetstack) = (model("default"), model("jetstack"));
+    let (owner, admin) = (set(&["owner"]), set(&["admin"]));
+    let out_of_use = |roles, state| Target {
+        account_in_use: false,
+        ..target(OTHER, roles, state)
+    };
+    // One active owner is left, and the other one's account is out of use.
+    let (situation, idle) = (by(&default, &owner), out_of_use(&owner, MemberState::Active));
+    assert_eq!(decide_set_roles(&situation, &idle, &admin), Ok(admin.clone()));
+    assert_eq!(decide_suspend(&situation, &idle), Ok(MemberState::Suspended));
+    assert_eq!(decide_remove(&situation, &idle), Ok(MemberState::Removed));
+    refused(decide_remove(&situation, &active(&owner)), Reason::LastOwner);
+
+    let founding = owners(by_service(&jetstack), 0);
+    let reason = Reason::OwnerByTransferOnly;
+    assert_eq!(decide_set_roles(&founding, &active(&admin), &owner), Ok(owner.clone()));
+    refused(
+        decide_set_roles(&founding, &out_of_use(&admin, MemberState::Active), &owner),
+        reason,
+    );
+    refused(
+        decide_activate(&founding, &out_of_use(&owner, MemberState::Suspended)),
+        reason,
+    );
+    refused(
+        decide_restore(&founding, &out_of_use(&owner, MemberState::Removed)),
+        reason,
+    );
+    let source = jetstack
+        .source()
+        .replace("direct_creation = false", "direct_creation = true");
+    let direct = AccessModel::parse(&source).unwrap();
+    let founding = owners(by_service(&direct), 0);
+    assert_eq!(decide_create(&founding, &owner, true), Ok(owner.clone()));
+    refused(decide_create(&founding, &owner, false), reason);
 }
