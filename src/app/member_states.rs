@@ -17,6 +17,7 @@ use crate::{
         access_model::RoleSet,
         error::{Reason, Refusal},
         member::MemberState,
+        organization::OrganizationState,
         roster::{self, Situation, Target},
     },
     store::{Event, Member, Tx, User},
@@ -150,7 +151,11 @@ impl Mutation for ChangeState {
 /// Ends the sessions of a person who is an active member nowhere any more (CP10, JP12). Of others, the sessions go on for the organizations that are left.
 pub(super) async fn end_sessions_of_nobodys_member(ctx: &Ctx, tx: &mut Tx, user: &User) -> Result<()> {
     let memberships = tx.memberships(user.id).await?;
-    if memberships.iter().all(|member| member.state != MemberState::Active) {
+    // A deleted organization is nowhere to belong.
+    let somewhere = memberships.iter().any(|(organization, member)| {
+        organization.state != OrganizationState::Deleted && member.state == MemberState::Active
+    });
+    if !somewhere {
         tx.revoke_sessions(user.id, None, ctx.now).await?;
     }
     Ok(())

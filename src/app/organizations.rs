@@ -330,7 +330,7 @@ impl Mutation for ChangeState {
             OrganizationChange::Activate => "organization.activated",
             OrganizationChange::Delete => "organization.deleted",
             OrganizationChange::Undelete => {
-                require_an_owner(tx, &access.model, organization).await?;
+                refuse_idle_owners(tx, &access.model, organization).await?;
                 "organization.undeleted"
             }
         };
@@ -346,15 +346,17 @@ impl Mutation for ChangeState {
     }
 }
 
-/// Its owners' accounts may have been deleted while it was: then it would come back as nobody's.
-async fn require_an_owner(tx: &Tx, model: &AccessModel, organization: &Organization) -> Result<()> {
-    let owner = model.owner_role();
-    if tx.count_active_holders(organization.id, owner.as_str()).await? > 0 {
+/// Its owners' accounts may have been suspended while it was deleted: then it would come back with owners who can do nothing, and might get one more. Where
+/// their accounts have been deleted it has none, as an organization whose founder has not accepted yet, and the service names one.
+async fn refuse_idle_owners(tx: &Tx, model: &AccessModel, organization: &Organization) -> Result<()> {
+    let owner = model.owner_role().as_str();
+    let active = tx.count_active_holders(organization.id, owner).await?;
+    if active > 0 || tx.count_holders(organization.id, owner).await? == 0 {
         return Ok(());
     }
     Err(Refusal::new(Reason::LastOwner)
-        .with("role", owner.as_str())
-        .with("hint", "undelete or activate the account of an owner first")
+        .with("role", owner)
+        .with("hint", "activate the account of an owner first")
         .into())
 }
 

@@ -18,6 +18,7 @@ use crate::{
         challenge::{MAX_ATTEMPTS, Purpose},
         error::Reason,
         member::MemberState,
+        organization::OrganizationState,
         sign_in::SignInOutcome,
         token::{Token, TokenKind},
         totp,
@@ -180,20 +181,16 @@ impl App {
 
 /// Whether the account is in use, and no access model keeps the person out because they were removed (JP18).
 pub(super) async fn may_sign_in(app: &App, tx: &Tx, user: &User, now: DateTime<Utc>) -> Result<bool> {
-    let members = tx.memberships(user.id).await?;
     let mut standings = Vec::new();
-    for member in &members {
-        let kept_out = match member.state {
-            MemberState::Removed => {
-                let organization = tx.organization(member.organization_id).await?;
-                let organization = organization.ok_or(Reason::SignInFailed)?;
-                !app.model_of(&organization)?.members().sign_in_after_removal
-            }
-            _ => false,
-        };
+    for (organization, member) in &tx.memberships(user.id).await? {
+        let removed = member.state == MemberState::Removed;
+        // Whoever belongs to a deleted organization belongs nowhere by it; whoever was removed from it stays removed.
+        if organization.state == OrganizationState::Deleted && !removed {
+            continue;
+        }
         standings.push(Standing {
-            removed: member.state == MemberState::Removed,
-            kept_out,
+            removed,
+            kept_out: removed && !app.model_of(organization)?.members().sign_in_after_removal,
         });
     }
     let kept_out = standings.iter().any(|standing| standing.kept_out);

@@ -113,6 +113,10 @@ impl Mutation for ChangeState {
             other => Error::from(other),
         })?;
         for (mut organization, mut member) in seats {
+            // What is deleted has no members to tell of it; but whoever is deleted is none of them when it comes back.
+            if organization.state == OrganizationState::Deleted && self.change != UserChange::Delete {
+                continue;
+            }
             let data = json!({ "before": before.as_str(), "after": after.as_str() });
             let kind = match self.change {
                 UserChange::Delete => {
@@ -164,11 +168,11 @@ impl ChangeState {
     }
 }
 
-/// The user's memberships in organizations that are not deleted, each under its organization's lock. The locks are taken by ascending id: two who each hold
+/// The user's memberships, those in deleted organizations too, each under its organization's lock. The locks are taken by ascending id: two who each hold
 /// what the other wants would wait for ever.
 async fn seats(tx: &mut Tx, user: &User) -> Result<Vec<(Organization, Member)>> {
     let mut seats = Vec::new();
-    for member in tx.memberships(user.id).await? {
+    for (_, member) in tx.memberships(user.id).await? {
         if member.state == MemberState::Removed {
             continue;
         }
@@ -177,18 +181,20 @@ async fn seats(tx: &mut Tx, user: &User) -> Result<Vec<(Organization, Member)>> 
         };
         // Only now: the membership may have changed while we waited.
         let member = tx.member(organization.id, user.id).await?;
-        let member = member.filter(|member| member.state != MemberState::Removed);
-        if let (Some(member), true) = (member, organization.state != OrganizationState::Deleted) {
+        if let Some(member) = member.filter(|member| member.state != MemberState::Removed) {
             seats.push((organization, member));
         }
     }
     Ok(seats)
 }
 
-/// Refuses to take an account out of use that is the last active owner of an organization (CP09, JS08).
+/// Refuses to take an account out of use that is the last active owner of an organization (CP09, JS08). What is deleted has no owner to keep.
 async fn require_other_owners(app: &App, tx: &Tx, user: &User, seats: &[(Organization, Member)]) -> Result<()> {
     let mut owned = Vec::new();
-    for (organization, member) in seats {
+    let existing = seats
+        .iter()
+        .filter(|(organization, _)| organization.state != OrganizationState::Deleted);
+    for (organization, member) in existing {
         let model = app.model_of(organization)?;
         let owners = Owners {
             active: tx

@@ -179,10 +179,7 @@ pub(super) fn sign_in_challenge(pending: &Pending) -> pb::SignInChallenge {
 }
 
 /// What a right password leads to; `idle` says when a session ends unless it is used before.
-pub(super) fn entered(
-    entry: Entry,
-    idle: impl FnOnce(&Session) -> DateTime<Utc>,
-) -> pb::SignInResponse {
+pub(super) fn entered(entry: Entry, idle: impl FnOnce(&Session) -> DateTime<Utc>) -> pb::SignInResponse {
     match entry {
         Entry::Session(begun) => {
             let idle_end = idle(&begun.session);

@@ -245,7 +245,9 @@ impl Renderer {
             };
             self.environment
                 .get_template(&name)
-                .and_then(|template| template.render(context! { ..context! { language => locale }, ..handed, ..values.clone() }))
+                .and_then(|template| {
+                    template.render(context! { ..context! { language => locale }, ..handed, ..values.clone() })
+                })
                 .map_err(|error| RenderError::Template {
                     name,
                     reason: explain(&error),

@@ -281,12 +281,9 @@ fn an_operator_replaces_the_layout_of_every_mail() {
     let branded = with_files(&[("layout.html", layout)]);
     for locale in ["en", "de", "ja"] {
         for payload in samples(locale) {
-            let html = branded.as_ref().map(|renderer| {
-                renderer
-                    .render(&payload)
-                    .map(|mail| mail.html)
-                    .unwrap_or_default()
-            });
+            let html = branded
+                .as_ref()
+                .map(|renderer| renderer.render(&payload).map(|mail| mail.html).unwrap_or_default());
             let start = format!("<html lang=\"{locale}\"><title>");
             assert!(
                 html.is_ok_and(|html| html.starts_with(&start) && html.contains("Example Inc. <p")),

@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, RelationDef, Set,
 };
 use uuid::Uuid;
 
 use super::{
-    Member, Result, Tx, View,
-    entities::{members, role_holders},
+    Member, Organization, Result, Tx, View,
+    entities::{members, organizations, role_holders},
 };
-use crate::domain::member::MemberState;
+use crate::domain::{member::MemberState, organization::OrganizationState};
 
 impl<C: ConnectionTrait> View<C> {
     /// How many members hold a role, suspended ones included.
@@ -29,29 +29,44 @@ impl<C: ConnectionTrait> View<C> {
         Ok(members::Entity::find_by_id((organization, user)).one(&self.0).await?)
     }
 
-    /// All memberships of a user, removed ones too, by organization id.
-    pub(crate) async fn memberships(&self, user: Uuid) -> Result<Vec<Member>> {
-        Ok(members::Entity::find()
+    /// All memberships of a user with their organizations, by organization id: removed ones too, and those in deleted organizations.
+    pub(crate) async fn memberships(&self, user: Uuid) -> Result<Vec<(Organization, Member)>> {
+        let found = members::Entity::find()
+            .join(JoinType::InnerJoin, organization_of_member())
+            .select_also(organizations::Entity)
             .filter(members::Column::UserId.eq(user))
             .order_by_asc(members::Column::OrganizationId)
             .all(&self.0)
-            .await?)
+            .await?;
+        Ok(found
+            .into_iter()
+            .filter_map(|(member, organization)| Some((organization?, member)))
+            .collect())
     }
 
-    /// Which of these users belong to other organizations too.
+    /// Which of these users belong to other organizations too, deleted ones aside.
     pub(crate) async fn who_belong_elsewhere(&self, organization: Uuid, users: &[Uuid]) -> Result<BTreeSet<Uuid>> {
         let found: Vec<Uuid> = members::Entity::find()
             .select_only()
             .column(members::Column::UserId)
             .distinct()
+            .join(JoinType::InnerJoin, organization_of_member())
             .filter(members::Column::UserId.is_in(users.iter().copied()))
             .filter(members::Column::OrganizationId.ne(organization))
             .filter(members::Column::State.ne(MemberState::Removed))
+            .filter(organizations::Column::State.ne(OrganizationState::Deleted))
             .into_tuple()
             .all(&self.0)
             .await?;
         Ok(found.into_iter().collect())
     }
+}
+
+fn organization_of_member() -> RelationDef {
+    members::Entity::belongs_to(organizations::Entity)
+        .from(members::Column::OrganizationId)
+        .to(organizations::Column::Id)
+        .into()
 }
 
 impl Tx {

@@ -46,6 +46,20 @@ pub(crate) async fn team(world: &World, model: &str) -> (Scenario, Person, Perso
     (team, one, two)
 }
 
+fn deletion(team: &Scenario) -> DeleteOrganizationRequest {
+    DeleteOrganizationRequest {
+        organization_id: team.organization_id.clone(),
+        ..DeleteOrganizationRequest::default()
+    }
+}
+
+fn undeletion(team: &Scenario) -> UndeleteOrganizationRequest {
+    UndeleteOrganizationRequest {
+        organization_id: team.organization_id.clone(),
+        ..UndeleteOrganizationRequest::default()
+    }
+}
+
 async fn states(scenario: &Scenario, credential: &str) -> Vec<OwnershipTransferState> {
     let request = ListOwnershipTransfersRequest {
         organization_id: scenario.organization_id.clone(),
@@ -141,20 +155,6 @@ wire_tests! {
         assert_eq!(team.active_holders("owner").await, [team.owner.email.as_str()]);
     }
 
-    /// A service hands over for an owner it names, where the owner cannot act any more.
-    async fn a_service_names_the_owner(world: World) {
-        let (team, one, _) = team(&world, "jetstack").await;
-        let key = service_key(&world, &["ownership.write"]).await;
-        assert_invalid(team.transfer(&key, &one.user_id).await, &["owner_user_id"]);
-        let request = |owner: &str| TransferOwnershipRequest {
-            organization_id: team.organization_id.clone(),
-            nominee_user_id: one.user_id.clone(),
-            owner_user_id: owner.to_owned(),
-            ..TransferOwnershipRequest::default()
-        };
-        assert_refused(call!(world, ownership.transfer_ownership, &key, request(&one.user_id)), Code::PermissionDenied, "NOT_OWNER");
-        call!(world, ownership.transfer_ownership, &key, request(&team.owner.user_id)).unwrap();
-        assert_eq!(team.active_holders("owner").await, ["one@example.com"]);
     /// ab_17: a transfer that waits stands by the owner's right at the moment of confirmation: while the owner's account is out of use, it hands nothing over.
     async fn ab_17_an_owner_whose_account_is_suspended_hands_nothing_over(world: World) {
         confirmed(&world, "default").await;
@@ -173,26 +173,58 @@ wire_tests! {
         settled(&world).await;
     }
 
+    /// A service hands over for an owner it names, where the owner cannot act any more.
+    async fn a_service_names_the_owner(world: World) {
+        let (team, one, _) = team(&world, "jetstack").await;
+        let key = service_key(&world, &["ownership.write"]).await;
+        assert_invalid(team.transfer(&key, &one.user_id).await, &["owner_user_id"]);
+        let request = |owner: &str| TransferOwnershipRequest {
+            organization_id: team.organization_id.clone(),
+            nominee_user_id: one.user_id.clone(),
+            owner_user_id: owner.to_owned(),
+            ..TransferOwnershipRequest::default()
+        };
+        assert_refused(call!(world, ownership.transfer_ownership, &key, request(&one.user_id)), Code::PermissionDenied, "NOT_OWNER");
+        call!(world, ownership.transfer_ownership, &key, request(&team.owner.user_id)).unwrap();
+        assert_eq!(team.active_holders("owner").await, ["one@example.com"]);
         settled(&world).await;
     }
 
-    /// A deleted organization does not exist for its members and comes back whole, but never as nobody's.
+    /// A deleted organization does not exist for its members, and comes back whole.
     async fn a_deleted_organization_comes_back_with_its_owner(world: World) {
         let (team, one, _) = team(&world, "jetstack").await;
-        let delete = DeleteOrganizationRequest { organization_id: team.organization_id.clone(), ..DeleteOrganizationRequest::default() };
-        let undelete = || UndeleteOrganizationRequest { organization_id: team.organization_id.clone(), ..UndeleteOrganizationRequest::default() };
+        let (delete, undelete) = (|| deletion(&team), || undeletion(&team));
         assert_refused(call!(world, organizations.undelete_organization, world.operator_key(), undelete()), Code::FailedPrecondition, "ORGANIZATION_STATE_CONFLICT");
-        call!(world, organizations.delete_organization, &team.owner.session, delete).unwrap();
+        call!(world, organizations.delete_organization, &team.owner.session, delete()).unwrap();
         assert_refused(team.roster(&one.session).await, Code::NotFound, "ORGANIZATION_NOT_FOUND");
         assert_refused(team.set_roles(world.operator_key(), &one.user_id, &["member"]).await, Code::FailedPrecondition, "ORGANIZATION_DELETED");
-        // What is deleted has no owner to keep: the account can go, and then nobody would be left.
-        let request = DeleteUserRequest { user_id: team.owner.user_id.clone(), ..Default::default() };
-        call!(world, users.delete_user, world.operator_key(), request).unwrap();
-        assert_refused(call!(world, organizations.undelete_organization, world.operator_key(), undelete()), Code::FailedPrecondition, "LAST_OWNER");
-        let request = UndeleteUserRequest { user_id: team.owner.user_id.clone(), ..Default::default() };
-        call!(world, users.undelete_user, world.operator_key(), request).unwrap();
+        // An owner whose account is out of use is still the owner, and comes first.
+        let suspension = SuspendUserRequest { user_id: team.owner.user_id.clone(), ..SuspendUserRequest::default() };
+        call!(world, users.suspend_user, world.operator_key(), suspension).unwrap();
+        let refused = assert_refused(call!(world, organizations.undelete_organization, world.operator_key(), undelete()), Code::FailedPrecondition, "LAST_OWNER");
+        assert_eq!(refused.metadata["hint"], "activate the account of an owner first");
+        let activation = ActivateUserRequest { user_id: team.owner.user_id.clone(), ..ActivateUserRequest::default() };
+        call!(world, users.activate_user, world.operator_key(), activation).unwrap();
         call!(world, organizations.undelete_organization, world.operator_key(), undelete()).unwrap();
         assert_eq!(team.active_holders("owner").await, [team.owner.email.as_str()]);
         team.roster(&one.session).await.unwrap();
+    }
+
+    /// What is deleted has no owner to keep: the account can go, and leaves this organization as any other. The organization comes back without an owner then,
+    /// and the service names one, as when an organization is founded.
+    async fn a_deleted_organization_whose_owner_is_gone_gets_a_new_one(world: World) {
+        let (team, one, two) = team(&world, "jetstack").await;
+        call!(world, organizations.delete_organization, &team.owner.session, deletion(&team)).unwrap();
+        let request = DeleteUserRequest { user_id: team.owner.user_id.clone(), ..Default::default() };
+        call!(world, users.delete_user, world.operator_key(), request).unwrap();
+        call!(world, organizations.undelete_organization, world.operator_key(), undeletion(&team)).unwrap();
+        assert!(team.active_holders("owner").await.is_empty());
+        assert_eq!(team.row(&one.session, &team.owner.email).await.state(), MemberState::Removed);
+        assert_refused(team.set_roles(&one.session, &one.user_id, &["owner"]).await, Code::FailedPrecondition, "OWNER_BY_TRANSFER_ONLY");
+        team.set_roles(world.operator_key(), &one.user_id, &["owner"]).await.unwrap();
+        assert_refused(team.set_roles(world.operator_key(), &two.user_id, &["owner"]).await, Code::FailedPrecondition, "OWNER_BY_TRANSFER_ONLY");
+        let request = UndeleteUserRequest { user_id: team.owner.user_id.clone(), ..Default::default() };
+        call!(world, users.undelete_user, world.operator_key(), request).unwrap();
+        assert_eq!(team.active_holders("owner").await, ["one@example.com"]);
     }
 }

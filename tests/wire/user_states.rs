@@ -6,8 +6,9 @@ use tonic::Code;
 
 use crate::support::pb::{
     ActivateOrganizationRequest, ActivateUserRequest, BatchGetUsersRequest, CheckPermissionRequest,
-    CreateInvitationRequest, Decision, DeleteUserRequest, GetUserRequest, MemberAction, MemberState,
-    SuspendOrganizationRequest, SuspendUserRequest, UndeleteUserRequest, UpdateUserRequest, User, UserState,
+    CreateInvitationRequest, Decision, DeleteOrganizationRequest, DeleteUserRequest, GetUserRequest, MemberAction,
+    MemberState, SuspendOrganizationRequest, SuspendUserRequest, UndeleteOrganizationRequest, UndeleteUserRequest,
+    UpdateUserRequest, User, UserState,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{PASSWORD, Person, Scenario, assert_refused, call, create_user, sign_in, texts};
@@ -37,6 +38,28 @@ async fn profile(world: &World, credential: &str, mask: &[&str], user: User) -> 
         ..UpdateUserRequest::default()
     };
     call!(world, users.update_user, credential, request).map(|answer| answer.user.unwrap())
+}
+
+async fn delete_organization(world: &World, scenario: &Scenario) {
+    let request = DeleteOrganizationRequest {
+        organization_id: scenario.organization_id.clone(),
+        ..DeleteOrganizationRequest::default()
+    };
+    call!(world, organizations.delete_organization, world.operator_key(), request).unwrap();
+}
+
+async fn undelete_organization(world: &World, scenario: &Scenario) {
+    let request = UndeleteOrganizationRequest {
+        organization_id: scenario.organization_id.clone(),
+        ..UndeleteOrganizationRequest::default()
+    };
+    call!(
+        world,
+        organizations.undelete_organization,
+        world.operator_key(),
+        request
+    )
+    .unwrap();
 }
 
 /// Somebody with a second owner beside them.
@@ -149,6 +172,46 @@ wire_tests! {
         acme.remove(&second.session, owner).await.unwrap();
         assert_eq!(acme.active_holders("owner").await, [second.email.as_str()]);
         assert_refused(acme.leave(&second.session).await, Code::FailedPrecondition, "LAST_OWNER");
+    }
+
+    /// An account that is deleted leaves deleted organizations too: it is no member of them when they come back, and not when it comes back itself.
+    async fn a_deleted_account_leaves_deleted_organizations_too(world: World) {
+        let acme = Scenario::acme(&world).await;
+        let (ada, bob) = (acme.join("ada@example.com", &["admin"]).await, acme.join("bob@example.com", &["member"]).await);
+        delete_organization(&world, &acme).await;
+        delete_user(&world, &ada.user_id).await.unwrap();
+        let renamed = User { user_id: bob.user_id.clone(), display_name: "Zed".to_owned(), ..User::default() };
+        profile(&world, &bob.session, &["display_name"], renamed).await.unwrap();
+        undelete_organization(&world, &acme).await;
+        let roster = acme.roster(&acme.owner.session).await.unwrap();
+        // Whoever got another name meanwhile stands where that name belongs.
+        assert_eq!(roster.iter().map(|row| row.display_name.as_str()).collect::<Vec<_>>(), ["owner", "Zed"]);
+        assert_eq!(acme.row(&acme.owner.session, "ada@example.com").await.state(), MemberState::Removed);
+        undelete_user(&world, &ada.user_id).await.unwrap();
+        let session = sign_in(&world, "ada@example.com", PASSWORD).await.unwrap().session_token;
+        assert_refused(acme.roster(&session).await, Code::NotFound, "ORGANIZATION_NOT_FOUND");
+    }
+
+    /// A deleted organization is nowhere to belong: it keeps nobody's names from being edited, no session alive, and lets nobody sign in whom a product keeps out (jp_18).
+    async fn a_deleted_organization_is_nowhere_to_belong(world: World) {
+        let acme = Scenario::acme(&world).await;
+        let other = Scenario::with(&world, "default", "", "other@example.com").await;
+        let jetpack = Scenario::with(&world, "jetpack", "", "jetpack@example.com").await;
+        let ada = acme.join("ada@example.com", &["member"]).await;
+        for elsewhere in [&other, &jetpack] {
+            elsewhere.join_existing(&ada, &[if elsewhere.organization_id == other.organization_id { "member" } else { "client_admin" }]).await;
+        }
+        delete_organization(&world, &other).await;
+        jetpack.remove(&jetpack.owner.session, &ada.user_id).await.unwrap();
+        assert!(acme.row(&acme.owner.session, &ada.email).await.allowed_actions.contains(&MemberAction::Update.into()));
+        let named = crate::support::pb::Member { given_name: "Ada".to_owned(), ..Default::default() };
+        acme.edit(&acme.owner.session, &ada.user_id, None, named).await.unwrap();
+        acme.remove(&acme.owner.session, &ada.user_id).await.unwrap();
+        let request = GetUserRequest { user_id: ada.user_id.clone() };
+        assert_refused(call!(world, users.get_user, &ada.session, request), Code::Unauthenticated, "CREDENTIALS_INVALID");
+        assert_refused(sign_in(&world, &ada.email, PASSWORD).await, Code::Unauthenticated, "SIGN_IN_FAILED");
+        undelete_organization(&world, &other).await;
+        sign_in(&world, &ada.email, PASSWORD).await.unwrap();
     }
 
     /// A deleted account leaves every organization, its name stays with what it did, and its address is free for a new one; undeleting gives the account back,
