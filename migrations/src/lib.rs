@@ -10,6 +10,7 @@ mod m20261122_000006_import;
 mod m20261122_000007_large_rosters;
 mod m20261122_000008_phone_numbers;
 mod m20261122_000009_identities;
+mod m20261122_000010_invited_names;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000007_large_rosters::Migration),
             Box::new(m20261122_000008_phone_numbers::Migration),
             Box::new(m20261122_000009_identities::Migration),
+            Box::new(m20261122_000010_invited_names::Migration),
         ]
     }
 }

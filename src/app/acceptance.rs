@@ -20,7 +20,7 @@ use crate::{
     domain::{
         access_model::RoleSet,
         email::EmailAddress,
-        error::{Reason, Refusal},
+        error::{Reason, Refusal, Violation},
         id_token::Identity,
         invitation::{self, Acceptance, InvitationState},
         member::MemberState,
@@ -50,6 +50,10 @@ pub(crate) struct Preview {
     pub(crate) expire_time: DateTime<Utc>,
     /// Whether the address has an account.
     pub(crate) account_exists: bool,
+    /// The given name that the invitation has.
+    pub(crate) given_name: String,
+    /// The family name that the invitation has.
+    pub(crate) family_name: String,
 }
 
 /// Shows what a token invites to. Consumes nothing. Who holds the token is told that the address has an account: the page has to know whether to
@@ -78,6 +82,8 @@ pub(crate) async fn preview(app: &App, ctx: &Ctx, token: SecretString) -> Result
         expire_time: invitation.expire_time,
         account_exists: view.user_by_email(&invitation.email_key).await?.is_some(),
         email: invitation.email,
+        given_name: invitation.given_name,
+        family_name: invitation.family_name,
     })
 }
 
@@ -98,8 +104,8 @@ pub(crate) enum Way {
 /// A new person, by their own hand.
 #[derive(Debug)]
 pub(crate) struct SignUp {
-    /// Given name.
-    pub(crate) given_name: PersonName,
+    /// Given name; `None` takes both names from the invitation.
+    pub(crate) given_name: Option<PersonName>,
     /// Family name.
     pub(crate) family_name: Option<PersonName>,
     /// What they sign in with from now on.
@@ -192,16 +198,35 @@ pub(crate) async fn accept<A: Answer<Accepted>>(app: &App, ctx: &Ctx, command: A
 fn person(app: &App, invitation: &Invitation, sign_up: SignUp, password: Option<SecretString>) -> Result<NewUser> {
     let email = EmailAddress::parse(&invitation.email)
         .map_err(|flaw| Error::Internal(format!("the stored address of an invitation {flaw}")))?;
-    if let Some(password) = &password {
-        app.passwords
-            .check(password.expose_secret(), &[email.typed()])
-            .map_err(|flaw| Error::violation("sign_up.password", flaw))?;
+    let named = |name: &str| PersonName::parse(name).ok();
+    let (given_name, family_name) = match sign_up.given_name {
+        Some(given_name) => (Some(given_name), sign_up.family_name),
+        None => (named(&invitation.given_name), named(&invitation.family_name)),
+    };
+    let violation = |field: &str, description| Violation {
+        field: field.to_owned(),
+        description,
+    };
+    let mut violations = Vec::new();
+    if given_name.is_none() {
+        violations.push(violation(
+            "sign_up.given_name",
+            "is required: the invitation has none".to_owned(),
+        ));
     }
+    if let Some(password) = &password {
+        let own = [email.typed(), &invitation.given_name, &invitation.family_name];
+        let checked = app.passwords.check(password.expose_secret(), &own);
+        violations.extend(checked.err().map(|flaw| violation("sign_up.password", flaw)));
+    }
+    let (Some(given_name), true) = (given_name, violations.is_empty()) else {
+        return Err(Error::Invalid(violations));
+    };
     Ok(NewUser {
         email,
         email_verified: true,
-        given_name: sign_up.given_name,
-        family_name: sign_up.family_name,
+        given_name,
+        family_name,
         password,
         locale: sign_up.locale,
         username: None,

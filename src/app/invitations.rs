@@ -15,7 +15,7 @@ use super::{
     paging::{Page, PageRequest},
     require_etag,
     service_accounts::by_id,
-    users::display_name,
+    users::{display_name, full_name},
 };
 use crate::{
     domain::{
@@ -27,7 +27,7 @@ use crate::{
         mail::{InvitationMail, Payload},
         roster::{Owners, decide_addition, decide_invite},
         scope,
-        text::{Locale, sort_key},
+        text::{Locale, PersonName, sort_key},
         token::{Token, TokenKind},
     },
     store::{Event, Invitation, InvitationFilter, InvitationRow, Message, Tx},
@@ -66,6 +66,10 @@ pub(crate) struct Create {
     pub(crate) organization_id: Uuid,
     /// The address.
     pub(crate) email: EmailAddress,
+    /// The invited person's given name.
+    pub(crate) given_name: Option<PersonName>,
+    /// The invited person's family name.
+    pub(crate) family_name: Option<PersonName>,
     /// The roles to give; none gives the default role.
     pub(crate) roles: RoleSet,
     /// A few words of the inviter.
@@ -188,6 +192,8 @@ pub(super) async fn issue(
     let token = Token::new(TokenKind::Invitation, app.entropy.bytes());
     let decided = invitation::Invitation::issue(&access.model, command.email.key().to_owned(), roles, ctx.now);
     let actor = ctx.actor();
+    let given_name = written(command.given_name.as_ref());
+    let family_name = written(command.family_name.as_ref());
     let invitation = Invitation {
         id: app.entropy.uuid(ctx.now),
         organization_id: access.organization.id,
@@ -202,7 +208,7 @@ pub(super) async fn issue(
         locale: command.locale.as_ref().map(|locale| locale.as_str().to_owned()),
         send_count: 1,
         message_id: app.entropy.uuid(ctx.now),
-        sort_key: sort_key(command.email.typed()),
+        sort_key: sort_key(&invited_name(&given_name, &family_name, command.email.typed())),
         changed_revision: access.organization.revision + 1,
         create_time: ctx.now,
         sent_time: ctx.now,
@@ -210,6 +216,8 @@ pub(super) async fn issue(
         accept_time: None,
         accepted_user_id: None,
         signup_completed: false,
+        given_name,
+        family_name,
     };
     tx.insert_invitation(invitation.clone()).await?;
     dispatch(app, ctx, tx, access, invitation, &token, "invitation.created")
@@ -219,6 +227,18 @@ pub(super) async fn issue(
             revision,
             link: command.include_link.then(|| link(app, &token)),
         })
+}
+
+fn written(name: Option<&PersonName>) -> String {
+    name.map_or_else(String::new, |name| name.as_str().to_owned())
+}
+
+/// What an invited person is listed as: by their name where whoever invited wrote one (JP04), and by the address.
+pub(crate) fn invited_name(given_name: &str, family_name: &str, email: &str) -> String {
+    match full_name(given_name, family_name) {
+        name if name.is_empty() => email.to_owned(),
+        name => name,
+    }
 }
 
 /// Queues the invitation's message and records what happened: the last steps of sending and of sending again.
@@ -261,7 +281,7 @@ fn compose(app: &App, ctx: &Ctx, access: &Access, invitation: &Invitation, token
 }
 
 fn link(app: &App, token: &Token) -> SecretString {
-    app.invitation_url.replace("{token}", token.expose()).into()
+    app.invitation_link.with_token(token.expose()).into()
 }
 
 fn queued(invitation: Invitation, known_user_id: Option<Uuid>) -> InvitationRow {

@@ -216,6 +216,8 @@ impl CreateReady {
         let command = invitations::Create {
             organization_id: access.organization.id,
             email: email.clone(),
+            given_name: None,
+            family_name: None,
             roles: roles.clone(),
             personal_message: None,
             locale,

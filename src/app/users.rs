@@ -125,10 +125,12 @@ pub(crate) fn display_name(user: &User) -> String {
     if let Some(name) = &user.display_name {
         return name.clone();
     }
-    [user.given_name.as_str(), user.family_name.as_str()]
-        .join(" ")
-        .trim()
-        .to_owned()
+    full_name(&user.given_name, &user.family_name)
+}
+
+/// Given and family name, of those that there are.
+pub(super) fn full_name(given_name: &str, family_name: &str) -> String {
+    [given_name, family_name].join(" ").trim().to_owned()
 }
 
 /// Creates a user with a password.

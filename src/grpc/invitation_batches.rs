@@ -15,7 +15,10 @@ use crate::{
         invitations::{self, Issued, IssuedBatch, Waiting},
         paging::Page,
     },
-    domain::error::{Reason, Refusal},
+    domain::{
+        error::{Reason, Refusal},
+        text::PersonName,
+    },
 };
 
 /// Addresses of one batch at the most.
@@ -60,11 +63,15 @@ impl pb::BatchCreateInvitationsRequest {
     ) -> Option<invitations::Create> {
         let email = fields.email("email", &one.email);
         let roles = fields.roles("roles", &one.roles);
+        let given_name = fields.optional_text("given_name", &one.given_name, PersonName::parse);
+        let family_name = fields.optional_text("family_name", &one.family_name, PersonName::parse);
         let personal_message = fields.lines("personal_message", &one.personal_message, MESSAGE);
         let locale = fields.locale("locale", &one.locale);
         Some(invitations::Create {
             organization_id: organization_id?,
             email: email?,
+            given_name: given_name?,
+            family_name: family_name?,
             roles: roles?,
             personal_message: personal_message?,
             locale: locale?,

@@ -124,11 +124,15 @@ impl Parse for pb::CreateInvitationRequest {
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let email = fields.email("email", &self.email);
         let roles = fields.roles("roles", &self.roles);
+        let given_name = fields.optional_text("given_name", &self.given_name, PersonName::parse);
+        let family_name = fields.optional_text("family_name", &self.family_name, PersonName::parse);
         let personal_message = fields.lines("personal_message", &self.personal_message, MESSAGE);
         let locale = fields.locale("locale", &self.locale);
         Some(invitations::Create {
             organization_id: organization_id?,
             email: email?,
+            given_name: given_name?,
+            family_name: family_name?,
             roles: roles?,
             personal_message: personal_message?,
             locale: locale?,
@@ -245,7 +249,7 @@ impl Parse for pb::AcceptInvitationRequest {
 }
 
 fn sign_up(person: &pb::SignUp, fields: &mut Fields<'_>) -> Option<acceptance::SignUp> {
-    let given_name = fields.text("given_name", &person.given_name, PersonName::parse);
+    let given_name = fields.optional_text("given_name", &person.given_name, PersonName::parse);
     let family_name = fields.optional_text("family_name", &person.family_name, PersonName::parse);
     let words = [person.given_name.as_str(), &person.family_name];
     let way = match &person.open_id_connect {
@@ -286,7 +290,8 @@ pub(super) fn invitation(row: InvitationRow, now: DateTime<Utc>) -> pb::Invitati
             .map_or(0, |state| pb::DeliveryState::from(state).into()),
         send_count: invitation.send_count,
         signup_completed: invitation.signup_completed,
-        user_created: row.known_user_id.is_some(),
+        // Whoever accepted has an account, under whatever address by now (PF05).
+        user_created: row.known_user_id.or(invitation.accepted_user_id).is_some(),
         create_time: Some(timestamp(invitation.create_time)),
         sent_time: Some(timestamp(invitation.sent_time)),
         expire_time: Some(timestamp(invitation.expire_time)),
@@ -294,6 +299,8 @@ pub(super) fn invitation(row: InvitationRow, now: DateTime<Utc>) -> pb::Invitati
         accepted_user_id: id(invitation.accepted_user_id),
         locale: invitation.locale.unwrap_or_default(),
         etag: etag(invitation.changed_revision),
+        given_name: invitation.given_name,
+        family_name: invitation.family_name,
     }
 }
 
@@ -362,6 +369,8 @@ impl From<Preview> for pb::PreviewInvitationResponse {
             inviter_display_name: preview.inviter_name.unwrap_or_default(),
             expire_time: Some(timestamp(preview.expire_time)),
             account_exists: preview.account_exists,
+            given_name: preview.given_name,
+            family_name: preview.family_name,
         }
     }
 }

@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     app::{
-        etag, member_profiles,
+        etag,
+        invitations::invited_name,
+        member_profiles,
         members::{self, SHOWN_BY_DEFAULT, Seen},
         paging::Page,
         records::{Invitation, Member, Organization, RosterFilter, RosterRow, User},
@@ -249,8 +251,10 @@ fn of_invitation(invitation: Invitation) -> pb::Member {
     pb::Member {
         organization_id: invitation.organization_id.to_string(),
         invitation_id: invitation.id.to_string(),
-        display_name: invitation.email.clone(),
+        display_name: invited_name(&invitation.given_name, &invitation.family_name, &invitation.email),
         email: invitation.email,
+        given_name: invitation.given_name,
+        family_name: invitation.family_name,
         roles: roles(&invitation.roles),
         state: pb::MemberState::Invited.into(),
         invitation_sent_time: Some(timestamp(invitation.sent_time)),

@@ -117,9 +117,15 @@ impl<C: ConnectionTrait> View<C> {
             .collect())
     }
 
-    /// Whether an address has an invitation to anywhere that can be accepted at this time.
+    /// Whether an address has an invitation to any organization in use that can be accepted at this time.
     pub(crate) async fn is_invited(&self, email_key: &str, now: DateTime<Utc>) -> Result<bool> {
+        let organization: RelationDef = invitations::Entity::belongs_to(organizations::Entity)
+            .from(invitations::Column::OrganizationId)
+            .to(organizations::Column::Id)
+            .into();
         let open = invitations::Entity::find()
+            .join(JoinType::InnerJoin, organization)
+            .filter(organizations::Column::State.eq(OrganizationState::Active))
             .filter(invitations::Column::EmailKey.eq(email_key))
             .filter(invitations::Column::State.eq(InvitationState::Pending))
             .filter(invitations::Column::ExpireTime.gt(now))

@@ -409,6 +409,8 @@ wire_tests! {
                 inviter_display_name: "owner".to_owned(),
                 expire_time: invitation.expire_time,
                 account_exists: false,
+                given_name: String::new(),
+                family_name: String::new(),
             };
             assert_eq!(shown, expected);
         }

@@ -30,6 +30,8 @@ pub(crate) struct Model {
     pub(crate) accept_time: Option<DateTime<Utc>>,
     pub(crate) accepted_user_id: Option<Uuid>,
     pub(crate) signup_completed: bool,
+    pub(crate) given_name: String,
+    pub(crate) family_name: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

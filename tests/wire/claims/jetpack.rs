@@ -9,9 +9,10 @@ use crate::mfa::{complete, demand, guard};
 use crate::support::authenticator::code;
 use crate::support::pb::complete_sign_in_request::Code as Shown;
 use crate::support::pb::{
-    AcceptInvitationRequest, ActivityKind, ChangePasswordRequest, ChangeUserEmailRequest, DeleteUserRequest,
-    GetMemberRequest, GetUserRequest, ListAuditEntriesRequest, ListMfaFactorsRequest, Member, MemberState,
-    SignInChallengeKind, SignUp, UpdateUserRequest, User,
+    AcceptInvitationRequest, ActivityKind, ChangePasswordRequest, ChangeUserEmailRequest, CreateInvitationRequest,
+    CreateRoleRequest, DeleteUserRequest, GetMemberRequest, GetUserRequest, ListAuditEntriesRequest,
+    ListMfaFactorsRequest, Member, MemberState, PreviewInvitationRequest, SignInChallengeKind, SignUp,
+    UpdateUserRequest, User,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
@@ -29,6 +30,67 @@ wire_tests! {
         assert_refused(again, Code::AlreadyExists, "INVITATION_PENDING");
         let member = jetpack.invite(owner, &jetpack.owner.email, &["customer_success"]).await;
         assert_refused(member, Code::AlreadyExists, "ALREADY_MEMBER");
+    }
+
+    /// jp_04: whoever adds a user writes their first and last name, which the list shows and the invited person starts from.
+    async fn jp_04_adding_takes_first_and_last_name(world: World) {
+        let jetpack = Scenario::under(&world, "jetpack").await;
+        let owner = &jetpack.owner.session;
+        let request = CreateInvitationRequest {
+            organization_id: jetpack.organization_id.clone(),
+            email: "ada@example.com".to_owned(),
+            roles: texts(&["customer_success"]),
+            given_name: "Ada".to_owned(),
+            family_name: "King".to_owned(),
+            ..CreateInvitationRequest::default()
+        };
+        let made = call!(world, invitations.create_invitation, owner, request).unwrap().invitation.unwrap();
+        assert_eq!((made.given_name.as_str(), made.family_name.as_str()), ("Ada", "King"));
+        // Between "Aaron" and "Given", although the address begins with neither name.
+        jetpack.join("zoe@example.com", &["customer_success"]).await;
+        let named = async || -> Vec<(String, String, String, String)> {
+            let rows = jetpack.roster(owner).await.unwrap();
+            rows.into_iter().map(|row| (row.display_name, row.given_name, row.family_name, row.status_label)).collect()
+        };
+        let row = |display: &str, given: &str, family: &str, label: &str| (display.to_owned(), given.to_owned(), family.to_owned(), label.to_owned());
+        assert_eq!(named().await[0], row("Ada King", "Ada", "King", "Pending Invitation"));
+
+        let token = world.mailbox.wait_for("ada@example.com", 1).await[0].invitation_token();
+        let seen = world.invitations().preview_invitation(PreviewInvitationRequest { token: token.clone() }).await.unwrap().into_inner();
+        assert_eq!((seen.given_name.as_str(), seen.family_name.as_str()), ("Ada", "King"));
+        let sign_up = SignUp { password: PASSWORD.to_owned(), ..SignUp::default() };
+        let request = AcceptInvitationRequest { token, sign_up: Some(sign_up.clone()), ..AcceptInvitationRequest::default() };
+        let accepted = world.invitations().accept_invitation(request).await.unwrap().into_inner();
+        assert_eq!(named().await[0], row("Ada King", "Ada", "King", "Active"));
+        let user = call!(world, users.get_user, &accepted.session_token, GetUserRequest { user_id: accepted.user_id }).unwrap().user.unwrap();
+        assert_eq!((user.given_name.as_str(), user.family_name.as_str()), ("Ada", "King"));
+
+        // The person has the last word, and without anybody's word there is no account; both flaws are named at once.
+        let token = jetpack.invited("bob@example.com", &["customer_success"]).await;
+        let nameless = SignUp { password: "bob@example.com".to_owned(), ..sign_up };
+        let request = AcceptInvitationRequest { token, sign_up: Some(nameless), ..AcceptInvitationRequest::default() };
+        let refused = world.invitations().accept_invitation(request).await;
+        assert_invalid(refused, &["sign_up.given_name", "sign_up.password"]);
+    }
+
+    /// jp_02, jp_03: four roles and three statuses are what there is: not even the Account Owner makes a fifth role, or suspends.
+    async fn jp_02_roles_and_statuses_are_closed(world: World) {
+        let jetpack = Scenario::under(&world, "jetpack").await;
+        let owner = &jetpack.owner.session;
+        let ada = jetpack.join("ada@example.com", &["client_admin"]).await;
+        for session in [owner, &ada.session] {
+            let role = CreateRoleRequest {
+                organization_id: jetpack.organization_id.clone(),
+                role: "custom.x".to_owned(),
+                display_name: "X".to_owned(),
+                permissions: texts(&["orders.read"]),
+                ..CreateRoleRequest::default()
+            };
+            let refused = assert_refused(call!(world, roles.create_role, session, role), Code::PermissionDenied, "PERMISSION_REQUIRED");
+            assert_eq!(refused.metadata["permission"], "roles.manage");
+            let refused = assert_refused(jetpack.suspend(session, &ada.user_id).await, Code::PermissionDenied, "PERMISSION_REQUIRED");
+            assert_eq!(refused.metadata["permission"], "members.suspend");
+        }
     }
 
     /// jp_01: a user has an address and a password of their own, a role, a profile, and a history: of sign-ins, and of what they did in the dashboard.
