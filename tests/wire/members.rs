@@ -105,7 +105,7 @@ wire_tests! {
             let user_id = accept_as_new(&world, &token, name).await.unwrap().user_id;
             match name {
                 "Bob" => drop(scenario.remove(&scenario.owner.session, &user_id).await.unwrap()),
-                "Di" => drop(scenario.suspend(&scenario.owner.session, &user_id).await.unwrap()),
+                "Di" => drop(scenario.suspend(world.operator_key(), &user_id).await.unwrap()),
                 _ => {}
             }
         }
@@ -270,7 +270,7 @@ wire_tests! {
             call!(world, members.list_user_memberships, &member.session, request).unwrap().memberships.len()
         };
         scenario.join_elsewhere(&member).await;
-        scenario.suspend(&scenario.owner.session, &member.user_id).await.unwrap();
+        scenario.suspend(world.operator_key(), &member.user_id).await.unwrap();
         let refused = assert_refused(scenario.roster(&member.session).await, Code::PermissionDenied, "PERMISSION_REQUIRED");
         assert_eq!(refused.metadata["state"], "SUSPENDED");
         assert_refused(scenario.invite(&member.session, "cy@example.com", &["customer_success"]).await, Code::PermissionDenied, "PERMISSION_REQUIRED");
