@@ -148,10 +148,11 @@ impl Keyring {
         Ok(body)
     }
 
-    /// Whether `sealed` was sealed with a key other than the first: it should be sealed again before that key is taken out of the list.
+    /// What everything begins with that was sealed with the first key. What begins otherwise should be sealed again before its key is taken out of the list.
     #[must_use]
-    pub fn is_outdated(&self, sealed: &[u8]) -> bool {
-        sealed.get(1..=ID_LEN).is_none_or(|id| id != self.sealing.id)
+    pub fn sealing_prefix(&self) -> [u8; 1 + ID_LEN] {
+        let [a, b, c, d] = self.sealing.id;
+        [VERSION, a, b, c, d]
     }
 
     fn keys(&self) -> impl Iterator<Item = &Key> {
@@ -233,9 +234,9 @@ mod tests {
 
         let during = Keyring::parse(&format!("{new}, {old}\n")).unwrap();
         assert_eq!(during.open(b"c", &before).unwrap().as_slice(), b"token");
-        assert!(during.is_outdated(&before));
+        assert!(!before.starts_with(&during.sealing_prefix()));
         let after = during.seal(&entropy, b"c", b"token");
-        assert!(!during.is_outdated(&after));
+        assert!(after.starts_with(&during.sealing_prefix()));
 
         let finished = Keyring::parse(&new).unwrap();
         assert_eq!(finished.open(b"c", &after).unwrap().as_slice(), b"token");

@@ -1,13 +1,12 @@
-//! What runs beside the calls: readiness, and forgetting what has had its time.
+//! What runs beside the calls: readiness, forgetting what has had its time, and sealing anew after a rotation of keys.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 
+use super::{Platform, parts::Parts};
 use crate::{
-    domain::activity::REMEMBERED_DAYS,
-    http::Readiness,
-    platform::{clock::Clock, shutdown::Shutdown},
+    app::resealing::reseal_factors, domain::activity::REMEMBERED_DAYS, http::Readiness, platform::shutdown::Shutdown,
     store::Store,
 };
 
@@ -23,9 +22,9 @@ const SIGN_INS: TimeDelta = TimeDelta::days(90);
 const CHALLENGES: TimeDelta = TimeDelta::days(1);
 
 /// Asks the database once, and starts asking.
-pub(super) async fn start(store: &Arc<Store>, clock: &Clock, readiness: &Readiness, shutdown: &Shutdown) {
-    ask(store, readiness).await;
-    let (asking, ready, stop) = (store.clone(), readiness.clone(), shutdown.clone());
+pub(super) async fn start(parts: &Parts, platform: &Platform, readiness: &Readiness, shutdown: &Shutdown) {
+    ask(&parts.store, readiness).await;
+    let (asking, ready, stop) = (parts.store.clone(), readiness.clone(), shutdown.clone());
     shutdown.spawn(async move {
         let ask_again = async {
             loop {
@@ -37,7 +36,8 @@ pub(super) async fn start(store: &Arc<Store>, clock: &Clock, readiness: &Readine
         // Said here, where nothing can say otherwise any more.
         ready.not_ready("stopping");
     });
-    let (forgetting, clock) = (store.clone(), clock.clone());
+    let (forgetting, keyring, platform) = (parts.store.clone(), parts.keyring.clone(), platform.clone());
+    let clock = platform.clock.clone();
     shutdown.spawn(shutdown.token().run_until_cancelled_owned(async move {
         loop {
             match forgetting.forget_replays(clock.now()).await {
@@ -62,6 +62,11 @@ pub(super) async fn start(store: &Arc<Store>, clock: &Clock, readiness: &Readine
                 Ok(0) => {}
                 Ok(count) => tracing::debug!(count, "forgot old secrets"),
                 Err(error) => tracing::warn!(%error, "could not forget old secrets"),
+            }
+            match reseal_factors(&forgetting, &keyring, &platform.entropy).await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "sealed second factors with the new key"),
+                Err(error) => tracing::warn!(%error, "could not seal second factors with the new key"),
             }
             tokio::time::sleep(FORGET).await;
         }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait, QueryFilter,
-    QuerySelect, RelationDef, Set,
-    sea_query::{CaseStatement, Expr, ExprTrait},
+    QueryOrder, QuerySelect, RelationDef, Set,
+    sea_query::{CaseStatement, Expr, ExprTrait, Func},
 };
 use uuid::Uuid;
 
@@ -23,6 +23,26 @@ impl<C: ConnectionTrait> View<C> {
             .filter(mfa_factors::Column::UserId.eq(user))
             .one(&self.0)
             .await?)
+    }
+
+    /// Second factors whose sealed secret does not begin like this, in the order of their ids, from behind one on.
+    pub(crate) async fn mfa_factors_sealed_otherwise(
+        &self,
+        prefix: &[u8],
+        after: Option<Uuid>,
+        limit: u64,
+    ) -> Result<Vec<MfaFactor>> {
+        use mfa_factors::Column;
+
+        let beginning = Func::cust("substr")
+            .arg(Expr::col(Column::SealedSecret))
+            .arg(1)
+            .arg(i32::try_from(prefix.len()).unwrap_or(i32::MAX));
+        let mut query = mfa_factors::Entity::find().filter(Expr::expr(beginning).ne(prefix));
+        if let Some(after) = after {
+            query = query.filter(Column::Id.gt(after));
+        }
+        Ok(query.order_by_asc(Column::Id).limit(limit).all(&self.0).await?)
     }
 
     /// How many recovery codes a user has left.
@@ -166,6 +186,17 @@ fn forgiven(now: DateTime<Utc>) -> sea_orm::UpdateMany<mfa_factors::Entity> {
 }
 
 impl Store {
+    /// Puts another sealed secret in place of the one that was read: 0 where another process was first.
+    pub(crate) async fn reseal_mfa_factor(&self, read: &MfaFactor, sealed: Vec<u8>) -> Result<u64> {
+        let changed = mfa_factors::Entity::update_many()
+            .col_expr(mfa_factors::Column::SealedSecret, Expr::value(sealed))
+            .filter(mfa_factors::Column::Id.eq(read.id))
+            .filter(mfa_factors::Column::SealedSecret.eq(read.sealed_secret.as_slice()))
+            .exec(&self.write)
+            .await?;
+        Ok(changed.rows_affected)
+    }
+
     /// Takes one of the wrong codes that an account allows, before it is known whether the code is right: `false` where none is left. Those from before
     /// `since` are forgotten. In a commit of its own, so that a wrong code counts although the call is refused.
     pub(crate) async fn take_mfa_attempt(

@@ -1,9 +1,12 @@
 //! Second factors: set up, asked for at sign-in, replaced by recovery codes, asked for by organizations, and taken away.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use roster::platform::{entropy::Entropy, keyring::Keyring};
+use sea_orm::{ConnectionTrait, Statement};
 use tonic::{Code, Status};
 
+use crate::safety_kit::flag;
 use crate::support::authenticator::{code, code_of_step};
 use crate::support::pb::complete_sign_in_request::Code as Shown;
 use crate::support::pb::{
@@ -138,7 +141,38 @@ fn wrong(secret: &str, world: &World) -> String {
         .unwrap()
 }
 
+/// The sealed secrets of the second factors that there are.
+async fn sealed_secrets(world: &World) -> Vec<Vec<u8>> {
+    let connection = world.database();
+    let statement = Statement::from_string(
+        connection.get_database_backend(),
+        "SELECT sealed_secret FROM mfa_factors ORDER BY id",
+    );
+    let rows = connection.query_all_raw(statement).await.unwrap();
+    rows.iter()
+        .map(|row| row.try_get("", "sealed_secret").unwrap())
+        .collect()
+}
+
 wire_tests! {
+    /// Who has a second factor signs in after a rotation of keys as before it: while both keys are in the list, the secrets are sealed with the new one.
+    async fn a_rotated_key_keeps_second_factors(world: World) {
+        let ada = create_user(&world, ADA).await;
+        let guarded = guard(&world, &ada).await;
+        let before = sealed_secrets(&world).await;
+        let old = flag(&world, "secret-key");
+        let new = Keyring::generate(&Entropy::system());
+        world.restart_with(&[("secret-key", &format!("{new},{old}"))]).await;
+        let start = Instant::now();
+        while sealed_secrets(&world).await == before {
+            assert!(start.elapsed() < Duration::from_secs(20), "nothing was sealed anew");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        world.restart_with(&[("secret-key", &new)]).await;
+        let asked = sign_in(&world, ADA, PASSWORD).await.unwrap().challenge.unwrap();
+        complete(&world, &asked.token, totp(&guarded, &world)).await.unwrap();
+    }
+
     /// A person sets up an authenticator app: a code of it confirms it, recovery codes are shown once, every other session ends, and they are told. From then on the
     /// password alone begins no session, a code completes it, and it is in the roster.
     async fn a_factor_is_set_up_and_asked_for(world: World) {
