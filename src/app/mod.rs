@@ -30,6 +30,7 @@ pub(crate) mod paging;
 pub(crate) mod permissions;
 pub(crate) mod profiles;
 pub(crate) mod providers;
+pub(crate) mod resealing;
 pub(crate) mod roles;
 pub(crate) mod service_accounts;
 pub(crate) mod sessions;
@@ -44,6 +45,7 @@ use crate::{
     domain::{
         access_model::{AccessModel, Models},
         error::{Reason, Refusal},
+        link::LinkTemplate,
         password::PasswordPolicy,
         session::SessionPolicy,
     },
@@ -79,7 +81,7 @@ pub(crate) struct App {
     /// How long a session lasts.
     pub(crate) sessions: SessionPolicy,
     /// The page behind an invitation's link, with `{token}` where the token goes.
-    pub(crate) invitation_url: String,
+    pub(crate) invitation_link: LinkTemplate,
     /// Where second factors are good, as authenticator apps show it.
     pub(crate) mfa_issuer: String,
     /// The identity providers that are trusted.

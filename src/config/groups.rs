@@ -173,7 +173,7 @@ impl KeyConfig {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Mail")]
 pub struct MailConfig {
-    /// The mail server: `smtps://user:password@host`; `smtp://user:password@host?tls=required` with STARTTLS; `smtp://host` with STARTTLS where it is
+    /// The mail server: `smtps://user:password@host`; `smtp://user:password@host` with STARTTLS; `smtp://host` with STARTTLS where it is
     /// offered; `smtp://host?tls=none` without. Unset: each message becomes a file in `mail` of the data directory.
     #[arg(long, env = "ROSTER_SMTP_URL", hide_env_values = true, value_name = "URL")]
     pub smtp_url: Option<SecretString>,

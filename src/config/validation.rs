@@ -3,17 +3,15 @@
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use url::{Host, Url};
+use url::Url;
 
 use super::groups::{
     DatabaseConfig, GrpcConfig, HttpConfig, KeyConfig, MailConfig, OidcConfig, OutboxConfig, PasswordConfig,
     ProcessConfig, SessionConfig,
 };
 use super::{MigrateConfig, ServeConfig, WorkerConfig};
-use crate::platform::Keyring;
+use crate::{domain::link::LinkTemplate, platform::Keyring};
 
-/// Where a link's token goes.
-const TOKEN: &str = "{token}";
 const DAY: Duration = Duration::from_secs(86_400);
 
 #[derive(Default)]
@@ -191,27 +189,16 @@ impl MailConfig {
     }
 }
 
+/// A first look, as at the sender: what mail makes of the URL is checked when it is set up, before anything is touched.
 fn check_smtp_url(text: &str, problems: &mut Problems) {
-    let Some((url, host)) = Url::parse(text)
-        .ok()
-        .and_then(|url| Some((url.clone(), Host::parse(url.host_str()?).ok()?)))
-    else {
-        problems.0.push("ROSTER_SMTP_URL is not a URL with a host".to_owned());
-        return;
-    };
+    let url = Url::parse(text).ok();
     problems.unless(
-        matches!(url.scheme(), "smtp" | "smtps"),
-        "ROSTER_SMTP_URL is neither smtp:// nor smtps://",
+        url.as_ref().is_some_and(Url::has_host),
+        "ROSTER_SMTP_URL is not a URL with a host",
     );
-    let local = match host {
-        Host::Domain(name) => name == "localhost",
-        Host::Ipv4(ip) => ip.is_loopback(),
-        Host::Ipv6(ip) => ip.is_loopback(),
-    };
-    let clear = url.scheme() == "smtp" && !url.query_pairs().any(|(name, _)| name == "tls");
     problems.unless(
-        local || !clear || url.password().is_none(),
-        "ROSTER_SMTP_URL would send its password unencrypted: use smtps://, or smtp:// with ?tls=required",
+        url.is_none_or(|url| matches!(url.scheme(), "smtp" | "smtps")),
+        "ROSTER_SMTP_URL is neither smtp:// nor smtps://",
     );
 }
 
@@ -227,13 +214,8 @@ fn is_sender(text: &str) -> bool {
 
 fn check_link(name: &str, template: &str, problems: &mut Problems) {
     problems.unless(
-        template.matches(TOKEN).count() == 1,
-        format!("{name} must contain {TOKEN} exactly once"),
-    );
-    let url = Url::parse(&template.replace(TOKEN, "token"));
-    problems.unless(
-        url.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()),
-        format!("{name} is not an http or https URL"),
+        LinkTemplate::parse(template).is_some(),
+        format!("{name} is not an absolute http or https address with {{token}} once in its path, query or fragment"),
     );
 }
 
@@ -407,16 +389,10 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_password_is_not_sent_in_the_clear() {
-        one(
-            &["--smtp-url", "smtp://user:hidden@mail.example"],
-            &["ROSTER_SMTP_URL", "unencrypted"],
-        );
+    fn the_mail_server_has_a_url() {
         for url in [
-            "smtp://user:p@127.0.0.1:2525",
-            "smtp://user:p@[::1]:2525",
             "smtp://mail.example",
-            "smtp://u:p@mail.example?tls=required",
+            "smtp://u:p@mail.example",
             "smtps://u:p@mail.example",
         ] {
             assert_eq!(problems(&["--smtp-url", url]), Vec::<String>::new(), "{url}");
@@ -506,6 +482,6 @@ mod tests {
             "--invitation-url",
             "x",
         ]);
-        assert_eq!(found.len(), 6, "{found:?}");
+        assert_eq!(found.len(), 5, "{found:?}");
     }
 }

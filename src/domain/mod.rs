@@ -13,6 +13,7 @@ pub mod error;
 pub mod id_token;
 pub mod import;
 pub mod invitation;
+pub mod link;
 pub mod mail;
 pub mod member;
 pub mod mfa;

@@ -10,7 +10,6 @@ mod backoff;
 mod context;
 mod delivery;
 mod file;
-mod links;
 mod mail;
 mod metrics;
 mod outcome;

@@ -32,12 +32,11 @@ use std::{
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 
 use super::{
-    links::LinkTemplate,
     samples::samples,
     template_values::{invitation_values, notice_values, ownership_values, secret_values},
     text::{ControlCharacter, escape_html, one_line},
 };
-use crate::domain::mail::Payload;
+use crate::domain::{link::LinkTemplate, mail::Payload};
 
 const FALLBACK_LOCALE: &str = "en";
 const PARTS: [&str; 3] = ["subject.txt", "txt", "html"];
@@ -71,7 +70,7 @@ const SHIPPED: &[[[(&str, &str); 3]; 5]] =
 /// A template is a page of text; more is a mistake.
 const MAX_TEMPLATE_BYTES: u64 = 256 * 1024;
 
-/// The templates or the link settings cannot be used. Found when the process starts.
+/// The templates cannot be used. Found when the process starts.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TemplateError {
     /// The directory or a file in it cannot be read.
@@ -90,11 +89,6 @@ pub(crate) enum TemplateError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The link template cannot be used.
-    #[error(
-        "the link template {0:?} is not an absolute http or https address with one `{{token}}` in its path, query or fragment"
-    )]
-    Link(String),
 }
 
 /// One message could not be rendered; another may well be.
@@ -125,23 +119,21 @@ pub(crate) struct Rendered {
 }
 
 /// The pages behind the links in mails, each with `{token}` where the token goes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Links<'a> {
+#[derive(Clone, Debug)]
+pub(crate) struct Links {
     /// Where an invitation is accepted.
-    pub(crate) invitation: &'a str,
+    pub(crate) invitation: LinkTemplate,
     /// Where a new password is chosen.
-    pub(crate) password_reset: &'a str,
+    pub(crate) password_reset: LinkTemplate,
     /// Where an address is confirmed.
-    pub(crate) email_verification: &'a str,
+    pub(crate) email_verification: LinkTemplate,
 }
 
 /// Turns payloads into words.
 #[derive(Debug)]
 pub(crate) struct Renderer {
     environment: Environment<'static>,
-    invitation_link: LinkTemplate,
-    password_reset_link: LinkTemplate,
-    email_verification_link: LinkTemplate,
+    links: Links,
     /// The languages of each mail.
     locales: BTreeMap<&'static str, BTreeSet<String>>,
 }
@@ -158,7 +150,7 @@ impl Renderer {
     ///
     /// # Errors
     /// [`TemplateError`] when a file cannot be read, has a name that no mail uses, or fails with a sample.
-    pub(crate) fn new(links: Links<'_>, overrides: Option<&Path>) -> Result<Self, TemplateError> {
+    pub(crate) fn new(links: Links, overrides: Option<&Path>) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|name| {
@@ -199,9 +191,7 @@ impl Renderer {
         }
         let renderer = Self {
             environment,
-            invitation_link: link(links.invitation)?,
-            password_reset_link: link(links.password_reset)?,
-            email_verification_link: link(links.email_verification)?,
+            links,
             locales,
         };
         renderer.check()?;
@@ -226,9 +216,9 @@ impl Renderer {
 
     fn handed(&self, payload: &Payload) -> Handed {
         match payload {
-            Payload::Invitation(mail) => Handed::Link(self.invitation_link.with_token(&mail.token)),
-            Payload::PasswordReset(mail) => Handed::Link(self.password_reset_link.with_token(&mail.secret)),
-            Payload::EmailVerification(mail) => Handed::Link(self.email_verification_link.with_token(&mail.secret)),
+            Payload::Invitation(mail) => Handed::Link(self.links.invitation.with_token(&mail.token)),
+            Payload::PasswordReset(mail) => Handed::Link(self.links.password_reset.with_token(&mail.secret)),
+            Payload::EmailVerification(mail) => Handed::Link(self.links.email_verification.with_token(&mail.secret)),
             Payload::StepUp(mail) => Handed::Code(mail.secret.clone()),
             Payload::SecurityNotice(_) | Payload::Ownership(_) => Handed::Nothing,
         }
@@ -313,10 +303,6 @@ impl Renderer {
             _ => Ok(()),
         }
     }
-}
-
-fn link(text: &str) -> Result<LinkTemplate, TemplateError> {
-    LinkTemplate::parse(text).ok_or_else(|| TemplateError::Link(text.to_owned()))
 }
 
 /// The mail and the language in a template's file name, when the name is one that a mail uses.

@@ -6,16 +6,17 @@ use crate::outbox::samples::{bare_sample, sample};
 
 const LINK: &str = "https://app.example.com/invitations/accept?token={token}";
 
-fn links(invitation: &str) -> Links<'_> {
+fn links() -> Links {
+    let link = |text| LinkTemplate::parse(text).unwrap();
     Links {
-        invitation,
-        password_reset: "https://app.example.com/password-reset/{token}",
-        email_verification: "https://app.example.com/email-verification/{token}",
+        invitation: link(LINK),
+        password_reset: link("https://app.example.com/password-reset/{token}"),
+        email_verification: link("https://app.example.com/email-verification/{token}"),
     }
 }
 
 fn renderer() -> Renderer {
-    match Renderer::new(links(LINK), None) {
+    match Renderer::new(links(), None) {
         Ok(renderer) => renderer,
         Err(error) => unreachable!("{error}"),
     }
@@ -34,7 +35,7 @@ fn with_files(files: &[(&str, &str)]) -> Result<Renderer, String> {
     for (name, content) in files {
         std::fs::write(directory.path().join(name), content).map_err(|error| error.to_string())?;
     }
-    Renderer::new(links(LINK), Some(directory.path())).map_err(|error| error.to_string())
+    Renderer::new(links(), Some(directory.path())).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -214,32 +215,6 @@ fn the_link_carries_the_token_and_nothing_of_it_breaks_out() {
 }
 
 #[test]
-fn link_templates_are_checked() {
-    for bad in [
-        "https://app.example.com/",
-        "app.example.com/{token}",
-        "ftp://x.example/{token}",
-        "https://{token}.example.com/",
-        "https://x.example/{token}/{token}",
-        "javascript:alert('{token}')",
-        "https://u:p@x.example/{token}",
-        "",
-    ] {
-        assert!(
-            matches!(Renderer::new(links(bad), None), Err(TemplateError::Link(_))),
-            "{bad}"
-        );
-    }
-    for good in [
-        "https://x.example/a/{token}",
-        "http://localhost:3000/#/join/{token}",
-        "https://x.example/?a=1&t={token}&b=2",
-    ] {
-        assert!(Renderer::new(links(good), None).is_ok(), "{good}");
-    }
-}
-
-#[test]
 fn an_operator_replaces_one_template_or_adds_a_language() {
     let replaced = with_files(&[("invitation.en.subject.txt", "Join {{ organization_name }}!\n")]);
     let mail = replaced.map(|renderer| {
@@ -293,7 +268,7 @@ fn an_operator_replaces_the_layout_of_every_mail() {
         }
     }
     for (content, reason) in [
-        ("{% block title %}{% endblock %}", "is missing"),
+        ("{% block title %}{% endblock %}", "no quoted attribute holds the link"),
         ("{{ brand }}{% block body %}{% endblock %}", "(layout.html, line 1)"),
     ] {
         let said = with_files(&[("layout.html", content)]).err().unwrap_or_default();
@@ -329,7 +304,7 @@ fn a_wrong_template_stops_the_start_and_is_named() {
     let said = with_files(&[("invitation.en.htm", "x")]).err().unwrap_or_default();
     assert!(said.contains("no mail uses"), "{said}");
     assert!(matches!(
-        Renderer::new(links(LINK), Some(Path::new("/nonexistent"))),
+        Renderer::new(links(), Some(Path::new("/nonexistent"))),
         Err(TemplateError::Read { .. })
     ));
 }

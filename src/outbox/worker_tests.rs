@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::link::LinkTemplate;
 use crate::outbox::Links;
 use crate::{
     domain::{
@@ -127,10 +128,10 @@ impl Bench {
     }
 
     fn start(&self, transport: Transport, settings: Settings) -> (CancellationToken, JoinHandle<()>) {
-        let link = "https://app.example.com/accept?token={token}";
+        let link = LinkTemplate::parse("https://app.example.com/accept?token={token}").unwrap();
         let links = Links {
-            invitation: link,
-            password_reset: link,
+            invitation: link.clone(),
+            password_reset: link.clone(),
             email_verification: link,
         };
         let renderer = Renderer::new(links, None).unwrap();

@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 pub use self::error::StartError;
 use self::parts::Parts;
 use crate::{
-    config::{DatabaseConfig, KeyConfig, MailConfig, MigrateConfig, OutboxConfig, ServeConfig, WorkerConfig},
+    config::{DatabaseConfig, KeyConfig, MigrateConfig, OutboxConfig, ServeConfig, WorkerConfig},
     http::{self, HttpState, Readiness},
+    outbox::Mailer,
     platform::{clock::Clock, entropy::Entropy, shutdown::Shutdown, telemetry::Metrics},
 };
 
@@ -59,6 +60,7 @@ impl Server {
     /// [`StartError`], with everything that is wrong with the settings.
     pub async fn start(config: ServeConfig, platform: Platform, shutdown: Shutdown) -> Result<Self, StartError> {
         config.validate().map_err(StartError::Settings)?;
+        let mailer = parts::mailer(&config.mail, &config.database.data_dir, &platform)?;
         let drain = config.process.drain_timeout;
         let mut server = Self::open(
             config.http.http_listen,
@@ -75,7 +77,7 @@ impl Server {
         let (listener, address) = bind(config.grpc.listen).await?;
         server.grpc_address = Some(address);
         listener::serve(app, &config, listener, &server.readiness, &shutdown)?;
-        server.run_worker(&config.mail, &config.outbox, &platform)?;
+        server.run_worker(mailer, &config.outbox, &platform);
         server.watch_over(&platform).await;
         Ok(server)
     }
@@ -90,6 +92,7 @@ impl Server {
         shutdown: Shutdown,
     ) -> Result<Self, StartError> {
         config.validate().map_err(StartError::Settings)?;
+        let mailer = parts::mailer(&config.mail, &config.database.data_dir, &platform)?;
         let drain = config.process.drain_timeout;
         let server = Self::open(
             config.http.http_listen,
@@ -100,7 +103,7 @@ impl Server {
             &shutdown,
         )
         .await?;
-        server.run_worker(&config.mail, &config.outbox, &platform)?;
+        server.run_worker(mailer, &config.outbox, &platform);
         server.watch_over(&platform).await;
         Ok(server)
     }
@@ -138,14 +141,13 @@ impl Server {
         })
     }
 
-    fn run_worker(&self, mail: &MailConfig, outbox: &OutboxConfig, platform: &Platform) -> Result<(), StartError> {
-        let worker = self.parts.worker(mail, outbox, self.drain, platform)?;
+    fn run_worker(&self, mailer: Mailer, outbox: &OutboxConfig, platform: &Platform) {
+        let worker = self.parts.worker(mailer, outbox, self.drain, platform);
         self.shutdown.spawn(worker.run(self.shutdown.token()));
-        Ok(())
     }
 
     async fn watch_over(&self, platform: &Platform) {
-        upkeep::start(&self.parts.store, &platform.clock, &self.readiness, &self.shutdown).await;
+        upkeep::start(&self.parts, platform, &self.readiness, &self.shutdown).await;
     }
 
     /// Where gRPC is served.

@@ -16,7 +16,7 @@ use crate::{
         providers::{FETCH_TIME, Providers},
     },
     config::{DatabaseConfig, KeyConfig, MailConfig, OidcConfig, OutboxConfig, ServeConfig},
-    domain::{access_model::Models, password::PasswordPolicy, session::SessionPolicy},
+    domain::{access_model::Models, link::LinkTemplate, password::PasswordPolicy, session::SessionPolicy},
     outbox::{Links, MailDirectory, Mailer, Renderer, Sender, Settings, SmtpRelay, Transport, Worker},
     platform::{entropy::Entropy, hashing::Hasher, https::Fetcher, keyring::Keyring},
     store::{SchemaState, Store, StoreSettings},
@@ -32,7 +32,7 @@ const RELEASE_TIME: Duration = Duration::from_secs(4);
 /// What both the server and the worker stand on.
 pub(super) struct Parts {
     pub(super) store: Arc<Store>,
-    keyring: Arc<Keyring>,
+    pub(super) keyring: Arc<Keyring>,
     data_dir: PathBuf,
 }
 
@@ -125,40 +125,14 @@ impl Parts {
                 idle: long(config.sessions.session_idle)?,
                 lifetime: long(config.sessions.session_lifetime)?,
             },
-            invitation_url: config.mail.invitation_url.clone(),
+            invitation_link: link("ROSTER_INVITATION_URL", &config.mail.invitation_url)?,
             mfa_issuer: config.sessions.mfa_issuer.clone(),
             providers: providers(&config.oidc)?,
         }))
     }
 
     /// The outbox worker.
-    pub(super) fn worker(
-        &self,
-        mail: &MailConfig,
-        outbox: &OutboxConfig,
-        drain: Duration,
-        platform: &Platform,
-    ) -> Result<Worker, StartError> {
-        let wrong =
-            |setting: &str, error: &dyn std::fmt::Display| StartError::Installation(format!("{setting}: {error}"));
-        let transport = match mail.smtp_url() {
-            Some(url) => {
-                let relay = SmtpRelay::new(url.expose_secret(), None, platform.clock.clone());
-                Transport::Smtp(Box::new(relay.map_err(|error| wrong("ROSTER_SMTP_URL", &error))?))
-            }
-            None => Transport::Files(MailDirectory::in_data_directory(&self.data_dir)),
-        };
-        let links = Links {
-            invitation: &mail.invitation_url,
-            password_reset: &mail.password_reset_url,
-            email_verification: &mail.email_verification_url,
-        };
-        let mailer = Mailer {
-            renderer: Renderer::new(links, mail.mail_templates_dir.as_deref())
-                .map_err(|error| wrong("ROSTER_MAIL_TEMPLATES_DIR", &error))?,
-            sender: Sender::parse(&mail.mail_from).map_err(|error| wrong("ROSTER_MAIL_FROM", &error))?,
-            transport,
-        };
+    pub(super) fn worker(&self, mailer: Mailer, outbox: &OutboxConfig, drain: Duration, platform: &Platform) -> Worker {
         let settings = Settings {
             slots: outbox.outbox_slots,
             lease: outbox.outbox_lease,
@@ -168,15 +142,42 @@ impl Parts {
             drain: drain.saturating_sub(RELEASE_TIME),
             ..Settings::default()
         };
-        Ok(Worker::new(
+        Worker::new(
             self.store.clone(),
             self.keyring.clone(),
             platform.clock.clone(),
             platform.entropy.clone(),
             mailer,
             settings,
-        ))
+        )
     }
+}
+
+/// What makes and sends messages. Touches nothing, so that a mistake in its settings or templates stops the start before anything else happens.
+pub(super) fn mailer(mail: &MailConfig, data_dir: &Path, platform: &Platform) -> Result<Mailer, StartError> {
+    let wrong = |setting: &str, error: &dyn std::fmt::Display| StartError::Installation(format!("{setting}: {error}"));
+    let transport = match mail.smtp_url() {
+        Some(url) => {
+            let relay = SmtpRelay::new(url.expose_secret(), None, platform.clock.clone());
+            Transport::Smtp(Box::new(relay.map_err(|error| wrong("ROSTER_SMTP_URL", &error))?))
+        }
+        None => Transport::Files(MailDirectory::in_data_directory(data_dir)),
+    };
+    let links = Links {
+        invitation: link("ROSTER_INVITATION_URL", &mail.invitation_url)?,
+        password_reset: link("ROSTER_PASSWORD_RESET_URL", &mail.password_reset_url)?,
+        email_verification: link("ROSTER_EMAIL_VERIFICATION_URL", &mail.email_verification_url)?,
+    };
+    Ok(Mailer {
+        renderer: Renderer::new(links, mail.mail_templates_dir.as_deref())
+            .map_err(|error| wrong("ROSTER_MAIL_TEMPLATES_DIR", &error))?,
+        sender: Sender::parse(&mail.mail_from).map_err(|error| wrong("ROSTER_MAIL_FROM", &error))?,
+        transport,
+    })
+}
+
+fn link(setting: &str, text: &str) -> Result<LinkTemplate, StartError> {
+    LinkTemplate::parse(text).ok_or_else(|| StartError::Installation(format!("{setting} is no link template")))
 }
 
 /// The identity providers.

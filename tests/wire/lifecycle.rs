@@ -432,7 +432,7 @@ wire_tests! { @once;
         let data = folder.path().join("data");
         let environment = [
             ("ROSTER_DATABASE_URL", "postgres://user:canary@127.0.0.1:1/roster"),
-            ("ROSTER_SMTP_URL", "smtp://user:canary@mail.example.com"),
+            ("ROSTER_SMTP_URL", "ftp://user:canary@mail.example.com"),
             ("ROSTER_LISTEN", "0.0.0.0:0"),
             ("ROSTER_INVITATION_URL", "https://app.example.com/"),
             ("ROSTER_SESSION_IDLE", "90d"),
@@ -445,6 +445,15 @@ wire_tests! { @once;
         }
         assert!(!ended.stderr.contains("canary"), "{}", ended.stderr);
         assert!(!data.exists());
+        // What only mail itself understands is found before anything is touched, too.
+        let layout = folder.path().join("templates");
+        std::fs::create_dir(&layout).unwrap();
+        std::fs::write(layout.join("layout.html"), "{% block body %}{% endblock %}{{ brand }}").unwrap();
+        for (setting, value) in [("ROSTER_SMTP_URL", "smtp://user:canary@mail.example.com?tls=maybe"), ("ROSTER_MAIL_TEMPLATES_DIR", layout.to_str().unwrap())] {
+            let ended = run::<&str>(&[], &[(setting, value), ("ROSTER_DATA_DIR", data.to_str().unwrap())]).await;
+            assert!(ended.code == Some(1) && ended.stderr.contains(setting) && !ended.stderr.contains("canary"), "{}", ended.stderr);
+            assert!(!data.exists());
+        }
         let broken = run(&["serve", "--listen=somewhere"], &[]).await;
         assert_eq!(broken.code, Some(2), "{}", broken.stderr);
     }
