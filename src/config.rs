@@ -1,7 +1,7 @@
 //! The command line, and every setting of the program.
 //!
 //! A setting has a flag, an environment variable, a default that runs on a laptop, and a comment that is its documentation: `--help` shows it and
-//! [`settings_markdown`] makes the README's table of it. Secrets can also be read from a file, named by the variable with `_FILE` at its end.
+//! [`settings_markdown`] makes the table of docs/settings.md of it. Secrets can also be read from a file, named by the variable with `_FILE` at its end.
 //!
 //! Parsing checks each value by itself; [`ServeConfig::validate`] checks that they fit together and reports everything wrong at once.
 

@@ -1,5 +1,5 @@
 //! Holds the documents and the code together: settings, links, paths, reasons, the example of an access model.
-//! `UPDATE_README=1` writes the settings into the README.
+//! `UPDATE_README=1` writes the settings and the tests of each promise into their pages.
 
 #![expect(clippy::unwrap_used, reason = "a document that cannot be read is a verdict")]
 
@@ -35,10 +35,10 @@ fn documents() -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_readme_has_every_setting() {
-    let readme = read("README.md");
+fn the_settings_page_has_every_setting() {
+    let page = read("docs/settings.md");
     let (begin, end) = ("<!-- settings -->\n", "<!-- /settings -->");
-    let (before, rest) = readme.split_once(begin).unwrap();
+    let (before, rest) = page.split_once(begin).unwrap();
     let (now, after) = rest.split_once(end).unwrap();
     let expected = format!("\n{}\n", settings_markdown());
     #[expect(
@@ -48,7 +48,7 @@ fn the_readme_has_every_setting() {
     let update = std::env::var_os("UPDATE_README").is_some();
     if update {
         fs::write(
-            root().join("README.md"),
+            root().join("docs/settings.md"),
             format!("{before}{begin}{expected}{end}{after}"),
         )
         .unwrap();

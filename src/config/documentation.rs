@@ -59,7 +59,7 @@ pub fn settings_markdown() -> String {
         if setting.group != group {
             let gap = if text.is_empty() { "" } else { "\n" };
             text.push_str(&format!(
-                "{gap}### {}\n\n| variable | flag | default | what it does |\n|---|---|---|---|\n",
+                "{gap}## {}\n\n| variable | flag | default | what it does |\n|---|---|---|---|\n",
                 setting.group
             ));
             group.clone_from(&setting.group);

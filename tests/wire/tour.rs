@@ -29,6 +29,11 @@ wire_tests! { @once;
         tokio::task::block_in_place(|| take_the_tour("README.md"));
     }
 
+    /// Nor is it otherwise with all of it.
+    async fn the_first_tour_is_true() {
+        tokio::task::block_in_place(|| take_the_tour("docs/tours/first.md"));
+    }
+
     /// jp: a person's life in a fulfilment dashboard, from the first mail to the last entry of the audit log.
     async fn the_tour_of_jetpack_is_true() {
         tokio::task::block_in_place(|| take_the_tour("docs/tours/jetpack.md"));
