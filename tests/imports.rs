@@ -1,14 +1,17 @@
-//! Holds the walls of the house: which room may import which, and which room alone knows a library.
+//! Holds the walls of the house: which room may import which, which room alone knows a library, and that the files of a room do not import each other in a circle.
 //!
 //! It reads the source as a sequence of words and signs, comments and texts left out, and follows every path that starts at
-//! `crate::`, at enough `super::`, or at a library's name. That is less than a compiler knows, and enough: a path has to be
+//! `crate::`, at `super::`, or at a library's name. That is less than a compiler knows, and enough: a path has to be
 //! written out somewhere before anything can be used.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read the source has failed")]
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
 /// Room, and the rooms that it may import. A room is a folder or a file right under `src`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -119,24 +122,13 @@ fn room_of(path: &str) -> &str {
     inner.split('/').next().unwrap_or(inner).trim_end_matches(".rs")
 }
 
-/// How many modules deep the file is: `src/store/users.rs` is `crate::store::users`, two.
-fn depth_of(path: &str) -> usize {
-    let inner = path
-        .trim_start_matches("src/")
-        .trim_end_matches(".rs")
-        .trim_end_matches("/mod");
-    if matches!(inner, "lib" | "main") {
-        0
-    } else {
-        inner.split('/').count()
-    }
-}
-
 fn offences_in(path: &str, source: &str) -> Vec<String> {
     let room = room_of(path);
     let words = words_of(source);
+    let words: Vec<(&str, usize)> = words.iter().map(|(word, line)| (word.as_str(), *line)).collect();
     let mut offences = Vec::new();
-    for (target, line) in rooms_used(&words, depth_of(path)) {
+    for (used, line) in paths_used(&words, &module_of(path)) {
+        let target = used.first().copied().unwrap_or_default();
         let allowed = MAY_IMPORT
             .iter()
             .find(|(name, _)| *name == room)
@@ -179,146 +171,187 @@ fn is_within_path(words: &[(&str, usize)], at: usize) -> bool {
     before(1) == "::" && (is_name(before(2)) || before(2) == ">" && before(3) != "-")
 }
 
-/// What follows `crate::`, or as many `super::` as lead to the root, with its line.
-fn rooms_used<'a>(words: &[(&'a str, usize)], depth: usize) -> Vec<(&'a str, usize)> {
-    let word = |at: usize| words.get(at).map(|(word, _)| *word);
+/// The paths of a file that begin at the root or at a module over it, from the root, with their lines.
+fn paths_used<'a>(words: &[(&'a str, usize)], module: &[&'a str]) -> Vec<(Vec<&'a str>, usize)> {
+    let word = |at: usize| words.get(at).map_or("", |(word, _)| *word);
     let mut used = Vec::new();
-    let mut at = 0;
-    while at < words.len() {
-        let from = at;
-        at += 1;
-        if is_within_path(words, from) || !matches!(word(from), Some("crate" | "super" | "self")) {
+    for at in 0..words.len() {
+        if !matches!(word(at), "crate" | "super" | "self") || word(at + 1) != "::" || is_within_path(words, at) {
             continue;
         }
-        let mut ups = 0;
-        let mut rest = from;
-        while matches!(word(rest), Some("crate" | "super" | "self")) && word(rest + 1) == Some("::") {
-            ups += usize::from(word(rest) == Some("super"));
+        let mut from = match word(at) {
+            "crate" => Vec::new(),
+            _ => module.to_vec(),
+        };
+        let mut rest = at;
+        while matches!(word(rest), "crate" | "super" | "self") && word(rest + 1) == "::" {
+            if word(rest) == "super" {
+                from.pop();
+            }
             rest += 2;
         }
-        if word(from) == Some("crate") && rest > from || ups > 0 && ups >= depth {
-            used.extend(heads(words, rest));
-        }
+        expand(words, rest, &from, &mut used);
     }
     used
 }
 
-/// The first names of a path or of a group of paths: `{domain::{a, b}, store}` is `domain` and `store`.
-fn heads<'a>(words: &[(&'a str, usize)], start: usize) -> Vec<(&'a str, usize)> {
-    let Some(&(first, line)) = words.get(start) else {
-        return Vec::new();
-    };
-    if first != "{" {
-        return vec![(first, line)];
+/// The paths that are written from here on, those of a group one by one: `a::{b, c::d}` is `a::b` and `a::c::d`. Answers with the place behind them.
+fn expand<'a>(
+    words: &[(&'a str, usize)],
+    start: usize,
+    from: &[&'a str],
+    found: &mut Vec<(Vec<&'a str>, usize)>,
+) -> usize {
+    let word = |at: usize| words.get(at).map_or("", |(word, _)| *word);
+    let (mut path, mut at) = (from.to_vec(), start);
+    while word(at + 1) == "::" {
+        path.push(word(at));
+        at += 2;
     }
-    let mut found = Vec::new();
-    let mut nesting = 0_usize;
-    let mut head = false;
-    for &(word, line) in words.iter().skip(start) {
-        match word {
-            "{" => {
-                nesting += 1;
-                head = nesting == 1;
-            }
-            "}" => nesting -= 1,
-            "," => head = nesting == 1,
-            "self" | "::" if head => {}
-            _ if head => {
-                found.push((word, line));
-                head = false;
-            }
-            _ => {}
-        }
-        if nesting == 0 {
-            break;
-        }
+    if word(at) != "{" {
+        path.push(word(at));
+        found.push((path, words.get(at).map_or(0, |(_, line)| *line)));
+        return at + 1;
     }
-    found
+    at += 1;
+    while !matches!(word(at), "}" | "") {
+        at = match word(at) {
+            // What an import is called here is no path.
+            "as" => at + 2,
+            "," => at + 1,
+            _ => expand(words, at, &path, found),
+        };
+    }
+    at + 1
 }
 
 /// The words and signs of the source with their lines; comments, texts and characters are left out.
-fn words_of(source: &str) -> Vec<(&str, usize)> {
+fn words_of(source: &str) -> Vec<(String, usize)> {
     let mut words = Vec::new();
-    let mut rest = source;
-    let mut line = 1;
-    while let Some(first) = rest.chars().next() {
-        let is_name = first.is_alphabetic() || first == '_';
-        let length = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            block_comment(rest)
-        } else if let Some(length) = text(rest) {
-            length
-        } else if is_name || first.is_ascii_digit() {
-            let end = rest
-                .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-                .unwrap_or(rest.len());
-            words.push((rest.get(..end).unwrap_or_default(), line));
-            end
-        } else {
-            let length = if rest.starts_with("::") { 2 } else { first.len_utf8() };
-            if !first.is_whitespace() {
-                words.push((rest.get(..length).unwrap_or_default(), line));
-            }
-            length
-        };
-        let (skipped, left) = rest.split_at(length);
-        line += skipped.matches('\n').count();
-        rest = left;
-    }
+    flatten(source.parse().unwrap(), &mut words);
     words
 }
 
-/// Block comments nest.
-fn block_comment(rest: &str) -> usize {
-    let mut depth = 0_usize;
-    let mut at = 0;
-    while let Some(tail) = rest.get(at..).filter(|tail| !tail.is_empty()) {
-        if tail.starts_with("/*") {
-            depth += 1;
-            at += 2;
-        } else if tail.starts_with("*/") {
-            depth -= 1;
-            at += 2;
-            if depth == 0 {
-                break;
+fn flatten(tokens: TokenStream, words: &mut Vec<(String, usize)>) {
+    let mut half = false;
+    for token in tokens {
+        let line = token.span().start().line;
+        match token {
+            TokenTree::Group(group) => {
+                let (open, close) = match group.delimiter() {
+                    Delimiter::Brace => ("{", "}"),
+                    Delimiter::Bracket => ("[", "]"),
+                    Delimiter::Parenthesis => ("(", ")"),
+                    Delimiter::None => ("", ""),
+                };
+                words.push((open.to_owned(), line));
+                flatten(group.stream(), words);
+                words.push((close.to_owned(), group.span_close().start().line));
             }
-        } else {
-            at += tail.chars().next().map_or(1, char::len_utf8);
+            TokenTree::Ident(name) => words.push((name.to_string(), line)),
+            TokenTree::Punct(sign) if sign.as_char() == ':' => {
+                if half {
+                    words.push(("::".to_owned(), line));
+                }
+                half = !half && sign.spacing() == Spacing::Joint;
+            }
+            TokenTree::Punct(sign) => words.push((sign.to_string(), line)),
+            TokenTree::Literal(_) => {}
         }
     }
-    at
 }
 
-/// The length of the text or character that starts here: `"a\"b"`, `r#"a"#`, `b"a"`, `'a'`, `'\u{1F}'`; not the lifetime `'a`.
-fn text(rest: &str) -> Option<usize> {
-    let body = rest.trim_start_matches(['b', 'c']);
-    let prefix = rest.len() - body.len();
-    if prefix > 1 {
-        return None;
-    }
-    if let Some(raw) = body.strip_prefix('r') {
-        let inner = raw.trim_start_matches('#');
-        let hashes = raw.len() - inner.len();
-        let content = inner.strip_prefix('"')?;
-        let close = format!("\"{}", "#".repeat(hashes));
-        let end = content.find(&close)? + close.len();
-        return Some(prefix + 1 + hashes + 1 + end);
-    }
-    let quote = body.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-    if quote == '\'' && !body.starts_with("'\\") && body.chars().nth(2) != Some('\'') {
-        return None;
-    }
-    let mut escaped = false;
-    for (at, c) in body.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            c if c == quote => return Some(prefix + at + 1),
-            _ => {}
+/// The module of a file, from the root: `src/store/users.rs` is `store::users`, `src/store/mod.rs` is `store`.
+fn module_of(path: &str) -> Vec<&str> {
+    let inner = path
+        .trim_start_matches("src/")
+        .trim_end_matches(".rs")
+        .trim_end_matches("/mod");
+    inner
+        .split('/')
+        .filter(|name| !matches!(*name, "lib" | "main"))
+        .collect()
+}
+
+/// Files of one room that import each other in a circle can only be understood together: one of them is in the wrong place, or holds two things.
+/// A module and what stands in its folder are one thing here.
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files: Vec<(String, String)> = rust_files(&root.join("src"))
+        .into_iter()
+        .map(|file| {
+            let path = file.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+            (path, fs::read_to_string(file).unwrap())
+        })
+        .collect();
+    assert_eq!(circles(&files), Vec::<String>::new());
+}
+
+#[test]
+fn a_circle_is_told_with_its_files() {
+    let file = |path: &str, source: &str| (path.to_owned(), source.to_owned());
+    let files = [
+        file("src/app/mod.rs", "pub use a::A; mod a; mod b; mod c;"),
+        file("src/app/a.rs", "use super::{App, b::B}; mod tests { use super::*; }"),
+        file("src/app/b.rs", "fn f() { crate::app::c::g() }"),
+        file("src/app/c.rs", "use crate::{domain::x, app::{a::A, d}};"),
+        file("src/app/d.rs", "use super::x::A;"),
+    ];
+    assert_eq!(
+        circles(&files),
+        ["src/app/a.rs -> src/app/b.rs -> src/app/c.rs -> src/app/a.rs"]
+    );
+}
+
+/// The shortest circle through each file that is in one, told once.
+fn circles(files: &[(String, String)]) -> Vec<String> {
+    let modules: Vec<(&str, Vec<&str>)> = files.iter().map(|(path, _)| (path.as_str(), module_of(path))).collect();
+    // Whoever has files in a folder of its own is what they are put together by.
+    let is_leaf = |module: &[&str]| {
+        !modules
+            .iter()
+            .any(|(_, other)| other.len() > module.len() && other.starts_with(module))
+    };
+    let leaves: Vec<&(&str, Vec<&str>)> = modules.iter().filter(|(_, module)| is_leaf(module)).collect();
+    let mut imports: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (path, source) in files {
+        let module = module_of(path);
+        let words = words_of(source);
+        let words: Vec<(&str, usize)> = words.iter().map(|(word, line)| (word.as_str(), *line)).collect();
+        let used = paths_used(&words, &module);
+        let targets = leaves.iter().filter(|(other, at)| {
+            *other != path && at.first() == module.first() && used.iter().any(|(used, _)| used.starts_with(at))
+        });
+        if is_leaf(&module) {
+            imports.insert(path, targets.map(|(other, _)| *other).collect());
         }
     }
-    None
+    let mut told = BTreeSet::new();
+    let mut found = Vec::new();
+    for start in imports.keys().copied() {
+        // Breadth first: the first way back is the shortest one.
+        let mut ways = VecDeque::from([vec![start]]);
+        let mut seen = BTreeSet::new();
+        while let Some(way) = ways.pop_front().filter(|_| !seen.contains(start)) {
+            for next in way
+                .last()
+                .and_then(|last| imports.get(last))
+                .into_iter()
+                .flatten()
+                .copied()
+            {
+                let longer = [&way[..], &[next]].concat();
+                if next == start && told.insert(way.iter().copied().collect::<BTreeSet<_>>()) {
+                    found.push(longer.join(" -> "));
+                }
+                if seen.insert(next) {
+                    ways.push_back(longer);
+                }
+            }
+        }
+    }
+    found
 }
 
 #[test]
