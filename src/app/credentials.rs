@@ -11,6 +11,7 @@ use super::{
     error::{Error, Result},
     mails::secret_mail,
     mutation::{Answer, Mutation},
+    sessions::end_sessions,
 };
 use crate::{
     domain::{
@@ -25,9 +26,6 @@ use crate::{
     platform::hashing::Verdict,
     store::{StoreError, Tx, User, UserEvent},
 };
-
-/// What a new password ends besides sessions: what was begun with the old one, and other ways to a new one.
-const ENDED_BY_PASSWORD: [Purpose; 2] = [Purpose::PasswordReset, Purpose::SignIn];
 
 impl Ctx {
     /// The user who calls or for whom a service calls.
@@ -50,6 +48,25 @@ impl Ctx {
             .as_ref()
             .and_then(|user| Some((&user.user, user.session.as_ref()?.id)));
         Ok(session.ok_or_else(|| self.not_allowed())?)
+    }
+
+    /// Locks the user who calls, and proves that the call is still theirs: the account is in use and the session has not ended, as both are now. A call that was at
+    /// work while a new password ended the sessions changes nothing after it (ab_20).
+    ///
+    /// # Errors
+    /// `CREDENTIALS_INVALID`; `CALLER_NOT_ALLOWED` as [`Self::require_user`].
+    pub(super) async fn lock_caller(&self, tx: &mut Tx) -> Result<User> {
+        let caller = self.require_user()?;
+        let user = tx.lock_user(caller.user.id).await?;
+        let user = user.filter(|user| user.state == UserState::Active);
+        let user = user.ok_or(Reason::CredentialsInvalid)?;
+        if let Some(session) = &caller.session {
+            // Only now: read before the lock, it could be one that was ended while we waited.
+            if !tx.session_stands(session.id).await? {
+                return Err(Reason::CredentialsInvalid.into());
+            }
+        }
+        Ok(user)
     }
 
     fn not_allowed(&self) -> Refusal {
@@ -108,14 +125,14 @@ pub(crate) struct ChangePassword {
 }
 
 struct ChangeReady {
-    user_id: Uuid,
     /// The session that goes on.
     session: Option<Uuid>,
     verified: Option<String>,
     hash: String,
 }
 
-/// Changes one's own password. Every other session ends, and so do half-finished sign-ins and links to choose a new password; the person is told by mail.
+/// Changes one's own password. Every other session ends, and so does what was begun and not finished: sign-ins, links to choose a new password, a change of the address, a
+/// second factor. The person is told by mail.
 ///
 /// # Errors
 /// `PASSWORD_INCORRECT`, `CALLER_NOT_ALLOWED`; overloaded, where too many are hashing.
@@ -128,7 +145,6 @@ pub(crate) async fn change_password<A: Answer<()>>(app: &App, ctx: &Ctx, command
         return Err(Reason::PasswordIncorrect.into());
     }
     let mutation = ChangeReady {
-        user_id: caller.user.id,
         session: caller.session.as_ref().map(|session| session.id),
         verified: caller.user.password_hash.clone(),
         hash: app.chosen(&caller.user, "new_password", &command.new).await?,
@@ -140,15 +156,15 @@ impl Mutation for ChangeReady {
     type Outcome = ();
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
-        let mut user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
+        let mut user = ctx.lock_caller(tx).await?;
         // What was verified may be the old password by now.
         if user.password_hash != self.verified {
             return Err(Reason::PasswordIncorrect.into());
         }
         user.password_hash = Some(self.hash.clone());
         record(ctx, tx, &mut user, "user.password_changed", json!({})).await?;
-        tx.end_challenges(user.id, &ENDED_BY_PASSWORD, ctx.now).await?;
-        tx.revoke_sessions(user.id, self.session, ctx.now).await?;
+        tx.end_challenges(user.id, &[Purpose::PasswordReset], ctx.now).await?;
+        end_sessions(ctx, tx, user.id, self.session).await?;
         app.notify(ctx, tx, &user, Notice::PasswordChanged).await
     }
 }
@@ -245,8 +261,8 @@ impl Mutation for ResetReady {
         user.password_hash = Some(self.hash.clone());
         user.email_verify_time = user.email_verify_time.or(Some(ctx.now));
         record(ctx, tx, &mut user, "user.password_reset", json!({})).await?;
-        tx.end_challenges(user.id, &ENDED_BY_PASSWORD, ctx.now).await?;
-        tx.revoke_sessions(user.id, None, ctx.now).await?;
+        tx.end_challenges(user.id, &[Purpose::PasswordReset], ctx.now).await?;
+        end_sessions(ctx, tx, user.id, None).await?;
         app.notify(ctx, tx, &user, Notice::PasswordReset).await
     }
 }

@@ -58,8 +58,8 @@ pub(crate) struct Changed {
 enum Ready {
     /// By a service that answers for it: at once.
     AtOnce(Change),
-    /// By the person: once they have shown that the address is theirs.
-    Later(Change),
+    /// By the person, whose password has this hash: once they have shown that the address is theirs.
+    Later(Change, Option<String>),
 }
 
 /// Changes the address of an account. A service that calls for nobody answers for it, and it takes effect at once; the person themselves enters their password, and
@@ -82,7 +82,8 @@ pub(crate) async fn change<A: Answer<Changed>>(app: &App, ctx: &Ctx, command: Ch
     if !app.is_password_of(&caller.user, password).await? {
         return Err(Reason::PasswordIncorrect.into());
     }
-    app.execute(ctx, &Ready::Later(command)).await
+    let verified = caller.user.password_hash.clone();
+    app.execute(ctx, &Ready::Later(command, verified)).await
 }
 
 impl Mutation for Ready {
@@ -98,8 +99,12 @@ impl Mutation for Ready {
                     verification_sent: false,
                 })
             }
-            Ready::Later(command) => {
-                let user = tx.lock_user(command.user_id).await?.ok_or(Reason::UserNotFound)?;
+            Ready::Later(command, verified) => {
+                let user = ctx.lock_caller(tx).await?;
+                // What was verified may be the old password by now.
+                if user.password_hash != *verified {
+                    return Err(Reason::PasswordIncorrect.into());
+                }
                 // Whether somebody else has the address is told to whoever reads its mail, and to nobody who only guesses.
                 let token = Token::new(TokenKind::EmailVerification, app.entropy.bytes());
                 let address = command.email.typed();
@@ -118,7 +123,7 @@ impl Mutation for Ready {
     }
 
     fn validate_only(&self) -> bool {
-        let (Ready::AtOnce(command) | Ready::Later(command)) = self;
+        let (Ready::AtOnce(command) | Ready::Later(command, _)) = self;
         command.validate_only
     }
 }
@@ -141,7 +146,8 @@ impl Mutation for Verify {
             .await?
             .ok_or_else(invalid)?;
         let user = found.user_id.ok_or_else(invalid)?;
-        let user = tx.lock_user(user).await?.ok_or_else(invalid)?;
+        let user = tx.lock_user(user).await?;
+        let user = user.filter(|user| user.state == UserState::Active).ok_or_else(invalid)?;
         if !tx.consume_challenge(found.id, ctx.now).await? {
             return Err(invalid().into());
         }

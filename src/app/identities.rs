@@ -10,6 +10,7 @@ use super::{
     error::Result,
     mutation::{Answer, Mutation},
     providers::ShownToken,
+    sessions::end_sessions,
 };
 use crate::{
     domain::{
@@ -79,7 +80,6 @@ pub(crate) struct Link {
 }
 
 struct LinkReady {
-    user_id: Uuid,
     identity: Identity,
 }
 
@@ -88,13 +88,12 @@ struct LinkReady {
 /// # Errors
 /// `CALLER_NOT_ALLOWED`, `ID_TOKEN_INVALID`, `ID_TOKEN_USED`, `IDENTITY_TAKEN`, `TOO_MANY_IDENTITIES`, `IDENTITY_PROVIDER_UNAVAILABLE`.
 pub(crate) async fn link<A: Answer<LinkedIdentity>>(app: &App, ctx: &Ctx, command: Link) -> Result<A> {
-    let (user, _) = ctx.require_session()?;
+    ctx.require_session()?;
     // First: the token has been used by then.
     if let Some(answer) = app.replayed(ctx).await? {
         return Ok(answer);
     }
     let mutation = LinkReady {
-        user_id: user.id,
         identity: app.identify(ctx, &command.shown).await?,
     };
     app.execute(ctx, &mutation).await
@@ -104,7 +103,7 @@ impl Mutation for LinkReady {
     type Outcome = LinkedIdentity;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<LinkedIdentity> {
-        let mut user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
+        let mut user = ctx.lock_caller(tx).await?;
         if tx.identities_of(user.id).await?.len() >= MAX_IDENTITIES {
             return Err(Refusal::new(Reason::TooManyIdentities)
                 .with("limit", MAX_IDENTITIES.to_string())
@@ -142,7 +141,6 @@ pub(crate) struct Unlink {
 
 struct UnlinkReady {
     identity_id: Uuid,
-    user_id: Uuid,
     session_id: Uuid,
 }
 
@@ -151,10 +149,9 @@ struct UnlinkReady {
 /// # Errors
 /// `CALLER_NOT_ALLOWED`, `IDENTITY_NOT_FOUND`, `LAST_CREDENTIAL`.
 pub(crate) async fn unlink<A: Answer<()>>(app: &App, ctx: &Ctx, command: Unlink) -> Result<A> {
-    let (user, session_id) = ctx.require_session()?;
+    let (_, session_id) = ctx.require_session()?;
     let mutation = UnlinkReady {
         identity_id: command.identity_id,
-        user_id: user.id,
         session_id,
     };
     app.execute(ctx, &mutation).await
@@ -164,7 +161,7 @@ impl Mutation for UnlinkReady {
     type Outcome = ();
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
-        let mut user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
+        let mut user = ctx.lock_caller(tx).await?;
         let all = tx.identities_of(user.id).await?;
         let linked = all.iter().find(|linked| linked.id == self.identity_id);
         let linked = linked.ok_or(Reason::IdentityNotFound)?;
@@ -175,8 +172,7 @@ impl Mutation for UnlinkReady {
         }
         tx.delete_identity(linked.id).await?;
         record(ctx, tx, &mut user, "user.identity_unlinked", described(linked)).await?;
-        tx.end_challenges(user.id, &[Purpose::SignIn], ctx.now).await?;
-        tx.revoke_sessions(user.id, Some(self.session_id), ctx.now).await?;
+        end_sessions(ctx, tx, user.id, Some(self.session_id)).await?;
         app.notify(ctx, tx, &user, Notice::IdentityUnlinked).await
     }
 }

@@ -11,6 +11,7 @@ use super::{
     members::{Seen, see_changed, target},
     mutation::Mutation,
     require_etag,
+    sessions::end_sessions,
 };
 use crate::{
     domain::{
@@ -156,7 +157,7 @@ pub(super) async fn end_sessions_of_nobodys_member(ctx: &Ctx, tx: &mut Tx, user:
         organization.state != OrganizationState::Deleted && member.state == MemberState::Active
     });
     if !somewhere {
-        tx.revoke_sessions(user.id, None, ctx.now).await?;
+        end_sessions(ctx, tx, user.id, None).await?;
     }
     Ok(())
 }

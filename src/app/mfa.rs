@@ -12,6 +12,7 @@ use super::{
     credentials::record,
     error::Result,
     mutation::{Answer, Mutation},
+    sessions::end_sessions,
 };
 use crate::{
     domain::{
@@ -48,8 +49,8 @@ pub(super) enum Checked {
     Step(Uuid, i64),
     /// It has this digest.
     Recovery(Vec<u8>),
-    /// It was the password: there is nothing to use up.
-    Password,
+    /// It was the password, of which this is the hash: there is nothing to use up.
+    Password(Option<String>),
 }
 
 /// A factor that is being set up: what the authenticator app needs, to be shown once.
@@ -138,19 +139,22 @@ impl App {
     /// Uses a code that was looked at. Of several calls that show the same one, one gets through (ab_21, ab_22).
     ///
     /// # Errors
-    /// `CODE_INVALID`.
+    /// `CODE_INVALID`; `PASSWORD_INCORRECT` where the password has changed since it was looked at.
     pub(super) async fn use_code(&self, ctx: &Ctx, tx: &mut Tx, user: &User, checked: &Checked) -> Result<()> {
         let used = match checked {
             Checked::Step(factor, step) => tx.use_totp_step(*factor, *step, ctx.now).await?,
             Checked::Recovery(digest) => tx.use_recovery_code(user.id, digest, ctx.now).await?,
-            Checked::Password => true,
+            Checked::Password(verified) if user.password_hash != *verified => {
+                return Err(Reason::PasswordIncorrect.into());
+            }
+            Checked::Password(_) => true,
         };
         if !used {
             return Err(Reason::CodeInvalid.into());
         }
         match checked {
             Checked::Recovery(_) => self.notify(ctx, tx, user, Notice::RecoveryCodeUsed).await,
-            Checked::Step(..) | Checked::Password => Ok(()),
+            Checked::Step(..) | Checked::Password(_) => Ok(()),
         }
     }
 
@@ -160,7 +164,9 @@ impl App {
         }
         match proof {
             Proof::Code(code) => self.check_code(ctx, user.id, code).await,
-            Proof::Password(typed) if self.is_password_of(user, typed).await? => Ok(Checked::Password),
+            Proof::Password(typed) if self.is_password_of(user, typed).await? => {
+                Ok(Checked::Password(user.password_hash.clone()))
+            }
             Proof::Password(_) => Err(Reason::PasswordIncorrect.into()),
         }
     }
@@ -201,9 +207,7 @@ impl App {
             json!({ "kind": factor.kind.as_str() }),
         )
         .await?;
-        tx.end_challenges(user.id, &[Purpose::SignIn, Purpose::MfaEnrollment], ctx.now)
-            .await?;
-        tx.revoke_sessions(user.id, spared, ctx.now).await?;
+        end_sessions(ctx, tx, user.id, spared).await?;
         self.notify(ctx, tx, user, Notice::MfaEnabled).await?;
         Ok(Enrolled { factor, recovery_codes })
     }
@@ -213,9 +217,7 @@ impl App {
 #[derive(Debug)]
 pub(crate) struct Begin;
 
-struct BeginReady {
-    user_id: Uuid,
-}
+struct BeginReady;
 
 /// A factor that waits for its first code.
 #[derive(Debug)]
@@ -231,15 +233,15 @@ pub(crate) struct Begun {
 /// # Errors
 /// `CALLER_NOT_ALLOWED`, `MFA_ALREADY_ENROLLED`.
 pub(crate) async fn begin<A: Answer<Begun>>(app: &App, ctx: &Ctx, _command: Begin) -> Result<A> {
-    let (user, _) = ctx.require_session()?;
-    app.execute(ctx, &BeginReady { user_id: user.id }).await
+    ctx.require_session()?;
+    app.execute(ctx, &BeginReady).await
 }
 
 impl Mutation for BeginReady {
     type Outcome = Begun;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Begun> {
-        let user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
+        let user = ctx.lock_caller(tx).await?;
         if user.mfa_enabled {
             return Err(Reason::MfaAlreadyEnrolled.into());
         }
@@ -266,7 +268,6 @@ pub(crate) struct Confirm {
 
 struct ConfirmReady {
     challenge_id: Uuid,
-    user_id: Uuid,
     session_id: Uuid,
     secret: Zeroizing<Vec<u8>>,
     step: i64,
@@ -294,7 +295,6 @@ pub(crate) async fn confirm<A: Answer<Enrolled>>(app: &App, ctx: &Ctx, command: 
     let step = totp::matching_step(&secret, command.code.expose_secret(), ctx.now, None);
     let mutation = ConfirmReady {
         challenge_id: found.id,
-        user_id: user.id,
         session_id,
         step: step.ok_or(Reason::CodeInvalid)?,
         secret,
@@ -306,7 +306,7 @@ impl Mutation for ConfirmReady {
     type Outcome = Enrolled;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Enrolled> {
-        let mut user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
+        let mut user = ctx.lock_caller(tx).await?;
         if user.mfa_enabled {
             return Err(Reason::MfaAlreadyEnrolled.into());
         }
@@ -326,7 +326,6 @@ pub(crate) struct Remove {
 }
 
 struct RemoveReady {
-    user_id: Uuid,
     checked: Checked,
 }
 
@@ -341,7 +340,6 @@ pub(crate) async fn remove<A: Answer<()>>(app: &App, ctx: &Ctx, command: Remove)
     }
     require_not_enforced(app.demanded_by(user.id, None).await?)?;
     let mutation = RemoveReady {
-        user_id: user.id,
         checked: app.check_proof(ctx, user, &command.proof).await?,
     };
     app.execute(ctx, &mutation).await
@@ -351,7 +349,10 @@ impl Mutation for RemoveReady {
     type Outcome = ();
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
-        let mut user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
+        let mut user = ctx.lock_caller(tx).await?;
+        if !user.mfa_enabled {
+            return Err(Reason::MfaNotEnrolled.into());
+        }
         require_not_enforced(app.demanded_by(user.id, Some(tx)).await?)?;
         app.use_code(ctx, tx, &user, &self.checked).await?;
         tx.remove_mfa_factor(user.id, ctx.now).await?;
@@ -378,7 +379,6 @@ pub(crate) struct Regenerate {
 }
 
 struct RegenerateReady {
-    user_id: Uuid,
     checked: Checked,
 }
 
@@ -396,7 +396,6 @@ pub(crate) async fn regenerate<A: Answer<Vec<Zeroizing<String>>>>(
         return Ok(answer);
     }
     let mutation = RegenerateReady {
-        user_id: user.id,
         checked: app.check_proof(ctx, user, &command.proof).await?,
     };
     app.execute(ctx, &mutation).await
@@ -406,7 +405,7 @@ impl Mutation for RegenerateReady {
     type Outcome = Vec<Zeroizing<String>>;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
-        let mut user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
+        let mut user = ctx.lock_caller(tx).await?;
         if !user.mfa_enabled {
             return Err(Reason::MfaNotEnrolled.into());
         }

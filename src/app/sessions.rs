@@ -13,7 +13,7 @@ use super::{
     service_accounts::by_id,
 };
 use crate::{
-    domain::{challenge::Purpose, error::Reason},
+    domain::{challenge::ENDED_WITH_SESSIONS, error::Reason},
     store::{Session, SessionHolder, Tx},
 };
 
@@ -73,7 +73,7 @@ pub(crate) struct RevokeAll {
     pub(crate) keep_current: bool,
 }
 
-/// Ends the sessions of a user, and what was begun of new ones. Answers with how many ended.
+/// Ends the sessions of a user, and what they have begun. Answers with how many ended.
 ///
 /// # Errors
 /// `USER_NOT_FOUND`.
@@ -87,11 +87,20 @@ impl Mutation for RevokeAll {
 
     async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<u64> {
         let user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
-        tx.end_challenges(user.id, &[Purpose::SignIn], ctx.now).await?;
         let session = ctx.caller.user.as_ref().and_then(|caller| caller.session.as_ref());
         let spared = session.map(|session| session.id).filter(|_| self.keep_current);
-        Ok(tx.revoke_sessions(user.id, spared, ctx.now).await?)
+        end_sessions(ctx, tx, user.id, spared).await
     }
+}
+
+/// Ends every session of a user but one, and what any of them has begun and nobody has finished: half-finished sign-ins, a change of the address that waits for its link
+/// (also one that the spared session asked for: who asked is not known), a second factor that waits for its code. Needs the user's lock. Answers with how many sessions ended.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn end_sessions(ctx: &Ctx, tx: &mut Tx, user: Uuid, spared: Option<Uuid>) -> Result<u64> {
+    tx.end_challenges(user, &ENDED_WITH_SESSIONS, ctx.now).await?;
+    Ok(tx.revoke_sessions(user, spared, ctx.now).await?)
 }
 
 /// Ends the caller's own session.

@@ -11,6 +11,7 @@ use super::{
     mutation::Mutation,
     profiles::{ProfileChange, username_taken},
     require_etag,
+    sessions::end_sessions,
     users::display_name,
 };
 use crate::{
@@ -133,7 +134,7 @@ impl Mutation for ChangeState {
             tx.delete_identities(user.id).await?;
         }
         if self.change.ends_use() {
-            tx.revoke_sessions(user.id, None, ctx.now).await?;
+            end_sessions(ctx, tx, user.id, None).await?;
         }
         Ok(user)
     }

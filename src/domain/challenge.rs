@@ -34,6 +34,9 @@ pub const MAX_REQUESTS: u64 = 5;
 /// The time that [`MAX_REQUESTS`] is about.
 pub const REQUEST_WINDOW: Duration = Duration::hours(1);
 
+/// What ends with the sessions of a user: whatever one of them has begun, and whoever had it could finish afterwards.
+pub const ENDED_WITH_SESSIONS: [Purpose; 3] = [Purpose::SignIn, Purpose::EmailVerification, Purpose::MfaEnrollment];
+
 /// Digits of a short code in a mail.
 pub const CODE_DIGITS: usize = 8;
 

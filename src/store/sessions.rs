@@ -38,6 +38,15 @@ impl<C: ConnectionTrait> View<C> {
         Ok(found.and_then(|(session, user)| Some(SessionHolder { session, user: user? })))
     }
 
+    /// Whether a session has not been revoked.
+    pub(crate) async fn session_stands(&self, id: Uuid) -> Result<bool> {
+        let found = sessions::Entity::find_by_id(id)
+            .filter(sessions::Column::RevokeTime.is_null())
+            .one(&self.0)
+            .await?;
+        Ok(found.is_some())
+    }
+
     /// A user's sessions that are neither revoked nor past one of their limits, newest first. `used_after` is where the idle limit begins.
     pub(crate) async fn sessions_page(
         &self,

@@ -22,7 +22,7 @@ const ADA: &str = "ada@example.com";
 const ANOTHER: &str = "crimson ladder over 7 rivers";
 const ID: &str = "5f0c6f0e-6a53-4f7e-9d7b-8a1f6f2f7a11";
 
-fn change(old: &str, new: &str) -> ChangePasswordRequest {
+pub(crate) fn change(old: &str, new: &str) -> ChangePasswordRequest {
     ChangePasswordRequest {
         old_password: old.to_owned(),
         new_password: new.to_owned(),
@@ -30,7 +30,7 @@ fn change(old: &str, new: &str) -> ChangePasswordRequest {
     }
 }
 
-fn reset(token: &str, new: &str) -> ResetPasswordRequest {
+pub(crate) fn reset(token: &str, new: &str) -> ResetPasswordRequest {
     ResetPasswordRequest {
         token: token.to_owned(),
         new_password: new.to_owned(),

@@ -33,7 +33,7 @@ pub(crate) async fn change_by(
     call!(world, users.change_user_email, credential, request)
 }
 
-async fn verify(world: &World, token: &str) -> Result<VerifyUserEmailResponse, Status> {
+pub(crate) async fn verify(world: &World, token: &str) -> Result<VerifyUserEmailResponse, Status> {
     let request = VerifyUserEmailRequest {
         token: token.to_owned(),
         ..VerifyUserEmailRequest::default()

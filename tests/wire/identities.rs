@@ -28,7 +28,7 @@ use crate::support::world::World;
 const ADA: &str = "ada@example.com";
 
 /// A provider that the world's server trusts.
-async fn provider(world: &World) -> IdentityProvider {
+pub(crate) async fn provider(world: &World) -> IdentityProvider {
     let provider = IdentityProvider::start(world, Signer::es256()).await;
     provider.trusted_by(world).await;
     provider
@@ -63,7 +63,7 @@ pub(crate) async fn accept_with(
     answer.map(Response::into_inner)
 }
 
-async fn link(world: &World, session: &str, token: OpenIdConnectToken) -> Result<Identity, Status> {
+pub(crate) async fn link(world: &World, session: &str, token: OpenIdConnectToken) -> Result<Identity, Status> {
     let request = LinkIdentityRequest {
         open_id_connect: Some(token),
         ..LinkIdentityRequest::default()

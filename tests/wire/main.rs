@@ -50,6 +50,7 @@ mod races;
 mod races_acceptance;
 mod races_members;
 mod real_provider;
+mod recovery;
 mod repeatable;
 mod rollback;
 mod safety_accounts;

@@ -42,7 +42,12 @@ pub(crate) async fn begin(world: &World, session: &str) -> Result<BeginMfaEnroll
     )
 }
 
-async fn confirm(world: &World, session: &str, id: &str, code: &str) -> Result<ConfirmMfaEnrollmentResponse, Status> {
+pub(crate) async fn confirm(
+    world: &World,
+    session: &str,
+    id: &str,
+    code: &str,
+) -> Result<ConfirmMfaEnrollmentResponse, Status> {
     let request = ConfirmMfaEnrollmentRequest {
         enrollment_id: id.to_owned(),
         totp_code: code.to_owned(),
@@ -116,7 +121,7 @@ pub(crate) async fn demand(scenario: &Scenario, credential: &str, required: bool
     Ok(answer.organization.unwrap())
 }
 
-async fn remove(world: &World, session: &str, proof: remove_mfa_request::Proof) -> Result<(), Status> {
+pub(crate) async fn remove(world: &World, session: &str, proof: remove_mfa_request::Proof) -> Result<(), Status> {
     let request = RemoveMfaRequest {
         proof: Some(proof),
         ..RemoveMfaRequest::default()

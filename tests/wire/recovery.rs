@@ -1,0 +1,142 @@
+//! Taking an account back: what somebody else has begun with it, planted in it, or has at work, gains them nothing afterwards (ab_20, ab_24).
+
+use std::future::Future;
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, TransactionTrait};
+use tonic::{Code, Response, Status};
+
+use crate::credentials::{change, reset, reset_token};
+use crate::emails::{change as change_of_address, change_by, link as address_link, verify};
+use crate::identities::{enter, link as link_identity, provider};
+use crate::mfa::{begin, confirm, guard};
+use crate::support::authenticator::code;
+use crate::support::pb::credential_service_client::CredentialServiceClient;
+use crate::support::pb::user_service_client::UserServiceClient;
+use crate::support::pb::{
+    ChangePasswordRequest, ConfirmMfaEnrollmentRequest, LinkIdentityRequest, RemoveMfaRequest,
+    RevokeUserSessionsRequest, SuspendUserRequest, remove_mfa_request,
+};
+use crate::support::race::told;
+use crate::support::runner::wire_tests;
+use crate::support::scenario::{PASSWORD, Person, Scenario, assert_refused, call, create_user, settled, sign_in};
+use crate::support::world::World;
+
+const ADA: &str = "ada@example.com";
+/// An address that somebody else reads.
+const FOREIGN: &str = "mallory@example.net";
+/// A password that the policy accepts, and that nobody has yet.
+const ANOTHER: &str = "crimson ladder over 7 rivers";
+
+/// Has the account moved to [`FOREIGN`], and answers with the link that does it.
+async fn begin_to_move(world: &World, person: &Person, count: usize) -> String {
+    let request = change_of_address(&person.user_id, FOREIGN, PASSWORD);
+    change_by(world, &person.session, request).await.unwrap();
+    address_link(world, FOREIGN, count).await
+}
+
+/// Makes a call, and changes the database after the call has begun and before it gets to the user's row. What it is told then.
+async fn meanwhile<T: Send + 'static>(
+    world: &World,
+    changes: &[&str],
+    call: impl Future<Output = Result<Response<T>, Status>> + Send + 'static,
+) -> String {
+    let held = world.database().begin().await.unwrap();
+    for change in changes {
+        held.execute_unprepared(change).await.unwrap();
+    }
+    let call = tokio::spawn(call);
+    // A call that is later than this finds the change before it begins, and is refused as well.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    held.commit().await.unwrap();
+    told(&call.await.unwrap())
+}
+
+/// Ends all sessions, as a reset does, and holds the users' rows until then.
+const SESSIONS_END: [&str; 2] = [
+    "UPDATE users SET revision = revision",
+    "UPDATE sessions SET revoke_time = create_time WHERE revoke_time IS NULL",
+];
+/// Changes all passwords.
+const PASSWORDS_CHANGE: [&str; 1] = ["UPDATE users SET password_hash = NULL"];
+
+wire_tests! {
+    /// ab_20: a change of the address that waits for its link is over with a new password, by reset or by change, with the end of all sessions, and with the suspension of the
+    /// account: whoever had a session or the old password does not take the account away afterwards.
+    async fn ab_20_a_change_of_address_ends_with_the_sessions(world: World) {
+        let ada = create_user(&world, ADA).await;
+        let mut links = vec![begin_to_move(&world, &ada, 1).await];
+        let token = reset_token(&world, ADA).await;
+        world.credentials().reset_password(reset(&token, ANOTHER)).await.unwrap();
+        assert_refused(verify(&world, &links[0]).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
+
+        let again = |password: &'static str| { let world = world.clone(); async move { sign_in(&world, ADA, password).await.unwrap().session_token } };
+        let here = Person { session: again(ANOTHER).await, ..ada.clone() };
+        call!(world, credentials.change_password, &here.session, change(ANOTHER, PASSWORD)).unwrap();
+        links.push(begin_to_move(&world, &here, 2).await);
+        let there = again(PASSWORD).await;
+        call!(world, credentials.change_password, &there, change(PASSWORD, ANOTHER)).unwrap();
+        assert_refused(verify(&world, &links[1]).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
+        call!(world, credentials.change_password, &there, change(ANOTHER, PASSWORD)).unwrap();
+
+        links.push(begin_to_move(&world, &Person { session: again(PASSWORD).await, ..ada.clone() }, 3).await);
+        let request = RevokeUserSessionsRequest { user_id: ada.user_id.clone(), keep_current: true, ..RevokeUserSessionsRequest::default() };
+        call!(world, sessions.revoke_user_sessions, &there, request).unwrap();
+        assert_refused(verify(&world, &links[2]).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
+
+        links.push(begin_to_move(&world, &Person { session: there, ..ada.clone() }, 4).await);
+        let request = SuspendUserRequest { user_id: ada.user_id.clone(), ..SuspendUserRequest::default() };
+        call!(world, users.suspend_user, world.operator_key(), request).unwrap();
+        assert_refused(verify(&world, &links[3]).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
+        world.mailbox.wait_for(ADA, 5).await;
+    }
+
+    /// ab_20: a second factor that waits for its first code does not survive a new password: who scanned it before would have it for good.
+    async fn ab_20_a_factor_in_the_making_ends_with_the_password(world: World) {
+        let ada = create_user(&world, ADA).await;
+        let begun = begin(&world, &ada.session).await.unwrap();
+        call!(world, credentials.change_password, &ada.session, change(PASSWORD, ANOTHER)).unwrap();
+        let shown = code(&begun.setup.unwrap().secret, world.clock.now());
+        assert_refused(confirm(&world, &ada.session, &begun.enrollment_id, &shown).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
+        world.mailbox.wait_for(ADA, 1).await;
+    }
+
+    /// ab_20: a call that is at work while the sessions end, or the password changes, lands behind it and changes nothing. Without the look at the session under the user's lock
+    /// the identity was linked and the factor set up every time; without the look at the password the link was sent and the factor taken away.
+    async fn ab_20_a_call_at_work_does_not_outlive_its_session(world: World) {
+        let provider = provider(&world).await;
+        let ada = create_user(&world, ADA).await;
+        let mut session = ada.session.clone();
+        let (credentials, users) = (|| CredentialServiceClient::new(world.channel()), || UserServiceClient::new(world.channel()));
+        let dead = "Unauthenticated CREDENTIALS_INVALID";
+
+        let (mut client, request) = (credentials(), world.as_session(&session, LinkIdentityRequest { open_id_connect: Some(provider.token(&world, "1")), ..LinkIdentityRequest::default() }));
+        assert_eq!(meanwhile(&world, &SESSIONS_END, async move { client.link_identity(request).await }).await, dead);
+
+        session = sign_in(&world, ADA, PASSWORD).await.unwrap().session_token;
+        let begun = begin(&world, &session).await.unwrap();
+        let shown = code(&begun.setup.unwrap().secret, world.clock.now());
+        let request = ConfirmMfaEnrollmentRequest { enrollment_id: begun.enrollment_id, totp_code: shown, ..ConfirmMfaEnrollmentRequest::default() };
+        let (mut client, request) = (credentials(), world.as_session(&session, request));
+        assert_eq!(meanwhile(&world, &SESSIONS_END, async move { client.confirm_mfa_enrollment(request).await }).await, dead);
+
+        session = sign_in(&world, ADA, PASSWORD).await.unwrap().session_token;
+        let request = ChangePasswordRequest { old_password: PASSWORD.to_owned(), new_password: ANOTHER.to_owned(), ..ChangePasswordRequest::default() };
+        let (mut client, request) = (credentials(), world.as_session(&session, request));
+        assert_eq!(meanwhile(&world, &SESSIONS_END, async move { client.change_password(request).await }).await, dead);
+
+        session = sign_in(&world, ADA, PASSWORD).await.unwrap().session_token;
+        guard(&world, &Person { session: session.clone(), ..ada.clone() }).await;
+        let by_password = RemoveMfaRequest { proof: Some(remove_mfa_request::Proof::PresentPassword(PASSWORD.to_owned())), ..RemoveMfaRequest::default() };
+        let wrong = "FailedPrecondition PASSWORD_INCORRECT";
+        let (mut client, request) = (credentials(), world.as_session(&session, by_password));
+        let token = reset_token(&world, ADA).await;
+        assert_eq!(meanwhile(&world, &PASSWORDS_CHANGE, async move { client.remove_mfa(request).await }).await, wrong);
+        world.credentials().reset_password(reset(&token, PASSWORD)).await.unwrap();
+        settled(&world).await;
+
+        let bob = create_user(&world, "bob@example.com").await;
+        let (mut client, request) = (users(), world.as_session(&bob.session, change_of_address(&bob.user_id, FOREIGN, PASSWORD)));
+        assert_eq!(meanwhile(&world, &PASSWORDS_CHANGE, async move { client.change_user_email(request).await }).await, wrong);
+    }
+}
