@@ -24,7 +24,7 @@ use crate::{
         user::UserState,
     },
     platform::hashing::Verdict,
-    store::{StoreError, Tx, User, UserEvent},
+    store::{LinkedIdentity, StoreError, Tx, User, UserEvent},
 };
 
 impl Ctx {
@@ -221,7 +221,7 @@ struct ResetReady {
 }
 
 /// Chooses a new password by a link in a mail. Every session ends, and no new one begins: who has a second factor still needs it (ab_20). The link came to the
-/// account's address, which is thereby shown to be the person's; its owner is told by mail.
+/// account's address, which is thereby shown to be the person's; where that is the first time, what others may have planted goes. Its owner is told by mail.
 ///
 /// # Errors
 /// `CHALLENGE_INVALID`; overloaded, where too many are hashing.
@@ -259,12 +259,41 @@ impl Mutation for ResetReady {
             return Err(Reason::ChallengeInvalid.into());
         }
         user.password_hash = Some(self.hash.clone());
-        user.email_verify_time = user.email_verify_time.or(Some(ctx.now));
+        let shown_before = user.email_verify_time;
+        user.email_verify_time = shown_before.or(Some(ctx.now));
         record(ctx, tx, &mut user, "user.password_reset", json!({})).await?;
+        if shown_before.is_none() {
+            take_planted_away(app, ctx, tx, &mut user).await?;
+        }
         tx.end_challenges(user.id, &[Purpose::PasswordReset], ctx.now).await?;
         end_sessions(ctx, tx, user.id, None).await?;
         app.notify(ctx, tx, &user, Notice::PasswordReset).await
     }
+}
+
+/// Takes every other way into an account away whose address has just been shown to be somebody's for the first time: whoever made the account for that address may have left an
+/// identity or a second factor of theirs in it, to come back by or to keep its owner out (ab_18).
+async fn take_planted_away(app: &App, ctx: &Ctx, tx: &mut Tx, user: &mut User) -> Result<()> {
+    let identities = tx.identities_of(user.id).await?;
+    for linked in &identities {
+        tx.delete_identity(linked.id).await?;
+        record(ctx, tx, user, "user.identity_unlinked", described(linked)).await?;
+    }
+    if !identities.is_empty() {
+        app.notify(ctx, tx, user, Notice::IdentityUnlinked).await?;
+    }
+    if user.mfa_enabled {
+        tx.remove_mfa_factor(user.id, ctx.now).await?;
+        user.mfa_enabled = false;
+        record(ctx, tx, user, "user.mfa_removed", json!({})).await?;
+        app.notify(ctx, tx, user, Notice::MfaRemoved).await?;
+    }
+    Ok(())
+}
+
+/// What an event tells of an identity.
+pub(super) fn described(linked: &LinkedIdentity) -> Value {
+    json!({ "identity_id": linked.id, "issuer": linked.issuer, "subject": linked.subject })
 }
 
 /// Stores what changed about a user, with its event. Secrets are no part of it.

@@ -1,12 +1,11 @@
 //! Identities at OpenID Connect providers: linked, listed and unlinked. An identity is an issuer and a subject, and no address (ab_28).
 
-use serde_json::json;
 use uuid::Uuid;
 
 use super::{
     App,
     context::Ctx,
-    credentials::record,
+    credentials::{described, record},
     error::Result,
     mutation::{Answer, Mutation},
     providers::ShownToken,
@@ -115,10 +114,6 @@ impl Mutation for LinkReady {
         app.notify(ctx, tx, &user, Notice::IdentityLinked).await?;
         Ok(linked)
     }
-}
-
-fn described(linked: &LinkedIdentity) -> serde_json::Value {
-    json!({ "identity_id": linked.id, "issuer": linked.issuer, "subject": linked.subject })
 }
 
 /// A user's identities, oldest first.

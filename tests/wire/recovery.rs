@@ -139,4 +139,44 @@ wire_tests! {
         let (mut client, request) = (users(), world.as_session(&bob.session, change_of_address(&bob.user_id, FOREIGN, PASSWORD)));
         assert_eq!(meanwhile(&world, &PASSWORDS_CHANGE, async move { client.change_user_email(request).await }).await, wrong);
     }
+
+    /// ab_18, ab_20: an account that somebody else has made for an address, with an identity and a second factor of theirs, belongs to whoever reads the address's mail once
+    /// they choose a password: the identity and the factor are gone, and they are told.
+    async fn ab_20_the_first_reset_takes_planted_ways_in_away(world: World) {
+        let provider = provider(&world).await;
+        let team = Scenario::under(&world, "packetfabric").await;
+        team.create(&team.owner.session, ADA, &["regular"]).await.unwrap();
+        let planted = sign_in(&world, ADA, PASSWORD).await.unwrap();
+        let user = planted.user.unwrap();
+        assert!(!user.email_verified);
+        let person = Person { user_id: user.user_id.clone(), email: ADA.to_owned(), session: planted.session_token };
+        link_identity(&world, &person.session, provider.token(&world, "1")).await.unwrap();
+        guard(&world, &person).await;
+
+        let before = world.mailbox.mails_for(ADA).len();
+        let token = reset_token(&world, ADA).await;
+        world.credentials().reset_password(reset(&token, ANOTHER)).await.unwrap();
+        let user = sign_in(&world, ADA, ANOTHER).await.unwrap().user.expect("no factor is asked for that is not theirs");
+        assert!(user.email_verified);
+        assert_refused(enter(&world, provider.token(&world, "1")).await, Code::Unauthenticated, "IDENTITY_UNKNOWN");
+        let mails = world.mailbox.wait_for(ADA, before + 4).await;
+        let mut subjects: Vec<&str> = mails[before + 1..].iter().map(|mail| mail.subject.as_str()).collect();
+        subjects.sort_unstable();
+        assert_eq!(subjects, ["A provider to sign in by was taken away", "Your password was changed", "Your second factor was removed"]);
+        let events = "SELECT COUNT(*) AS n FROM user_events WHERE kind IN ('user.identity_unlinked', 'user.mfa_removed', 'user.password_reset')";
+        assert_eq!(world.count(events).await, 3);
+    }
+
+    /// A reset of an account whose address had been shown before leaves identities and the second factor: reading the mail is one factor and gets nobody around another.
+    async fn a_later_reset_leaves_the_other_ways_in(world: World) {
+        let provider = provider(&world).await;
+        let ada = create_user(&world, ADA).await;
+        link_identity(&world, &ada.session, provider.token(&world, "1")).await.unwrap();
+        guard(&world, &ada).await;
+        let token = reset_token(&world, ADA).await;
+        world.credentials().reset_password(reset(&token, ANOTHER)).await.unwrap();
+        assert!(enter(&world, provider.token(&world, "1")).await.unwrap().challenge.is_some());
+        assert!(sign_in(&world, ADA, ANOTHER).await.unwrap().challenge.is_some());
+        world.mailbox.wait_for(ADA, 4).await;
+    }
 }
