@@ -55,6 +55,19 @@ impl Access {
         }
     }
 
+    /// Refuses a caller without a second factor where the organization asks for one.
+    ///
+    /// # Errors
+    /// `MFA_REQUIRED`, with the method that begins to set one up.
+    pub(super) fn require_factor(&self, ctx: &Ctx) -> Result<()> {
+        // Only of the caller, whom authentication has read: it costs nothing.
+        let without = ctx.caller.user.as_ref().is_some_and(|caller| !caller.user.mfa_enabled);
+        if without && mfa::enforced(&self.model, self.organization.mfa_required) {
+            return Err(Refusal::new(Reason::MfaRequired).with("method", mfa::ENROLLING).into());
+        }
+        Ok(())
+    }
+
     /// Whether the caller may do here what another permission guards, which is also the name of the scope that a service needs for it.
     pub(crate) fn also_allows(&self, ctx: &Ctx, permission: &str) -> bool {
         let service = ctx.caller.service.is_none() || ctx.caller.has_scope(permission);
@@ -99,6 +112,7 @@ pub(crate) async fn enter_about(app: &App, ctx: &Ctx, organization: Uuid, user: 
     let found = app.store.read().seat(organization, user).await?;
     let (organization, seat) = found.ok_or(Reason::OrganizationNotFound)?;
     let access = admit_anyhow(app, ctx, organization, seat)?;
+    access.require_factor(ctx)?;
     access.organization.state.usable()?;
     Ok(access)
 }
@@ -122,7 +136,8 @@ pub(crate) async fn lock_any_state(app: &App, ctx: &Ctx, tx: &mut Tx, organizati
     admit(app, ctx, organization, seat)
 }
 
-/// As [`lock`], for what every member may do about themselves: it asks for no permission.
+/// As [`lock`], for what every member may do about themselves: it asks for no permission. Nor for a second factor, where the organization does: giving something up, as leaving
+/// and calling a transfer off, takes none. What gives something asks by [`Access::require_factor`].
 ///
 /// # Errors
 /// `ORGANIZATION_NOT_FOUND`, `PERMISSION_REQUIRED` for a suspended member, `ORGANIZATION_SUSPENDED`.
@@ -149,11 +164,7 @@ async fn locked(ctx: &Ctx, tx: &mut Tx, organization: Uuid) -> Result<(Organizat
 fn admit(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>) -> Result<Access> {
     let access = admit_anyhow(app, ctx, organization, seat)?;
     let permission = ctx.rule.permission.as_str();
-    // Only of the caller, whom authentication has read: it costs nothing.
-    let without_factor = ctx.caller.user.as_ref().is_some_and(|caller| !caller.user.mfa_enabled);
-    if without_factor && mfa::enforced(&access.model, access.organization.mfa_required) {
-        return Err(Refusal::new(Reason::MfaRequired).with("method", mfa::ENROLLING).into());
-    }
+    access.require_factor(ctx)?;
     match &access.seat {
         Some(member) if !access.model.allows(&member.roles, permission) => {
             Err(Refusal::new(Reason::PermissionRequired)

@@ -227,6 +227,7 @@ impl Mutation for Settle {
         require_etag(&self.etag, transfer.changed_revision)?;
         match self.outcome {
             Settlement::Confirm => {
+                access.require_factor(ctx)?;
                 let sides = self.confirm(ctx, tx, &access, &transfer).await?;
                 tell(app, ctx, tx, &access, &sides.users, HANDED_OVER, &transfer).await?;
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tonic::Code;
 
+use crate::mfa::{demand, guard};
 use crate::support::pb::{
     ActivateUserRequest, DeleteOrganizationRequest, DeleteUserRequest, ListOwnershipTransfersRequest, MemberState,
     OwnershipTransferState, SuspendUserRequest, TransferOwnershipRequest, UndeleteOrganizationRequest,
@@ -170,6 +171,28 @@ wire_tests! {
         let activation = ActivateUserRequest { user_id: team.owner.user_id.clone(), ..ActivateUserRequest::default() };
         call!(world, users.activate_user, world.operator_key(), activation).unwrap();
         team.confirm(&one.session, &transfer.transfer_id).await.unwrap();
+        settled(&world).await;
+    }
+
+    /// Where the organization asks for a second factor, nobody becomes its owner without one; giving up what was offered, and leaving, take none.
+    async fn a_nominee_without_a_second_factor_does_not_become_the_owner(world: World) {
+        with_confirmation(&world).await;
+        let (team, one, two) = team(&world, WITH_CONFIRMATION).await;
+        let owner = &team.owner;
+        let first = team.transfer(&owner.session, &one.user_id).await.unwrap();
+        demand(&team, world.operator_key(), true).await.unwrap();
+        let refused = assert_refused(team.confirm(&one.session, &first.transfer_id).await, Code::PermissionDenied, "MFA_REQUIRED");
+        assert_eq!(refused.metadata["method"], "roster.v1.CredentialService/BeginMfaEnrollment");
+        assert_eq!(team.active_holders("owner").await, [owner.email.as_str()]);
+        team.cancel(&one.session, &first.transfer_id).await.unwrap();
+        settled(&world).await;
+        guard(&world, owner).await;
+        let second = team.transfer(&owner.session, &one.user_id).await.unwrap();
+        settled(&world).await;
+        guard(&world, &one).await;
+        team.confirm(&one.session, &second.transfer_id).await.unwrap();
+        assert_eq!(team.active_holders("owner").await, ["one@example.com"]);
+        team.leave(&two.session).await.unwrap();
         settled(&world).await;
     }
 
