@@ -304,6 +304,8 @@ impl Mutation for AcceptReady {
             invitation_sent_time: Some(invitation.sent_time),
             invitation_accepted_time: Some(ctx.now),
             create_time: existing.as_ref().map_or(ctx.now, |member| member.create_time),
+            // Who comes back does so with this session; one from before it stays dead here (ab_24).
+            admit_time: existing.as_ref().map(|_| ctx.session_time()),
             ..newcomer(ctx, &organization, &user, roles.clone())
         };
         match existing {

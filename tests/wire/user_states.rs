@@ -92,6 +92,37 @@ wire_tests! {
         assert!(acme.may(&ada.user_id, "members.invite").await);
     }
 
+    /// ab_24: who comes back, by an invitation or by being restored, comes back with the session that accepted or with a new one: one from before is dead in that organization,
+    /// and goes on in the others.
+    async fn ab_24_coming_back_revives_no_old_session(world: World) {
+        let acme = Scenario::acme(&world).await;
+        let owner = &acme.owner.session;
+        let ada = acme.join("ada@example.com", &["admin"]).await;
+        acme.join_elsewhere(&ada).await;
+        let second = Duration::from_secs(1);
+        world.clock.advance(second);
+        let present = sign_in(&world, &ada.email, PASSWORD).await.unwrap().session_token;
+        acme.roster(&ada.session).await.unwrap();
+        acme.remove(owner, &ada.user_id).await.unwrap();
+        world.clock.advance(second);
+        acme.join_existing(&Person { session: present.clone(), ..ada.clone() }, &["admin"]).await;
+        acme.roster(&present).await.unwrap();
+        assert_refused(acme.roster(&ada.session).await, Code::Unauthenticated, "SESSION_OUTDATED");
+        assert_refused(acme.leave(&ada.session).await, Code::Unauthenticated, "SESSION_OUTDATED");
+
+        acme.remove(owner, &ada.user_id).await.unwrap();
+        world.clock.advance(second);
+        acme.restore(owner, &ada.user_id).await.unwrap();
+        for old in [&ada.session, &present] {
+            assert_refused(acme.roster(old).await, Code::Unauthenticated, "SESSION_OUTDATED");
+            let request = GetUserRequest { user_id: ada.user_id.clone() };
+            call!(world, users.get_user, old, request).unwrap();
+        }
+        world.clock.advance(second);
+        let session = sign_in(&world, &ada.email, PASSWORD).await.unwrap().session_token;
+        acme.roster(&session).await.unwrap();
+    }
+
     /// ab_24: a demotion, a suspension and a removal hold with the next call, on the server that made them and on another one, and so does the suspension of the organization.
     async fn ab_24_what_is_taken_away_is_gone_on_every_server(world: World) {
         let acme = Scenario::acme(&world).await;
