@@ -14,7 +14,7 @@ use crate::{
         error::{Reason, Refusal},
         token::{Token, TokenKind},
     },
-    store::Challenge,
+    store::{Challenge, Tx},
 };
 
 impl App {
@@ -70,16 +70,16 @@ impl App {
         let sealed = sealed.ok_or_else(|| Error::Internal(format!("the challenge {} holds nothing", challenge.id)))?;
         Ok(self.keyring.open(challenge.id.as_bytes(), sealed)?)
     }
+}
 
-    /// Whether a user has been given so many secrets of a purpose lately that there are no more for now.
-    ///
-    /// # Errors
-    /// The database's.
-    pub(super) async fn has_asked_enough(&self, ctx: &Ctx, purpose: Purpose, user: Uuid) -> Result<bool> {
-        let since = ctx.now - REQUEST_WINDOW;
-        let asked = self.store.read().count_challenges(purpose, user, since).await?;
-        Ok(asked >= MAX_REQUESTS)
-    }
+/// Whether a user has been given so many secrets of a purpose lately that there are no more for now. Needs the user's lock: many who ask at once would each find room for one
+/// more (ab_25).
+///
+/// # Errors
+/// The database's.
+pub(super) async fn has_asked_enough(ctx: &Ctx, tx: &Tx, purpose: Purpose, user: Uuid) -> Result<bool> {
+    let asked = tx.count_challenges(purpose, user, ctx.now - REQUEST_WINDOW).await?;
+    Ok(asked >= MAX_REQUESTS)
 }
 
 /// The refusal of one request or attempt too many.

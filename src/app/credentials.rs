@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     App,
-    challenges::too_many,
+    challenges::{has_asked_enough, too_many},
     context::{Ctx, UserCaller},
     error::{Error, Result},
     mails::secret_mail,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::{
-        challenge::{MAX_REQUESTS, Purpose, REQUEST_WINDOW},
+        challenge::{Purpose, REQUEST_WINDOW},
         email::EmailAddress,
         error::{Reason, Refusal},
         mail::{Notice, Payload},
@@ -182,13 +182,12 @@ impl Mutation for RequestReset {
     /// An address that is nobody's, and one that has been sent enough links for now, get the same answer for the same work (ab_15): the same rows are written, and
     /// taken out again in the same commit.
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
-        let user = tx.user_by_email(self.email.key()).await?;
-        let user = user.filter(|user| user.state == UserState::Active);
+        let found = tx.user_by_email(self.email.key()).await?;
+        // Nobody is locked by the same statement, where there is nobody.
+        let user = tx.lock_user(found.map(|user| user.id).unwrap_or_default()).await?;
+        let user = user.filter(|user| user.state == UserState::Active && user.email_key == self.email.key());
         let known = user.as_ref().map(|user| user.id);
-        let since = ctx.now - REQUEST_WINDOW;
-        let asked = tx
-            .count_challenges(Purpose::PasswordReset, known.unwrap_or_default(), since)
-            .await?;
+        let enough = has_asked_enough(ctx, tx, Purpose::PasswordReset, known.unwrap_or_default()).await?;
         let token = Token::new(TokenKind::PasswordReset, app.entropy.bytes());
         let challenge = app.new_challenge(ctx, Purpose::PasswordReset, known, Some(&token), None);
         let to = user.as_ref().map_or(self.email.typed(), |user| user.email.as_str());
@@ -196,7 +195,7 @@ impl Mutation for RequestReset {
         let mut pointless = challenge.id;
         tx.insert_challenge(challenge).await?;
         let mut unsent = app.queue(ctx, tx, &Payload::PasswordReset(mail)).await?;
-        if known.is_some() && asked < MAX_REQUESTS {
+        if known.is_some() && !enough {
             (pointless, unsent) = (Uuid::nil(), Uuid::nil());
         }
         tx.delete_challenge(pointless).await?;
@@ -316,12 +315,12 @@ pub(super) async fn record(
     tx.record_user(user, event).await
 }
 
-/// Refuses somebody who has asked for enough of these lately.
+/// Refuses somebody who has asked for enough of these lately. Needs the user's lock.
 ///
 /// # Errors
 /// `TOO_MANY_ATTEMPTS`.
-pub(super) async fn require_patience(app: &App, ctx: &Ctx, purpose: Purpose, user: Uuid) -> Result<()> {
-    match app.has_asked_enough(ctx, purpose, user).await? {
+pub(super) async fn require_patience(ctx: &Ctx, tx: &Tx, purpose: Purpose, user: Uuid) -> Result<()> {
+    match has_asked_enough(ctx, tx, purpose, user).await? {
         true => Err(too_many(REQUEST_WINDOW).into()),
         false => Ok(()),
     }

@@ -78,7 +78,6 @@ pub(crate) async fn change<A: Answer<Changed>>(app: &App, ctx: &Ctx, command: Ch
     let Some(password) = &command.password else {
         return Err(Error::violation("password", "is required of the person themselves"));
     };
-    require_patience(app, ctx, Purpose::EmailVerification, caller.user.id).await?;
     if !app.is_password_of(&caller.user, password).await? {
         return Err(Reason::PasswordIncorrect.into());
     }
@@ -105,6 +104,7 @@ impl Mutation for Ready {
                 if user.password_hash != *verified {
                     return Err(Reason::PasswordIncorrect.into());
                 }
+                require_patience(ctx, tx, Purpose::EmailVerification, user.id).await?;
                 // Whether somebody else has the address is told to whoever reads its mail, and to nobody who only guesses.
                 let token = Token::new(TokenKind::EmailVerification, app.entropy.bytes());
                 let address = command.email.typed();
@@ -147,7 +147,9 @@ impl Mutation for Verify {
             .ok_or_else(invalid)?;
         let user = found.user_id.ok_or_else(invalid)?;
         let user = tx.lock_user(user).await?;
-        let user = user.filter(|user| user.state == UserState::Active).ok_or_else(invalid)?;
+        let user = user
+            .filter(|user| user.state == UserState::Active)
+            .ok_or_else(invalid)?;
         if !tx.consume_challenge(found.id, ctx.now).await? {
             return Err(invalid().into());
         }

@@ -18,7 +18,7 @@ use crate::{
         mail::Payload,
         session, totp,
     },
-    store::{Challenge, Session, Tx, User},
+    store::{Challenge, Session, Tx},
 };
 
 impl Ctx {
@@ -39,7 +39,6 @@ pub(crate) struct Start {
 
 struct StartReady {
     purpose: Purpose,
-    user: User,
     session_id: Uuid,
 }
 
@@ -48,14 +47,9 @@ struct StartReady {
 /// # Errors
 /// `CALLER_NOT_ALLOWED` for a caller without a session, `TOO_MANY_ATTEMPTS`.
 pub(crate) async fn start<A: Answer<Challenge>>(app: &App, ctx: &Ctx, command: Start) -> Result<A> {
-    let (user, session_id) = ctx.require_session()?;
-    if let Some(answer) = app.replayed(ctx).await? {
-        return Ok(answer);
-    }
-    require_patience(app, ctx, command.purpose, user.id).await?;
+    let (_, session_id) = ctx.require_session()?;
     let mutation = StartReady {
         purpose: command.purpose,
-        user: user.clone(),
         session_id,
     };
     app.execute(ctx, &mutation).await
@@ -65,14 +59,16 @@ impl Mutation for StartReady {
     type Outcome = Challenge;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Challenge> {
+        let user = ctx.lock_caller(tx).await?;
+        require_patience(ctx, tx, self.purpose, user.id).await?;
         let code = short_code(app.entropy.bytes());
-        tx.end_challenges(self.user.id, &[self.purpose], ctx.now).await?;
+        tx.end_challenges(user.id, &[self.purpose], ctx.now).await?;
         let challenge = Challenge {
             session_id: Some(self.session_id),
-            ..app.new_challenge(ctx, self.purpose, Some(self.user.id), None, Some(code.as_bytes()))
+            ..app.new_challenge(ctx, self.purpose, Some(user.id), None, Some(code.as_bytes()))
         };
         tx.insert_challenge(challenge.clone()).await?;
-        let mail = secret_mail(&code, &self.user.email, Some(&self.user), challenge.expire_time);
+        let mail = secret_mail(&code, &user.email, Some(&user), challenge.expire_time);
         app.queue(ctx, tx, &Payload::StepUp(mail)).await?;
         Ok(challenge)
     }

@@ -49,6 +49,7 @@ mod permissions;
 mod races;
 mod races_acceptance;
 mod races_members;
+mod races_requests;
 mod real_provider;
 mod recovery;
 mod repeatable;
