@@ -318,6 +318,8 @@ impl Mutation for Resend {
         require_etag(&self.etag, invitation.changed_revision)?;
         let owners = access::owners_where_it_matters(tx, &access, &[&invitation.roles]).await?;
         let situation = access.situation(ctx, owners);
+        // A fresh link is an invitation anew (JH03).
+        invitation::require_step_up(&situation, ctx.stepped_up())?;
         let expire_time = invitation::decide_resend(&situation, &facts(&invitation), ctx.now)?;
 
         let token = Token::new(TokenKind::Invitation, app.entropy.bytes());

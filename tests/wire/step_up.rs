@@ -5,12 +5,15 @@ use std::time::Duration;
 use tonic::{Code, Status};
 
 use crate::support::pb::{
-    CompleteStepUpRequest, CompleteStepUpResponse, CreateInvitationRequest, StartStepUpRequest, StartStepUpResponse,
-    StepUpPurpose, VerifySessionRequest,
+    BatchCreateInvitationsRequest, CompleteStepUpRequest, CompleteStepUpResponse, CreateInvitationRequest, ErrorReason,
+    InvitationResult, NewInvitation, ResendInvitationRequest, StartStepUpRequest, StartStepUpResponse, StepUpPurpose,
+    VerifySessionRequest, invitation_result::Outcome,
 };
 use crate::support::race::{Doors, all_told, at_once, message};
 use crate::support::runner::wire_tests;
-use crate::support::scenario::{OWNER, PASSWORD, Scenario, assert_refused, call, service_key, settled, sign_in, time};
+use crate::support::scenario::{
+    OWNER, PASSWORD, Scenario, accept_as_new, assert_refused, call, service_key, settled, sign_in, time, traces,
+};
 use crate::support::world::World;
 
 const TEN_MINUTES: Duration = Duration::from_secs(600);
@@ -85,6 +88,39 @@ wire_tests! {
         assert_refused(complete(&world, session, &id, &code).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
         let rows = crate::safety_kit::dump(world.database()).await;
         assert!(!rows["challenges"].iter().any(|row| row.contains(&code)), "no code rests in the clear");
+    }
+
+    /// jh_03: a batch and a fresh link are inviting too: without the second step each address of a batch is refused, and no new link is made of an invitation that exists. A
+    /// service that answers for itself is asked for none.
+    async fn jh_03_a_batch_and_a_fresh_link_take_a_code_too(world: World) {
+        let hub = Scenario::under(&world, "jethub").await;
+        let admin = &hub.owner.session;
+        let (invitation, first_link) = hub.invited_by(world.operator_key(), "guest@example.com", &[]).await;
+        let batch = || BatchCreateInvitationsRequest {
+            organization_id: hub.organization_id.clone(),
+            invitations: ["one@example.com", "two@example.com"].map(|email| NewInvitation { email: email.to_owned(), ..NewInvitation::default() }).to_vec(),
+            ..BatchCreateInvitationsRequest::default()
+        };
+        let resend = || ResendInvitationRequest { organization_id: hub.organization_id.clone(), invitation_id: invitation.invitation_id.clone(), ..ResendInvitationRequest::default() };
+        let before = traces(&world).await;
+        let told = call!(world, invitations.batch_create_invitations, admin, batch()).unwrap();
+        let reasons = |results: Vec<InvitationResult>| results.into_iter().map(|result| match result.outcome.unwrap() {
+            Outcome::Refusal(refusal) => Some(refusal.reason()),
+            Outcome::Invitation(_) => None,
+        }).collect::<Vec<_>>();
+        assert_eq!(reasons(told.results), [Some(ErrorReason::StepUpRequired); 2]);
+        let refused = assert_refused(call!(world, invitations.resend_invitation, admin, resend()), Code::FailedPrecondition, "STEP_UP_REQUIRED");
+        assert_eq!(refused.metadata["purpose"], "STEP_UP_PURPOSE_INVITE_MEMBERS");
+        assert_eq!(traces(&world).await, before);
+
+        let (id, code) = start(&world, admin, OWNER).await;
+        complete(&world, admin, &id, &code).await.unwrap();
+        let told = call!(world, invitations.batch_create_invitations, admin, batch()).unwrap();
+        assert_eq!(reasons(told.results), [None; 2]);
+        call!(world, invitations.resend_invitation, admin, resend()).unwrap();
+        assert_refused(accept_as_new(&world, &first_link, "Guest").await, Code::NotFound, "INVITATION_NOT_FOUND");
+        call!(world, invitations.resend_invitation, world.operator_key(), resend()).unwrap();
+        world.mailbox.wait_for("guest@example.com", 3).await;
     }
 
     /// At most five codes an hour are sent.
