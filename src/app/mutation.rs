@@ -85,7 +85,8 @@ impl App {
             let kept = [request.fingerprint.as_slice(), &answer.encode()].concat();
             // Sealed: an answer may carry a session's token.
             let sealed = self.keyring.seal(&self.entropy, key.request_id.as_bytes(), &kept);
-            if !tx.keep_replay(&key, sealed, ctx.now + REPLAY_TIME).await? {
+            let kept = tx.keep_replay(&key, sealed, ctx.now, ctx.now + REPLAY_TIME);
+            if !kept.await? {
                 tx.rollback().await?;
                 return Err(Error::Busy("the same call was committed meanwhile".to_owned()));
             }

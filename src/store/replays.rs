@@ -1,7 +1,10 @@
 //! The answers of mutations, kept for a while so that a repeated call gets the first answer and has one effect.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set, TryInsertResult, sea_query::OnConflict};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set, TryInsertResult,
+    sea_query::{Expr, ExprTrait, OnConflict},
+};
 use uuid::Uuid;
 
 use super::{Result, Store, Tx, View, entities::replays};
@@ -30,12 +33,13 @@ impl<C: ConnectionTrait> View<C> {
 }
 
 impl Tx {
-    /// Keeps an answer, in the same commit as what it answers for. `false` where another call with the same id has kept its own meanwhile: this one
-    /// must then be taken back.
+    /// Keeps an answer, in the same commit as what it answers for, also in place of one whose time is over and that nobody has cleared away. `false` where another call with the
+    /// same id has kept its own meanwhile: this one must then be taken back.
     pub(crate) async fn keep_replay(
         &mut self,
         key: &ReplayKey,
         sealed: Vec<u8>,
+        now: DateTime<Utc>,
         expire_time: DateTime<Utc>,
     ) -> Result<bool> {
         let row = replays::ActiveModel {
@@ -50,7 +54,8 @@ impl Tx {
             replays::Column::Method,
             replays::Column::RequestId,
         ])
-        .do_nothing()
+        .update_columns([replays::Column::Sealed, replays::Column::ExpireTime])
+        .action_and_where(Expr::col((replays::Entity, replays::Column::ExpireTime)).lte(now))
         .to_owned();
         let inserted = replays::Entity::insert(row)
             .on_conflict(conflict)

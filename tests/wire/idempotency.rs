@@ -255,6 +255,22 @@ wire_tests! {
         assert_refused(call!(world, users.create_user, world.operator_key(), request()), Code::AlreadyExists, "EMAIL_TAKEN");
     }
 
+    /// After that day the id is free, whether or not the old answer has been cleared away: the call is a call again, and its answer is kept anew.
+    async fn an_id_is_free_after_a_day(world: World) {
+        let scenario = Scenario::acme(&world).await;
+        let renaming = |name: &str| UpdateOrganizationRequest {
+            organization: Some(Organization { organization_id: scenario.organization_id.clone(), display_name: name.to_owned(), ..Organization::default() }),
+            request_id: ID.to_owned(),
+            ..UpdateOrganizationRequest::default()
+        };
+        call!(world, organizations.update_organization, world.operator_key(), renaming("First")).unwrap();
+        world.clock.advance(Duration::from_secs(24 * 3600));
+        let second = call!(world, organizations.update_organization, world.operator_key(), renaming("Second")).unwrap();
+        assert_eq!(second.organization.as_ref().unwrap().display_name, "Second");
+        assert_eq!(call!(world, organizations.update_organization, world.operator_key(), renaming("Second")).unwrap(), second);
+        assert_refused(call!(world, organizations.update_organization, world.operator_key(), renaming("Third")), Code::AlreadyExists, "REQUEST_ID_REUSED");
+    }
+
     /// CreateContact, UpdateContact and DeleteContact.
     async fn changes_of_contacts_are_repeatable(world: World) {
         let scenario = Scenario::acme(&world).await;
