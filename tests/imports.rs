@@ -49,7 +49,8 @@ const KNOWS: &[(&[&str], &[&str])] = &[
     (&["axum"], &["http", "server"]),
     (&["clap"], &["config", "main", "admin"]),
     (&["argon2", "bcrypt", "scrypt"], &["platform"]),
-    (&["hyper", "http_body_util"], &["platform"]),
+    (&["hyper"], &["platform"]),
+    (&["http_body_util"], &["platform", "grpc"]),
     (&["jsonwebtoken"], &["domain"]),
     (&["rand", "getrandom", "fastrand"], &["platform"]),
 ];

@@ -115,7 +115,8 @@ pub(crate) async fn sign_out(app: &App, ctx: &Ctx) -> Result<()> {
 
 async fn end(app: &App, user: Uuid, session: Uuid, now: DateTime<Utc>) -> Result<()> {
     let mut tx = app.store.begin().await?;
-    if !tx.revoke_session(user, session, now).await? {
+    // One that has ended already is as it was asked to be: the call is safe to repeat.
+    if !tx.revoke_session(user, session, now).await? && !tx.has_session(user, session).await? {
         return Err(Reason::SessionNotFound.into());
     }
     Ok(tx.commit().await?)

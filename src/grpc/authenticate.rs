@@ -5,6 +5,7 @@
 
 use std::{
     future::Future,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -12,9 +13,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, Request, Response};
+use http_body_util::BodyExt;
 use secrecy::SecretString;
-use tokio::sync::Semaphore;
-use tonic::{Status, body::Body};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::{Status, body::Body, codegen::Body as _};
 use tower::{Layer, Service};
 use uuid::Uuid;
 
@@ -31,9 +33,6 @@ use crate::{
 
 /// The services that need no credential.
 const OPEN: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
-
-/// Characters of a reported network address at the most: an IPv6 address with a zone.
-const MAX_IP: usize = 64;
 
 /// What the layer found out about a call.
 #[derive(Debug)]
@@ -107,18 +106,35 @@ where
         }
         let layer = self.layer.clone();
         Box::pin(async move {
-            let Ok(_place) = layer.places.clone().try_acquire_owned() else {
+            let Ok(place) = layer.places.clone().try_acquire_owned() else {
                 return Ok(retryable(Reason::Overloaded).into_http());
             };
             match layer.admit(request.uri().path(), request.headers()).await {
                 Ok(admitted) => {
                     request.extensions_mut().insert(Arc::new(admitted));
-                    inner.call(request).await
+                    Ok(keeping(place, inner.call(request).await?))
                 }
                 Err(error) => Ok(Status::from(error).into_http()),
             }
         })
     }
+}
+
+/// The answer, which keeps its place among the calls until the last of its body is on its way: a stream is at work for as long as it lasts.
+fn keeping(place: OwnedSemaphorePermit, answer: Response<Body>) -> Response<Body> {
+    if answer.body().is_end_stream() {
+        return answer;
+    }
+    let mut place = Some(place);
+    answer.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            // Given back before the client sees the end, or its next call could come too early.
+            if frame.is_trailers() {
+                place.take();
+            }
+            frame
+        }))
+    })
 }
 
 impl AuthenticateLayer {
@@ -135,7 +151,7 @@ impl AuthenticateLayer {
                 .service
                 .as_ref()
                 .and_then(|_| header(headers, "roster-client-ip"))
-                .filter(|ip| ip.len() <= MAX_IP),
+                .and_then(|text| network_address(&text)),
             caller,
             credentials,
             rule,
@@ -149,6 +165,12 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
         .get(name)
         .and_then(|value| value.to_str().ok())
         .map(ToOwned::to_owned)
+}
+
+/// A reported network address in the one form that it is written in (RFC 5952). What is none is not kept: people read it among their sessions, and it stands for nothing else.
+fn network_address(text: &str) -> Option<String> {
+    let address: IpAddr = text.parse().ok()?;
+    Some(address.to_canonical().to_string())
 }
 
 fn credentials(headers: &HeaderMap) -> Result<Credentials> {

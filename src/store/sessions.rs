@@ -38,6 +38,15 @@ impl<C: ConnectionTrait> View<C> {
         Ok(found.and_then(|(session, user)| Some(SessionHolder { session, user: user? })))
     }
 
+    /// Whether a user has or had a session with this id.
+    pub(crate) async fn has_session(&self, user: Uuid, id: Uuid) -> Result<bool> {
+        let found = sessions::Entity::find_by_id(id)
+            .filter(sessions::Column::UserId.eq(user))
+            .one(&self.0)
+            .await?;
+        Ok(found.is_some())
+    }
+
     /// Whether a session has not been revoked.
     pub(crate) async fn session_stands(&self, id: Uuid) -> Result<bool> {
         let found = sessions::Entity::find_by_id(id)

@@ -80,6 +80,19 @@ wire_tests! {
         assert_eq!(answer.session.unwrap().ip_address, "");
     }
 
+    /// What a service reports as a network address and is none is not kept; one that is, in the one form that it is written in.
+    async fn what_is_no_network_address_is_not_kept(world: World) {
+        create_user(&world, ADA).await;
+        let key = service_key(&world, &["sessions.verify"]).await;
+        for (reported, kept) in [("192.0.2.7", "192.0.2.7"), ("2001:DB8:0::1", "2001:db8::1"), ("::ffff:192.0.2.7", "192.0.2.7"), ("<b>here</b>", ""), ("192.0.2.7, 10.0.0.1", ""), ("192.0.2.7:443", ""), ("", "")] {
+            let request = SignInRequest { email: ADA.to_owned(), password: PASSWORD.to_owned(), ..SignInRequest::default() };
+            let mut request = world.as_service(&key, request);
+            request.metadata_mut().insert("roster-client-ip", reported.parse().unwrap());
+            let session = world.sessions().sign_in(request).await.unwrap().into_inner().session.unwrap();
+            assert_eq!(session.ip_address, kept, "{reported}");
+        }
+    }
+
     /// ab_15: a wrong password, an unknown address and what is no address at all get the same answer, to the byte, and begin nothing.
     async fn ab_15_sign_in_does_not_tell_who_exists(world: World) {
         create_user(&world, ADA).await;
@@ -211,7 +224,9 @@ wire_tests! {
         call!(world, sessions.revoke_session, &ada.session, victim.clone()).unwrap();
         assert!(!verify(&world, &tokens[2]).await.valid);
         assert_eq!(live(&world, &ada.session, &ada.user_id).await.len(), 2);
-        assert_refused(call!(world, sessions.revoke_session, &ada.session, victim), Code::NotFound, "SESSION_NOT_FOUND");
+        // The same call again: what it asks for is so.
+        call!(world, sessions.revoke_session, &ada.session, victim.clone()).unwrap();
+        assert_refused(call!(world, sessions.revoke_session, &bob.session, revocation(&bob.user_id, &expected[0])), Code::NotFound, "SESSION_NOT_FOUND");
         call!(world, sessions.revoke_session, world.operator_key(), revocation(&ada.user_id, &expected[1])).unwrap();
         assert!(!verify(&world, &tokens[1]).await.valid);
         use_it(&world, &ada).await.unwrap();
