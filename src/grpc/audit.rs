@@ -6,17 +6,15 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use tonic::{Request, Response, Status};
 
 use super::{
+    authenticate::Admitted,
     convert::{count, id, json, timestamp},
-    edge::Edge,
+    edge::{Edge, admitted},
     fields::{Fields, Parse},
     pb::{self, audit_service_server::AuditService},
 };
 use crate::{
     app::{
-        App,
         audit::{self, Entry, Verified},
-        context::Ctx,
-        error::Error,
         paging::Page,
         records::EventFilter,
     },
@@ -42,12 +40,10 @@ impl AuditService for Edge {
         &self,
         request: Request<pb::ExportAuditEntriesRequest>,
     ) -> Result<Response<Self::ExportAuditEntriesStream>, Status> {
-        let (ctx, (organization, after)) = self.admit(request)?;
         let export = Export {
-            app: self.app.clone(),
-            ctx,
-            organization,
-            after,
+            edge: self.clone(),
+            admitted: admitted(&request)?,
+            request: request.into_inner(),
         };
         Ok(Response::new(batches(export).await?))
     }
@@ -63,16 +59,18 @@ impl AuditService for Edge {
 
 /// An export that is under way.
 struct Export {
-    app: Arc<App>,
-    ctx: Ctx,
-    organization: uuid::Uuid,
-    after: i64,
+    edge: Edge,
+    admitted: Arc<Admitted>,
+    /// The request for what is left.
+    request: pb::ExportAuditEntriesRequest,
 }
 
 impl Export {
-    async fn next(&mut self) -> Result<Vec<Entry>, Error> {
-        let batch = audit::export(&self.app, &self.ctx, self.organization, self.after).await?;
-        self.after = batch.last().map_or(self.after, |entry| entry.event.revision);
+    /// By who the reader is by now: credentials, and the right to read here, may have been taken back since the batch before.
+    async fn next(&mut self) -> Result<Vec<Entry>, Status> {
+        let (ctx, (organization, after)) = self.edge.admit_again(&self.admitted, &self.request).await?;
+        let batch = audit::export(&self.edge.app, &ctx, organization, after).await?;
+        self.request.after_revision = batch.last().map_or(after, |entry| entry.event.revision);
         Ok(batch)
     }
 }
@@ -81,7 +79,7 @@ impl Export {
 /// who may not read at all is told by the answer's status.
 async fn batches(
     mut export: Export,
-) -> Result<BoxStream<'static, Result<pb::ExportAuditEntriesResponse, Status>>, Error> {
+) -> Result<BoxStream<'static, Result<pb::ExportAuditEntriesResponse, Status>>, Status> {
     let first = export.next().await?;
     let batches = stream::try_unfold((export, Some(first)), |(mut export, ready)| async move {
         let batch = match ready {

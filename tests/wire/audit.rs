@@ -11,11 +11,14 @@ use tonic::{Code, Status};
 use crate::safety_process::run;
 use crate::support::pb::audit_service_client::AuditServiceClient;
 use crate::support::pb::{
-    AuditEntry, AuditFlaw, CreateInvitationRequest, ExportAuditEntriesRequest, ListAuditEntriesRequest, Organization,
-    UpdateOrganizationRequest, VerifyAuditChainRequest, VerifyAuditChainResponse,
+    AuditEntry, AuditFlaw, CreateInvitationRequest, ExportAuditEntriesRequest, ExportAuditEntriesResponse,
+    ListAuditEntriesRequest, Organization, RevokeUserSessionsRequest, UpdateOrganizationRequest,
+    VerifyAuditChainRequest, VerifyAuditChainResponse,
 };
 use crate::support::runner::wire_tests;
-use crate::support::scenario::{Scenario, assert_refused, call, service_key, texts, time, with_credential};
+use crate::support::scenario::{
+    PASSWORD, Scenario, assert_refused, call, service_key, sign_in, texts, time, with_credential,
+};
 use crate::support::world::World;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -195,7 +198,7 @@ wire_tests! {
         }
     }
 
-    /// Who loses the permission while the export goes on gets no further batch.
+    /// Who loses the permission while the export goes on gets no further batch; nor does whose session ends.
     async fn an_export_ends_with_the_right_to_it(world: World) {
         let acme = Scenario::acme(&world).await;
         let admin = acme.join("admin@example.com", &["admin"]).await;
@@ -204,20 +207,32 @@ wire_tests! {
         // A reader who takes little in advance, as one far away.
         let endpoint = Endpoint::from_shared(format!("http://{}", world.grpc_address())).unwrap();
         let channel = endpoint.initial_stream_window_size(65_535).initial_connection_window_size(65_535).connect().await.unwrap();
-        let mut client = AuditServiceClient::new(channel);
-        let mut stream = client.export_audit_entries(with_credential(&admin.session, request)).await.unwrap().into_inner();
-        assert_eq!(stream.message().await.unwrap().unwrap().entries.len(), 200);
-        acme.set_roles(&acme.owner.session, &admin.user_id, &["member"]).await.unwrap();
-        let mut entries = 200;
-        let status = loop {
-            match stream.message().await {
-                Ok(batch) => entries += batch.expect("the end does not come in peace").entries.len(),
-                Err(status) => break status,
-            }
+        let client = AuditServiceClient::new(channel);
+        let begun = async |session: &str| {
+            let mut stream = client.clone().export_audit_entries(with_credential(session, request.clone())).await.unwrap().into_inner();
+            assert_eq!(stream.message().await.unwrap().unwrap().entries.len(), 200);
+            stream
         };
-        assert_refused(Err::<(), _>(status), Code::PermissionDenied, "PERMISSION_REQUIRED");
-        // What was on its way already arrives.
-        assert!(entries <= 800, "{entries} entries");
+        let ended = async |mut stream: tonic::Streaming<ExportAuditEntriesResponse>, code: Code, reason: &str| {
+            let mut entries = 200;
+            let status = loop {
+                match stream.message().await {
+                    Ok(batch) => entries += batch.expect("the end does not come in peace").entries.len(),
+                    Err(status) => break status,
+                }
+            };
+            assert_refused(Err::<(), _>(status), code, reason);
+            // What was on its way already arrives.
+            assert!(entries <= 800, "{entries} entries");
+        };
+        let stream = begun(&admin.session).await;
+        let request = RevokeUserSessionsRequest { user_id: admin.user_id.clone(), ..RevokeUserSessionsRequest::default() };
+        call!(world, sessions.revoke_user_sessions, world.operator_key(), request).unwrap();
+        ended(stream, Code::Unauthenticated, "CREDENTIALS_INVALID").await;
+        let session = sign_in(&world, &admin.email, PASSWORD).await.unwrap().session_token;
+        let stream = begun(&session).await;
+        acme.set_roles(&acme.owner.session, &admin.user_id, &["member"]).await.unwrap();
+        ended(stream, Code::PermissionDenied, "PERMISSION_REQUIRED").await;
     }
 
     /// ab_30: whatever is edited, added or deleted with SQL, the verification names the first entry that is not what it was.
