@@ -10,6 +10,7 @@ mod authenticate;
 mod contacts;
 mod convert;
 mod credentials;
+mod deadline;
 mod delivery;
 mod descriptor;
 mod edge;
@@ -45,6 +46,7 @@ pub mod pb {
 pub use descriptor::DESCRIPTOR_SET;
 
 pub(crate) use authenticate::AuthenticateLayer;
+pub(crate) use deadline::DeadlineLayer;
 pub(crate) use descriptor::Rules;
 pub(crate) use edge::Edge;
 pub(crate) use trace::TraceLayer;

@@ -15,7 +15,7 @@ use crate::{
     app::App,
     config::{GrpcConfig, ServeConfig},
     grpc::{
-        AuthenticateLayer, DESCRIPTOR_SET, Edge, Rules, TraceLayer,
+        AuthenticateLayer, DESCRIPTOR_SET, DeadlineLayer, Edge, Rules, TraceLayer,
         pb::{
             access_model_service_server::AccessModelServiceServer, activity_service_server::ActivityServiceServer,
             audit_service_server::AuditServiceServer, contact_service_server::ContactServiceServer,
@@ -66,7 +66,6 @@ pub(super) fn serve(
     }
     let (health, health_service) = tonic_health::server::health_reporter();
     let mut builder = builder
-        .timeout(grpc.request_timeout)
         .max_concurrent_streams(grpc.max_streams)
         // Without a grace period: with one, tonic 0.14 does not ask the client to go and only cuts the connection at its end, calls at work included.
         .max_connection_age(grpc.max_connection_age)
@@ -79,6 +78,7 @@ pub(super) fn serve(
         // Outside of the others: to them a call from a browser is one like any other.
         .layer(option_layer(grpc.grpc_web.then(GrpcWebLayer::new)))
         .layer(TraceLayer::new(rules.clone()))
+        .layer(DeadlineLayer::new(grpc.request_timeout))
         .layer(AuthenticateLayer::new(app.clone(), rules, grpc.max_concurrent_requests));
     let reflect = || {
         tonic_reflection::server::Builder::configure()

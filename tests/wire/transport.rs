@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{self, Stream, StreamExt};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic_health::pb::health_client::HealthClient;
@@ -15,7 +17,7 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus}
 use crate::safety_kit::{PASSWORD, Team, credentials, dump, hold_organizations, never_answered, reason, retry_delay};
 use crate::safety_process::run;
 use crate::support::pb::organization_service_client::OrganizationServiceClient;
-use crate::support::pb::{ListOrganizationsRequest, ListOrganizationsResponse};
+use crate::support::pb::{ImportUsersRequest, ListOrganizationsRequest, ListOrganizationsResponse};
 use crate::support::runner::wire_tests;
 use crate::support::world::World;
 
@@ -107,6 +109,12 @@ async fn call_over(world: &World, tls: ClientTlsConfig) -> Result<ListOrganizati
 async fn health(channel: Channel) -> Result<ServingStatus, tonic::Status> {
     let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await?;
     Ok(answer.into_inner().status())
+}
+
+/// The requests of an import that says nothing, and that ends when what comes with them is dropped.
+fn silent() -> (oneshot::Sender<()>, impl Stream<Item = ImportUsersRequest>) {
+    let (end, ended) = oneshot::channel();
+    (end, stream::once(ended).filter_map(|_| std::future::ready(None)))
 }
 
 async fn list(world: &World) -> Result<(), tonic::Status> {
@@ -254,11 +262,33 @@ wire_tests! {
         let start = Instant::now();
         let request = world.as_session(&team.owner, team.invitation("bea@example.com"));
         let late = world.invitations().create_invitation(request).await.unwrap_err();
-        assert!(matches!(late.code(), Code::DeadlineExceeded | Code::Cancelled), "{late}");
+        assert_eq!((late.code(), reason(&late)), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()));
         assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
         held.rollback().await.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(dump(world.database()).await, before);
+        // It is about the time until the answer begins: a stream goes on.
+        let (end, silent) = silent();
+        let mut stream = world.users().import_users(world.as_operator(silent)).await.unwrap().into_inner();
+        assert!(tokio::time::timeout(Duration::from_millis(600), stream.message()).await.is_err(), "the stream ended");
+        drop(end);
+        assert_eq!(stream.message().await.unwrap(), None);
+    }
+
+    /// ab_13: a stream has its place among the calls for as long as it lasts, and gives it back with its end.
+    async fn ab_13_a_stream_keeps_its_place(world: World) {
+        world.restart_with(&[("max-concurrent-requests", "1")]).await;
+        let (end, silent) = silent();
+        let mut stream = world.users().import_users(world.as_operator(silent)).await.unwrap().into_inner();
+        for _ in 0..3 {
+            let refused = list(&world).await.unwrap_err();
+            assert_eq!((refused.code(), reason(&refused)), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
+        }
+        drop(end);
+        assert_eq!(stream.message().await.unwrap(), None);
+        for _ in 0..20 {
+            list(&world).await.unwrap();
+        }
     }
 
     /// Load beyond the limit is refused at once, with the time to come back after; health is answered all the same, and a place that is free is given again.
