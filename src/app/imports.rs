@@ -138,7 +138,12 @@ pub(crate) fn check_hash(stored: &str) -> std::result::Result<(), Refusal> {
         Cost::Bcrypt { log_rounds } => HashCost::Bcrypt {
             cost: log_rounds.into(),
         },
-        Cost::Scrypt { memory_kib, passes } => HashCost::Scrypt {
+        Cost::Scrypt {
+            memory_kib,
+            passes,
+            blocks,
+        } => HashCost::Scrypt {
+            blocks,
             memory_kib,
             passes: passes.into(),
         },

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | argon2 | 128 MiB; memory times iterations 1 GiB; 64 lanes | RFC 9106, section 4, second choice: 64 MiB, 3 iterations, 4 lanes; argon2-cffi before version 21: 100 MiB, 2 iterations |
 //! | bcrypt | cost 4 to 14 | OWASP Password Storage Cheat Sheet: 10 or more; PHP, Spring, Django: 10 to 12 |
-//! | scrypt | 128 MiB; memory times p 512 MiB | OWASP: N=2^17, r=8, p=1, which is 128 MiB; RFC 7914 bounds neither |
+//! | scrypt | 128 MiB; memory times p 512 MiB; r times p 8192, which is 1 MiB | OWASP: N=2^17, r=8, p=1, which is 128 MiB; RFC 7914 bounds neither |
 //! | PBKDF2 | 2,000,000 rounds | OWASP: 1,300,000 (SHA-1), 600,000 (SHA-256), 210,000 (SHA-512); Django 6: 1,200,000 |
 
 use crate::domain::error::{Reason, Refusal};
@@ -16,6 +16,8 @@ const MAX_MEMORY_KIB: u64 = 128 * 1024;
 /// Memory times passes over it at the most, in KiB: of argon2, and of scrypt, which takes longer for the same.
 const MAX_ARGON2_WORK_KIB: u64 = 1024 * 1024;
 const MAX_SCRYPT_WORK_KIB: u64 = 512 * 1024;
+/// The parameters r and p of scrypt multiplied, at the most: it fills 128 times as many octets besides its memory, with a PBKDF2 that nothing else bounds.
+const MAX_SCRYPT_BLOCKS: u64 = 8 * 1024;
 /// Lanes of argon2 at the most.
 const MAX_LANES: u64 = 64;
 /// The cost of bcrypt at the most: the logarithm of its rounds.
@@ -46,6 +48,8 @@ pub enum HashCost {
         memory_kib: u64,
         /// The parameter p: how often that memory is filled.
         passes: u64,
+        /// The parameters r and p multiplied.
+        blocks: u64,
     },
     /// PBKDF2.
     Pbkdf2 {
@@ -78,7 +82,11 @@ impl HashCost {
                 ],
             ),
             HashCost::Bcrypt { cost } => ("bcrypt", vec![("cost", cost, MAX_BCRYPT_COST)]),
-            HashCost::Scrypt { memory_kib, passes } => (
+            HashCost::Scrypt {
+                memory_kib,
+                passes,
+                blocks,
+            } => (
                 "scrypt",
                 vec![
                     ("memory_kib", memory_kib, MAX_MEMORY_KIB),
@@ -87,6 +95,7 @@ impl HashCost {
                         memory_kib.saturating_mul(passes),
                         MAX_SCRYPT_WORK_KIB,
                     ),
+                    ("r times p", blocks, MAX_SCRYPT_BLOCKS),
                 ],
             ),
             HashCost::Pbkdf2 { rounds } => ("PBKDF2", vec![("rounds", rounds, MAX_ROUNDS)]),
@@ -120,7 +129,16 @@ mod tests {
             iterations,
             lanes,
         };
-        let scrypt = |memory_kib, passes| HashCost::Scrypt { memory_kib, passes };
+        let scrypt = |memory_kib, passes| HashCost::Scrypt {
+            memory_kib,
+            passes,
+            blocks: 8,
+        };
+        let blocks = |blocks| HashCost::Scrypt {
+            memory_kib: 2,
+            passes: 1,
+            blocks,
+        };
         for (within, beyond, told) in [
             (
                 argon2(131_072, 8, 64),
@@ -148,6 +166,7 @@ mod tests {
                 scrypt(16_384, 33),
                 "scrypt, memory_kib times p, 540672, 524288",
             ),
+            (blocks(8192), blocks(8193), "scrypt, r times p, 8193, 8192"),
             (
                 HashCost::Pbkdf2 { rounds: 2_000_000 },
                 HashCost::Pbkdf2 { rounds: 2_000_001 },
@@ -183,10 +202,12 @@ mod tests {
             HashCost::Scrypt {
                 memory_kib: 128 * 1024,
                 passes: 1,
+                blocks: 8,
             },
             HashCost::Scrypt {
                 memory_kib: 8 * 1024,
                 passes: 10,
+                blocks: 80,
             },
             HashCost::Pbkdf2 { rounds: 1_300_000 },
         ] {

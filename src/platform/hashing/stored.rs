@@ -27,6 +27,8 @@ const LONGEST: usize = 512;
 const MAX_MEMORY_KIB: u64 = 256 * 1024;
 /// The most work that a stored hash may ask for, in KiB filled: memory times passes over it. About a second of one core.
 const MAX_WORK_KIB: u64 = 1024 * 1024;
+/// The most blocks of scrypt, r times p: 8 MiB besides the memory.
+const MAX_BLOCKS: u64 = 64 * 1024;
 /// The most lanes that a stored hash may ask for. Lanes are computed one after the other and cost nothing extra.
 const MAX_LANES: u32 = 64;
 /// The most that bcrypt may ask for: 2^16 rounds are about four seconds.
@@ -62,6 +64,8 @@ pub enum Cost {
         memory_kib: u64,
         /// How often that memory is filled.
         passes: u32,
+        /// The parameters r and p multiplied: how many blocks of 128 octets there are besides.
+        blocks: u64,
     },
     /// PBKDF2.
     Pbkdf2 {
@@ -80,7 +84,11 @@ impl Cost {
                 lanes,
             } => too_much(memory_kib.into(), iterations) || lanes > MAX_LANES,
             Cost::Bcrypt { log_rounds } => log_rounds > MAX_LOG_ROUNDS,
-            Cost::Scrypt { memory_kib, passes } => too_much(memory_kib, passes),
+            Cost::Scrypt {
+                memory_kib,
+                passes,
+                blocks,
+            } => too_much(memory_kib, passes) || blocks > MAX_BLOCKS,
             Cost::Pbkdf2 { rounds } => rounds > MAX_ROUNDS,
         }
     }
@@ -158,6 +166,7 @@ pub(super) enum Recipe {
         params: scrypt::Params,
         memory_kib: u64,
         passes: u32,
+        blocks: u64,
         salt: Vec<u8>,
         length: usize,
     },
@@ -233,9 +242,15 @@ impl Stored {
             Recipe::Bcrypt { log_rounds, .. } => Cost::Bcrypt {
                 log_rounds: *log_rounds,
             },
-            Recipe::Scrypt { memory_kib, passes, .. } => Cost::Scrypt {
+            Recipe::Scrypt {
+                memory_kib,
+                passes,
+                blocks,
+                ..
+            } => Cost::Scrypt {
                 memory_kib: *memory_kib,
                 passes: *passes,
+                blocks: *blocks,
             },
             Recipe::Pbkdf2 {
                 digest, rounds, length, ..
@@ -306,6 +321,11 @@ fn scrypt(parts: &[&str]) -> Result<Stored, &'static str> {
     };
     let log_n = u8::try_from(log_n).ok().filter(|log_n| (1..64).contains(log_n));
     let log_n = log_n.ok_or("its ln is not between 1 and 63")?;
+    let blocks = u64::from(r).saturating_mul(p.into());
+    // RFC 7914, 6: p is at most (2^32 - 1) * 32 / (128 * r). The library multiplies the two in 32 bits.
+    if blocks >= 1 << 30 {
+        return Err("its parameters are impossible");
+    }
     let params = scrypt::Params::new(log_n, r, p).map_err(|_| "its parameters are impossible")?;
     let (salt, hash) = (decoded_salt(salt)?, decoded_hash(hash)?);
     let memory = u128::from(r) << (log_n + 7);
@@ -314,6 +334,7 @@ fn scrypt(parts: &[&str]) -> Result<Stored, &'static str> {
             params,
             memory_kib: u64::try_from(memory.div_ceil(1024)).unwrap_or(u64::MAX),
             passes: p,
+            blocks,
             salt,
             length: hash.len(),
         },
