@@ -19,7 +19,7 @@ use crate::{
         email::EmailAddress,
         error::{Reason, Refusal},
         mail::{Notice, Payload},
-        password,
+        password, session,
         token::{Token, TokenKind},
         user::UserState,
     },
@@ -48,6 +48,14 @@ impl Ctx {
             .as_ref()
             .and_then(|user| Some((&user.user, user.session.as_ref()?.id)));
         Ok(session.ok_or_else(|| self.not_allowed())?)
+    }
+
+    /// Refuses a caller whose session began too long ago to give the account another way in.
+    ///
+    /// # Errors
+    /// `SESSION_NOT_RECENT`.
+    pub(super) fn require_recent_sign_in(&self) -> Result<()> {
+        Ok(session::require_recent(self.session_time(), self.now)?)
     }
 
     /// Locks the user who calls, and proves that the call is still theirs: the account is in use and the session has not ended, as both are now. A call that was at

@@ -85,13 +85,14 @@ struct LinkReady {
 /// Lets the caller sign in with an identity as well; they are told by mail.
 ///
 /// # Errors
-/// `CALLER_NOT_ALLOWED`, `ID_TOKEN_INVALID`, `ID_TOKEN_USED`, `IDENTITY_TAKEN`, `TOO_MANY_IDENTITIES`, `IDENTITY_PROVIDER_UNAVAILABLE`.
+/// `CALLER_NOT_ALLOWED`, `SESSION_NOT_RECENT`, `ID_TOKEN_INVALID`, `ID_TOKEN_USED`, `IDENTITY_TAKEN`, `TOO_MANY_IDENTITIES`, `IDENTITY_PROVIDER_UNAVAILABLE`.
 pub(crate) async fn link<A: Answer<LinkedIdentity>>(app: &App, ctx: &Ctx, command: Link) -> Result<A> {
     ctx.require_session()?;
     // First: the token has been used by then.
     if let Some(answer) = app.replayed(ctx).await? {
         return Ok(answer);
     }
+    ctx.require_recent_sign_in()?;
     let mutation = LinkReady {
         identity: app.identify(ctx, &command.shown).await?,
     };

@@ -231,7 +231,7 @@ pub(crate) struct Begun {
 /// Begins to set up a second factor for the caller. It counts for nothing until a code of it has been shown.
 ///
 /// # Errors
-/// `CALLER_NOT_ALLOWED`, `MFA_ALREADY_ENROLLED`.
+/// `CALLER_NOT_ALLOWED`, `SESSION_NOT_RECENT`, `MFA_ALREADY_ENROLLED`.
 pub(crate) async fn begin<A: Answer<Begun>>(app: &App, ctx: &Ctx, _command: Begin) -> Result<A> {
     ctx.require_session()?;
     app.execute(ctx, &BeginReady).await
@@ -241,6 +241,7 @@ impl Mutation for BeginReady {
     type Outcome = Begun;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Begun> {
+        ctx.require_recent_sign_in()?;
         let user = ctx.lock_caller(tx).await?;
         if user.mfa_enabled {
             return Err(Reason::MfaAlreadyEnrolled.into());

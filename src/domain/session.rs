@@ -2,6 +2,12 @@
 
 use chrono::{DateTime, Duration, Utc};
 
+use crate::domain::error::{Reason, Refusal};
+
+/// How long ago a session may have begun from which somebody gives their account another way in: whoever finds a device unlocked, or has an old token, leaves none of theirs behind
+/// (OWASP ASVS 5.0, 7.5.1).
+pub const RECENT_SIGN_IN: Duration = Duration::minutes(15);
+
 /// How long a session lasts (NIST SP 800-63B-4, 2.2.3: an overall and an inactivity timeout).
 #[derive(Debug, Clone, Copy)]
 pub struct SessionPolicy {
@@ -39,9 +45,33 @@ pub fn stepped_up(until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
     until.is_some_and(|until| now < until)
 }
 
+/// Refuses a session that began too long ago for what it asks.
+///
+/// # Errors
+/// `SESSION_NOT_RECENT`, with how old a session may be.
+pub fn require_recent(began: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), Refusal> {
+    match now - began < RECENT_SIGN_IN {
+        true => Ok(()),
+        false => Err(Refusal::new(Reason::SessionNotRecent)
+            .with("max_age_seconds", RECENT_SIGN_IN.num_seconds().to_string())
+            .with("hint", "sign in again")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_is_recent_for_its_first_minutes() {
+        let start = DateTime::<Utc>::UNIX_EPOCH;
+        assert_eq!(
+            require_recent(start, start + RECENT_SIGN_IN - Duration::microseconds(1)),
+            Ok(())
+        );
+        let refused = require_recent(start, start + RECENT_SIGN_IN).map_err(|refusal| refusal.reason);
+        assert_eq!(refused, Err(Reason::SessionNotRecent));
+    }
 
     #[test]
     fn a_session_ends_at_the_earlier_of_its_two_limits_and_when_it_is_revoked() {

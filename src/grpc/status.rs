@@ -179,6 +179,7 @@ fn code(reason: Reason) -> Code {
         | Reason::CodeInvalid
         | Reason::LastCredential
         | Reason::TooManyIdentities
+        | Reason::SessionNotRecent
         | Reason::PasswordIncorrect => Code::FailedPrecondition,
         Reason::EtagMismatch | Reason::Conflict => Code::Aborted,
         Reason::Overloaded | Reason::TooManyAttempts => Code::ResourceExhausted,

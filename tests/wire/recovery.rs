@@ -167,6 +167,25 @@ wire_tests! {
         assert_eq!(world.count(events).await, 3);
     }
 
+    /// ab_20: an old session gives its account no other way in: the person signs in again first. A repeated call still gets the first answer.
+    async fn ab_20_an_old_session_adds_no_way_in(world: World) {
+        let provider = provider(&world).await;
+        let ada = create_user(&world, ADA).await;
+        world.clock.advance(Duration::from_secs(15 * 60 - 1));
+        let request = LinkIdentityRequest { open_id_connect: Some(provider.token(&world, "1")), request_id: uuid::Uuid::nil().to_string() };
+        let first = call!(world, credentials.link_identity, &ada.session, request.clone()).unwrap();
+        begin(&world, &ada.session).await.unwrap();
+        settled(&world).await;
+        world.clock.advance(Duration::from_secs(1));
+        assert_eq!(call!(world, credentials.link_identity, &ada.session, request).unwrap(), first);
+        let refused = assert_refused(link_identity(&world, &ada.session, provider.token(&world, "2")).await, Code::FailedPrecondition, "SESSION_NOT_RECENT");
+        assert_eq!(refused.metadata["max_age_seconds"], "900");
+        assert_refused(begin(&world, &ada.session).await, Code::FailedPrecondition, "SESSION_NOT_RECENT");
+        let session = sign_in(&world, ADA, PASSWORD).await.unwrap().session_token;
+        link_identity(&world, &session, provider.token(&world, "2")).await.unwrap();
+        guard(&world, &Person { session, ..ada }).await;
+    }
+
     /// A reset of an account whose address had been shown before leaves identities and the second factor: reading the mail is one factor and gets nobody around another.
     async fn a_later_reset_leaves_the_other_ways_in(world: World) {
         let provider = provider(&world).await;
