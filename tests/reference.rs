@@ -57,6 +57,53 @@ fn the_reference_is_what_the_contract_says() {
     );
 }
 
+/// The reasons that come with a hint at a way out, at least where there is one. The others tell all there is to do by their name or by other metadata, or there is nothing to do.
+const WITH_A_WAY_OUT: [&str; 30] = [
+    "CREDENTIALS_MISSING",
+    "MEMBER_NOT_MANAGEABLE",
+    "EMAIL_UNVERIFIED",
+    "ALREADY_MEMBER",
+    "INVITATION_PENDING",
+    "EMAIL_TAKEN",
+    "ACCOUNT_EXISTS",
+    "ROLE_UNKNOWN",
+    "OWNER_BY_TRANSFER_ONLY",
+    "LAST_OWNER",
+    "MEMBER_STATE_CONFLICT",
+    "REMOVAL_FINAL",
+    "RESTORE_BY_OPERATOR_ONLY",
+    "TRANSFER_TARGET_INELIGIBLE",
+    "INVITATION_ALREADY_USED",
+    "INVITATION_EXPIRED",
+    "INVITATION_REVOKED",
+    "INVITATION_DECLINED",
+    "INVITER_NO_LONGER_AUTHORIZED",
+    "REMOVED_MEMBER",
+    "DIRECT_CREATION_NOT_ALLOWED",
+    "SESSION_OUTDATED",
+    "TRANSFER_STATE_CONFLICT",
+    "FIELD_NOT_EDITABLE",
+    "ROLE_INVALID",
+    "ROLE_IN_USE",
+    "ID_TOKEN_USED",
+    "IDENTITY_UNKNOWN",
+    "IDENTITY_TAKEN",
+    "LAST_CREDENTIAL",
+];
+
+#[test]
+fn refusals_with_a_way_out_name_it() {
+    let pool = DescriptorPool::decode(roster::grpc::DESCRIPTOR_SET).unwrap();
+    let reasons = pool.get_enum_by_name("roster.v1.ErrorReason").unwrap();
+    let file = reasons.parent_file();
+    let hinting: Vec<String> = reasons
+        .values()
+        .filter(|reason| comment(file.file_descriptor_proto(), reason.path()).contains("\"hint\": "))
+        .map(|reason| reason.name().trim_start_matches("ERROR_REASON_").to_owned())
+        .collect();
+    assert_eq!(hinting, WITH_A_WAY_OUT);
+}
+
 fn stored(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder)
         .unwrap()

@@ -14,7 +14,7 @@ use super::{
     mutation::{Answer, Mutation},
     providers::ShownToken,
     sign_in::Entry,
-    users::{HashedUser, NewUser, display_name},
+    users::{HashedUser, NewUser, display_name, email_unverified},
 };
 use crate::{
     domain::{
@@ -394,7 +394,7 @@ fn require_invited(user: &User, invitation: &Invitation) -> Result<User> {
         return Err(Reason::EmailMismatch.into());
     }
     if user.email_verify_time.is_none() {
-        return Err(Reason::EmailUnverified.into());
+        return Err(email_unverified());
     }
     Ok(user.clone())
 }

@@ -11,6 +11,7 @@ use super::{
     error::{Error, Result},
     mails::secret_mail,
     mutation::{Answer, Mutation},
+    users::email_taken,
 };
 use crate::{
     domain::{
@@ -175,7 +176,7 @@ async fn take_effect(
     let moved = old.email_key != email.key();
     let other = tx.user_by_email(email.key()).await?;
     if other.is_some_and(|other| other.id != old.id) {
-        return Err(Reason::EmailTaken.into());
+        return Err(email_taken());
     }
     let verify_time = match (verified, moved) {
         (true, _) => Some(ctx.now),
@@ -195,7 +196,7 @@ async fn take_effect(
     match record(ctx, tx, &mut user, "user.email_changed", data).await {
         Ok(()) => {}
         // Another transaction added the address since we looked.
-        Err(StoreError::Duplicate(_)) => return Err(Reason::EmailTaken.into()),
+        Err(StoreError::Duplicate(_)) => return Err(email_taken()),
         Err(error) => return Err(error.into()),
     }
     if moved {

@@ -15,7 +15,7 @@ use super::{
     paging::{Page, PageRequest},
     require_etag,
     service_accounts::by_id,
-    users::{display_name, full_name},
+    users::{display_name, email_unverified, full_name},
 };
 use crate::{
     domain::{
@@ -459,7 +459,7 @@ pub(crate) async fn list_of_user(app: &App, ctx: &Ctx, query: ListOfUser) -> Res
     let view = app.store.read();
     let user = view.user(query.user_id).await?.ok_or(Reason::UserNotFound)?;
     if user.email_verify_time.is_none() {
-        return Err(Reason::EmailUnverified.into());
+        return Err(email_unverified());
     }
     let rows = view
         .waiting_invitations_page(&user.email_key, ctx.now, query.page.after(), query.page.limit())

@@ -14,7 +14,7 @@ use super::{
     paging::{Page, PageRequest},
     require_etag,
     service_accounts::by_id,
-    users::{HashedUser, NewUser},
+    users::{HashedUser, NewUser, email_taken},
 };
 use crate::{
     domain::{
@@ -124,7 +124,7 @@ impl Mutation for CreateReady {
         let owner = match &self.owner {
             // Under the user's lock: an account that is being deleted or suspended either counts this organization among what it owns, or is out of use here.
             ReadyOwner::User(id) => Some(in_use(tx.lock_user(*id).await?.ok_or(Reason::UserNotFound)?)?),
-            ReadyOwner::New(person) => Some(person.insert(app, ctx.now, tx, Reason::EmailTaken.into()).await?),
+            ReadyOwner::New(person) => Some(person.insert(app, ctx.now, tx, email_taken()).await?),
             ReadyOwner::Founder(..) => None,
         };
         let mut organization = Organization {

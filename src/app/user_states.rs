@@ -110,7 +110,7 @@ impl Mutation for ChangeState {
         };
         tx.record_user(&mut user, event).await.map_err(|error| match error {
             // Another account took the address since we looked.
-            StoreError::Duplicate(_) => Reason::EmailTaken.into(),
+            StoreError::Duplicate(_) => address_in_use(),
             other => Error::from(other),
         })?;
         for (mut organization, mut member) in seats {
@@ -158,7 +158,7 @@ impl ChangeState {
                 let email = EmailAddress::parse(&user.email)
                     .map_err(|flaw| Error::Internal(format!("the stored address of a user {flaw}")))?;
                 if tx.user_by_email(email.key()).await?.is_some() {
-                    return Err(Reason::EmailTaken.into());
+                    return Err(address_in_use());
                 }
                 email.key().clone_into(&mut user.email_key);
                 user.delete_time = None;
@@ -167,6 +167,13 @@ impl ChangeState {
         }
         Ok(())
     }
+}
+
+/// Refuses to bring an account back whose address somebody else has by now.
+fn address_in_use() -> Error {
+    Refusal::new(Reason::EmailTaken)
+        .with("hint", "give the account that has the address another one first")
+        .into()
 }
 
 /// The user's memberships, those in deleted organizations too, each under its organization's lock. The locks are taken by ascending id: two who each hold

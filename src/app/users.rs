@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::{
         email::EmailAddress,
-        error::Reason,
+        error::{Reason, Refusal},
         password,
         phone::PhoneNumber,
         text::{Locale, PersonName, Username},
@@ -133,6 +133,20 @@ pub(super) fn full_name(given_name: &str, family_name: &str) -> String {
     [given_name, family_name].join(" ").trim().to_owned()
 }
 
+/// Refuses what needs an address that is known to be the person's.
+pub(super) fn email_unverified() -> Error {
+    Refusal::new(Reason::EmailUnverified)
+        .with("hint", "have the account's address confirmed with ChangeUserEmail")
+        .into()
+}
+
+/// Refuses an address that another account has.
+pub(super) fn email_taken() -> Error {
+    Refusal::new(Reason::EmailTaken)
+        .with("hint", "use the account that has the address, or another address")
+        .into()
+}
+
 /// Creates a user with a password.
 #[derive(Debug)]
 pub(crate) struct Create {
@@ -163,7 +177,7 @@ impl Mutation for CreateHashed {
     type Outcome = User;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<User> {
-        self.person.insert(app, ctx.now, tx, Reason::EmailTaken.into()).await
+        self.person.insert(app, ctx.now, tx, email_taken()).await
     }
 
     fn validate_only(&self) -> bool {

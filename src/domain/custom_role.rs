@@ -93,7 +93,8 @@ impl Workshop<'_> {
         if holders.any() {
             return Err(Refusal::new(Reason::RoleInUse)
                 .with("members", holders.members.to_string())
-                .with("invitations", holders.invitations.to_string()));
+                .with("invitations", holders.invitations.to_string())
+                .with("hint", "give the members other roles and revoke the invitations first"));
         }
         Ok(self.present.without(&old.id))
     }

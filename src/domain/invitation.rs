@@ -80,7 +80,7 @@ impl Invitation {
     /// # Errors
     /// `INVITATION_ALREADY_USED`, `INVITATION_DECLINED`, `INVITATION_REVOKED`, `INVITATION_EXPIRED`.
     pub fn open(&self, now: DateTime<Utc>) -> Result<(), Refusal> {
-        self.unsettled()?;
+        self.unsettled(&INVITED)?;
         if now >= self.expire_time {
             return Err(Refusal::new(Reason::InvitationExpired)
                 .with(
@@ -93,15 +93,37 @@ impl Invitation {
     }
 
     /// Whether it has not been answered or taken back. An expired one has not: it can be resent and revoked.
-    fn unsettled(&self) -> Result<(), Refusal> {
+    fn unsettled(&self, ways: &Ways) -> Result<(), Refusal> {
+        let refused = |reason, hint| Err(Refusal::new(reason).with("hint", hint));
         match self.state {
             InvitationState::Pending => Ok(()),
-            InvitationState::Accepted => Err(Reason::InvitationAlreadyUsed.into()),
-            InvitationState::Declined => Err(Reason::InvitationDeclined.into()),
-            InvitationState::Revoked => Err(Reason::InvitationRevoked.into()),
+            InvitationState::Accepted => refused(Reason::InvitationAlreadyUsed, ways.used),
+            InvitationState::Declined => refused(Reason::InvitationDeclined, ways.over),
+            InvitationState::Revoked => refused(Reason::InvitationRevoked, ways.over),
         }
     }
 }
+
+/// What whoever is refused can do instead, where the invitation was accepted and where it is over.
+struct Ways {
+    used: &'static str,
+    over: &'static str,
+}
+
+/// Of the invited person.
+const INVITED: Ways = Ways {
+    used: "sign in with the account that has accepted it",
+    over: "ask for a new invitation",
+};
+
+/// Of those who invite.
+const INVITING: Ways = Ways {
+    used: "change or remove the member instead",
+    over: "invite the person again",
+};
+
+/// What brings an invitation back to life whose sender may no longer give its roles.
+const SEND_AGAIN: &str = "ask somebody who may give these roles to send it again";
 
 /// When an invitation that is sent, or sent again, at this time expires.
 pub fn expire_time(model: &AccessModel, now: DateTime<Utc>) -> DateTime<Utc> {
@@ -170,7 +192,7 @@ pub fn decide_resend(
     now: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, Refusal> {
     decide_invite(situation, &invitation.roles)?;
-    invitation.unsettled()?;
+    invitation.unsettled(&INVITING)?;
     Ok(expire_time(situation.model, now))
 }
 
@@ -181,7 +203,7 @@ pub fn decide_resend(
 pub fn decide_revoke(situation: &Situation<'_>, invitation: &Invitation) -> Result<InvitationState, Refusal> {
     situation.require(Action::RevokeInvitation.permission())?;
     situation.require_manages(&invitation.roles)?;
-    invitation.unsettled()?;
+    invitation.unsettled(&INVITING)?;
     Ok(InvitationState::Revoked)
 }
 
@@ -221,7 +243,7 @@ pub fn decide_accept(acceptance: &Acceptance<'_>, invitation: &Invitation) -> Re
     decide_addition(acceptance.model, acceptance.existing)?;
     let authority = acceptance
         .inviter
-        .ok_or_else(|| Refusal::new(Reason::InviterNoLongerAuthorized))?;
+        .ok_or_else(|| Refusal::new(Reason::InviterNoLongerAuthorized).with("hint", SEND_AGAIN))?;
     let situation = Situation {
         model: acceptance.model,
         organization_kind: acceptance.organization_kind,
@@ -232,7 +254,8 @@ pub fn decide_accept(acceptance: &Acceptance<'_>, invitation: &Invitation) -> Re
         Reason::PermissionRequired | Reason::RoleNotGrantable => Refusal {
             reason: Reason::InviterNoLongerAuthorized,
             ..refusal
-        },
+        }
+        .with("hint", SEND_AGAIN),
         _ => refusal,
     })
 }

@@ -154,7 +154,7 @@ pub fn decide_invite(situation: &Situation<'_>, requested: &RoleSet) -> Result<R
 pub fn decide_create(situation: &Situation<'_>, requested: &RoleSet, account_in_use: bool) -> Result<RoleSet, Refusal> {
     situation.require("members.create")?;
     if !situation.model.members().direct_creation {
-        return Err(Reason::DirectCreationNotAllowed.into());
+        return Err(Refusal::new(Reason::DirectCreationNotAllowed).with("hint", "invite the person"));
     }
     let roles = situation.resolve(requested)?;
     if !(account_in_use && situation.is_founding(&roles)) {
@@ -189,7 +189,7 @@ pub fn decide_set_roles(
     }
     situation.require_manages(target.roles)?;
     situation.require_grants(roles.iter().filter(|role| !target.roles.contains(role)))?;
-    require_not_removed(target)?;
+    situation.require_not_removed(target)?;
     if was_owner && !is_owner {
         situation.require_other_owner(target)?;
     }
@@ -209,7 +209,7 @@ pub fn decide_update(
 ) -> Result<(), Refusal> {
     situation.require(Action::Update.permission())?;
     situation.require_manages(target.roles)?;
-    require_not_removed(target)?;
+    situation.require_not_removed(target)?;
     let not_editable = |field: &str, hint: &str| {
         Err(Refusal::new(Reason::FieldNotEditable)
             .with("field", field)
@@ -252,7 +252,7 @@ fn instead_of_editing(field: &str) -> &'static str {
 pub fn decide_suspend(situation: &Situation<'_>, target: &Target<'_>) -> Result<MemberState, Refusal> {
     situation.require(Action::Suspend.permission())?;
     situation.require_manages(target.roles)?;
-    require_state(target, MemberState::Active)?;
+    situation.require_state(target, MemberState::Active)?;
     situation.require_other_owner(target)?;
     Ok(MemberState::Suspended)
 }
@@ -268,7 +268,7 @@ pub fn decide_activate(situation: &Situation<'_>, target: &Target<'_>) -> Result
     }
     situation.require_manages(target.roles)?;
     situation.require_grants(target.roles.iter())?;
-    require_state(target, MemberState::Suspended)?;
+    situation.require_state(target, MemberState::Suspended)?;
     Ok(MemberState::Active)
 }
 
@@ -280,7 +280,7 @@ pub fn decide_remove(situation: &Situation<'_>, target: &Target<'_>) -> Result<M
     situation.require(Action::Remove.permission())?;
     situation.refuse_owner_of_one(target.roles)?;
     situation.require_manages(target.roles)?;
-    require_not_removed(target)?;
+    situation.require_not_removed(target)?;
     situation.require_other_owner(target)?;
     Ok(MemberState::Removed)
 }
@@ -299,7 +299,7 @@ pub fn decide_leave(situation: &Situation<'_>, leaver: &Target<'_>) -> Result<Me
         }
     }
     situation.refuse_owner_of_one(leaver.roles)?;
-    require_state(leaver, MemberState::Active)?;
+    situation.require_state(leaver, MemberState::Active)?;
     situation.require_other_owner(leaver)?;
     Ok(MemberState::Removed)
 }
@@ -311,7 +311,7 @@ pub fn decide_leave(situation: &Situation<'_>, leaver: &Target<'_>) -> Result<Me
 /// `MEMBER_NOT_MANAGEABLE`, `ROLE_NOT_GRANTABLE`, and those of roles that the model no longer allows.
 pub fn decide_restore(situation: &Situation<'_>, target: &Target<'_>) -> Result<RoleSet, Refusal> {
     situation.require(Action::Restore.permission())?;
-    require_state(target, MemberState::Removed)?;
+    situation.require_state(target, MemberState::Removed)?;
     let members = situation.model.members();
     match (members.removal, situation.authority) {
         (Removal::Final, _) if members.adding_again_after_removal => {
@@ -391,7 +391,11 @@ impl Situation<'_> {
     fn refuse_owner_of_one(&self, roles: &RoleSet) -> Result<(), Refusal> {
         let ownership = self.model.ownership();
         if ownership.rule == OwnershipRule::ExactlyOne && roles.contains(&ownership.role) {
-            return Err(Refusal::new(Reason::OwnerByTransferOnly).with("role", ownership.role.as_str()));
+            let refusal = Refusal::new(Reason::OwnerByTransferOnly).with("role", ownership.role.as_str());
+            return Err(match ownership.transfer {
+                Some(_) => refusal.with("hint", "hand the ownership over with TransferOwnership"),
+                None => refusal,
+            });
         }
         Ok(())
     }
@@ -421,29 +425,41 @@ impl Situation<'_> {
     /// Taking an active owner away must leave another one (CP09, JS08).
     fn require_other_owner(&self, target: &Target<'_>) -> Result<(), Refusal> {
         if is_last_owner(self.model, target, self.owners) {
-            return Err(Refusal::new(Reason::LastOwner).with("role", self.model.owner_role().as_str()));
+            return Err(Refusal::new(Reason::LastOwner)
+                .with("role", self.model.owner_role().as_str())
+                .with("hint", "give the organization another owner first"));
         }
         Ok(())
     }
-}
 
-/// The member must be in the state.
-pub(super) fn require_state(target: &Target<'_>, state: MemberState) -> Result<(), Refusal> {
-    if target.state == state {
-        Ok(())
-    } else {
-        Err(state_conflict(target))
+    /// The member must be in the state.
+    fn require_state(&self, target: &Target<'_>, state: MemberState) -> Result<(), Refusal> {
+        match target.state == state {
+            true => Ok(()),
+            false => Err(self.state_conflict(target)),
+        }
     }
-}
 
-fn require_not_removed(target: &Target<'_>) -> Result<(), Refusal> {
-    if target.state == MemberState::Removed {
-        Err(state_conflict(target))
-    } else {
-        Ok(())
+    fn require_not_removed(&self, target: &Target<'_>) -> Result<(), Refusal> {
+        match target.state {
+            MemberState::Removed => Err(self.state_conflict(target)),
+            MemberState::Active | MemberState::Suspended => Ok(()),
+        }
     }
-}
 
-fn state_conflict(target: &Target<'_>) -> Refusal {
-    Refusal::new(Reason::MemberStateConflict).with("state", target.state.as_str().to_uppercase())
+    /// The refusal says how a removed member comes back, where the model lets them. Whoever is active or suspended already needs nothing else.
+    fn state_conflict(&self, target: &Target<'_>) -> Refusal {
+        let refusal = Refusal::new(Reason::MemberStateConflict).with("state", target.state.as_str().to_uppercase());
+        let members = self.model.members();
+        match (target.state, members.removal) {
+            (MemberState::Removed, Removal::Restorable) => refusal.with("hint", "restore the member first"),
+            (MemberState::Removed, Removal::ByOperator) => {
+                refusal.with("hint", "ask an operator to restore the member")
+            }
+            (MemberState::Removed, Removal::Final) if members.adding_again_after_removal => {
+                refusal.with("hint", "invite the person again")
+            }
+            _ => refusal,
+        }
+    }
 }

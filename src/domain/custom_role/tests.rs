@@ -282,7 +282,14 @@ fn a_role_in_use_is_not_deleted() {
         used,
         (
             Reason::RoleInUse,
-            vec![("members", "2".to_owned()), ("invitations", "1".to_owned())]
+            vec![
+                ("members", "2".to_owned()),
+                ("invitations", "1".to_owned()),
+                (
+                    "hint",
+                    "give the members other roles and revoke the invitations first".to_owned()
+                )
+            ]
         )
     );
     assert!(delete(Holders::default()).unwrap().is_empty());

@@ -167,7 +167,10 @@ fn the_inviters_authority_is_checked_again_at_acceptance() {
         decide_accept(&acceptance(&model, Some(member(&admin)), start()), &to_owner),
         Reason::InviterNoLongerAuthorized,
     );
-    assert_eq!(refusal.metadata, [("role", "owner".to_owned())]);
+    assert_eq!(
+        refusal.metadata,
+        [("role", "owner".to_owned()), ("hint", SEND_AGAIN.to_owned())]
+    );
 }
 
 #[test]

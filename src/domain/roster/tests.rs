@@ -110,7 +110,10 @@ fn js02_owner_is_never_given_by_invitation() {
         let situation = by(&model, roles);
         assert_eq!(
             refused(decide_invite(&situation, &owner), Reason::OwnerByTransferOnly).metadata,
-            [("role", "owner".to_owned())]
+            [
+                ("role", "owner".to_owned()),
+                ("hint", "hand the ownership over with TransferOwnership".to_owned())
+            ]
         );
         assert_eq!(decide_invite(&situation, &admin), Ok(set(&["admin"])));
         assert_eq!(decide_invite(&situation, &set(&["member"])), Ok(set(&["member"])));
@@ -324,7 +327,10 @@ fn cp09_the_last_active_owner_stays() {
         refused(decide_suspend(&situation, &me), Reason::LastOwner);
         assert_eq!(
             refused(decide_remove(&situation, &me), Reason::LastOwner).metadata,
-            [("role", "owner".to_owned())]
+            [
+                ("role", "owner".to_owned()),
+                ("hint", "give the organization another owner first".to_owned())
+            ]
         );
     }
     refused(decide_leave(&by(&model, &owner), &me), Reason::LastOwner);
@@ -402,6 +408,14 @@ fn states_move_only_along_their_ways() {
     assert_eq!(decide_set_roles(&situation, &suspended, &member), Ok(member.clone()));
     let conflict = refused(decide_suspend(&situation, &suspended), Reason::MemberStateConflict);
     assert_eq!(conflict.metadata, [("state", "SUSPENDED".to_owned())]);
+    let conflict = refused(decide_suspend(&situation, &removed), Reason::MemberStateConflict);
+    assert_eq!(
+        conflict.metadata,
+        [
+            ("state", "REMOVED".to_owned()),
+            ("hint", "restore the member first".to_owned())
+        ]
+    );
     refused(decide_suspend(&situation, &removed), Reason::MemberStateConflict);
     refused(decide_activate(&situation, &active), Reason::MemberStateConflict);
     refused(decide_activate(&situation, &removed), Reason::MemberStateConflict);
