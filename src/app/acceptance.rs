@@ -308,7 +308,9 @@ impl Mutation for AcceptReady {
             admit_time: existing.as_ref().map(|_| ctx.session_time()),
             ..newcomer(ctx, &organization, &user, roles.clone())
         };
-        match existing {
+        let before = existing.map(|member| json!({ "state": member.state.as_str(), "roles": member.roles }));
+        let after = json!({ "user_id": user.id, "state": member.state.as_str(), "roles": member.roles });
+        match before {
             None => tx.insert_member(member).await?,
             Some(_) => tx.update_member(member).await?,
         }
@@ -331,7 +333,7 @@ impl Mutation for AcceptReady {
                 ..ctx.actor()
             },
             subject: Some(invitation.id),
-            data: json!({ "user_id": user.id, "roles": roles }),
+            data: json!({ "before": before, "after": after }),
             time: ctx.now,
         };
         tx.record(&mut organization, event).await?;
@@ -365,14 +367,18 @@ impl Mutation for Decline {
         // Only now: read before the lock, it could have been accepted, revoked or replaced while we waited.
         let invitation = tx.invitation_by_token(&digest).await?;
         let mut invitation = invitation.ok_or(Reason::InvitationNotFound)?;
-        invitation.state = invitation::decide_decline(&facts(&invitation), ctx.now)?;
+        let declined = invitation::decide_decline(&facts(&invitation), ctx.now)?;
+        let before = std::mem::replace(&mut invitation.state, declined);
         invitation.changed_revision = organization.revision + 1;
         tx.cancel_message(invitation.message_id, ctx.now).await?;
         let event = Event {
             kind: "invitation.declined",
             actor: ctx.actor(),
             subject: Some(invitation.id),
-            data: json!({ "email": invitation.email }),
+            data: json!({
+                "before": { "state": before.as_str() },
+                "after": { "state": declined.as_str(), "email": invitation.email },
+            }),
             time: ctx.now,
         };
         tx.update_invitation(invitation).await?;

@@ -172,11 +172,22 @@ impl Mutation for CreateBatch {
 }
 
 /// Takes an invitation back because a newer one takes its place.
-async fn replace(ctx: &Ctx, tx: &mut Tx, access: &Access, mut old: Invitation) -> Result<()> {
+async fn replace(ctx: &Ctx, tx: &mut Tx, access: &mut Access, mut old: Invitation) -> Result<()> {
     tx.cancel_message(old.message_id, ctx.now).await?;
-    old.state = InvitationState::Revoked;
+    let before = std::mem::replace(&mut old.state, InvitationState::Revoked);
     old.changed_revision = access.organization.revision + 1;
-    Ok(tx.update_invitation(old).await?)
+    tx.update_invitation(old.clone()).await?;
+    let event = Event {
+        kind: "invitation.revoked",
+        actor: ctx.actor(),
+        subject: Some(old.id),
+        data: json!({
+            "before": { "state": before.as_str() },
+            "after": { "state": old.state.as_str(), "email": old.email, "replaced": true },
+        }),
+        time: ctx.now,
+    };
+    Ok(tx.record(&mut access.organization, event).await?)
 }
 
 /// Writes a new invitation with its event and its message. That it may be given has been decided.
@@ -366,7 +377,7 @@ impl Mutation for Revoke {
         let situation = access.situation(ctx, Owners { active: 0 });
         let state = invitation::decide_revoke(&situation, &facts(&row.invitation))?;
 
-        row.invitation.state = state;
+        let before = std::mem::replace(&mut row.invitation.state, state);
         row.invitation.changed_revision = access.organization.revision + 1;
         tx.update_invitation(row.invitation.clone()).await?;
         tx.cancel_message(row.invitation.message_id, ctx.now).await?;
@@ -374,7 +385,10 @@ impl Mutation for Revoke {
             kind: "invitation.revoked",
             actor: ctx.actor(),
             subject: Some(row.invitation.id),
-            data: json!({ "email": row.invitation.email }),
+            data: json!({
+                "before": { "state": before.as_str() },
+                "after": { "state": state.as_str(), "email": row.invitation.email },
+            }),
             time: ctx.now,
         };
         tx.record(&mut access.organization, event).await?;

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::{
-        access_model::Confirmation,
+        access_model::{Confirmation, RoleSet},
         error::{Reason, Refusal},
         mail::{OwnershipMail, OwnershipNews, Payload},
         ownership::{self, CONFIRMATION_TIME, TransferState, TransferStatus},
@@ -77,14 +77,56 @@ impl Sides {
         [target(&self.owner, owner), target(&self.nominee, nominee)]
     }
 
-    /// Gives both their new roles: one commit, so that nobody ever sees two owners or none (JS12).
-    async fn exchange(&mut self, ctx: &Ctx, tx: &mut Tx, access: &Access, decided: &ownership::Transfer) -> Result<()> {
-        self.owner.roles = decided.previous_owner_roles.clone();
-        self.nominee.roles = decided.new_owner_roles.clone();
+    /// Gives both their new roles: one commit, so that nobody ever sees two owners or none (JS12). Answers with the roles that they had: owner, nominee.
+    async fn exchange(
+        &mut self,
+        ctx: &Ctx,
+        tx: &mut Tx,
+        access: &Access,
+        decided: &ownership::Transfer,
+    ) -> Result<[RoleSet; 2]> {
+        let before = [
+            std::mem::replace(&mut self.owner.roles, decided.previous_owner_roles.clone()),
+            std::mem::replace(&mut self.nominee.roles, decided.new_owner_roles.clone()),
+        ];
         for member in [&mut self.owner, &mut self.nominee] {
             member.changed_revision = access.organization.revision + 1;
             member.update_time = ctx.now;
             tx.update_member(member.clone()).await?;
+        }
+        Ok(before)
+    }
+
+    /// Records what has happened to either, an event for each, so that whoever looks for one of them finds it.
+    async fn record(
+        &self,
+        ctx: &Ctx,
+        tx: &mut Tx,
+        access: &mut Access,
+        transfer: Uuid,
+        [owner_before, nominee_before]: [RoleSet; 2],
+    ) -> Result<()> {
+        let (owner, nominee) = (&self.owner, &self.nominee);
+        let received = json!({
+            "before": { "owner_user_id": owner.user_id, "roles": nominee_before },
+            "after": { "owner_user_id": nominee.user_id, "roles": nominee.roles, "transfer_id": transfer },
+        });
+        let handed_over = json!({
+            "before": { "owner_user_id": owner.user_id, "roles": owner_before },
+            "after": { "owner_user_id": nominee.user_id, "roles": owner.roles, "transfer_id": transfer },
+        });
+        for (kind, subject, data) in [
+            ("ownership.transferred", nominee.user_id, received),
+            ("ownership.handed_over", owner.user_id, handed_over),
+        ] {
+            let event = Event {
+                kind,
+                actor: ctx.actor(),
+                subject: Some(subject),
+                data,
+                time: ctx.now,
+            };
+            tx.record(&mut access.organization, event).await?;
         }
         Ok(())
     }
@@ -129,16 +171,15 @@ impl Mutation for Start {
             expire_time: ctx.now + CONFIRMATION_TIME,
             settle_time: at_once.then_some(ctx.now),
         };
-        if at_once {
-            sides.exchange(ctx, tx, &access, &decided).await?;
-        }
         tx.insert_transfer(transfer.clone()).await?;
-        let (kind, news) = match at_once {
-            true => ("ownership.transferred", HANDED_OVER),
-            false => ("ownership.transfer_started", OFFERED),
-        };
-        tell(app, ctx, tx, &access, &sides.users, news, &transfer).await?;
-        record(ctx, tx, &mut access, kind, &transfer).await?;
+        if at_once {
+            let before = sides.exchange(ctx, tx, &access, &decided).await?;
+            tell(app, ctx, tx, &access, &sides.users, HANDED_OVER, &transfer).await?;
+            sides.record(ctx, tx, &mut access, transfer.id, before).await?;
+        } else {
+            tell(app, ctx, tx, &access, &sides.users, OFFERED, &transfer).await?;
+            record(ctx, tx, &mut access, "ownership.transfer_started", &transfer).await?;
+        }
         Ok((transfer, access.organization.revision))
     }
 
@@ -180,15 +221,21 @@ async fn tell(
     Ok(())
 }
 
+/// Records what happens to a transfer that changes no roles.
 async fn record(ctx: &Ctx, tx: &mut Tx, access: &mut Access, kind: &'static str, transfer: &Transfer) -> Result<()> {
+    let cancelled = transfer.state == TransferState::Cancelled;
     let event = Event {
         kind,
         actor: ctx.actor(),
         subject: Some(transfer.nominee_user_id),
         data: json!({
-            "transfer_id": transfer.id,
-            "owner_user_id": transfer.owner_user_id,
-            "nominee_user_id": transfer.nominee_user_id,
+            "before": cancelled.then(|| json!({ "state": TransferState::Pending.as_str() })),
+            "after": {
+                "state": transfer.state.as_str(),
+                "transfer_id": transfer.id,
+                "owner_user_id": transfer.owner_user_id,
+                "nominee_user_id": transfer.nominee_user_id,
+            },
         }),
         time: ctx.now,
     };
@@ -225,40 +272,50 @@ impl Mutation for Settle {
         let found = tx.transfer(self.organization_id, self.transfer_id).await?;
         let mut transfer = found.ok_or(Reason::TransferNotFound)?;
         require_etag(&self.etag, transfer.changed_revision)?;
-        match self.outcome {
+        let exchanged = match self.outcome {
             Settlement::Confirm => {
                 access.require_factor(ctx)?;
-                let sides = self.confirm(ctx, tx, &access, &transfer).await?;
-                tell(app, ctx, tx, &access, &sides.users, HANDED_OVER, &transfer).await?;
+                Some(self.confirm(ctx, tx, &access, &transfer).await?)
             }
             Settlement::Cancel => {
                 let situation = access.situation(ctx, Owners { active: 1 });
                 ownership::decide_cancellation(&situation, transfer.owner_user_id, transfer.nominee_user_id)?;
                 ownership::require_pending(status(&transfer, ctx.now))?;
-                // Either may have left meanwhile; their accounts stay, and so do their addresses.
-                let owner = tx.user(transfer.owner_user_id).await?;
-                let nominee = tx.user(transfer.nominee_user_id).await?;
-                if let Some((owner, nominee)) = owner.zip(nominee) {
-                    tell(app, ctx, tx, &access, &[owner, nominee], CANCELLED, &transfer).await?;
-                }
+                None
             }
-        }
-        let (state, kind) = match self.outcome {
-            Settlement::Confirm => (TransferState::Completed, "ownership.transferred"),
-            Settlement::Cancel => (TransferState::Cancelled, "ownership.transfer_cancelled"),
         };
-        transfer.state = state;
+        transfer.state = match exchanged {
+            Some(_) => TransferState::Completed,
+            None => TransferState::Cancelled,
+        };
         transfer.settle_time = Some(ctx.now);
         transfer.changed_revision = access.organization.revision + 1;
         tx.update_transfer(transfer.clone()).await?;
-        record(ctx, tx, &mut access, kind, &transfer).await?;
+        if let Some((sides, before)) = exchanged {
+            tell(app, ctx, tx, &access, &sides.users, HANDED_OVER, &transfer).await?;
+            sides.record(ctx, tx, &mut access, transfer.id, before).await?;
+        } else {
+            // Either may have left meanwhile; their accounts stay, and so do their addresses.
+            let owner = tx.user(transfer.owner_user_id).await?;
+            let nominee = tx.user(transfer.nominee_user_id).await?;
+            if let Some((owner, nominee)) = owner.zip(nominee) {
+                tell(app, ctx, tx, &access, &[owner, nominee], CANCELLED, &transfer).await?;
+            }
+            record(ctx, tx, &mut access, "ownership.transfer_cancelled", &transfer).await?;
+        }
         Ok((transfer, access.organization.revision))
     }
 }
 
 impl Settle {
     /// Everything is decided anew, by the right of whoever started it, as both members are now.
-    async fn confirm(&self, ctx: &Ctx, tx: &mut Tx, access: &Access, transfer: &Transfer) -> Result<Sides> {
+    async fn confirm(
+        &self,
+        ctx: &Ctx,
+        tx: &mut Tx,
+        access: &Access,
+        transfer: &Transfer,
+    ) -> Result<(Sides, [RoleSet; 2])> {
         let nobody = || Refusal::new(Reason::TransferTargetIneligible).with("hint", "only the nominee confirms");
         let caller = ctx.caller.user.as_ref().ok_or_else(nobody)?.user.id;
         if caller != transfer.nominee_user_id {
@@ -287,8 +344,8 @@ impl Settle {
         };
         let [owner, nominee] = sides.targets();
         let decided = ownership::decide_confirmation(&situation, &owner, &nominee, caller)?;
-        sides.exchange(ctx, tx, access, &decided).await?;
-        Ok(sides)
+        let before = sides.exchange(ctx, tx, access, &decided).await?;
+        Ok((sides, before))
     }
 }
 

@@ -6,9 +6,9 @@ use tonic::Code;
 
 use crate::mfa::{demand, guard};
 use crate::support::pb::{
-    ActivateUserRequest, DeleteOrganizationRequest, DeleteUserRequest, ListOwnershipTransfersRequest, MemberState,
-    OwnershipTransferState, SuspendUserRequest, TransferOwnershipRequest, UndeleteOrganizationRequest,
-    UndeleteUserRequest,
+    ActivateUserRequest, DeleteOrganizationRequest, DeleteUserRequest, ListAuditEntriesRequest,
+    ListOwnershipTransfersRequest, MemberState, OwnershipTransferState, SuspendUserRequest, TransferOwnershipRequest,
+    UndeleteOrganizationRequest, UndeleteUserRequest,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
@@ -101,6 +101,16 @@ wire_tests! {
         assert_eq!(subjects(&world, "one@example.com", 2).await, ["You own Acme now"]);
         assert_eq!(subjects(&world, "owner@example.com", 1).await, ["You have handed Acme over"]);
         assert_eq!(states(&team, &one.session).await, [OwnershipTransferState::Completed]);
+        // The log tells of either side, and whoever looks for one of them finds it, with the roles before and after.
+        for (person, kind, roles) in [(&one, "ownership.transferred", ["admin", "owner"]), (&team.owner, "ownership.handed_over", ["owner", "admin"])] {
+            let request = ListAuditEntriesRequest { organization_id: team.organization_id.clone(), subject_user_id: person.user_id.clone(), ..ListAuditEntriesRequest::default() };
+            let entry = call!(world, audit.list_audit_entries, world.operator_key(), request).unwrap().entries.remove(0);
+            assert_eq!((entry.kind.as_str(), &entry.actor_user_id), (kind, &team.owner.user_id));
+            for (side, role, owner) in [(&entry.before, roles[0], &team.owner), (&entry.after, roles[1], &one)] {
+                let told = format!("{side:?}");
+                assert!(told.contains(&format!("{role:?}")) && told.contains(&owner.user_id), "{told}");
+            }
+        }
         assert_refused(team.confirm(&one.session, &transfer.transfer_id).await, Code::FailedPrecondition, "TRANSFER_STATE_CONFLICT");
         assert_refused(team.cancel(&one.session, &transfer.transfer_id).await, Code::FailedPrecondition, "TRANSFER_STATE_CONFLICT");
     }
