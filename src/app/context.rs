@@ -39,6 +39,8 @@ pub(crate) struct ServiceCaller {
     pub(crate) account_id: Uuid,
     /// What its keys may do.
     pub(crate) scopes: Scopes,
+    /// From when on this key of it is refused; `None` means never.
+    pub(crate) key_expire_time: Option<DateTime<Utc>>,
 }
 
 /// A user who calls, or for whom a service calls.
@@ -203,6 +205,7 @@ mod tests {
             service: Some(ServiceCaller {
                 account_id: Uuid::nil(),
                 scopes: Scopes::parse(scopes.iter().copied()).unwrap(),
+                key_expire_time: None,
             }),
             user: None,
         }

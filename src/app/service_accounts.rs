@@ -1,6 +1,6 @@
 //! Service accounts and their keys.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use uuid::Uuid;
 
 use super::{
@@ -44,12 +44,25 @@ pub(super) fn new_key(
     (key, token)
 }
 
-/// Nobody passes on what they lack: neither to a new account, nor by a key of an account that may do more.
+/// Nobody passes on what they lack: neither to a new account, nor by a key of an account that may do more. Nor do they take away from those who may do more:
+/// a key that manages service accounts would be enough to shut every operator out.
 fn require_grantable(ctx: &Ctx, wanted: &Scopes) -> Result<()> {
     let held = ctx.caller.service.as_ref().map(|service| &service.scopes);
     match held.map_or_else(|| wanted.iter().next(), |held| held.missing(wanted)) {
         Some(scope) => Err(Refusal::new(Reason::ScopeNotGrantable).with("scope", scope).into()),
         None => Ok(()),
+    }
+}
+
+/// Nobody makes a key that outlives their own: what was given for a time would go on for ever.
+fn refuse_outliving(ctx: &Ctx, wanted: Option<DateTime<Utc>>) -> Result<()> {
+    let own = ctx.caller.service.as_ref().and_then(|service| service.key_expire_time);
+    match own {
+        Some(end) if wanted.is_none_or(|wanted| wanted > end) => Err(Refusal::new(Reason::ServiceKeyOutlivesCaller)
+            .with("expire_time", end.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+            .with("hint", "let the key expire by then, or call with one that lasts longer")
+            .into()),
+        _ => Ok(()),
     }
 }
 
@@ -89,8 +102,9 @@ pub(crate) struct Disable {
 impl Mutation for Disable {
     type Outcome = ServiceAccount;
 
-    async fn apply(&self, _app: &App, _ctx: &Ctx, tx: &mut Tx) -> Result<ServiceAccount> {
+    async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<ServiceAccount> {
         let mut account = locked(tx, self.service_account_id).await?;
+        require_grantable(ctx, &account.scopes)?;
         account.disabled = true;
         tx.update_service_account(account.clone()).await?;
         Ok(account)
@@ -115,6 +129,7 @@ impl Mutation for CreateKey {
             return Err(Reason::ServiceAccountDisabled.into());
         }
         require_grantable(ctx, &account.scopes)?;
+        refuse_outliving(ctx, self.expire_time)?;
         let (key, token) = new_key(&app.entropy, account.id, self.expire_time, ctx.now);
         tx.insert_service_key(key.clone()).await?;
         Ok((key, token))
@@ -135,6 +150,7 @@ impl Mutation for RevokeKey {
 
     async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<ServiceKey> {
         let account = locked(tx, self.service_account_id).await?;
+        require_grantable(ctx, &account.scopes)?;
         let found = tx.service_key(account.id, self.service_key_id).await?;
         let mut key = found.ok_or(Reason::ServiceKeyNotFound)?;
         // Revoking twice leaves the first time.

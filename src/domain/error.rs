@@ -92,7 +92,7 @@ reasons! {
     TransferStateConflict, "TRANSFER_STATE_CONFLICT", "The transfer of ownership is in a state that does not allow this.";
     MessageNotFailed, "MESSAGE_NOT_FAILED", "Only a failed message can be retried.";
     ServiceAccountDisabled, "SERVICE_ACCOUNT_DISABLED", "The service account is disabled.";
-    ScopeNotGrantable, "SCOPE_NOT_GRANTABLE", "A key cannot pass on scopes that it lacks.";
+    ScopeNotGrantable, "SCOPE_NOT_GRANTABLE", "A key neither passes on scopes that it lacks nor changes service accounts that have them.";
     OrganizationKindUnknown, "ORGANIZATION_KIND_UNKNOWN", "The access model does not know this kind of organization.";
     ChallengeInvalid, "CHALLENGE_INVALID", "The link, code or half-finished sign-in is unknown, used, replaced or expired.";
     CodeInvalid, "CODE_INVALID", "The code is not right.";
@@ -113,6 +113,7 @@ reasons! {
     HashUnsupported, "HASH_UNSUPPORTED", "The password hash is of no scheme that can be compared with.";
     HashMalformed, "HASH_MALFORMED", "The password hash is not as its scheme writes it.";
     HashTooExpensive, "HASH_TOO_EXPENSIVE", "Comparing with the password hash would cost more than is accepted.";
+    ServiceKeyOutlivesCaller, "SERVICE_KEY_OUTLIVES_CALLER", "A key makes no key that outlives it.";
     EtagMismatch, "ETAG_MISMATCH", "The resource has changed since the etag was read.";
     Conflict, "CONFLICT", "Concurrent writes kept getting in the way; try again.";
     Overloaded, "OVERLOADED", "The server sheds load; try again.";

@@ -166,6 +166,7 @@ fn code(reason: Reason) -> Code {
         | Reason::MessageNotFailed
         | Reason::ServiceAccountDisabled
         | Reason::ScopeNotGrantable
+        | Reason::ServiceKeyOutlivesCaller
         | Reason::OrganizationKindUnknown
         | Reason::OrganizationDeleted
         | Reason::OrganizationStateConflict

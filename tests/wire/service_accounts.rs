@@ -161,6 +161,45 @@ wire_tests! {
         use_it(&world, &key).await.unwrap();
     }
 
+    /// A key that manages service accounts takes nothing away from those who may do more: it disables no operator, and revokes no key of one.
+    async fn nobody_takes_away_from_those_who_may_do_more(world: World) {
+        let manager = service_key(&world, &["service_accounts.write", "users.read"]).await;
+        let all = call!(world, service_accounts.list_service_accounts, world.operator_key(), ListServiceAccountsRequest::default()).unwrap().service_accounts;
+        let operator = all.into_iter().find(|one| one.scopes == ["operator"]).unwrap().service_account_id;
+        let key = keys(&world, &operator).await.remove(0).service_key_id;
+        let before = traces(&world).await;
+        let disabling = |id: &str| DisableServiceAccountRequest { service_account_id: id.to_owned(), ..DisableServiceAccountRequest::default() };
+        let revoking = RevokeServiceKeyRequest { service_account_id: operator.clone(), service_key_id: key, ..RevokeServiceKeyRequest::default() };
+        for refused in [call!(world, service_accounts.disable_service_account, &manager, disabling(&operator)).map(drop), call!(world, service_accounts.revoke_service_key, &manager, revoking).map(drop)] {
+            assert_eq!(assert_refused(refused, Code::FailedPrecondition, "SCOPE_NOT_GRANTABLE").metadata["scope"], "operator");
+        }
+        assert_eq!(traces(&world).await, before);
+        use_it(&world, world.operator_key()).await.unwrap();
+        let (lesser, _) = service_account(&world, &["users.read"]).await;
+        call!(world, service_accounts.disable_service_account, &manager, disabling(&lesser)).unwrap();
+    }
+
+    /// A key that was given for a time makes none that goes on after it.
+    async fn a_key_makes_none_that_outlives_it(world: World) {
+        let (account, _) = service_account(&world, &["service_accounts.write", "users.read"]).await;
+        let at = |hours: i64| {
+            let time = world.clock.now() + chrono::Duration::hours(hours);
+            Some(prost_types::Timestamp { seconds: time.timestamp(), nanos: time.timestamp_subsec_nanos().cast_signed() })
+        };
+        let ending = |expire_time| CreateServiceKeyRequest { service_account_id: account.clone(), expire_time, ..CreateServiceKeyRequest::default() };
+        let short = call!(world, service_accounts.create_service_key, world.operator_key(), ending(at(2))).unwrap().key;
+        let before = traces(&world).await;
+        for longer in [None, at(3)] {
+            let refused = assert_refused(call!(world, service_accounts.create_service_key, &short, ending(longer)), Code::FailedPrecondition, "SERVICE_KEY_OUTLIVES_CALLER");
+            assert!(!refused.metadata["expire_time"].is_empty() && refused.metadata["hint"].contains("expire"));
+        }
+        assert_eq!(traces(&world).await, before);
+        for shorter in [at(1), at(2)] {
+            let key = call!(world, service_accounts.create_service_key, &short, ending(shorter)).unwrap().key;
+            use_it(&world, &key).await.unwrap();
+        }
+    }
+
     /// What is no scope is refused, and people manage no service accounts.
     async fn a_bad_account_is_refused(world: World) {
         let ada = create_user(&world, "ada@example.com").await;
