@@ -20,6 +20,10 @@ const FORGET: Duration = Duration::from_secs(600);
 const SIGN_INS: TimeDelta = TimeDelta::days(90);
 /// How long secrets that are used once are kept after their time: what counts requests looks back an hour.
 const CHALLENGES: TimeDelta = TimeDelta::days(1);
+/// How long sessions are kept that are over.
+const SESSIONS: TimeDelta = TimeDelta::days(30);
+/// How long messages are kept that were sent, given up or cancelled, unless an invitation tells by one how far its mail is.
+const MESSAGES: TimeDelta = TimeDelta::days(90);
 
 /// Asks the database once, and starts asking.
 pub(super) async fn start(parts: &Parts, platform: &Platform, readiness: &Readiness, shutdown: &Shutdown) {
@@ -67,6 +71,16 @@ pub(super) async fn start(parts: &Parts, platform: &Platform, readiness: &Readin
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "sealed second factors with the new key"),
                 Err(error) => tracing::warn!(%error, "could not seal second factors with the new key"),
+            }
+            match forgetting.forget_sessions(clock.now() - SESSIONS).await {
+                Ok(0) => {}
+                Ok(count) => tracing::debug!(count, "forgot old sessions"),
+                Err(error) => tracing::warn!(%error, "could not forget old sessions"),
+            }
+            match forgetting.forget_messages(clock.now() - MESSAGES).await {
+                Ok(0) => {}
+                Ok(count) => tracing::debug!(count, "forgot old messages"),
+                Err(error) => tracing::warn!(%error, "could not forget old messages"),
             }
             tokio::time::sleep(FORGET).await;
         }

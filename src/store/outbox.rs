@@ -6,12 +6,15 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Statement,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement,
     sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
 
-use super::{Cursor, Message, Result, Store, Tx, View, entities::outbox_messages};
+use super::{
+    Cursor, Message, Result, Store, Tx, View,
+    entities::{invitations, outbox_messages},
+};
 use crate::domain::delivery::DeliveryState;
 
 /// A message that this process may deliver until the lease ends.
@@ -233,6 +236,23 @@ impl Store {
             .into_tuple()
             .one(&self.read.0)
             .await?)
+    }
+}
+
+impl Store {
+    /// Deletes messages that were settled before a time, but those by which an invitation's row tells how far its mail is.
+    pub(crate) async fn forget_messages(&self, before: DateTime<Utc>) -> Result<u64> {
+        let in_use = invitations::Entity::find()
+            .select_only()
+            .column(invitations::Column::MessageId)
+            .into_query();
+        let forgotten = outbox_messages::Entity::delete_many()
+            .filter(outbox_messages::Column::State.ne(DeliveryState::Queued))
+            .filter(outbox_messages::Column::SettleTime.lt(before))
+            .filter(outbox_messages::Column::Id.not_in_subquery(in_use))
+            .exec(&self.write)
+            .await?;
+        Ok(forgotten.rows_affected)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, QueryFilter, QueryOrder, QuerySelect,
-    RelationDef,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, QueryFilter, QueryOrder,
+    QuerySelect, RelationDef,
     sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
@@ -99,6 +99,17 @@ impl Store {
             .exec(&self.write)
             .await?;
         Ok(())
+    }
+}
+
+impl Store {
+    /// Deletes sessions that were over before a time, revoked or not.
+    pub(crate) async fn forget_sessions(&self, before: DateTime<Utc>) -> Result<u64> {
+        let over = Condition::any()
+            .add(sessions::Column::ExpireTime.lt(before))
+            .add(sessions::Column::RevokeTime.lt(before));
+        let forgotten = sessions::Entity::delete_many().filter(over).exec(&self.write).await?;
+        Ok(forgotten.rows_affected)
     }
 }
 

@@ -71,6 +71,7 @@ mod surface;
 mod telemetry;
 mod tour;
 mod transport;
+mod upkeep;
 mod user_states;
 mod users;
 
