@@ -7,17 +7,18 @@ use tonic::Code;
 use crate::activity::{listed, of, report, send};
 use crate::mfa::{complete, demand, guard};
 use crate::support::authenticator::code;
+use crate::support::dynamic::Contract;
 use crate::support::pb::complete_sign_in_request::Code as Shown;
 use crate::support::pb::{
     AcceptInvitationRequest, ActivityKind, ChangePasswordRequest, ChangeUserEmailRequest, CreateInvitationRequest,
     CreateRoleRequest, DeleteUserRequest, GetMemberRequest, GetUserRequest, ListAuditEntriesRequest,
-    ListMfaFactorsRequest, Member, MemberState, PreviewInvitationRequest, SignInChallengeKind, SignUp,
-    UpdateUserRequest, User,
+    ListMfaFactorsRequest, Member, MemberAction, MemberState, PreviewInvitationRequest, ResendInvitationRequest,
+    SignInChallengeKind, SignUp, UpdateUserRequest, User,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
-    PASSWORD, Scenario, accept_as, accept_as_new, assert_invalid, assert_refused, call, service_key, settled, sign_in,
-    texts, time,
+    PASSWORD, Person, Scenario, accept_as, accept_as_new, assert_invalid, assert_refused, call, service_key, settled,
+    sign_in, texts, time,
 };
 
 wire_tests! {
@@ -93,27 +94,37 @@ wire_tests! {
         }
     }
 
-    /// jp_01: a user has an address and a password of their own, a role, a profile, and a history: of sign-ins, and of what they did in the dashboard.
+    /// jp_01: a user has an address and a password of their own, a role, a profile, and a history: of sign-ins, and of what they did in the dashboard. All of it is read
+    /// back, the history and the second factor by the person too.
     async fn jp_01_a_user_has_a_profile_and_a_history(world: World) {
         let jetpack = Scenario::under(&world, "jetpack").await;
-        let ada = jetpack.join("ada@example.com", &["customer_success"]).await;
+        let token = jetpack.invited("ada@example.com", &["customer_success"]).await;
+        let sign_up = SignUp { given_name: "Ada".to_owned(), family_name: "King".to_owned(), password: PASSWORD.to_owned(), phone_number: "+44 20 7946 0018".to_owned(), ..SignUp::default() };
+        let request = AcceptInvitationRequest { token, sign_up: Some(sign_up), ..AcceptInvitationRequest::default() };
+        let accepted = world.invitations().accept_invitation(request).await.unwrap().into_inner();
+        let ada = Person { user_id: accepted.user_id, email: "ada@example.com".to_owned(), session: accepted.session_token };
         world.clock.advance(Duration::from_secs(60));
         sign_in(&world, "ada@example.com", PASSWORD).await.unwrap();
         let dashboard = service_key(&world, &["activity.write"]).await;
         world.clock.advance(Duration::from_secs(60));
         send(&world, &dashboard, vec![report(&jetpack, &ada.user_id, 1, "orders.viewed", ("orders", 1))]).await;
+        guard(&world, &ada).await;
 
         let user = call!(world, users.get_user, &ada.session, GetUserRequest { user_id: ada.user_id.clone() }).unwrap().user.unwrap();
-        assert_eq!((user.email.as_str(), user.given_name.as_str()), ("ada@example.com", "Given"));
+        assert_eq!((user.email.as_str(), user.given_name.as_str(), user.family_name.as_str(), user.phone_number.as_str()), ("ada@example.com", "Ada", "King", "+442079460018"));
         let owner = &jetpack.owner.session;
         let request = GetMemberRequest { organization_id: jetpack.organization_id.clone(), user_id: ada.user_id.clone() };
         let member = call!(world, members.get_member, owner, request).unwrap().member.unwrap();
-        assert_eq!((&member.roles, member.has_signed_in), (&texts(&["customer_success"]), true));
+        assert_eq!((&member.roles, member.has_signed_in, member.mfa_enabled, member.display_name.as_str()), (&texts(&["customer_success"]), true, true, "Ada King"));
+        let factors = call!(world, credentials.list_mfa_factors, &ada.session, ListMfaFactorsRequest { user_id: ada.user_id.clone() }).unwrap();
+        assert_eq!((factors.mfa_factors.len(), factors.recovery_codes_left), (1, 10));
         let history = listed(&world, owner, of(&jetpack, &ada.user_id)).await;
         let kinds: Vec<ActivityKind> = history.iter().map(|one| one.kind()).collect();
         assert_eq!(kinds, [ActivityKind::Action, ActivityKind::SignIn, ActivityKind::SignIn]);
         assert_eq!((history[0].action.as_str(), history[0].summary.as_str()), ("orders.viewed", "Did orders.viewed"));
-        assert!(history.iter().all(|one| one.user_display_name == "Given" && one.time.is_some()));
+        assert!(history.iter().all(|one| one.user_display_name == "Ada King" && one.time.is_some()));
+        assert_eq!(listed(&world, &ada.session, of(&jetpack, &ada.user_id)).await, history);
+        assert_refused(call!(world, activity.list_activity, &ada.session, of(&jetpack, &jetpack.owner.user_id)), Code::PermissionDenied, "PERMISSION_REQUIRED");
     }
 
     /// jp_01, jp_06: contact information is part of the profile that a person sets up with the account, and theirs to change.
@@ -341,21 +352,66 @@ wire_tests! {
         assert!(!jetpack.may(&accepted.user_id, "orders.read").await, "who has none may do nothing from then on");
     }
 
-    /// jp_10: no call of an administrator reaches the address, the password or the second factor of anybody else; people change them themselves.
+    /// jp_10: no call of an administrator reaches the address, the password or the second factor of anybody else: the methods that change them name nobody but
+    /// the caller, also where a service calls for the administrator. People change them themselves.
     async fn jp_10_credentials_are_a_persons_own(world: World) {
+        let methods = Contract::load().methods();
+        let about_oneself: Vec<_> = methods.iter().filter(|method| method.rule().scope == "credentials.write").collect();
+        assert_eq!(about_oneself.len(), 7, "passwords, second factors, recovery codes and identities");
+        for method in about_oneself {
+            let (rule, names) = (method.rule(), method.field_names());
+            assert!(rule.signed_in && rule.permission.is_empty() && rule.self_field.is_empty(), "{}: {rule:?}", method.name());
+            let others = ["user", "member", "email", "organization", "session", "actor"];
+            assert!(!names.iter().any(|name| others.iter().any(|other| name.contains(other))), "{} names somebody: {names:?}", method.name());
+        }
+        // Elsewhere, who names a user and gives a secret is that user (ChangeUserEmail).
+        let secret = |name: &String| ["password", "totp", "recovery", "code"].iter().any(|word| name.contains(word));
+        for method in methods.iter().filter(|method| method.field_names().contains("user_id") && method.field_names().iter().any(secret)) {
+            assert_eq!((method.name().as_str(), method.rule().self_field.as_str(), method.rule().permission.as_str()), ("UserService/ChangeUserEmail", "user_id", ""));
+        }
+
         let jetpack = Scenario::under(&world, "jetpack").await;
         let (admin, user) = (&jetpack.owner.session, jetpack.join("user@example.com", &["customer_success"]).await);
-        let changing = |password: &str| ChangeUserEmailRequest { user_id: user.user_id.clone(), email: "new@example.com".to_owned(), password: password.to_owned(), ..ChangeUserEmailRequest::default() };
-        assert_refused(call!(world, users.change_user_email, admin, changing(PASSWORD)), Code::NotFound, "USER_NOT_FOUND");
-        assert_refused(call!(world, credentials.list_mfa_factors, admin, ListMfaFactorsRequest { user_id: user.user_id.clone() }), Code::NotFound, "USER_NOT_FOUND");
-        // The methods for passwords and factors name nobody: they are about the caller. Called by the administrator with the user's password, they refuse it.
-        let request = ChangePasswordRequest { old_password: "the user's own password".to_owned(), new_password: "crimson ladder over 7 rivers".to_owned(), ..ChangePasswordRequest::default() };
-        assert_refused(call!(world, credentials.change_password, admin, request), Code::FailedPrecondition, "PASSWORD_INCORRECT");
-        let request = ChangePasswordRequest { old_password: PASSWORD.to_owned(), new_password: "crimson ladder over 7 rivers".to_owned(), ..ChangePasswordRequest::default() };
-        call!(world, credentials.change_password, &user.session, request).unwrap();
+        let service = service_key(&world, &["credentials.write", "credentials.read", "users.write"]).await;
+        let changing = || ChangeUserEmailRequest { user_id: user.user_id.clone(), email: "new@example.com".to_owned(), password: PASSWORD.to_owned(), ..ChangeUserEmailRequest::default() };
+        let factors = || ListMfaFactorsRequest { user_id: user.user_id.clone() };
+        assert_refused(call!(world, users.change_user_email, admin, changing()), Code::NotFound, "USER_NOT_FOUND");
+        assert_refused(call!(world, credentials.list_mfa_factors, admin, factors()), Code::NotFound, "USER_NOT_FOUND");
+        assert_refused(world.users().change_user_email(world.on_behalf_of(&service, admin, changing())).await, Code::NotFound, "USER_NOT_FOUND");
+        assert_refused(world.credentials().list_mfa_factors(world.on_behalf_of(&service, admin, factors())).await, Code::NotFound, "USER_NOT_FOUND");
+        // Both have the same password, and a service calls for the administrator: what changes is the administrator's.
+        let another = "crimson ladder over 7 rivers";
+        let request = || ChangePasswordRequest { old_password: PASSWORD.to_owned(), new_password: another.to_owned(), ..ChangePasswordRequest::default() };
+        assert_refused(call!(world, credentials.change_password, &service, request()), Code::PermissionDenied, "CALLER_NOT_ALLOWED");
+        world.credentials().change_password(world.on_behalf_of(&service, admin, request())).await.unwrap();
+        sign_in(&world, &jetpack.owner.email, another).await.unwrap();
+        assert_refused(sign_in(&world, &user.email, another).await, Code::Unauthenticated, "SIGN_IN_FAILED");
+        sign_in(&world, &user.email, PASSWORD).await.unwrap();
+        // The person's own call does it.
+        call!(world, credentials.change_password, &user.session, request()).unwrap();
+        sign_in(&world, &user.email, another).await.unwrap();
+        settled(&world).await;
         guard(&world, &user).await;
-        let row = jetpack.roster(admin).await.unwrap().into_iter().find(|row| row.user_id == user.user_id).unwrap();
-        assert!(row.mfa_enabled);
+        assert!(jetpack.row(admin, &user.email).await.mfa_enabled && !jetpack.row(admin, &jetpack.owner.email).await.mfa_enabled);
+    }
+
+    /// jp_07: while the invitation is pending it is resent: the roster goes on to say so, the first link is dead, and the second one lets the person in.
+    async fn jp_07_a_pending_invitation_is_resent(world: World) {
+        let jetpack = Scenario::under(&world, "jetpack").await;
+        let admin = jetpack.join("admin@example.com", &["client_admin"]).await;
+        let (invitation, first) = jetpack.invited_by(&admin.session, "ada@example.com", &["customer_success"]).await;
+        let pending = jetpack.row(&admin.session, "ada@example.com").await;
+        assert_eq!(pending.allowed_actions().collect::<Vec<_>>(), [MemberAction::ResendInvitation, MemberAction::RevokeInvitation]);
+        world.clock.advance(Duration::from_secs(3600));
+        let request = ResendInvitationRequest { organization_id: jetpack.organization_id.clone(), invitation_id: invitation.invitation_id, ..ResendInvitationRequest::default() };
+        call!(world, invitations.resend_invitation, &admin.session, request).unwrap();
+        let second = world.mailbox.wait_for("ada@example.com", 2).await[1].invitation_token();
+        let row = jetpack.row(&admin.session, "ada@example.com").await;
+        assert_eq!((row.status_label.as_str(), time(row.invitation_sent_time.as_ref())), ("Pending Invitation", world.clock.now()));
+        assert_refused(sign_in(&world, "ada@example.com", PASSWORD).await, Code::Unauthenticated, "SIGN_IN_FAILED");
+        assert_refused(accept_as_new(&world, &first, "Ada").await, Code::NotFound, "INVITATION_NOT_FOUND");
+        accept_as_new(&world, &second, "Ada").await.unwrap();
+        assert_eq!(jetpack.row(&admin.session, "ada@example.com").await.status_label, "Active");
     }
 
     /// jp_02: four roles, each with its permissions: a holder of each may do exactly what the model says, from tracking orders up to everything.

@@ -122,6 +122,22 @@ impl Method {
         self.0.input()
     }
 
+    /// The names of all fields of the request, those of the messages in it included.
+    pub(crate) fn field_names(&self) -> BTreeSet<String> {
+        let (mut names, mut messages) = (BTreeSet::new(), vec![self.input()]);
+        while let Some(message) = messages.pop() {
+            for field in message.fields() {
+                names.insert(field.name().to_owned());
+                if let Kind::Message(inner) = field.kind()
+                    && is_ours(&inner)
+                {
+                    messages.push(inner);
+                }
+            }
+        }
+        names
+    }
+
     /// Who may call it.
     pub(crate) fn rule(&self) -> Rule {
         let option = self.0.parent_pool().get_extension_by_name("roster.v1.access").unwrap();
