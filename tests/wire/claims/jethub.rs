@@ -7,7 +7,8 @@ use tonic::Code;
 use crate::identities::accept_with;
 use crate::step_up::{complete, start};
 use crate::support::identity_provider::{IdentityProvider, Signer};
-use crate::support::pb::GetUserRequest;
+use crate::support::pb::create_organization_request::Owner as FirstUser;
+use crate::support::pb::{CreateOrganizationRequest, GetUserRequest, MemberAction, NewUser};
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
     OWNER, PASSWORD, Scenario, accept_as_new, assert_refused, call, sign_in, texts, time, traces,
@@ -97,10 +98,14 @@ wire_tests! {
         }
     }
 
-    /// jh_05, jh_08: the invited address registers by the link in the mail, and is logged in by the same call.
+    /// jh_05, jh_08: the invited address registers by the button of the mail, and is logged in by the same call.
     async fn jh_05_the_link_registers_and_jh_08_logs_in(world: World) {
         let hub = Scenario::under(&world, "jethub").await;
         let token = hub.invited("new@example.com", &["billing_user"]).await;
+        // The mail's button; what it says is the template's, which an operator can replace.
+        let html = &world.mailbox.mails_for("new@example.com")[0].html;
+        let (_, button) = html.split_once(&format!("<a href=\"https://app.example.com/invitations/{token}\"")).unwrap();
+        assert_eq!(button.split(['>', '<']).nth(1), Some("Accept the invitation"));
         let accepted = accept_as_new(&world, &token, "New").await.unwrap();
         let request = GetUserRequest { user_id: accepted.user_id.clone() };
         let user = call!(world, users.get_user, &accepted.session_token, request).unwrap().user.unwrap();
@@ -119,7 +124,8 @@ wire_tests! {
         hub.roster(&other.session).await.unwrap();
     }
 
-    /// jh_12: the list has address, active or not, roles, invitation sent, invitation accepted and last logged in.
+    /// jh_12: the list has address, active or not, roles, invitation sent, invitation accepted and last logged in. Whether somebody is active is whether they have ever
+    /// logged in, also of an Account Admin who was created with the account and never did.
     async fn jh_12_the_columns_of_the_list(world: World) {
         let hub = Scenario::under(&world, "jethub").await;
         let sent = world.clock.now();
@@ -136,5 +142,36 @@ wire_tests! {
         assert_eq!((after.has_signed_in, after.status_label.as_str()), (true, "Active"));
         let times = [after.invitation_sent_time, after.invitation_accepted_time, after.last_sign_in_time].map(|one| time(one.as_ref()));
         assert_eq!(times, [sent, accepted, world.clock.now()]);
+
+        let first = NewUser { email: "first@example.com".to_owned(), given_name: "First".to_owned(), password: PASSWORD.to_owned(), email_verified: true, ..NewUser::default() };
+        let request = CreateOrganizationRequest { display_name: "Acme".to_owned(), access_model: "jethub".to_owned(), owner: Some(FirstUser::NewOwner(first)), ..CreateOrganizationRequest::default() };
+        let created = call!(world, organizations.create_organization, world.operator_key(), request).unwrap();
+        let account = Scenario { organization_id: created.organization.unwrap().organization_id, ..hub.clone() };
+        let never = account.row(world.operator_key(), "first@example.com").await;
+        assert_eq!((never.has_signed_in, never.last_sign_in_time, never.invitation_sent_time), (false, None, None));
+        let session = sign_in(&world, "first@example.com", PASSWORD).await.unwrap().session_token;
+        assert!(account.row(&session, "first@example.com").await.has_signed_in);
+    }
+
+    /// jh_13: the document's icons: an inactive row is resent and cancelled, an active one is edited and deleted, and there is nothing else; from the last Account Admin,
+    /// nothing is taken.
+    async fn jh_13_inactive_rows_are_resent_and_active_ones_edited(world: World) {
+        let hub = Scenario::under(&world, "jethub").await;
+        assert_eq!(hub.row(&hub.owner.session, OWNER).await.allowed_actions().collect::<Vec<_>>(), [MemberAction::SetRoles]);
+        hub.invite(world.operator_key(), "invited@example.com", &["billing_user"]).await.unwrap();
+        let colleague = hub.join("colleague@example.com", &["account_admin"]).await;
+        hub.join("standard@example.com", &[]).await;
+        for viewer in [&hub.owner, &colleague] {
+            let rows = hub.roster(&viewer.session).await.unwrap();
+            assert_eq!(rows.len(), 4);
+            for row in rows {
+                let icons = match row.status_label.as_str() {
+                    "Inactive" => [MemberAction::ResendInvitation, MemberAction::RevokeInvitation],
+                    "Active" => [MemberAction::SetRoles, MemberAction::Remove],
+                    other => panic!("{other}"),
+                };
+                assert_eq!(row.allowed_actions().collect::<Vec<_>>(), icons, "{} on {}", viewer.email, row.email);
+            }
+        }
     }
 }
