@@ -6,25 +6,126 @@ use std::time::Duration;
 use tonic::Code;
 
 use crate::activity::{listed, of, report, send};
+use crate::contacts::{add, adding, recipients};
+use crate::support::dynamic::Contract;
 use crate::support::pb::{
-    CheckPermissionRequest, Decision, DeleteOrganizationRequest, ListMembersRequest, ListUserMembershipsRequest,
-    MemberAction, MemberState, ReportOutcome, ResendInvitationRequest, RevokeInvitationRequest,
+    ActivateMemberRequest, BatchCreateInvitationsRequest, CheckPermissionRequest, Contact, CreateContactRequest,
+    CreateInvitationRequest, CreateMemberRequest, CreateRoleRequest, Decision, DeleteContactRequest,
+    DeleteOrganizationRequest, DeleteRoleRequest, ListMembersRequest, ListUserMembershipsRequest, Member, MemberAction,
+    MemberState, NewInvitation, Organization, RemoveMemberRequest, ReportOutcome, ResendInvitationRequest,
+    RestoreMemberRequest, RevokeInvitationRequest, Role, SetMemberRolesRequest, SuspendMemberRequest,
+    TransferOwnershipRequest, UpdateContactRequest, UpdateMemberRequest, UpdateOrganizationRequest, UpdateRoleRequest,
 };
+use crate::support::race::told;
 use crate::support::runner::wire_tests;
-use crate::support::scenario::{PASSWORD, Scenario, assert_refused, call, service_key, settled, sign_in, texts, time};
+use crate::support::scenario::{
+    PASSWORD, Person, Scenario, accept_as, accept_as_new, assert_refused, call, create_user, service_key, settled,
+    sign_in, texts, time, traces,
+};
 
 wire_tests! {
-    /// js_01: an Admin manages the team; a Member sees the roster and changes nothing.
+    /// js_01: an Admin manages the team; a Member sees the roster, is shown nothing to do on any row of it, and is refused every call of the contract that changes
+    /// something by a permission.
     async fn js_01_members_see_and_change_nothing(world: World) {
         let team = Scenario::under(&world, "jetstack").await;
         let admin = team.join("admin@example.com", &["admin"]).await;
         let member = team.join("member@example.com", &["member"]).await;
-        team.invite(&admin.session, "guest@example.com", &["member"]).await.unwrap();
-        assert_eq!(team.roster(&member.session).await.unwrap().len(), 4);
-        let invited = team.invite(&member.session, "other@example.com", &["member"]).await;
-        assert_refused(invited, Code::PermissionDenied, "PERMISSION_REQUIRED");
-        let promoted = team.set_roles(&member.session, &member.user_id, &["admin"]).await;
-        assert_refused(promoted, Code::PermissionDenied, "PERMISSION_REQUIRED");
+        let paused = team.join("paused@example.com", &["member"]).await;
+        let gone = team.join("gone@example.com", &["member"]).await;
+        team.suspend(&admin.session, &paused.user_id).await.unwrap();
+        team.remove(&admin.session, &gone.user_id).await.unwrap();
+        let invitation = team.invite(&admin.session, "guest@example.com", &["member"]).await.unwrap().invitation_id;
+        let contact = add(&team, "ops@example.com", "Operations", &["incidents"]).await.contact_id;
+        let every_state = [MemberState::Active, MemberState::Invited, MemberState::Suspended, MemberState::Removed];
+        let rows = team.rows(&member.session, &every_state).await;
+        assert_eq!(rows.len(), 6);
+        assert!(rows.iter().all(|row| row.allowed_actions.is_empty()), "{rows:?}");
+
+        let before = traces(&world).await;
+        let (session, id) = (&member.session, || team.organization_id.clone());
+        let mut refused = BTreeMap::new();
+        macro_rules! try_to {
+            ($method:literal, $service:ident.$call:ident, $request:ident { $($field:ident: $value:expr),* }) => {
+                let request = $request { $($field: $value,)* ..$request::default() };
+                refused.insert($method.to_owned(), told(&call!(world, $service.$call, session, request)));
+            };
+        }
+        let user = |of: &Person| of.user_id.clone();
+        let email = || "other@example.com".to_owned();
+        let role = || Role { role: "custom.x".to_owned(), display_name: "X".to_owned(), ..Role::default() };
+        try_to!("CreateInvitation", invitations.create_invitation, CreateInvitationRequest { organization_id: id(), email: email() });
+        try_to!("BatchCreateInvitations", invitations.batch_create_invitations, BatchCreateInvitationsRequest { organization_id: id(), invitations: vec![NewInvitation { email: email(), ..NewInvitation::default() }] });
+        try_to!("ResendInvitation", invitations.resend_invitation, ResendInvitationRequest { organization_id: id(), invitation_id: invitation.clone() });
+        try_to!("RevokeInvitation", invitations.revoke_invitation, RevokeInvitationRequest { organization_id: id(), invitation_id: invitation });
+        try_to!("SetMemberRoles", members.set_member_roles, SetMemberRolesRequest { organization_id: id(), user_id: user(&member), roles: texts(&["admin"]) });
+        try_to!("CreateMember", members.create_member, CreateMemberRequest { organization_id: id(), email: email(), given_name: "X".to_owned(), password: PASSWORD.to_owned() });
+        try_to!("UpdateMember", members.update_member, UpdateMemberRequest { member: Some(Member { organization_id: id(), user_id: user(&admin), given_name: "X".to_owned(), ..Member::default() }) });
+        try_to!("SuspendMember", members.suspend_member, SuspendMemberRequest { organization_id: id(), user_id: user(&admin) });
+        try_to!("ActivateMember", members.activate_member, ActivateMemberRequest { organization_id: id(), user_id: user(&paused) });
+        try_to!("RemoveMember", members.remove_member, RemoveMemberRequest { organization_id: id(), user_id: user(&paused) });
+        try_to!("RestoreMember", members.restore_member, RestoreMemberRequest { organization_id: id(), user_id: user(&gone) });
+        try_to!("UpdateOrganization", organizations.update_organization, UpdateOrganizationRequest { organization: Some(Organization { organization_id: id(), display_name: "X".to_owned(), ..Organization::default() }) });
+        try_to!("DeleteOrganization", organizations.delete_organization, DeleteOrganizationRequest { organization_id: id() });
+        try_to!("TransferOwnership", ownership.transfer_ownership, TransferOwnershipRequest { organization_id: id(), nominee_user_id: user(&member) });
+        try_to!("CreateContact", contacts.create_contact, CreateContactRequest { organization_id: id(), email: email(), display_name: "X".to_owned() });
+        try_to!("UpdateContact", contacts.update_contact, UpdateContactRequest { contact: Some(Contact { organization_id: id(), contact_id: contact.clone(), display_name: "X".to_owned(), ..Contact::default() }) });
+        try_to!("DeleteContact", contacts.delete_contact, DeleteContactRequest { organization_id: id(), contact_id: contact });
+        try_to!("CreateRole", roles.create_role, CreateRoleRequest { organization_id: id(), role: "custom.x".to_owned(), display_name: "X".to_owned() });
+        try_to!("UpdateRole", roles.update_role, UpdateRoleRequest { role: Some(role()), organization_id: id() });
+        try_to!("DeleteRole", roles.delete_role, DeleteRoleRequest { organization_id: id(), role: "custom.x".to_owned() });
+        // Reading is no change: every other method of the contract that asks for a permission is in the list.
+        let reading = |method: &str| ["Get", "List", "Export", "Verify"].iter().any(|verb| method.starts_with(verb));
+        let guarded = Contract::load().methods().into_iter().filter(|method| !method.rule().permission.is_empty());
+        let changing: BTreeMap<String, String> = guarded
+            .map(|method| method.name().rsplit('/').next().unwrap().to_owned())
+            .filter(|method| !reading(method))
+            .map(|method| (method, "PermissionDenied PERMISSION_REQUIRED".to_owned()))
+            .collect();
+        assert_eq!(refused, changing);
+        assert_eq!(traces(&world).await, before);
+    }
+
+    /// js_03: a person who has an account is added at once on following the link: their session goes on to be the same one, nothing asks for a password, and their
+    /// next call works in the organization, with the role that the invitation named.
+    async fn js_03_an_account_is_added_at_once(world: World) {
+        let home = Scenario::with(&world, "jetstack", "", "home@example.com").await;
+        let ada = home.join("ada@example.com", &["member"]).await;
+        let team = Scenario::under(&world, "jetstack").await;
+        let (_, token) = team.invited_by(&team.owner.session, "Ada@example.com", &["admin"]).await;
+        assert_refused(team.roster(&ada.session).await, Code::NotFound, "ORGANIZATION_NOT_FOUND");
+        let sessions = world.count("SELECT COUNT(*) AS n FROM sessions").await;
+        let accepted = accept_as(&world, &ada.session, &token).await.unwrap();
+        assert_eq!((&accepted.user_id, &accepted.organization_id, accepted.roles), (&ada.user_id, &team.organization_id, texts(&["admin"])));
+        assert_eq!((accepted.session_token.as_str(), accepted.session_expire_time, accepted.challenge), ("", None, None));
+        assert_eq!(world.count("SELECT COUNT(*) AS n FROM sessions").await, sessions);
+        let emails: Vec<String> = team.roster(&ada.session).await.unwrap().into_iter().map(|row| row.email).collect();
+        assert_eq!(emails, ["ada@example.com", "owner@example.com"]);
+        team.invite(&ada.session, "guest@example.com", &["member"]).await.unwrap();
+        assert_eq!(home.row(&ada.session, "ada@example.com").await.roles, texts(&["member"]));
+        sign_in(&world, "ada@example.com", PASSWORD).await.unwrap();
+    }
+
+    /// js_05, js_06: at seven days a pending invitation stays in the roster with its badge, and an Owner and an Admin resend it from there, which lets the person in.
+    async fn js_06_an_expired_invitation_is_resent_from_the_roster(world: World) {
+        let team = Scenario::under(&world, "jetstack").await;
+        let admin = team.join("admin@example.com", &["admin"]).await;
+        for guest in ["one@example.com", "two@example.com"] {
+            team.invited_by(&team.owner.session, guest, &["member"]).await;
+        }
+        world.clock.advance(Duration::from_secs(7 * 24 * 3600));
+        for (email, guest) in [(&team.owner.email, "one@example.com"), (&admin.email, "two@example.com")] {
+            let session = sign_in(&world, email, PASSWORD).await.unwrap().session_token;
+            let row = team.row(&session, guest).await;
+            assert_eq!((row.state(), row.status_label.as_str()), (MemberState::Invited, "Invited"));
+            assert_eq!(row.allowed_actions().collect::<Vec<_>>(), [MemberAction::ResendInvitation, MemberAction::RevokeInvitation]);
+            let old = world.mailbox.mails_for(guest)[0].invitation_token();
+            assert_refused(accept_as_new(&world, &old, "Guest").await, Code::FailedPrecondition, "INVITATION_EXPIRED");
+            let request = ResendInvitationRequest { organization_id: team.organization_id.clone(), invitation_id: row.invitation_id, ..ResendInvitationRequest::default() };
+            call!(world, invitations.resend_invitation, &session, request).unwrap();
+            let new = world.mailbox.wait_for(guest, 2).await[1].invitation_token();
+            accept_as_new(&world, &new, "Guest").await.unwrap();
+            assert_eq!(team.row(&session, guest).await.state(), MemberState::Active);
+        }
     }
 
     /// js_14: the roster has name, address, role, last activity, imports, deployments and audits; the last three are for Owner and Admins. Other services report
@@ -99,7 +200,10 @@ wire_tests! {
         team.remove(owner, &gone.user_id).await.unwrap();
         let outsider = Scenario::with(&world, "jetstack", "", "outsider@example.com").await.owner;
         let invitation = team.row(owner, "invited@example.com").await.invitation_id;
-        for target in [&member.user_id, &paused.user_id, &gone.user_id, &outsider.user_id, &team.owner.user_id, &invitation] {
+        // Somebody who has an account, and is invited as an Admin, is none yet.
+        let nearly = create_user(&world, "nearly@example.com").await;
+        team.invite(owner, &nearly.email, &["admin"]).await.unwrap();
+        for target in [&member.user_id, &paused.user_id, &gone.user_id, &outsider.user_id, &team.owner.user_id, &invitation, &nearly.user_id] {
             assert_refused(team.transfer(owner, target).await, Code::FailedPrecondition, "TRANSFER_TARGET_INELIGIBLE");
         }
         team.activate(owner, &paused.user_id).await.unwrap();
@@ -189,20 +293,27 @@ wire_tests! {
         assert_refused(call!(world, activity.list_activity, &member.session, of(&team, &member.user_id)).map(drop), Code::Unauthenticated, "CREDENTIALS_INVALID");
     }
 
-    /// js_17: what a removed member set up for the organization goes on working: a service's key belongs to the service and not to whoever asked for it.
+    /// js_17: what a member has set up for the organization goes on working when they are removed: the people whom they let in, the contacts whom they named, and the
+    /// service that called for them, whose key is its own. What ends is what was theirs: their session, and with it every call that the service makes for them.
     async fn js_17_connections_outlive_the_member(world: World) {
         let team = Scenario::under(&world, "jetstack").await;
         let admin = team.join("admin@example.com", &["admin"]).await;
-        // The portal's connection is set up for the organization while the admin is there, and works for them, too.
-        let portal = service_key(&world, &["activity.write", "members.read", "permissions.check"]).await;
+        let portal = service_key(&world, &["activity.write", "members.read", "permissions.check", "contacts.write", "invitations.write"]).await;
         let list = || ListMembersRequest { organization_id: team.organization_id.clone(), ..ListMembersRequest::default() };
-        let for_admin = world.on_behalf_of(&portal, &admin.session, list());
-        world.members().list_members(for_admin).await.unwrap();
+        // The admin lets somebody in, and by way of the portal names who is to be told of its incidents.
+        let (_, token) = team.invited_by(&admin.session, "member@example.com", &["member"]).await;
+        let member = accept_as_new(&world, &token, "Member").await.unwrap();
+        let contact = world.on_behalf_of(&portal, &admin.session, adding(&team, "ops@example.com", "Operations", &["incidents"]));
+        world.contacts().create_contact(contact).await.unwrap();
         team.remove(&team.owner.session, &admin.user_id).await.unwrap();
+
         let for_admin = world.on_behalf_of(&portal, &admin.session, list());
         assert_refused(world.members().list_members(for_admin).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-        assert_eq!(call!(world, members.list_members, &portal, list()).unwrap().members.len(), 1);
-        let sent = send(&world, &portal, vec![report(&team, &team.owner.user_id, 1, "assets.import", ("imports", 1))]).await;
+        assert_eq!(recipients(&team, "incidents").await, texts(&["ops@example.com"]));
+        assert!(team.may(&member.user_id, "assets.import").await);
+        team.roster(&member.session_token).await.unwrap();
+        assert_eq!(call!(world, members.list_members, &portal, list()).unwrap().members.len(), 2);
+        let sent = send(&world, &portal, vec![report(&team, &member.user_id, 1, "assets.import", ("imports", 1))]).await;
         assert_eq!(sent, [ReportOutcome::Accepted]);
         let check = CheckPermissionRequest { organization_id: team.organization_id.clone(), user_id: team.owner.user_id.clone(), permission: "assets.import".to_owned() };
         assert_eq!(call!(world, permissions.check_permission, &portal, check).unwrap().decision(), Decision::Allow);
