@@ -11,7 +11,8 @@ use crate::support::pb::{
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
-    OWNER, Scenario, accept_as_new, assert_invalid, assert_refused, call, create_user, service_key, texts, time, traces,
+    OWNER, PASSWORD, Scenario, accept_as, accept_as_new, assert_invalid, assert_refused, call, create_user,
+    service_key, sign_in, texts, time, traces,
 };
 use crate::support::world::World;
 
@@ -113,10 +114,11 @@ wire_tests! {
         assert!(mail.subject.contains("Acme"), "{}", mail.subject);
         let link = format!("https://app.example.com/invitations/{token}");
         for part in [&mail.text, &mail.html] {
-            for words in [link.as_str(), "Acme", "Client Admin", OWNER, "See you"] {
+            for words in [link.as_str(), "Acme", "Client Admin", OWNER, "See you", "The link works once, until ", "If you did not expect this invitation, you can ignore it."] {
                 assert!(part.contains(words), "{words} is missing in {part}");
             }
         }
+        assert!(mail.text.contains("To accept, open this link:"), "{}", mail.text);
         assert!(mail.html.contains("&lt;b&gt;Bob"), "what people write is text, not markup: {}", mail.html);
 
         let columns = "SELECT COUNT(*) AS n FROM outbox_messages WHERE sealed IS NOT NULL";
@@ -233,17 +235,27 @@ wire_tests! {
         assert_eq!(columns().await, [(second, InvitationState::Accepted, true, true), (first, pending, false, true)]);
         // The other link still stands, but leads nowhere: the person is a member.
         let before = traces(&world).await;
-        assert_refused(crate::support::scenario::accept_as(&world, &accepted.session_token, &first_token).await, Code::AlreadyExists, "ALREADY_MEMBER");
+        assert_refused(accept_as(&world, &accepted.session_token, &first_token).await, Code::AlreadyExists, "ALREADY_MEMBER");
         assert_eq!(traces(&world).await, before);
     }
 
-    /// pf_06: an account that came to be otherwise counts as User Created, not as Signup Completed.
+    /// pf_06: an address that is invited, and whose user is then created directly, counts as User Created and not as Signup Completed; the link leads to no second
+    /// account.
     async fn pf_06_a_user_created_otherwise(world: World) {
         let scenario = Scenario::with(&world, "packetfabric", "customer", OWNER).await;
-        let invitation = scenario.invite(&scenario.owner.session, BOB, &["regular"]).await.unwrap();
-        create_user(&world, BOB).await;
+        let admin = &scenario.owner.session;
+        let (invitation, token) = scenario.invited_by(admin, BOB, &["regular"]).await;
+        assert_eq!((invitation.signup_completed, invitation.user_created), (false, false));
+        scenario.create(admin, BOB, &["regular"]).await.unwrap();
         let seen = get(&scenario, &invitation.invitation_id).await;
-        assert_eq!((seen.signup_completed, seen.user_created), (false, true));
+        assert_eq!((seen.state(), seen.signup_completed, seen.user_created), (InvitationState::Pending, false, true));
+        let before = traces(&world).await;
+        assert_refused(accept_as_new(&world, &token, "Bob").await, Code::AlreadyExists, "ACCOUNT_EXISTS");
+        assert_eq!(traces(&world).await, before);
+        let bob = sign_in(&world, BOB, PASSWORD).await.unwrap().session_token;
+        // The Admin typed the address, and nobody has shown yet that it is theirs.
+        assert_refused(accept_as(&world, &bob, &token).await, Code::PermissionDenied, "EMAIL_UNVERIFIED");
+        assert!(!get(&scenario, &invitation.invitation_id).await.signup_completed);
     }
 
     /// cp_08: the model hides pending invitations from the roster; they stand in the invitation list.

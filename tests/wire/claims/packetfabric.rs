@@ -11,13 +11,24 @@ use crate::support::runner::wire_tests;
 use crate::support::scenario::{PASSWORD, Scenario, assert_refused, call, service_key, sign_in, texts};
 
 wire_tests! {
-    /// pf_02: the group Sales is of the partners' portal only.
+    /// pf_02: the group Sales is of the partners' portal only, whichever way it would be given.
     async fn pf_02_sales_is_for_partners(world: World) {
         let customer = Scenario::with(&world, "packetfabric", "customer", "admin@customer.example.com").await;
         let refused = customer.invite(&customer.owner.session, "sales@example.com", &["sales"]).await;
         assert_refused(refused, Code::FailedPrecondition, "ROLE_NOT_IN_ORGANIZATION_KIND");
+        let member = customer.join("regular@customer.example.com", &["regular"]).await;
+        for credential in [&*customer.owner.session, world.operator_key()] {
+            let set = customer.set_roles(credential, &member.user_id, &["sales"]).await;
+            assert_refused(set, Code::FailedPrecondition, "ROLE_NOT_IN_ORGANIZATION_KIND");
+            let created = customer.create(credential, "sales@example.com", &["sales"]).await;
+            assert_refused(created, Code::FailedPrecondition, "ROLE_NOT_IN_ORGANIZATION_KIND");
+        }
         let partner = Scenario::with(&world, "packetfabric", "partner", "admin@partner.example.com").await;
         partner.invite(&partner.owner.session, "sales@example.com", &["sales"]).await.unwrap();
+        let seller = partner.create(&partner.owner.session, "seller@example.com", &["sales"]).await.unwrap();
+        assert!(partner.may(&seller.user_id, "quotes.manage").await);
+        partner.set_roles(&partner.owner.session, &seller.user_id, &["regular"]).await.unwrap();
+        partner.set_roles(&partner.owner.session, &seller.user_id, &["sales"]).await.unwrap();
     }
 
     /// pf_07: an Admin creates a user with all details and a password. No message goes out, and the user signs in with that password, which nothing asks
@@ -122,21 +133,25 @@ wire_tests! {
         assert_eq!(recipients(&portal, "incidents").await, texts(&["noc@customer.example.com"]));
     }
 
-    /// pf_08: a user resets their password from their account, with the old one or by a mail; nobody asks them to.
+    /// pf_08: a user resets their password from their account, with the old one or by a mail, one whom an Admin has created with a password too; nobody asks them to.
     async fn pf_08_a_user_resets_their_password(world: World) {
         let portal = Scenario::with(&world, "packetfabric", "customer", "admin@customer.example.com").await;
-        let user = portal.join("user@customer.example.com", &["regular"]).await;
-        let request = ChangePasswordRequest { old_password: PASSWORD.to_owned(), new_password: "crimson ladder over 7 rivers".to_owned(), ..ChangePasswordRequest::default() };
-        call!(world, credentials.change_password, &user.session, request).unwrap();
-        sign_in(&world, &user.email, "crimson ladder over 7 rivers").await.unwrap();
-        let request = RequestPasswordResetRequest { email: user.email.clone(), ..RequestPasswordResetRequest::default() };
-        world.credentials().request_password_reset(request).await.unwrap();
-        // The invitation, the notice, the link.
-        let mails = world.mailbox.wait_for(&user.email, 3).await;
-        let token = mails.iter().find(|mail| mail.text.contains("rpr_")).unwrap().token("rpr_");
-        let request = ResetPasswordRequest { token, new_password: PASSWORD.to_owned(), ..ResetPasswordRequest::default() };
-        world.credentials().reset_password(request).await.unwrap();
-        sign_in(&world, &user.email, PASSWORD).await.unwrap();
+        portal.join("joined@customer.example.com", &["regular"]).await;
+        portal.create(&portal.owner.session, "created@customer.example.com", &["regular"]).await.unwrap();
+        for (email, mails) in [("joined@customer.example.com", 3), ("created@customer.example.com", 2)] {
+            let session = sign_in(&world, email, PASSWORD).await.unwrap().session_token;
+            let request = ChangePasswordRequest { old_password: PASSWORD.to_owned(), new_password: "crimson ladder over 7 rivers".to_owned(), ..ChangePasswordRequest::default() };
+            call!(world, credentials.change_password, &session, request).unwrap();
+            sign_in(&world, email, "crimson ladder over 7 rivers").await.unwrap();
+            let request = RequestPasswordResetRequest { email: email.to_owned(), ..RequestPasswordResetRequest::default() };
+            world.credentials().request_password_reset(request).await.unwrap();
+            // The invitation, where there was one, the notice, the link.
+            let mails = world.mailbox.wait_for(email, mails).await;
+            let token = mails.iter().find(|mail| mail.text.contains("rpr_")).unwrap().token("rpr_");
+            let request = ResetPasswordRequest { token, new_password: PASSWORD.to_owned(), ..ResetPasswordRequest::default() };
+            world.credentials().reset_password(request).await.unwrap();
+            sign_in(&world, email, PASSWORD).await.unwrap();
+        }
     }
 
     /// pf_03: Read-Only sees services, documents and invoices and changes nothing; Support troubleshoots and sees nothing financial; Sales reads, and manages quotes.
