@@ -9,7 +9,6 @@ use crate::support::pb::{
     ChangePasswordRequest, CreateServiceKeyRequest, CreateUserRequest, DisableServiceAccountRequest, GetUserRequest,
     RequestPasswordResetRequest, ResetPasswordRequest, RevokeServiceKeyRequest, RevokeUserSessionsRequest,
 };
-use crate::support::race::{Doors, all_told, at_once, message};
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
     PASSWORD, Person, assert_invalid, assert_refused, call, create_user, new_user, refusal, service_account,
@@ -94,7 +93,7 @@ wire_tests! {
         settled(&world).await;
     }
 
-    /// ab_24, pf_08: a person changes their password with the old one. Their other sessions end at once, on every server; the one that called goes on; the old
+    /// ab_24: a person changes their password with the old one. Their other sessions end at once, on every server; the one that called goes on; the old
     /// password is dead; and they are told by mail.
     async fn ab_24_a_password_change_ends_the_other_sessions(world: World) {
         let here = create_user(&world, ADA).await;
@@ -138,7 +137,7 @@ wire_tests! {
         assert_eq!(world.mailbox.wait_for(ADA, 1).await.len(), 1);
     }
 
-    /// pf_08, ab_20: a link in a mail lets the owner of the address choose a new password, once. Every session ends, none begins, and the owner is told.
+    /// ab_20: a link in a mail lets the owner of the address choose a new password, once. Every session ends, none begins, and the owner is told.
     async fn ab_20_a_reset_ends_every_session_and_is_told(world: World) {
         let ada = create_user(&world, ADA).await;
         let replica = world.second_server().await;
@@ -213,23 +212,6 @@ wire_tests! {
         world.credentials().reset_password(reset(&token, ANOTHER)).await.unwrap();
         assert!(sign_in(&world, ADA, ANOTHER).await.unwrap().user.unwrap().email_verified);
         world.mailbox.wait_for(ADA, 2).await;
-    }
-
-    /// ab_19: one token over several connections at once chooses one password. Without the condition in the statement that uses it, four or five of six were taken.
-    async fn ab_19_a_reset_token_is_used_once(world: World) {
-        create_user(&world, ADA).await;
-        let doors = Doors::open(&world).await;
-        let token = reset_token(&world, ADA).await;
-        let calls: Vec<_> = (0..6).map(|index| {
-            let mut client = crate::support::pb::credential_service_client::CredentialServiceClient::new(doors.door(index));
-            let request = reset(&token, &format!("{ANOTHER} {index}"));
-            async move { message(client.reset_password(request).await) }
-        }).collect();
-        let told = all_told(&at_once(calls).await);
-        assert_eq!(told.iter().filter(|told| *told == "OK").count(), 1, "{told:?}");
-        world.mailbox.wait_for(ADA, 2).await;
-        settled(&world).await;
-        assert_eq!(world.mailbox.mails_for(ADA).len(), 2);
     }
 
     /// ab_24: all sessions of a user end at once, on every server; the calling one is spared where that is asked for. A service may do it for anybody, a user for

@@ -89,7 +89,7 @@ async fn unlink(world: &World, session: &str, identity_id: &str) -> Result<(), S
 }
 
 /// Somebody with an account and this identity.
-async fn linked(world: &World, provider: &IdentityProvider, email: &str, subject: &str) -> Person {
+pub(crate) async fn linked(world: &World, provider: &IdentityProvider, email: &str, subject: &str) -> Person {
     let person = create_user(world, email).await;
     link(world, &person.session, provider.token(world, subject))
         .await
@@ -316,25 +316,13 @@ wire_tests! {
         assert_flaw(enter(&world, provider.token(&world, "7")).await, "issuer");
     }
 
-    /// ab_28: of 16 calls that show the same ID token at once, on two servers, one gets a session. With the token not remembered, all 16 did, on both databases.
+    /// ab_28: an ID token is good for one call, and what is signed is what counts: another valid signature over it changes nothing.
     async fn ab_28_an_id_token_signs_in_once(world: World) {
         let provider = provider(&world).await;
         linked(&world, &provider, ADA, "1").await;
-        let settings = provider.settings();
-        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let second = world.server_with(&settings).await;
         let token = provider.token(&world, "1");
-        let calls = (0..16).map(|index| {
-            let mut door = if index % 2 == 0 { world.sessions() } else { second.sessions() };
-            let request = SignInRequest { open_id_connect: Some(token.clone()), ..SignInRequest::default() };
-            async move { door.sign_in(request).await }
-        });
-        let answers = join_all(calls).await;
-        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
-        for answer in answers.into_iter().filter(Result::is_err) {
-            assert_refused(answer, Code::Unauthenticated, "ID_TOKEN_USED");
-        }
-        // What is signed is what counts: another valid signature over it changes nothing.
+        enter(&world, token.clone()).await.unwrap();
+        assert_refused(enter(&world, token.clone()).await, Code::Unauthenticated, "ID_TOKEN_USED");
         let text = token.id_token.rsplit_once('.').unwrap().0;
         let parts: Vec<Value> = text.split('.').map(|part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()).collect();
         let again = shown(provider.signer.token(&parts[0], &parts[1]));
