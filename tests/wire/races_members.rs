@@ -7,19 +7,22 @@ use tonic::{Request, Status};
 
 use crate::support::ledger::Ledger;
 use crate::support::pb::create_organization_request::Owner;
+use crate::support::pb::invitation_service_client::InvitationServiceClient;
 use crate::support::pb::member_service_client::MemberServiceClient;
 use crate::support::pb::organization_service_client::OrganizationServiceClient;
 use crate::support::pb::ownership_service_client::OwnershipServiceClient;
 use crate::support::pb::session_service_client::SessionServiceClient;
 use crate::support::pb::user_service_client::UserServiceClient;
 use crate::support::pb::{
-    CreateOrganizationRequest, DeleteUserRequest, LeaveOrganizationRequest, MemberState, RemoveMemberRequest,
-    SetMemberRolesRequest, SignInRequest, SuspendMemberRequest, SuspendUserRequest, TransferOwnershipRequest,
+    AcceptInvitationRequest, CreateOrganizationRequest, DeleteUserRequest, LeaveOrganizationRequest, MemberState,
+    RemoveMemberRequest, RestoreMemberRequest, SetMemberRolesRequest, SignInRequest, SuspendMemberRequest,
+    SuspendUserRequest, TransferOwnershipRequest,
 };
 use crate::support::race::{Doors, Endings, OK, against, all_told, at_once, message, told};
 use crate::support::runner::{rounds, wire_tests};
-use crate::support::scenario::{PASSWORD, Person, Scenario, create_organization, create_user, with_credential};
-
+use crate::support::scenario::{
+    PASSWORD, Person, Scenario, create_organization, create_user, sign_in, with_credential,
+};
 use crate::support::world::{World, literal};
 
 /// What one owner may do to the other, or to themselves, that costs an owner.
@@ -119,12 +122,13 @@ wire_tests! {
         let (_home, ada, grace) = two(&world).await;
         let mut endings = Endings::default();
         for round in 0..rounds() {
-            let (model, lower) = [("portal", "manager"), ("default", "admin")][round % 2];
+            // Every pair of ways, under both models, at the same moment first; then with either of the two late.
+            let (one, other) = (Way::ALL[round % 4], Way::ALL[round / 4 % 4]);
+            let (model, lower) = [("portal", "manager"), ("default", "admin")][round / 16 % 2];
             let shared = owned_by_both(&world, model, &ada, &grace).await;
-            let (one, other) = (Way::ALL[round / 2 % 4], Way::ALL[round / 8 % 4]);
             let first = one.call(doors.door(round), &shared.organization_id, &ada, &grace, lower);
             let second = other.call(doors.door(round + 1), &shared.organization_id, &grace, &ada, lower);
-            let answers = against(round, first, second).await;
+            let answers = against(round / 16, first, second).await;
             let after = Ledger::read(world.database(), &shared.organization_id).await;
             let who = format!("{one:?} against {other:?}: {:?}", all_told(&answers));
             assert_eq!(after.active_holders("owner"), 1, "{who}");
@@ -238,5 +242,62 @@ wire_tests! {
             endings.note(format!("role change {}, sign-in {}", told(&answers[1]), told(&answers[2])));
         }
         endings.show("beside the removal");
+    }
+
+    /// ab_08: where who was removed can sign in and be restored: the removal races a role change, a sign-in, and the acceptance of a new invitation or the restoration. Whether
+    /// they are back or not, the session from before is dead here, and a removed one may do nothing.
+    async fn ab_08_who_comes_back_comes_with_a_new_session(world: World) {
+        let doors = Doors::open(&world).await;
+        let team = Scenario::under(&world, "jetstack").await;
+        let mut endings = Endings::default();
+        for round in 0..rounds() {
+            let victim = team.join(&format!("victim{round}@example.com"), &["member"]).await;
+            world.clock.advance(std::time::Duration::from_secs(1));
+            let (organization_id, user_id) = (team.organization_id.clone(), victim.user_id.clone());
+            let by_owner = || signed(&team.owner.session, ());
+            let mut members: Vec<_> = (0..3).map(|index| MemberServiceClient::new(doors.door(round + index))).collect();
+            let mut session = SessionServiceClient::new(doors.door(round + 2));
+            let remove = by_owner().map(|()| RemoveMemberRequest { organization_id: organization_id.clone(), user_id: user_id.clone(), ..RemoveMemberRequest::default() });
+            let change = by_owner().map(|()| SetMemberRolesRequest { organization_id: organization_id.clone(), user_id: user_id.clone(), roles: vec!["admin".to_owned()], ..SetMemberRolesRequest::default() });
+            let back = by_owner().map(|()| RestoreMemberRequest { organization_id: organization_id.clone(), user_id: user_id.clone(), ..RestoreMemberRequest::default() });
+            let entry = SignInRequest { email: victim.email.clone(), password: PASSWORD.to_owned(), ..SignInRequest::default() };
+            let (mut first, mut second, mut third) = (members.remove(0), members.remove(0), members.remove(0));
+            let calls: Vec<BoxFuture<'static, Result<(), Status>>> = vec![
+                Box::pin(async move { first.remove_member(remove).await.map(drop) }),
+                Box::pin(async move { second.set_member_roles(change).await.map(drop) }),
+                Box::pin(async move { third.restore_member(back).await.map(drop) }),
+                Box::pin(async move { session.sign_in(entry).await.map(drop) }),
+            ];
+            let answers = at_once(calls).await;
+            let outcome = answers.iter().map(told).collect::<Vec<_>>().join(", ");
+            assert_eq!((told(&answers[0]).as_str(), told(&answers[3]).as_str()), (OK, OK), "{outcome}");
+            let restored = answers[2].is_ok();
+            let row = team.row(&team.owner.session, &victim.email).await;
+            assert_eq!((row.state(), team.may(&user_id, "assets.import").await), (if restored { MemberState::Active } else { MemberState::Removed }, restored), "{outcome}");
+            let old = told(&team.roster(&victim.session).await);
+            assert!(["Unauthenticated CREDENTIALS_INVALID", "Unauthenticated SESSION_OUTDATED"].contains(&old.as_str()), "{outcome}: {old}");
+            if !restored {
+                // Back by the restoration and by a new invitation at once: one of them.
+                let link = team.invited(&victim.email, &["member"]).await;
+                let session = sign_in(&world, &victim.email, PASSWORD).await.unwrap().session_token;
+                let mut first = MemberServiceClient::new(doors.door(round));
+                let mut second = InvitationServiceClient::new(doors.door(round + 1));
+                let back = by_owner().map(|()| RestoreMemberRequest { organization_id: organization_id.clone(), user_id: user_id.clone(), ..RestoreMemberRequest::default() });
+                let accept = signed(&session, AcceptInvitationRequest { token: link, ..AcceptInvitationRequest::default() });
+                let ways: [BoxFuture<'static, Result<(), Status>>; 2] = [
+                    Box::pin(async move { first.restore_member(back).await.map(drop) }),
+                    Box::pin(async move { second.accept_invitation(accept).await.map(drop) }),
+                ];
+                let [restore, accept] = ways;
+                let ways = against(round, restore, accept).await;
+                let told = ways.iter().map(told).collect::<Vec<_>>();
+                assert!(told == [OK, "AlreadyExists ALREADY_MEMBER"] || told == ["FailedPrecondition MEMBER_STATE_CONFLICT", OK], "{told:?}");
+                assert!(team.may(&user_id, "assets.import").await);
+                endings.note(format!("back by {}", if told[0] == OK { "restoration" } else { "invitation" }));
+            }
+            endings.note(outcome);
+            Ledger::read(world.database(), &team.organization_id).await;
+        }
+        endings.show("beside a removal that can be undone");
     }
 }
