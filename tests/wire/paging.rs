@@ -7,12 +7,13 @@ use tonic::Code;
 use crate::support::pb::{
     CreateContactRequest, CreateRoleRequest, CreateServiceKeyRequest, ListAuditEntriesRequest,
     ListContactRecipientsRequest, ListContactsRequest, ListInvitationsRequest, ListMembersRequest, ListMessagesRequest,
-    ListOrganizationsRequest, ListPermissionsRequest, ListRolesRequest, ListServiceAccountsRequest,
-    ListServiceKeysRequest, ListSessionsRequest, ListUserMembershipsRequest, ListUsersRequest,
+    ListOrganizationsRequest, ListOwnershipTransfersRequest, ListPermissionsRequest, ListRolesRequest,
+    ListServiceAccountsRequest, ListServiceKeysRequest, ListSessionsRequest, ListUserInvitationsRequest,
+    ListUserMembershipsRequest, ListUsersRequest,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
-    PASSWORD, Scenario, assert_invalid, call, create_organization, create_user, service_account, sign_in,
+    PASSWORD, Scenario, assert_invalid, call, create_organization, create_user, service_account, settled, sign_in,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -218,6 +219,43 @@ wire_tests! {
         refuse_token!(world, members.list_user_memberships, world.operator_key(), of(&bob.user_id), token);
         let all = call!(world, members.list_user_memberships, &ada.session, of(&ada.user_id)).unwrap().memberships;
         assert_eq!(all.into_iter().map(|one| one.organization.unwrap().organization_id).collect::<Vec<_>>(), organizations);
+    }
+
+    /// The invitations that wait for a person, and the transfers of an organization: newest first.
+    async fn what_waits_for_a_person_and_who_owned_is_walked(world: World) {
+        let ada = create_user(&world, "ada@example.com").await;
+        let grace = create_user(&world, "grace@example.com").await;
+        let (mut inviting, mut organization) = (Vec::new(), String::new());
+        for index in 0..5 {
+            world.clock.advance(SECOND);
+            let team = Scenario::with(&world, "jetstack", "", &format!("owner{index}@example.com")).await;
+            let (invitation, _) = team.invited_by(&team.owner.session, "ada@example.com", &["member"]).await;
+            inviting.insert(0, invitation.invitation_id);
+            organization = team.organization_id;
+        }
+        let of = |user: &str| ListUserInvitationsRequest { user_id: user.to_owned(), ..ListUserInvitationsRequest::default() };
+        let (listed, token) = hold!(world, invitations.list_user_invitations, &ada.session, of(&ada.user_id), invitations, invitation_id, 5);
+        assert_eq!(listed, inviting);
+        refuse_token!(world, invitations.list_user_invitations, world.operator_key(), of(&grace.user_id), token);
+
+        let team = Scenario { organization_id: organization.clone(), world: world.clone(), owner: ada };
+        let one = team.join("one@example.com", &["admin"]).await;
+        let two = team.join("two@example.com", &["admin"]).await;
+        let lead = sign_in(&world, "owner4@example.com", PASSWORD).await.unwrap();
+        let lead_id = lead.user.unwrap().user_id;
+        let mut transfers = Vec::new();
+        for (from, to) in [(&lead.session_token, &one.user_id), (&one.session, &two.user_id), (&two.session, &one.user_id), (&one.session, &lead_id), (&lead.session_token, &two.user_id)] {
+            world.clock.advance(SECOND);
+            transfers.insert(0, team.transfer(from, to).await.unwrap().transfer_id);
+            settled(&world).await;
+        }
+        let of = |organization: &str| ListOwnershipTransfersRequest { organization_id: organization.to_owned(), ..ListOwnershipTransfersRequest::default() };
+        let (listed, token) = hold!(world, ownership.list_ownership_transfers, &two.session, of(&organization), transfers, transfer_id, 5);
+        assert_eq!(listed, transfers);
+        let other = Scenario::with(&world, "jetstack", "", "other@example.com").await;
+        refuse_token!(world, ownership.list_ownership_transfers, world.operator_key(), of(&other.organization_id), token);
+        let counted = ListOwnershipTransfersRequest { include_total_size: true, page_size: 2, ..of(&organization) };
+        assert_eq!(call!(world, ownership.list_ownership_transfers, &two.session, counted).unwrap().total_size, 5);
     }
 
     /// Contacts by name, also where names are the same; recipients of a notification; and the entries of the audit log, newest first.
