@@ -149,9 +149,48 @@ fn the_reference_of_access_models_names_every_field() {
     }
 }
 
-/// Where each promise of the five documents is shown: the names of the tests, by the promise's number.
-fn shown() -> BTreeMap<String, BTreeSet<String>> {
-    let mut shown: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+/// What the wire tests show, and where that is in question.
+#[derive(Default)]
+struct Shown {
+    /// The names of the tests, by the number of the promise of the five documents that they show.
+    by_promise: BTreeMap<String, BTreeSet<String>>,
+    /// Tests that name a promise of a product and not its access model.
+    under_another_model: Vec<String>,
+}
+
+impl Shown {
+    /// Takes one test: what its name and its comment promise, and what it does.
+    fn take(&mut self, name: &str, promised: &BTreeSet<String>, body: &str) {
+        for id in promised {
+            let (_, model) = MODELS.into_iter().find(|(product, _)| id.starts_with(product)).unwrap();
+            // Each model in turn, or by a helper that founds the organizations.
+            let under = [model, "models(&world)", "Team::of(&world"]
+                .iter()
+                .any(|word| body.contains(word));
+            if !under {
+                self.under_another_model
+                    .push(format!("{name} names {id} and not {model}"));
+            }
+            self.by_promise
+                .entry(id.clone())
+                .or_default()
+                .insert(format!("`{name}`"));
+        }
+    }
+}
+
+/// The access model that a document's promises are about.
+const MODELS: [(&str, &str); 5] = [
+    ("JP", "jetpack"),
+    ("JS", "jetstack"),
+    ("JH", "jethub"),
+    ("CP", "portal"),
+    ("PF", "packetfabric"),
+];
+
+/// Where each promise of the five documents is shown.
+fn shown() -> Shown {
+    let mut shown = Shown::default();
     let (mut folders, mut comment) = (vec![root().join("tests/wire")], String::new());
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
@@ -160,17 +199,25 @@ fn shown() -> BTreeMap<String, BTreeSet<String>> {
                 folders.push(path);
                 continue;
             }
+            let (mut test, mut body) = (None, String::new());
             for line in fs::read_to_string(&path).unwrap_or_default().lines().map(str::trim) {
                 if let Some(text) = line.strip_prefix("///") {
                     comment.push_str(text);
                     continue;
                 }
                 if let Some((name, _)) = line.strip_prefix("async fn ").and_then(|rest| rest.split_once('(')) {
-                    for id in promises(name).into_iter().chain(promises(&comment)) {
-                        shown.entry(id).or_default().insert(format!("`{name}`"));
+                    let promised = promises(name).into_iter().chain(promises(&comment)).collect();
+                    if let Some((name, promised)) = test.replace((name.to_owned(), promised)) {
+                        shown.take(&name, &promised, &body);
                     }
+                    body.clear();
+                } else {
+                    body.push_str(line);
                 }
                 comment.clear();
+            }
+            if let Some((name, promised)) = test {
+                shown.take(&name, &promised, &body);
             }
         }
     }
@@ -197,7 +244,11 @@ fn promises(text: &str) -> Vec<String> {
 
 #[test]
 fn every_promise_is_shown_by_a_test() {
-    let shown = shown();
+    let Shown {
+        by_promise: shown,
+        under_another_model,
+    } = shown();
+    assert!(under_another_model.is_empty(), "{under_another_model:#?}");
     let (mut page, mut without, mut numbers) = (String::new(), Vec::new(), BTreeSet::new());
     for line in read("docs/claims.md").lines() {
         let cells: Vec<&str> = line.split(" | ").collect();

@@ -19,7 +19,7 @@ use crate::support::scenario::{
 const BOB: &str = "bob@example.com";
 
 wire_tests! {
-    /// jp_06, js_04, jh_05, jh_08: somebody without an account signs up by the link, is a member and is signed in, by one call.
+    /// js_04: somebody without an account signs up by the link, is a member and is signed in, by one call.
     async fn js_04_a_new_person_signs_up_and_belongs(world: World) {
         let scenario = Scenario::under(&world, "jetstack").await;
         let (invitation, token) = scenario.invited_by(&scenario.owner.session, "Bob@Example.com", &["admin"]).await;
@@ -72,7 +72,7 @@ wire_tests! {
 
     /// js_04: what is wrong with the sign-up leaves no half of it behind, and the link goes on working.
     async fn js_04_both_or_neither(world: World) {
-        let scenario = Scenario::acme(&world).await;
+        let scenario = Scenario::under(&world, "jetstack").await;
         let token = scenario.invited(BOB, &["member"]).await;
         let before = traces(&world).await;
         let accept = async |sign_up: Option<SignUp>| {
@@ -105,9 +105,9 @@ wire_tests! {
         sign_in(&world, BOB, PASSWORD).await.unwrap();
     }
 
-    /// js_03, jh_06: somebody with an account on another organization joins with it at once. Nothing asks for a password, and theirs
+    /// jh_06: somebody who exists on another account, of another product even, joins with it at once. Nothing asks for a password, and theirs
     /// and their place in the other organization stay as they are.
-    async fn js_03_an_account_joins_and_jh_06_stays_as_it_is(world: World) {
+    async fn jh_06_an_account_joins_and_stays_as_it_is(world: World) {
         let first = Scenario::under(&world, "jetstack").await;
         let bob = first.join(BOB, &["member"]).await;
         let second = Scenario::with(&world, "jethub", "", "other@example.com").await;

@@ -43,7 +43,7 @@ async fn get(scenario: &Scenario, credential: &str, user_id: &str) -> Result<Mem
 }
 
 wire_tests! {
-    /// jp_03, jp_17, jh_12, js_05, cp_04: one call returns members and pending invitations in one list with the columns that the documents name.
+    /// jp_03, jp_17: one call returns members and pending invitations in one list with the columns that the document names.
     async fn jp_03_the_roster_has_its_columns(world: World) {
         let scenario = Scenario::under(&world, "jetpack").await;
         world.clock.advance(Duration::from_secs(60));
@@ -145,7 +145,7 @@ wire_tests! {
         assert_invalid(refused, &["page_size", "states[0]", "states[1]", "role", "email"]);
     }
 
-    /// js_09, jh_11: a role change holds from the next call on, for rights given and rights taken, without a new sign-in, on every server: who was an Admin no longer
+    /// js_09: a role change holds from the next call on, for rights given and rights taken, without a new sign-in, on every server: who was an Admin no longer
     /// manages the team or its settings.
     async fn js_09_a_demoted_admin_loses_the_team_at_once(world: World) {
         let scenario = Scenario::under(&world, "jetstack").await;
@@ -277,7 +277,7 @@ wire_tests! {
         assert_eq!(again.revision, changed.revision + 1);
     }
 
-    /// A suspended member may do nothing here, and is told so; a removed one is not even told that the organization exists (jp_12, js_15).
+    /// A suspended member may do nothing here, and is told so; a removed one is not even told that the organization exists (jp_12).
     async fn jp_12_who_is_suspended_or_removed_is_out_at_once(world: World) {
         let scenario = Scenario::under(&world, "jetpack").await;
         let member = scenario.join(BOB, &["client_admin"]).await;

@@ -74,8 +74,8 @@ fn renaming(scenario: &Scenario, name: &str) -> UpdateOrganizationRequest {
 }
 
 wire_tests! {
-    /// cp_05: the first user of an organization owns it; without a model it gets the default one.
-    async fn cp_05_an_existing_user_becomes_the_owner(world: World) {
+    /// The first user of an organization owns it; without a model it gets the default one.
+    async fn an_existing_user_becomes_the_owner(world: World) {
         let ada = create_user(&world, "ada@example.com").await;
         let request = creation("", Owner::OwnerUserId(ada.user_id.clone()));
         let answer = call!(world, organizations.create_organization, world.operator_key(), request).unwrap();

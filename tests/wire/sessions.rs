@@ -50,8 +50,8 @@ fn revocation(user_id: &str, session_id: &str) -> RevokeSessionRequest {
 }
 
 wire_tests! {
-    /// jp_08: with e-mail and password somebody is signed in; the answer has the session, its token and the user.
-    async fn jp_08_signing_in_begins_a_session(world: World) {
+    /// With e-mail and password somebody is signed in; the answer has the session, its token and the user.
+    async fn signing_in_begins_a_session(world: World) {
         let ada = create_user(&world, ADA).await;
         world.clock.advance(SECOND);
         let key = service_key(&world, &["sessions.verify"]).await;

@@ -39,7 +39,7 @@ wire_tests! { @once;
         tokio::task::block_in_place(|| take_the_tour("docs/tours/jetpack.md"));
     }
 
-    /// js: the same in an AI platform's team; js_07 with its table printed beside the document's.
+    /// js: the same in an AI platform's team, with its table printed beside the document's.
     async fn the_tour_of_jetstack_is_true() {
         let page = "docs/tours/jetstack.md";
         tokio::task::block_in_place(|| take_the_tour(page));

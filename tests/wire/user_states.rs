@@ -169,9 +169,9 @@ wire_tests! {
         invite(&session, Some((Code::NotFound, "ORGANIZATION_NOT_FOUND"))).await;
     }
 
-    /// cp_09, js_08: an account that is the last active owner of an organization is neither suspended nor deleted; the refusal names the organizations.
-    async fn an_owners_account_stays_until_there_is_another(world: World) {
-        let acme = Scenario::acme(&world).await;
+    /// cp_09: an account that is the last active owner of an organization is neither suspended nor deleted; the refusal names the organizations.
+    async fn cp_09_an_owners_account_stays_until_there_is_another(world: World) {
+        let acme = Scenario::under(&world, "portal").await;
         let owner = &acme.owner.user_id;
         for answer in [suspend_user(&world, owner).await, delete_user(&world, owner).await] {
             let refused = assert_refused(answer, Code::FailedPrecondition, "LAST_OWNER");
@@ -181,7 +181,7 @@ wire_tests! {
         let second = second_owner(&acme).await;
         suspend_user(&world, owner).await.unwrap();
         // A suspended account owns nothing that counts.
-        assert_refused(acme.set_roles(&second.session, &second.user_id, &["member"]).await, Code::FailedPrecondition, "LAST_OWNER");
+        assert_refused(acme.set_roles(&second.session, &second.user_id, &["manager"]).await, Code::FailedPrecondition, "LAST_OWNER");
         assert_refused(acme.leave(&second.session).await, Code::FailedPrecondition, "LAST_OWNER");
         activate_user(&world, owner).await.unwrap();
         acme.leave(&second.session).await.unwrap();

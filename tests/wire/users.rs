@@ -36,8 +36,8 @@ async fn found(world: &World, email: &str) -> Vec<String> {
 }
 
 wire_tests! {
-    /// jp_01, pf_07: a user is created with address, names and password, and can sign in; no message goes out.
-    async fn jp_01_a_user_is_created(world: World) {
+    /// A user is created with address, names and password, and can sign in; no message goes out.
+    async fn a_user_is_created(world: World) {
         let request = CreateUserRequest { given_name: " Ada ".to_owned(), family_name: "Lovelace".to_owned(), locale: "en-GB".to_owned(), email_verified: false, phone_number: "+44 20 7946-0018".to_owned(), ..new_user("Ada@Example.com") };
         let user = create(&world, request).await.unwrap();
         assert_eq!((user.email.as_str(), user.email_verified, user.locale.as_str()), ("Ada@Example.com", false, "en-GB"));
@@ -57,8 +57,8 @@ wire_tests! {
         assert_eq!(world.count(&format!("SELECT COUNT(*) AS n FROM users WHERE password_hash LIKE '%{PASSWORD}%'")).await, 0);
     }
 
-    /// jp_17: the last sign-in moves with each sign-in.
-    async fn jp_17_the_last_sign_in_moves(world: World) {
+    /// The last sign-in moves with each sign-in.
+    async fn the_last_sign_in_moves(world: World) {
         let ada = create_user(&world, ADA).await;
         for _ in 0..2 {
             world.clock.advance(Duration::from_secs(3600));
@@ -72,8 +72,8 @@ wire_tests! {
         assert_eq!(get(&world, world.operator_key(), &ada.user_id).await.unwrap(), before);
     }
 
-    /// jp_01: an address belongs to one account, however it is spelled.
-    async fn jp_01_an_address_is_unique(world: World) {
+    /// An address belongs to one account, however it is spelled.
+    async fn an_address_is_unique(world: World) {
         create(&world, new_user(ADA)).await.unwrap();
         let before = traces(&world).await;
         for spelling in ["ada@example.com", "ADA@example.com", "Ada@EXAMPLE.COM"] {
