@@ -149,6 +149,21 @@ fn the_reference_of_access_models_names_every_field() {
     }
 }
 
+/// A race that no long form runs is one that nobody has seen over a thousand rounds.
+#[test]
+fn every_test_with_rounds_has_its_long_form() {
+    let script = read("scripts/test-races");
+    for entry in fs::read_dir(root().join("tests/wire")).unwrap() {
+        let path = entry.unwrap().path();
+        let has_rounds = fs::read_to_string(&path).is_ok_and(|text| text.contains("rounds()"));
+        let name = path.file_stem().unwrap().to_string_lossy();
+        assert!(
+            !has_rounds || name.starts_with("races") || script.contains(&format!("{name}::")),
+            "scripts/test-races does not run {name}"
+        );
+    }
+}
+
 /// What the wire tests show, and where that is in question.
 #[derive(Default)]
 struct Shown {

@@ -2,6 +2,7 @@
 
 use tonic::Code;
 
+use crate::support::mailbox::Fault;
 use crate::support::pb::{
     BatchCreateInvitationsRequest, CreateInvitationRequest, CreateRoleRequest, DeliveryState, GetInvitationRequest,
     Invitation, InvitationState, NewInvitation, PreviewInvitationRequest, ResendInvitationRequest,
@@ -45,7 +46,9 @@ wire_tests! {
         let owner = &team.owner.session;
         let (first, read) = team.invited_by(owner, "ada@example.com", &["admin"]).await;
         let (other, _) = team.invited_by(owner, "other@example.com", &["admin"]).await;
-        world.mailbox.refuse().await;
+        for spelling in ["Ada@Example.com", "ada@example.com"] {
+            world.mailbox.inject(Fault::Greylist(spelling.to_owned()));
+        }
         let second = team.invite(owner, "Ada@Example.com", &["admin"]).await.unwrap();
         let third = team.invite(owner, "ada@example.com", &["member"]).await.unwrap();
         let states = async |invitation: &Invitation| {

@@ -263,6 +263,16 @@ wire_tests! {
         let session = sign_in(&world, "ada@example.com", PASSWORD).await.unwrap().session_token;
         accept_as(&world, &session, &token).await.unwrap();
         assert_eq!(jetpack.row(&jetpack.owner.session, "ada@example.com").await.state(), MemberState::Active);
+        // An account is one account: of two products, one that keeps removed people out is enough (js_15 is the other's), until they belong somewhere again.
+        let team = Scenario::with(&world, "jetstack", "", "lead@example.com").await;
+        let both = jetpack.join("both@example.com", &["client_admin"]).await;
+        team.join_existing(&both, &["member"]).await;
+        jetpack.remove(&jetpack.owner.session, &both.user_id).await.unwrap();
+        sign_in(&world, "both@example.com", PASSWORD).await.unwrap();
+        team.remove(&team.owner.session, &both.user_id).await.unwrap();
+        assert_refused(sign_in(&world, "both@example.com", PASSWORD).await, Code::Unauthenticated, "SIGN_IN_FAILED");
+        team.restore(&team.owner.session, &both.user_id).await.unwrap();
+        sign_in(&world, "both@example.com", PASSWORD).await.unwrap();
     }
 
     /// jp_13: what a removed user did stays: the audit log and the list of activity name them as before, also when their account is deleted.

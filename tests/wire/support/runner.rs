@@ -234,7 +234,8 @@ async fn guard<T: Send + 'static>(future: BoxFuture<'static, T>) -> Result<T, St
         .catch_unwind()
         .map(|outcome| outcome.map_err(describe_panic));
     let mut task = tokio::spawn(TEST_TASK.scope((), caught));
-    let patience = PATIENCE.max(Duration::from_secs(rounds() as u64));
+    // The long forms share the machine with each other.
+    let patience = PATIENCE.max(Duration::from_secs(5 * rounds() as u64));
     match tokio::time::timeout(patience, &mut task).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(broken)) => Err(format!("the test's task ended: {broken}")),
