@@ -20,7 +20,7 @@ use crate::{
     domain::{
         access_model::RoleSet,
         email::EmailAddress,
-        error::{Reason, Refusal, Violation},
+        error::{Reason, Refusal},
         id_token::Identity,
         invitation::{self, Acceptance, InvitationState},
         member::MemberState,
@@ -104,8 +104,8 @@ pub(crate) enum Way {
 /// A new person, by their own hand.
 #[derive(Debug)]
 pub(crate) struct SignUp {
-    /// Given name; `None` takes both names from the invitation.
-    pub(crate) given_name: Option<PersonName>,
+    /// Given name.
+    pub(crate) given_name: PersonName,
     /// Family name.
     pub(crate) family_name: Option<PersonName>,
     /// What they sign in with from now on.
@@ -198,35 +198,17 @@ pub(crate) async fn accept<A: Answer<Accepted>>(app: &App, ctx: &Ctx, command: A
 fn person(app: &App, invitation: &Invitation, sign_up: SignUp, password: Option<SecretString>) -> Result<NewUser> {
     let email = EmailAddress::parse(&invitation.email)
         .map_err(|flaw| Error::Internal(format!("the stored address of an invitation {flaw}")))?;
-    let named = |name: &str| PersonName::parse(name).ok();
-    let (given_name, family_name) = match sign_up.given_name {
-        Some(given_name) => (Some(given_name), sign_up.family_name),
-        None => (named(&invitation.given_name), named(&invitation.family_name)),
-    };
-    let violation = |field: &str, description| Violation {
-        field: field.to_owned(),
-        description,
-    };
-    let mut violations = Vec::new();
-    if given_name.is_none() {
-        violations.push(violation(
-            "sign_up.given_name",
-            "is required: the invitation has none".to_owned(),
-        ));
-    }
     if let Some(password) = &password {
         let own = [email.typed(), &invitation.given_name, &invitation.family_name];
-        let checked = app.passwords.check(password.expose_secret(), &own);
-        violations.extend(checked.err().map(|flaw| violation("sign_up.password", flaw)));
+        app.passwords
+            .check(password.expose_secret(), &own)
+            .map_err(|flaw| Error::violation("sign_up.password", flaw))?;
     }
-    let (Some(given_name), true) = (given_name, violations.is_empty()) else {
-        return Err(Error::Invalid(violations));
-    };
     Ok(NewUser {
         email,
         email_verified: true,
-        given_name,
-        family_name,
+        given_name: sign_up.given_name,
+        family_name: sign_up.family_name,
         password,
         locale: sign_up.locale,
         username: None,

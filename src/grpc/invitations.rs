@@ -249,7 +249,7 @@ impl Parse for pb::AcceptInvitationRequest {
 }
 
 fn sign_up(person: &pb::SignUp, fields: &mut Fields<'_>) -> Option<acceptance::SignUp> {
-    let given_name = fields.optional_text("given_name", &person.given_name, PersonName::parse);
+    let given_name = fields.text("given_name", &person.given_name, PersonName::parse);
     let family_name = fields.optional_text("family_name", &person.family_name, PersonName::parse);
     let words = [person.given_name.as_str(), &person.family_name];
     let way = match &person.open_id_connect {
