@@ -6,8 +6,11 @@ use chrono::TimeDelta;
 
 use super::{Platform, parts::Parts};
 use crate::{
-    app::resealing::reseal_factors, domain::activity::REMEMBERED_DAYS, http::Readiness, platform::shutdown::Shutdown,
-    store::Store,
+    app::resealing::reseal_factors,
+    domain::activity::REMEMBERED_DAYS,
+    http::Readiness,
+    platform::shutdown::Shutdown,
+    store::{Store, StoreError},
 };
 
 /// How often the database is asked for a sign of life.
@@ -18,6 +21,8 @@ const PING_ANSWER: Duration = Duration::from_secs(2);
 const FORGET: Duration = Duration::from_secs(600);
 /// How long attempts to sign in are kept, successful or not.
 const SIGN_INS: TimeDelta = TimeDelta::days(90);
+/// How long reports are kept, by which a repeated one is known.
+const REPORTS: TimeDelta = TimeDelta::days(REMEMBERED_DAYS);
 /// How long secrets that are used once are kept after their time: what counts requests looks back an hour.
 const CHALLENGES: TimeDelta = TimeDelta::days(1);
 /// How long sessions are kept that are over.
@@ -44,47 +49,30 @@ pub(super) async fn start(parts: &Parts, platform: &Platform, readiness: &Readin
     let clock = platform.clock.clone();
     shutdown.spawn(shutdown.token().run_until_cancelled_owned(async move {
         loop {
-            match forgetting.forget_replays(clock.now()).await {
-                Ok(0) => {}
-                Ok(count) => tracing::debug!(count, "forgot old answers"),
-                Err(error) => tracing::warn!(%error, "could not forget old answers"),
-            }
-            match forgetting.forget_sign_ins(clock.now() - SIGN_INS).await {
-                Ok(0) => {}
-                Ok(count) => tracing::debug!(count, "forgot old attempts to sign in"),
-                Err(error) => tracing::warn!(%error, "could not forget old attempts to sign in"),
-            }
-            match forgetting
-                .forget_reports(clock.now() - TimeDelta::days(REMEMBERED_DAYS))
-                .await
-            {
-                Ok(0) => {}
-                Ok(count) => tracing::debug!(count, "forgot old reports of activity"),
-                Err(error) => tracing::warn!(%error, "could not forget old reports of activity"),
-            }
-            match forgetting.forget_challenges(clock.now() - CHALLENGES).await {
-                Ok(0) => {}
-                Ok(count) => tracing::debug!(count, "forgot old secrets"),
-                Err(error) => tracing::warn!(%error, "could not forget old secrets"),
-            }
+            let now = clock.now();
+            tidy("answers", forgetting.forget_replays(now)).await;
+            tidy("attempts to sign in", forgetting.forget_sign_ins(now - SIGN_INS)).await;
+            tidy("reports of activity", forgetting.forget_reports(now - REPORTS)).await;
+            tidy("secrets", forgetting.forget_challenges(now - CHALLENGES)).await;
+            tidy("sessions", forgetting.forget_sessions(now - SESSIONS)).await;
+            tidy("messages", forgetting.forget_messages(now - MESSAGES)).await;
             match reseal_factors(&forgetting, &keyring, &platform.entropy).await {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "sealed second factors with the new key"),
                 Err(error) => tracing::warn!(%error, "could not seal second factors with the new key"),
             }
-            match forgetting.forget_sessions(clock.now() - SESSIONS).await {
-                Ok(0) => {}
-                Ok(count) => tracing::debug!(count, "forgot old sessions"),
-                Err(error) => tracing::warn!(%error, "could not forget old sessions"),
-            }
-            match forgetting.forget_messages(clock.now() - MESSAGES).await {
-                Ok(0) => {}
-                Ok(count) => tracing::debug!(count, "forgot old messages"),
-                Err(error) => tracing::warn!(%error, "could not forget old messages"),
-            }
             tokio::time::sleep(FORGET).await;
         }
     }));
+}
+
+/// Waits until what is old has been deleted, and says how much it was.
+async fn tidy(what: &'static str, deleted: impl Future<Output = Result<u64, StoreError>>) {
+    match deleted.await {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(what, count, "forgot what is old"),
+        Err(error) => tracing::warn!(what, %error, "could not forget what is old"),
+    }
 }
 
 async fn ask(store: &Store, readiness: &Readiness) {
