@@ -49,7 +49,7 @@ wire_tests! {
     }
 
     /// jp_07, jp_08: before acceptance there is no account to sign in to, and the answer is that of an unknown address; afterwards there is.
-    async fn jp_07_a_pending_person_cannot_sign_in(world: World) {
+    async fn jp_07_a_pending_person_cannot_sign_in_and_jp_08_can_once_set_up(world: World) {
         let scenario = Scenario::under(&world, "jetpack").await;
         let token = scenario.invited(BOB, &["customer_success"]).await;
         let pending = sign_in(&world, BOB, PASSWORD).await.unwrap_err();
