@@ -16,6 +16,7 @@ pub(crate) mod error;
 pub(crate) mod first_factor;
 pub(crate) mod identities;
 pub(crate) mod imports;
+pub(crate) mod invitation_lists;
 pub(crate) mod invitations;
 mod mails;
 pub(crate) mod member_profiles;

@@ -12,7 +12,8 @@ use super::{
 use crate::{
     app::{
         acceptance::Decline,
-        invitations::{self, Issued, IssuedBatch, Waiting},
+        invitation_lists::{ListOfUser, Waiting},
+        invitations::{self, Issued, IssuedBatch},
         paging::Page,
     },
     domain::{
@@ -82,7 +83,7 @@ impl pb::BatchCreateInvitationsRequest {
 }
 
 impl Parse for pb::ListUserInvitationsRequest {
-    type Command = invitations::ListOfUser;
+    type Command = ListOfUser;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let bound = Self {
@@ -91,7 +92,7 @@ impl Parse for pb::ListUserInvitationsRequest {
         };
         let user_id = fields.uuid("user_id", &self.user_id);
         let page = fields.page(self.page_size, &self.page_token, false, &bound);
-        Some(invitations::ListOfUser {
+        Some(ListOfUser {
             user_id: user_id?,
             page: page?,
         })

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     app::{
         acceptance::{self, Accepted, Preview},
-        etag,
+        etag, invitation_lists,
         invitations::{self, Issued, status},
         paging::Page,
         records::{InvitationFilter, InvitationRow},
@@ -44,7 +44,7 @@ impl InvitationService for Edge {
         request: Request<pb::GetInvitationRequest>,
     ) -> Result<Response<pb::GetInvitationResponse>, Status> {
         let (ctx, (organization, id)) = self.admit(request)?;
-        let row = invitations::get(&self.app, &ctx, organization, id).await?;
+        let row = invitation_lists::get(&self.app, &ctx, organization, id).await?;
         Ok(Response::new((row, ctx.now).into()))
     }
 
@@ -53,7 +53,7 @@ impl InvitationService for Edge {
         request: Request<pb::ListInvitationsRequest>,
     ) -> Result<Response<pb::ListInvitationsResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        let page = invitations::list(&self.app, &ctx, query).await?;
+        let page = invitation_lists::list(&self.app, &ctx, query).await?;
         Ok(Response::new((page, ctx.now).into()))
     }
 
@@ -111,7 +111,7 @@ impl InvitationService for Edge {
     ) -> Result<Response<pb::ListUserInvitationsResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
         Ok(Response::new(
-            invitations::list_of_user(&self.app, &ctx, query).await?.into(),
+            invitation_lists::list_of_user(&self.app, &ctx, query).await?.into(),
         ))
     }
 }
@@ -153,7 +153,7 @@ impl Parse for pb::GetInvitationRequest {
 }
 
 impl Parse for pb::ListInvitationsRequest {
-    type Command = invitations::List;
+    type Command = invitation_lists::List;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let bound = Self {
@@ -167,7 +167,7 @@ impl Parse for pb::ListInvitationsRequest {
         let states = fields.values("states", &self.states, pb::InvitationState::known);
         let email = fields.optional_email("email", &self.email);
         let states = states?;
-        Some(invitations::List {
+        Some(invitation_lists::List {
             organization_id: organization_id?,
             filter: InvitationFilter {
                 expired: states.contains(&InvitationStatus::Expired),
