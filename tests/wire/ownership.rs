@@ -252,7 +252,7 @@ wire_tests! {
         call!(world, users.delete_user, world.operator_key(), request).unwrap();
         call!(world, organizations.undelete_organization, world.operator_key(), undeletion(&team)).unwrap();
         assert!(team.active_holders("owner").await.is_empty());
-        assert_eq!(team.row(&one.session, &team.owner.email).await.state(), MemberState::Removed);
+        assert_eq!(team.row_of(&one.session, &team.owner.user_id).await.state(), MemberState::Removed);
         assert_refused(team.set_roles(&one.session, &one.user_id, &["owner"]).await, Code::FailedPrecondition, "OWNER_BY_TRANSFER_ONLY");
         team.set_roles(world.operator_key(), &one.user_id, &["owner"]).await.unwrap();
         assert_refused(team.set_roles(world.operator_key(), &two.user_id, &["owner"]).await, Code::FailedPrecondition, "OWNER_BY_TRANSFER_ONLY");

@@ -217,7 +217,7 @@ wire_tests! {
         let roster = acme.roster(&acme.owner.session).await.unwrap();
         // Whoever got another name meanwhile stands where that name belongs.
         assert_eq!(roster.iter().map(|row| row.display_name.as_str()).collect::<Vec<_>>(), ["owner", "Zed"]);
-        assert_eq!(acme.row(&acme.owner.session, "ada@example.com").await.state(), MemberState::Removed);
+        assert_eq!(acme.row_of(&acme.owner.session, &ada.user_id).await.state(), MemberState::Removed);
         undelete_user(&world, &ada.user_id).await.unwrap();
         let session = sign_in(&world, "ada@example.com", PASSWORD).await.unwrap().session_token;
         assert_refused(acme.roster(&session).await, Code::NotFound, "ORGANIZATION_NOT_FOUND");

@@ -137,6 +137,12 @@ impl Scenario {
         answer.members
     }
 
+    /// The one row of this person among the first rows, in whatever state: for those whose account is deleted, which no address finds any more.
+    pub(crate) async fn row_of(&self, credential: &str, user_id: &str) -> Member {
+        let rows = self.rows(credential, &[MemberState::Active, MemberState::Suspended, MemberState::Removed]).await;
+        rows.into_iter().find(|row| row.user_id == user_id).unwrap()
+    }
+
     /// The one row with this address, in whatever state.
     pub(crate) async fn row(&self, credential: &str, email: &str) -> Member {
         let all = [
