@@ -139,7 +139,12 @@ impl Scenario {
 
     /// The one row of this person among the first rows, in whatever state: for those whose account is deleted, which no address finds any more.
     pub(crate) async fn row_of(&self, credential: &str, user_id: &str) -> Member {
-        let rows = self.rows(credential, &[MemberState::Active, MemberState::Suspended, MemberState::Removed]).await;
+        let rows = self
+            .rows(
+                credential,
+                &[MemberState::Active, MemberState::Suspended, MemberState::Removed],
+            )
+            .await;
         rows.into_iter().find(|row| row.user_id == user_id).unwrap()
     }
 
