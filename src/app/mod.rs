@@ -136,7 +136,14 @@ pub(crate) fn etag(changed_revision: i64) -> String {
 /// # Errors
 /// `ETAG_MISMATCH`.
 pub(crate) fn require_etag(expected: &str, changed_revision: i64) -> error::Result<()> {
-    let present = etag(changed_revision);
+    require_state(expected, etag(changed_revision))
+}
+
+/// The same for what has no revision, by the etag of the present state.
+///
+/// # Errors
+/// `ETAG_MISMATCH`.
+pub(crate) fn require_state(expected: &str, present: String) -> error::Result<()> {
     if expected.is_empty() || expected == present {
         return Ok(());
     }

@@ -1,6 +1,9 @@
 //! Service accounts and their keys.
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -9,6 +12,7 @@ use super::{
     error::Result,
     mutation::Mutation,
     paging::{Page, PageRequest},
+    require_state,
 };
 use crate::{
     domain::{
@@ -54,13 +58,17 @@ fn require_grantable(ctx: &Ctx, wanted: &Scopes) -> Result<()> {
     }
 }
 
+/// From when on the key that calls is refused; `None` means never.
+fn key_end(ctx: &Ctx) -> Option<DateTime<Utc>> {
+    ctx.caller.service.as_ref().and_then(|service| service.key_expire_time)
+}
+
 /// Nobody makes a key that outlives their own: what was given for a time would go on for ever.
-fn refuse_outliving(ctx: &Ctx, wanted: Option<DateTime<Utc>>) -> Result<()> {
-    let own = ctx.caller.service.as_ref().and_then(|service| service.key_expire_time);
-    match own {
+fn refuse_outliving(ctx: &Ctx, wanted: Option<DateTime<Utc>>, hint: &str) -> Result<()> {
+    match key_end(ctx) {
         Some(end) if wanted.is_none_or(|wanted| wanted > end) => Err(Refusal::new(Reason::ServiceKeyOutlivesCaller)
             .with("expire_time", end.to_rfc3339_opts(SecondsFormat::AutoSi, true))
-            .with("hint", "let the key expire by then, or call with one that lasts longer")
+            .with("hint", hint)
             .into()),
         _ => Ok(()),
     }
@@ -92,11 +100,68 @@ impl Mutation for Create {
     }
 }
 
+/// Changes a service account.
+#[derive(Debug)]
+pub(crate) struct Update {
+    /// The service account.
+    pub(crate) service_account_id: Uuid,
+    /// The new name, where it changes.
+    pub(crate) display_name: Option<OrganizationName>,
+    /// What its keys may do from now on, where it changes.
+    pub(crate) scopes: Option<Scopes>,
+    /// The state that the change is based on.
+    pub(crate) etag: String,
+    /// Whether everything is checked and nothing is changed.
+    pub(crate) validate_only: bool,
+}
+
+impl Mutation for Update {
+    type Outcome = ServiceAccount;
+
+    async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<ServiceAccount> {
+        let mut account = locked(tx, self.service_account_id).await?;
+        // Of the scopes that it has, too: whoever may do more is not renamed and made weaker by whoever may do less.
+        require_grantable(ctx, &account.scopes)?;
+        require_state(&self.etag, etag(&account))?;
+        if let Some(scopes) = &self.scopes {
+            require_grantable(ctx, scopes)?;
+            refuse_widening_beyond(ctx, tx, &account, scopes).await?;
+            account.scopes = scopes.clone();
+        }
+        if let Some(name) = &self.display_name {
+            account.display_name = name.as_str().to_owned();
+        }
+        tx.update_service_account(account.clone()).await?;
+        Ok(account)
+    }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
+    }
+}
+
+/// A key that expires gives nothing to keys that outlive it: they would go on with it after its end, as one that it had made for itself.
+async fn refuse_widening_beyond(ctx: &Ctx, tx: &Tx, account: &ServiceAccount, wanted: &Scopes) -> Result<()> {
+    if account.scopes.missing(wanted).is_none() || key_end(ctx).is_none() {
+        return Ok(());
+    }
+    for key in tx.standing_keys(account.id).await? {
+        refuse_outliving(
+            ctx,
+            key.expire_time,
+            "call with a key that lasts longer, or revoke those of the account first",
+        )?;
+    }
+    Ok(())
+}
+
 /// Disables a service account.
 #[derive(Debug)]
 pub(crate) struct Disable {
     /// The service account.
     pub(crate) service_account_id: Uuid,
+    /// The state that the change is based on.
+    pub(crate) etag: String,
 }
 
 impl Mutation for Disable {
@@ -105,6 +170,7 @@ impl Mutation for Disable {
     async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<ServiceAccount> {
         let mut account = locked(tx, self.service_account_id).await?;
         require_grantable(ctx, &account.scopes)?;
+        require_state(&self.etag, etag(&account))?;
         account.disabled = true;
         tx.update_service_account(account.clone()).await?;
         Ok(account)
@@ -129,7 +195,11 @@ impl Mutation for CreateKey {
             return Err(Reason::ServiceAccountDisabled.into());
         }
         require_grantable(ctx, &account.scopes)?;
-        refuse_outliving(ctx, self.expire_time)?;
+        refuse_outliving(
+            ctx,
+            self.expire_time,
+            "let the key expire by then, or call with one that lasts longer",
+        )?;
         let (key, token) = new_key(&app.entropy, account.id, self.expire_time, ctx.now);
         tx.insert_service_key(key.clone()).await?;
         Ok((key, token))
@@ -158,6 +228,13 @@ impl Mutation for RevokeKey {
         tx.update_service_key(key.clone()).await?;
         Ok(key)
     }
+}
+
+/// Names the state of a service account: a digest of all that can change about it, since it has no revision.
+pub(crate) fn etag(account: &ServiceAccount) -> String {
+    let scopes: Vec<&str> = account.scopes.iter().collect();
+    let state = json!([account.display_name, scopes, account.disabled]).to_string();
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, state.as_bytes()))
 }
 
 async fn locked(tx: &mut Tx, id: Uuid) -> Result<ServiceAccount> {

@@ -113,7 +113,7 @@ reasons! {
     HashUnsupported, "HASH_UNSUPPORTED", "The password hash is of no scheme that can be compared with.";
     HashMalformed, "HASH_MALFORMED", "The password hash is not as its scheme writes it.";
     HashTooExpensive, "HASH_TOO_EXPENSIVE", "Comparing with the password hash would cost more than is accepted.";
-    ServiceKeyOutlivesCaller, "SERVICE_KEY_OUTLIVES_CALLER", "A key makes no key that outlives it.";
+    ServiceKeyOutlivesCaller, "SERVICE_KEY_OUTLIVES_CALLER", "A key makes no key that outlives it, and gives none scopes.";
     EtagMismatch, "ETAG_MISMATCH", "The resource has changed since the etag was read.";
     Conflict, "CONFLICT", "Concurrent writes kept getting in the way; try again.";
     Overloaded, "OVERLOADED", "The server sheds load; try again.";

@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 use super::{
     convert::timestamp,
     edge::Edge,
-    fields::{Fields, Parse},
+    fields::{ETAG, Fields, Parse},
     pb::{self, service_account_service_server::ServiceAccountService},
 };
 use crate::{
@@ -19,6 +19,9 @@ use crate::{
 
 /// Scopes that one request may name.
 const MAX_SCOPES: usize = 50;
+
+/// The fields that an update may change.
+const CHANGEABLE: [&str; 2] = ["display_name", "scopes"];
 
 #[tonic::async_trait]
 impl ServiceAccountService for Edge {
@@ -38,6 +41,14 @@ impl ServiceAccountService for Edge {
         Ok(Response::new(
             service_accounts::list(&self.app, &ctx, page).await?.into(),
         ))
+    }
+
+    async fn update_service_account(
+        &self,
+        request: Request<pb::UpdateServiceAccountRequest>,
+    ) -> Result<Response<pb::UpdateServiceAccountResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, &command).await?))
     }
 
     async fn disable_service_account(
@@ -113,13 +124,55 @@ impl Parse for pb::ListServiceAccountsRequest {
     }
 }
 
+impl Parse for pb::UpdateServiceAccountRequest {
+    type Command = service_accounts::Update;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let etag = fields.at_most("etag", &self.etag, ETAG);
+        let account = fields.required("service_account", self.service_account.as_ref());
+        let populated = account.map(populated).unwrap_or_default();
+        let mask = fields.mask("update_mask", self.update_mask.as_ref(), &CHANGEABLE, &populated);
+        let account = account?;
+        // Of a mask that is wrong, the fields beside it are looked at all the same: every violation is told at once.
+        let paths = mask
+            .clone()
+            .unwrap_or_else(|| populated.iter().map(ToString::to_string).collect());
+        let command = fields.within("service_account", |fields| {
+            let id = fields.uuid("service_account_id", &account.service_account_id);
+            let display_name = fields.changed(&paths, "display_name", |fields, field| {
+                fields.text(field, &account.display_name, OrganizationName::parse)
+            });
+            let scopes = fields.changed(&paths, "scopes", |fields, _| scopes(fields, &account.scopes));
+            Some(service_accounts::Update {
+                service_account_id: id?,
+                display_name: display_name?,
+                scopes: scopes?,
+                etag: etag?,
+                validate_only: self.validate_only,
+            })
+        });
+        mask?;
+        command
+    }
+}
+
+fn populated(account: &pb::ServiceAccount) -> Vec<&'static str> {
+    let filled = [!account.display_name.is_empty(), !account.scopes.is_empty()];
+    let fields = CHANGEABLE.into_iter().zip(filled);
+    fields.filter(|(_, filled)| *filled).map(|(field, _)| field).collect()
+}
+
 impl Parse for pb::DisableServiceAccountRequest {
     type Command = service_accounts::Disable;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
+        let service_account_id = fields.uuid("service_account_id", &self.service_account_id);
+        let etag = fields.at_most("etag", &self.etag, ETAG);
         Some(service_accounts::Disable {
-            service_account_id: fields.uuid("service_account_id", &self.service_account_id)?,
+            service_account_id: service_account_id?,
+            etag: etag?,
         })
     }
 }
@@ -171,6 +224,7 @@ impl Parse for pb::RevokeServiceKeyRequest {
 
 fn account(row: ServiceAccount) -> pb::ServiceAccount {
     pb::ServiceAccount {
+        etag: service_accounts::etag(&row),
         service_account_id: row.id.to_string(),
         display_name: row.display_name,
         scopes: row.scopes.iter().map(ToOwned::to_owned).collect(),
@@ -191,6 +245,14 @@ fn key(row: ServiceKey) -> pb::ServiceKey {
 }
 
 impl From<ServiceAccount> for pb::CreateServiceAccountResponse {
+    fn from(row: ServiceAccount) -> Self {
+        Self {
+            service_account: Some(account(row)),
+        }
+    }
+}
+
+impl From<ServiceAccount> for pb::UpdateServiceAccountResponse {
     fn from(row: ServiceAccount) -> Self {
         Self {
             service_account: Some(account(row)),

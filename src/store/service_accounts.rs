@@ -64,6 +64,15 @@ impl<C: ConnectionTrait> View<C> {
             .await?)
     }
 
+    /// The keys of a service account that have not been revoked, expired or not.
+    pub(crate) async fn standing_keys(&self, account: Uuid) -> Result<Vec<ServiceKey>> {
+        Ok(service_keys::Entity::find()
+            .filter(service_keys::Column::ServiceAccountId.eq(account))
+            .filter(service_keys::Column::RevokeTime.is_null())
+            .all(&self.0)
+            .await?)
+    }
+
     /// The keys of a service account, oldest first.
     pub(crate) async fn service_keys_page(
         &self,

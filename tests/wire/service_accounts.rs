@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use crate::support::pb::{
     CreateServiceAccountRequest, CreateServiceKeyRequest, CreateServiceKeyResponse, DisableServiceAccountRequest,
     ListServiceAccountsRequest, ListServiceKeysRequest, ListUsersRequest, RevokeServiceKeyRequest, ServiceAccount,
-    ServiceKey,
+    ServiceKey, UpdateServiceAccountRequest,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
@@ -56,6 +56,38 @@ async fn disable(world: &World, account: &str) -> ServiceAccount {
     )
     .unwrap();
     answer.service_account.unwrap()
+}
+
+/// A change of a service account to this name and these scopes, of which the fields of the mask are meant.
+fn change(account: &str, name: &str, scopes: &[&str], mask: &[&str]) -> UpdateServiceAccountRequest {
+    UpdateServiceAccountRequest {
+        service_account: Some(ServiceAccount {
+            service_account_id: account.to_owned(),
+            display_name: name.to_owned(),
+            scopes: texts(scopes),
+            ..ServiceAccount::default()
+        }),
+        update_mask: (!mask.is_empty()).then(|| prost_types::FieldMask { paths: texts(mask) }),
+        ..UpdateServiceAccountRequest::default()
+    }
+}
+
+async fn update(world: &World, by: &str, request: UpdateServiceAccountRequest) -> Result<ServiceAccount, Status> {
+    let answer = call!(world, service_accounts.update_service_account, by, request)?;
+    Ok(answer.service_account.unwrap())
+}
+
+async fn find(world: &World, account: &str) -> ServiceAccount {
+    let request = ListServiceAccountsRequest::default();
+    let all = call!(
+        world,
+        service_accounts.list_service_accounts,
+        world.operator_key(),
+        request
+    )
+    .unwrap();
+    let mut all = all.service_accounts.into_iter();
+    all.find(|one| one.service_account_id == account).unwrap()
 }
 
 async fn use_it(world: &World, key: &str) -> Result<(), Status> {
@@ -141,6 +173,98 @@ wire_tests! {
         assert_refused(new_key(&world, &account, world.operator_key()).await, Code::FailedPrecondition, "SERVICE_ACCOUNT_DISABLED");
         assert_refused(new_key(&world, NOBODY, world.operator_key()).await, Code::NotFound, "SERVICE_ACCOUNT_NOT_FOUND");
         assert_eq!(traces(&world).await, before);
+    }
+
+    /// A service account gets another name and other scopes, by what the mask names or by what is filled. Its keys go on, with the new scopes from the next call on, on every server.
+    async fn an_account_is_changed(world: World) {
+        let second = world.second_server().await;
+        let operator = world.operator_key();
+        let (account, key) = service_account(&world, &["users.read", "users.write"]).await;
+        use_it(&world, &key).await.unwrap();
+        let validated = update(&world, operator, UpdateServiceAccountRequest { validate_only: true, ..change(&account, "", &["users.write"], &[]) }).await.unwrap();
+        assert_eq!((validated.scopes, find(&world, &account).await.scopes), (texts(&["users.write"]), texts(&["users.read", "users.write"])));
+        let narrowed = update(&world, operator, change(&account, "", &["users.write"], &[])).await.unwrap();
+        assert_eq!((narrowed.display_name.as_str(), &narrowed.scopes), ("A service", &texts(&["users.write"])));
+        assert_eq!(narrowed, find(&world, &account).await);
+        for refused in [use_it(&world, &key).await, second.users().list_users(world.as_service(&key, ListUsersRequest::default())).await.map(drop)] {
+            assert_eq!(assert_refused(refused, Code::PermissionDenied, "SCOPE_REQUIRED").metadata["scope"], "users.read");
+        }
+        let renamed = update(&world, operator, change(&account, "Billing", &["users.read"], &["display_name"])).await.unwrap();
+        assert_eq!((renamed.display_name.as_str(), &renamed.scopes), ("Billing", &narrowed.scopes));
+        update(&world, operator, change(&account, "", &["users.read"], &["scopes"])).await.unwrap();
+        use_it(&world, &key).await.unwrap();
+        assert_refused(update(&world, operator, change(NOBODY, "Billing", &[], &[])).await, Code::NotFound, "SERVICE_ACCOUNT_NOT_FOUND");
+        let before = find(&world, &account).await;
+        assert_invalid(update(&world, operator, change(&account, "", &[], &["display_name", "scopes"])).await, &["service_account.display_name", "service_account.scopes"]);
+        assert_invalid(update(&world, operator, change(&account, "Other", &["*"], &[])).await, &["service_account.scopes[0]"]);
+        assert_invalid(update(&world, operator, change(&account, "two\nlines", &[], &["display_name", "disabled"])).await, &["update_mask", "service_account.display_name"]);
+        assert_eq!(find(&world, &account).await, before);
+    }
+
+    /// Nobody gives an account a scope that they lack, and nobody changes an account that has one: neither what it may do, nor its name. Among equals everything goes, to oneself too.
+    async fn nobody_changes_those_who_may_do_more(world: World) {
+        let (own, manager) = service_account(&world, &["service_accounts.write", "users.read"]).await;
+        let (lesser, _) = service_account(&world, &["users.read"]).await;
+        let (greater, _) = service_account(&world, &["users.read", "users.write"]).await;
+        for (account, name, scopes, lacking) in [
+            (&lesser, "", &["users.read", "users.write"][..], "users.write"),
+            (&lesser, "", &["operator"], "operator"),
+            (&own, "", &["service_accounts.write", "users.read", "act_as_user"], "act_as_user"),
+            (&greater, "", &["users.read"], "users.write"),
+            (&greater, "Weak", &[], "users.write"),
+        ] {
+            let before = find(&world, account).await;
+            let refused = update(&world, &manager, change(account, name, scopes, &[])).await;
+            assert_eq!(assert_refused(refused, Code::FailedPrecondition, "SCOPE_NOT_GRANTABLE").metadata["scope"], lacking);
+            assert_eq!(find(&world, account).await, before);
+        }
+        update(&world, &manager, change(&lesser, "", &["service_accounts.write"], &[])).await.unwrap();
+        update(&world, &manager, change(&own, "", &["users.read"], &[])).await.unwrap();
+        assert_refused(update(&world, &manager, change(&own, "Back", &[], &[])).await, Code::PermissionDenied, "SCOPE_REQUIRED");
+    }
+
+    /// A key that was given for a time widens no account whose keys go on after it; taking away, and giving to keys that end before it, it may.
+    async fn an_expiring_key_widens_nothing_that_outlives_it(world: World) {
+        let (manager, _) = service_account(&world, &["service_accounts.write", "users.read", "users.write"]).await;
+        let ending = |account: &str, hours: i64| {
+            let time = world.clock.now() + chrono::Duration::hours(hours);
+            let expire_time = Some(prost_types::Timestamp { seconds: time.timestamp(), nanos: time.timestamp_subsec_nanos().cast_signed() });
+            CreateServiceKeyRequest { service_account_id: account.to_owned(), expire_time, ..CreateServiceKeyRequest::default() }
+        };
+        let short = call!(world, service_accounts.create_service_key, world.operator_key(), ending(&manager, 2)).unwrap().key;
+        let (account, _) = service_account(&world, &["users.read"]).await;
+        let widening = change(&account, "", &["users.read", "users.write"], &[]);
+        let refused = assert_refused(update(&world, &short, widening.clone()).await, Code::FailedPrecondition, "SERVICE_KEY_OUTLIVES_CALLER");
+        assert!(!refused.metadata["expire_time"].is_empty() && refused.metadata["hint"].contains("revoke"));
+        assert_eq!(find(&world, &account).await.scopes, texts(&["users.read"]));
+        update(&world, &short, change(&account, "Renamed", &["users.read"], &[])).await.unwrap();
+
+        let endless = keys(&world, &account).await.remove(0).service_key_id;
+        let revoking = RevokeServiceKeyRequest { service_account_id: account.clone(), service_key_id: endless, ..RevokeServiceKeyRequest::default() };
+        call!(world, service_accounts.revoke_service_key, &short, revoking).unwrap();
+        call!(world, service_accounts.create_service_key, &short, ending(&account, 1)).unwrap();
+        update(&world, &short, widening).await.unwrap();
+    }
+
+    /// A change that is based on another state than the present one is refused, and of two that are based on the same one comes about.
+    async fn an_account_is_changed_on_a_condition(world: World) {
+        let (account, _) = service_account(&world, &["users.read"]).await;
+        let operator = world.operator_key();
+        let read = find(&world, &account).await.etag;
+        let based = |name: &str, etag: &str| UpdateServiceAccountRequest { etag: etag.to_owned(), ..change(&account, name, &[], &[]) };
+        let (one, two) = tokio::join!(update(&world, operator, based("One", &read)), update(&world, operator, based("Two", &read)));
+        assert_eq!(usize::from(one.is_ok()) + usize::from(two.is_ok()), 1, "{one:?} {two:?}");
+        let present = find(&world, &account).await.etag;
+        assert_ne!(present, read);
+        let disabling = |etag: &str| DisableServiceAccountRequest { service_account_id: account.clone(), etag: etag.to_owned(), ..DisableServiceAccountRequest::default() };
+        for refused in [update(&world, operator, based("Three", &read)).await.map(drop), call!(world, service_accounts.disable_service_account, operator, disabling(&read)).map(drop)] {
+            assert_eq!(assert_refused(refused, Code::Aborted, "ETAG_MISMATCH").metadata["etag"], present);
+        }
+        let scoped = update(&world, operator, UpdateServiceAccountRequest { etag: present.clone(), ..change(&account, "", &["users.write"], &[]) }).await.unwrap().etag;
+        let disabled = call!(world, service_accounts.disable_service_account, operator, disabling(&scoped)).unwrap().service_account.unwrap();
+        let mut etags = vec![read, present, scoped, disabled.etag];
+        etags.dedup();
+        assert_eq!(etags.len(), 4);
     }
 
     /// Nobody passes on a scope that they lack: not to a new account, not by a key of an account that may do more, and not `operator`.
