@@ -182,6 +182,7 @@ impl Operator {
             let request = self.request(pb::ListServiceAccountsRequest {
                 page_size: PAGE,
                 page_token,
+                include_total_size: false,
             });
             let page = client
                 .list_service_accounts(request)

@@ -91,6 +91,10 @@ pub(crate) async fn list_of_user(app: &App, ctx: &Ctx, query: ListOfUser) -> Res
     let rows = view
         .waiting_invitations_page(&user.email_key, ctx.now, query.page.after(), query.page.limit())
         .await?;
+    let total = match query.page.count {
+        true => Some(view.waiting_invitations_count(&user.email_key, ctx.now).await?),
+        false => None,
+    };
     let inviters: Vec<Uuid> = rows.iter().filter_map(|(row, _)| row.inviter_user_id).collect();
     let inviters = view.users_by_id(&inviters).await?;
     let mut waiting = Vec::new();
@@ -104,5 +108,5 @@ pub(crate) async fn list_of_user(app: &App, ctx: &Ctx, query: ListOfUser) -> Res
             invitation,
         });
     }
-    Ok(query.page.page(waiting, None, |one| by_id(one.invitation.id)))
+    Ok(query.page.page(waiting, total, |one| by_id(one.invitation.id)))
 }

@@ -239,11 +239,15 @@ pub(crate) async fn list_of_user(app: &App, ctx: &Ctx, query: ListOfUser) -> Res
     let rows = view
         .memberships_page(query.user_id, query.page.after(), query.page.limit())
         .await?;
+    let total = match query.page.count {
+        true => Some(view.memberships_count(query.user_id).await?),
+        false => None,
+    };
     let rows = rows
         .into_iter()
         .filter_map(|(organization, member)| Some((organization, member?)))
         .collect();
-    Ok(query.page.page(rows, None, |(organization, _)| by_id(organization.id)))
+    Ok(query.page.page(rows, total, |(organization, _)| by_id(organization.id)))
 }
 
 /// Replaces a member's roles.

@@ -247,12 +247,13 @@ async fn locked(tx: &mut Tx, id: Uuid) -> Result<ServiceAccount> {
 /// # Errors
 /// The database's.
 pub(crate) async fn list(app: &App, _ctx: &Ctx, page: PageRequest) -> Result<Page<ServiceAccount>> {
-    let rows = app
-        .store
-        .read()
-        .service_accounts_page(page.after(), page.limit())
-        .await?;
-    Ok(page.page(rows, None, |row| by_id(row.id)))
+    let view = app.store.read();
+    let rows = view.service_accounts_page(page.after(), page.limit()).await?;
+    let total = match page.count {
+        true => Some(view.service_accounts_count().await?),
+        false => None,
+    };
+    Ok(page.page(rows, total, |row| by_id(row.id)))
 }
 
 /// Which keys.
@@ -277,7 +278,11 @@ pub(crate) async fn list_keys(app: &App, _ctx: &Ctx, query: ListKeys) -> Result<
     let rows = view
         .service_keys_page(account.id, query.page.after(), query.page.limit())
         .await?;
-    Ok(query.page.page(rows, None, |row| by_id(row.id)))
+    let total = match query.page.count {
+        true => Some(view.service_keys_count(account.id).await?),
+        false => None,
+    };
+    Ok(query.page.page(rows, total, |row| by_id(row.id)))
 }
 
 /// The place in a list that is sorted by id.

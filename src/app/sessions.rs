@@ -52,7 +52,11 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Sessi
             query.page.limit(),
         )
         .await?;
-    Ok(query.page.page(rows, None, |row| by_id(row.id)))
+    let total = match query.page.count {
+        true => Some(view.sessions_count(query.user_id, ctx.now, used_after).await?),
+        false => None,
+    };
+    Ok(query.page.page(rows, total, |row| by_id(row.id)))
 }
 
 /// Ends one session of a user.

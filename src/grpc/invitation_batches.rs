@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 use uuid::Uuid;
 
 use super::{
-    convert::timestamp,
+    convert::{count, timestamp},
     fields::{Fields, Parse, TOKEN},
     invitations::{MESSAGE, invitation},
     pb::{self, invitation_result::Outcome},
@@ -91,7 +91,7 @@ impl Parse for pb::ListUserInvitationsRequest {
             ..Self::default()
         };
         let user_id = fields.uuid("user_id", &self.user_id);
-        let page = fields.page(self.page_size, &self.page_token, false, &bound);
+        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
         Some(ListOfUser {
             user_id: user_id?,
             page: page?,
@@ -181,6 +181,7 @@ impl From<Page<Waiting>> for pb::ListUserInvitationsResponse {
         Self {
             invitations: page.items.into_iter().map(seen).collect(),
             next_page_token: page.next_page_token,
+            total_size: count(page.total_size),
         }
     }
 }

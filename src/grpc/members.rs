@@ -180,7 +180,7 @@ impl Parse for pb::ListUserMembershipsRequest {
             ..Self::default()
         };
         let user_id = fields.uuid("user_id", &self.user_id);
-        let page = fields.page(self.page_size, &self.page_token, false, &bound);
+        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
         Some(members::ListOfUser {
             user_id: user_id?,
             page: page?,
@@ -324,6 +324,7 @@ impl From<Page<(Organization, Member)>> for pb::ListUserMembershipsResponse {
         Self {
             memberships: page.items.into_iter().map(membership).collect(),
             next_page_token: page.next_page_token,
+            total_size: count(page.total_size),
         }
     }
 }

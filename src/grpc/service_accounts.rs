@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    convert::timestamp,
+    convert::{count, timestamp},
     edge::Edge,
     fields::{ETAG, Fields, Parse},
     pb::{self, service_account_service_server::ServiceAccountService},
@@ -120,7 +120,12 @@ impl Parse for pb::ListServiceAccountsRequest {
     type Command = PageRequest;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        fields.page(self.page_size, &self.page_token, false, &Self::default())
+        fields.page(
+            self.page_size,
+            &self.page_token,
+            self.include_total_size,
+            &Self::default(),
+        )
     }
 }
 
@@ -200,7 +205,7 @@ impl Parse for pb::ListServiceKeysRequest {
             ..Self::default()
         };
         let service_account_id = fields.uuid("service_account_id", &self.service_account_id);
-        let page = fields.page(self.page_size, &self.page_token, false, &bound);
+        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
         Some(service_accounts::ListKeys {
             service_account_id: service_account_id?,
             page: page?,
@@ -273,6 +278,7 @@ impl From<Page<ServiceAccount>> for pb::ListServiceAccountsResponse {
         Self {
             service_accounts: page.items.into_iter().map(account).collect(),
             next_page_token: page.next_page_token,
+            total_size: count(page.total_size),
         }
     }
 }
@@ -299,6 +305,7 @@ impl From<Page<ServiceKey>> for pb::ListServiceKeysResponse {
         Self {
             service_keys: page.items.into_iter().map(key).collect(),
             next_page_token: page.next_page_token,
+            total_size: count(page.total_size),
         }
     }
 }

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use tonic::{Request, Response, Status};
 
 use super::{
-    convert::timestamp,
+    convert::{count, timestamp},
     edge::Edge,
     fields::{Fields, Parse, TOKEN},
     pb::{self, session_service_server::SessionService},
@@ -65,6 +65,7 @@ impl SessionService for Edge {
         Ok(Response::new(pb::ListSessionsResponse {
             sessions: page.items.into_iter().map(|row| self.session(row)).collect(),
             next_page_token: page.next_page_token,
+            total_size: count(page.total_size),
         }))
     }
 
@@ -139,7 +140,7 @@ impl Parse for pb::ListSessionsRequest {
             ..Self::default()
         };
         let user_id = fields.uuid("user_id", &self.user_id);
-        let page = fields.page(self.page_size, &self.page_token, false, &bound);
+        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
         Some(sessions::List {
             user_id: user_id?,
             page: page?,

@@ -94,17 +94,8 @@ impl<C: ConnectionTrait> View<C> {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<(Invitation, Organization)>> {
-        let organization: RelationDef = invitations::Entity::belongs_to(organizations::Entity)
-            .from(invitations::Column::OrganizationId)
-            .to(organizations::Column::Id)
-            .into();
-        let mut query = invitations::Entity::find()
-            .join(JoinType::InnerJoin, organization)
+        let mut query = waiting(email_key, now)
             .select_also(organizations::Entity)
-            .filter(invitations::Column::EmailKey.eq(email_key))
-            .filter(invitations::Column::State.eq(InvitationState::Pending))
-            .filter(invitations::Column::ExpireTime.gt(now))
-            .filter(organizations::Column::State.eq(OrganizationState::Active))
             .order_by_desc(invitations::Column::Id)
             .limit(limit);
         if let Some(cursor) = after {
@@ -117,21 +108,14 @@ impl<C: ConnectionTrait> View<C> {
             .collect())
     }
 
+    /// How many invitations of an address can be accepted at this time, to organizations that are in use.
+    pub(crate) async fn waiting_invitations_count(&self, email_key: &str, now: DateTime<Utc>) -> Result<u64> {
+        Ok(waiting(email_key, now).count(&self.0).await?)
+    }
+
     /// Whether an address has an invitation to any organization in use that can be accepted at this time.
     pub(crate) async fn is_invited(&self, email_key: &str, now: DateTime<Utc>) -> Result<bool> {
-        let organization: RelationDef = invitations::Entity::belongs_to(organizations::Entity)
-            .from(invitations::Column::OrganizationId)
-            .to(organizations::Column::Id)
-            .into();
-        let open = invitations::Entity::find()
-            .join(JoinType::InnerJoin, organization)
-            .filter(organizations::Column::State.eq(OrganizationState::Active))
-            .filter(invitations::Column::EmailKey.eq(email_key))
-            .filter(invitations::Column::State.eq(InvitationState::Pending))
-            .filter(invitations::Column::ExpireTime.gt(now))
-            .one(&self.0)
-            .await?;
-        Ok(open.is_some())
+        Ok(waiting(email_key, now).one(&self.0).await?.is_some())
     }
 
     /// Invitations of an organization, newest first.
@@ -179,6 +163,20 @@ impl Tx {
         invitation.into_active_model().reset_all().update(&self.view.0).await?;
         Ok(())
     }
+}
+
+/// The invitations of an address that can be accepted at a time, to organizations that are in use.
+fn waiting(email_key: &str, now: DateTime<Utc>) -> Select<invitations::Entity> {
+    let organization: RelationDef = invitations::Entity::belongs_to(organizations::Entity)
+        .from(invitations::Column::OrganizationId)
+        .to(organizations::Column::Id)
+        .into();
+    invitations::Entity::find()
+        .join(JoinType::InnerJoin, organization)
+        .filter(invitations::Column::EmailKey.eq(email_key))
+        .filter(invitations::Column::State.eq(InvitationState::Pending))
+        .filter(invitations::Column::ExpireTime.gt(now))
+        .filter(organizations::Column::State.eq(OrganizationState::Active))
 }
 
 fn rows() -> Select<invitations::Entity> {

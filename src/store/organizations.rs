@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationDef,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationDef, Select,
     sea_query::{Expr, ExprTrait, IntoColumnRef, LockType, SelectStatement},
 };
 use uuid::Uuid;
@@ -116,11 +116,8 @@ impl<C: ConnectionTrait> View<C> {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<(Organization, Option<Member>)>> {
-        let mut query = organizations::Entity::find()
-            .join(JoinType::InnerJoin, membership_of(user))
+        let mut query = belonging(user)
             .select_also(members::Entity)
-            .filter(members::Column::State.ne(MemberState::Removed))
-            .filter(organizations::Column::State.ne(OrganizationState::Deleted))
             .order_by_asc(members::Column::OrganizationId)
             .limit(limit);
         if let Some(cursor) = after {
@@ -128,6 +125,19 @@ impl<C: ConnectionTrait> View<C> {
         }
         Ok(query.all(&self.0).await?)
     }
+
+    /// How many organizations a user belongs to.
+    pub(crate) async fn memberships_count(&self, user: Uuid) -> Result<u64> {
+        Ok(belonging(user).count(&self.0).await?)
+    }
+}
+
+/// The organizations that a user belongs to, deleted ones left out.
+fn belonging(user: Uuid) -> Select<organizations::Entity> {
+    organizations::Entity::find()
+        .join(JoinType::InnerJoin, membership_of(user))
+        .filter(members::Column::State.ne(MemberState::Removed))
+        .filter(organizations::Column::State.ne(OrganizationState::Deleted))
 }
 
 fn active_user(user: Uuid) -> SelectStatement {

@@ -1,8 +1,8 @@
 //! Service accounts and their keys.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, QueryFilter, QueryOrder,
-    QuerySelect, RelationDef, sea_query::LockType,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, RelationDef, sea_query::LockType,
 };
 use uuid::Uuid;
 
@@ -56,6 +56,11 @@ impl<C: ConnectionTrait> View<C> {
         Ok(query.all(&self.0).await?)
     }
 
+    /// How many service accounts there are.
+    pub(crate) async fn service_accounts_count(&self) -> Result<u64> {
+        Ok(service_accounts::Entity::find().count(&self.0).await?)
+    }
+
     /// One key of a service account.
     pub(crate) async fn service_key(&self, account: Uuid, id: Uuid) -> Result<Option<ServiceKey>> {
         Ok(service_keys::Entity::find_by_id(id)
@@ -88,6 +93,14 @@ impl<C: ConnectionTrait> View<C> {
             query = query.filter(service_keys::Column::Id.gt(cursor.id));
         }
         Ok(query.all(&self.0).await?)
+    }
+
+    /// How many keys a service account has, dead ones included.
+    pub(crate) async fn service_keys_count(&self, account: Uuid) -> Result<u64> {
+        Ok(service_keys::Entity::find()
+            .filter(service_keys::Column::ServiceAccountId.eq(account))
+            .count(&self.0)
+            .await?)
     }
 }
 

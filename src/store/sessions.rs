@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, QueryFilter, QueryOrder,
-    QuerySelect, RelationDef,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, RelationDef, Select,
     sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
@@ -65,11 +65,7 @@ impl<C: ConnectionTrait> View<C> {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<Session>> {
-        let mut query = sessions::Entity::find()
-            .filter(sessions::Column::UserId.eq(user))
-            .filter(sessions::Column::RevokeTime.is_null())
-            .filter(sessions::Column::ExpireTime.gt(now))
-            .filter(sessions::Column::LastUsedTime.gt(used_after))
+        let mut query = live(user, now, used_after)
             .order_by_desc(sessions::Column::Id)
             .limit(limit);
         if let Some(cursor) = after {
@@ -77,6 +73,24 @@ impl<C: ConnectionTrait> View<C> {
         }
         Ok(query.all(&self.0).await?)
     }
+
+    /// How many sessions of a user are neither revoked nor past one of their limits.
+    pub(crate) async fn sessions_count(
+        &self,
+        user: Uuid,
+        now: DateTime<Utc>,
+        used_after: DateTime<Utc>,
+    ) -> Result<u64> {
+        Ok(live(user, now, used_after).count(&self.0).await?)
+    }
+}
+
+fn live(user: Uuid, now: DateTime<Utc>, used_after: DateTime<Utc>) -> Select<sessions::Entity> {
+    sessions::Entity::find()
+        .filter(sessions::Column::UserId.eq(user))
+        .filter(sessions::Column::RevokeTime.is_null())
+        .filter(sessions::Column::ExpireTime.gt(now))
+        .filter(sessions::Column::LastUsedTime.gt(used_after))
 }
 
 impl Store {

@@ -52,10 +52,18 @@ macro_rules! hold {
             assert_eq!(pages, whole, "{} in pages of {size}", stringify!($method));
         }
         let mut page = request.clone();
-        page.page_size = 1;
-        let token = call!($world, $service.$method, $credential, page)
-            .unwrap()
-            .next_page_token;
+        (page.page_size, page.include_total_size) = (1, true);
+        let counted = call!($world, $service.$method, $credential, page.clone()).unwrap();
+        assert_eq!(
+            usize::try_from(counted.total_size).unwrap(),
+            $count,
+            "{}",
+            stringify!($method)
+        );
+        page.include_total_size = false;
+        let first = call!($world, $service.$method, $credential, page).unwrap();
+        assert_eq!(first.total_size, 0, "nobody has asked: {}", stringify!($method));
+        let token = first.next_page_token;
         let mut larger = request.clone();
         (larger.page_size, larger.page_token) = (100_000, token.clone());
         let rest = call!($world, $service.$method, $credential, larger).unwrap().$rows;
