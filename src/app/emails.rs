@@ -11,6 +11,7 @@ use super::{
     error::{Error, Result},
     mails::secret_mail,
     mutation::{Answer, Mutation},
+    require_etag,
     users::email_taken,
 };
 use crate::{
@@ -43,6 +44,8 @@ pub(crate) struct Change {
     pub(crate) password: Option<SecretString>,
     /// Whether the calling service has made sure that the address is the person's.
     pub(crate) verified: bool,
+    /// The state that the change is based on.
+    pub(crate) etag: String,
     /// Whether everything is checked, and nothing is changed or sent.
     pub(crate) validate_only: bool,
 }
@@ -93,6 +96,7 @@ impl Mutation for Ready {
         match self {
             Ready::AtOnce(command) => {
                 let user = tx.lock_user(command.user_id).await?.ok_or(Reason::UserNotFound)?;
+                require_etag(&command.etag, user.revision)?;
                 let user = take_effect(app, ctx, tx, user, &command.email, command.verified).await?;
                 Ok(Changed {
                     user,
@@ -105,6 +109,7 @@ impl Mutation for Ready {
                 if user.password_hash != *verified {
                     return Err(Reason::PasswordIncorrect.into());
                 }
+                require_etag(&command.etag, user.revision)?;
                 require_patience(ctx, tx, Purpose::EmailVerification, user.id).await?;
                 // Whether somebody else has the address is told to whoever reads its mail, and to nobody who only guesses.
                 let token = Token::new(TokenKind::EmailVerification, app.entropy.bytes());

@@ -45,6 +45,8 @@ pub(crate) struct Start {
     pub(crate) nominee_user_id: Uuid,
     /// Who hands it over; `None`: the caller.
     pub(crate) owner_user_id: Option<Uuid>,
+    /// The nominee's state that the transfer is based on.
+    pub(crate) etag: String,
     /// Whether everything is checked and nothing is changed.
     pub(crate) validate_only: bool,
 }
@@ -144,6 +146,7 @@ impl Mutation for Start {
         // The lock is what lets one of two transfers at once come first, and the other find another owner (ab_07).
         let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
         let mut sides = Sides::load(tx, self.organization_id, owner_id, self.nominee_user_id).await?;
+        require_etag(&self.etag, sides.nominee.changed_revision)?;
         // How many owners there are plays no part: one hands over to one.
         let situation = access.situation(ctx, Owners { active: 1 });
         let [owner, nominee] = sides.targets();

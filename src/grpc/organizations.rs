@@ -216,10 +216,11 @@ impl Parse for pb::SuspendOrganizationRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let organization_id = fields.uuid("organization_id", &self.organization_id);
+        let etag = fields.at_most("etag", &self.etag, ETAG);
         Some(organizations::ChangeState {
             organization_id: organization_id?,
             change: OrganizationChange::Suspend,
-            etag: String::new(),
+            etag: etag?,
             validate_only: false,
         })
     }
@@ -231,10 +232,11 @@ impl Parse for pb::ActivateOrganizationRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let organization_id = fields.uuid("organization_id", &self.organization_id);
+        let etag = fields.at_most("etag", &self.etag, ETAG);
         Some(organizations::ChangeState {
             organization_id: organization_id?,
             change: OrganizationChange::Activate,
-            etag: String::new(),
+            etag: etag?,
             validate_only: false,
         })
     }
@@ -262,10 +264,11 @@ impl Parse for pb::UndeleteOrganizationRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let organization_id = fields.uuid("organization_id", &self.organization_id);
+        let etag = fields.at_most("etag", &self.etag, ETAG);
         Some(organizations::ChangeState {
             organization_id: organization_id?,
             change: OrganizationChange::Undelete,
-            etag: String::new(),
+            etag: etag?,
             validate_only: false,
         })
     }

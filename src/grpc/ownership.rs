@@ -63,10 +63,12 @@ impl Parse for pb::TransferOwnershipRequest {
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let nominee_user_id = fields.uuid("nominee_user_id", &self.nominee_user_id);
         let owner_user_id = fields.optional_uuid("owner_user_id", &self.owner_user_id);
+        let etag = fields.at_most("etag", &self.etag, ETAG);
         Some(Start {
             organization_id: organization_id?,
             nominee_user_id: nominee_user_id?,
             owner_user_id: owner_user_id?,
+            etag: etag?,
             validate_only: self.validate_only,
         })
     }

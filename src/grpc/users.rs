@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{
     convert::{count, timestamp},
     edge::Edge,
-    fields::{Fields, PASSWORD, Parse, TOKEN},
+    fields::{ETAG, Fields, PASSWORD, Parse, TOKEN},
     pb::{self, user_service_server::UserService},
 };
 use crate::{
@@ -163,6 +163,7 @@ impl Parse for pb::ChangeUserEmailRequest {
         let user_id = fields.uuid("user_id", &self.user_id);
         let email = fields.email("email", &self.email);
         let password = fields.at_most("password", &self.password, PASSWORD);
+        let etag = fields.at_most("etag", &self.etag, ETAG);
         Some(emails::Change {
             user_id: user_id?,
             email: email?,
@@ -170,6 +171,7 @@ impl Parse for pb::ChangeUserEmailRequest {
                 .map(|password| Some(password).filter(|password| !password.is_empty()))?
                 .map(SecretString::from),
             verified: self.email_verified,
+            etag: etag?,
             validate_only: self.validate_only,
         })
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tonic::{Code, Status};
 
 use crate::support::pb::{
-    ChangeUserEmailRequest, ChangeUserEmailResponse, CreateUserRequest, VerifyUserEmailRequest, VerifyUserEmailResponse,
+    ChangeUserEmailRequest, ChangeUserEmailResponse, CreateUserRequest, GetUserRequest, VerifyUserEmailRequest,
+    VerifyUserEmailResponse,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
@@ -121,7 +122,10 @@ wire_tests! {
         let request = crate::support::pb::RequestPasswordResetRequest { email: ADA.to_owned(), ..Default::default() };
         world.credentials().request_password_reset(request).await.unwrap();
         let old = world.mailbox.wait_for(ADA, 1).await[0].token("rpr_");
-        let changed = change_by(&world, world.operator_key(), change(&ada.user_id, NEW, "")).await.unwrap();
+        let etag = call!(world, users.get_user, world.operator_key(), GetUserRequest { user_id: ada.user_id.clone() }).unwrap().user.unwrap().etag;
+        let stale = ChangeUserEmailRequest { etag: "stale".to_owned(), ..change(&ada.user_id, NEW, "") };
+        assert_eq!(assert_refused(change_by(&world, world.operator_key(), stale).await, Code::Aborted, "ETAG_MISMATCH").metadata["etag"], etag);
+        let changed = change_by(&world, world.operator_key(), ChangeUserEmailRequest { etag, ..change(&ada.user_id, NEW, "") }).await.unwrap();
         let user = changed.user.unwrap();
         assert_eq!((user.email.as_str(), user.email_verified, changed.verification_sent), (NEW, false, false));
         let request = crate::support::pb::ResetPasswordRequest { token: old, new_password: PASSWORD.to_owned(), ..Default::default() };

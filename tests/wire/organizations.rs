@@ -224,6 +224,21 @@ wire_tests! {
         assert_eq!(get(&world, world.operator_key(), &scenario.organization_id).await.unwrap(), renamed);
     }
 
+    /// Suspending and activating are guarded by the etag, too: whoever has read the organization as it is gets through, and whoever has read it before does not.
+    async fn states_change_on_a_condition(world: World) {
+        let scenario = Scenario::acme(&world).await;
+        let start = get(&world, world.operator_key(), &scenario.organization_id).await.unwrap().etag;
+        let (id, key) = (|| scenario.organization_id.clone(), world.operator_key());
+        let suspending = |etag: &str| SuspendOrganizationRequest { organization_id: id(), etag: etag.to_owned(), ..SuspendOrganizationRequest::default() };
+        let activating = |etag: &str| ActivateOrganizationRequest { organization_id: id(), etag: etag.to_owned(), ..ActivateOrganizationRequest::default() };
+        let suspended = call!(world, organizations.suspend_organization, key, suspending(&start)).unwrap().organization.unwrap();
+        let refused = assert_refused(call!(world, organizations.activate_organization, key, activating(&start)), Code::Aborted, "ETAG_MISMATCH");
+        assert_eq!(refused.metadata["etag"], suspended.etag);
+        let active = call!(world, organizations.activate_organization, key, activating(&suspended.etag)).unwrap().organization.unwrap();
+        assert_refused(call!(world, organizations.suspend_organization, key, suspending(&suspended.etag)), Code::Aborted, "ETAG_MISMATCH");
+        assert_eq!(get(&world, key, &scenario.organization_id).await.unwrap(), active);
+    }
+
     /// Who lacks the permission is refused; who does not belong is not even told that the organization exists.
     async fn update_is_for_those_who_may(world: World) {
         let scenario = Scenario::acme(&world).await;

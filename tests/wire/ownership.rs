@@ -6,7 +6,7 @@ use tonic::Code;
 
 use crate::mfa::{demand, guard};
 use crate::support::pb::{
-    ActivateUserRequest, DeleteOrganizationRequest, DeleteUserRequest, ListAuditEntriesRequest,
+    ActivateUserRequest, DeleteOrganizationRequest, DeleteUserRequest, GetMemberRequest, ListAuditEntriesRequest,
     ListOwnershipTransfersRequest, MemberState, OwnershipTransferState, SuspendUserRequest, TransferOwnershipRequest,
     UndeleteOrganizationRequest, UndeleteUserRequest,
 };
@@ -95,7 +95,13 @@ wire_tests! {
         let before = traces(&world).await;
         call!(world, ownership.transfer_ownership, &team.owner.session, request(true)).unwrap();
         assert_eq!(traces(&world).await, before);
-        let transfer = team.transfer(&team.owner.session, &one.user_id).await.unwrap();
+        // Who is based on what the nominee was before, and not on what they are, has another one in mind.
+        let seen = GetMemberRequest { organization_id: team.organization_id.clone(), user_id: one.user_id.clone() };
+        let seen = call!(world, members.get_member, &team.owner.session, seen).unwrap().member.unwrap().etag;
+        let stale = TransferOwnershipRequest { etag: "1".to_owned(), ..request(false) };
+        assert_eq!(assert_refused(call!(world, ownership.transfer_ownership, &team.owner.session, stale), Code::Aborted, "ETAG_MISMATCH").metadata["etag"], seen);
+        let fitting = TransferOwnershipRequest { etag: seen, ..request(false) };
+        let transfer = call!(world, ownership.transfer_ownership, &team.owner.session, fitting).unwrap().transfer.unwrap();
         assert_eq!((transfer.state(), transfer.expire_time), (OwnershipTransferState::Completed, None));
         assert!(transfer.settle_time.is_some());
         assert_eq!(subjects(&world, "one@example.com", 2).await, ["You own Acme now"]);
