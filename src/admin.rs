@@ -207,6 +207,7 @@ impl Operator {
             display_name: name.to_owned(),
             scopes: scopes.to_vec(),
             request_id: String::new(),
+            validate_only: false,
         });
         let account = client
             .create_service_account(account)
@@ -218,6 +219,7 @@ impl Operator {
             service_account_id: account.service_account_id,
             expire_time: None,
             request_id: String::new(),
+            validate_only: false,
         });
         let key = client.create_service_key(key).await.map_err(sentence)?.into_inner();
         line(out, &key.key)

@@ -81,6 +81,8 @@ pub(crate) struct Create {
     pub(crate) display_name: OrganizationName,
     /// What its keys may do.
     pub(crate) scopes: Scopes,
+    /// Whether everything is checked and nothing is created.
+    pub(crate) validate_only: bool,
 }
 
 impl Mutation for Create {
@@ -97,6 +99,10 @@ impl Mutation for Create {
         };
         tx.insert_service_account(account.clone()).await?;
         Ok(account)
+    }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
     }
 }
 
@@ -184,10 +190,13 @@ pub(crate) struct CreateKey {
     pub(crate) service_account_id: Uuid,
     /// From when on the key is refused.
     pub(crate) expire_time: Option<DateTime<Utc>>,
+    /// Whether everything is checked and nothing is created.
+    pub(crate) validate_only: bool,
 }
 
 impl Mutation for CreateKey {
-    type Outcome = (ServiceKey, Token);
+    /// The key's record; the key itself, but for one that is not kept.
+    type Outcome = (ServiceKey, Option<Token>);
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
         let account = locked(tx, self.service_account_id).await?;
@@ -202,7 +211,11 @@ impl Mutation for CreateKey {
         )?;
         let (key, token) = new_key(&app.entropy, account.id, self.expire_time, ctx.now);
         tx.insert_service_key(key.clone()).await?;
-        Ok((key, token))
+        Ok((key, Some(token).filter(|_| !self.validate_only)))
+    }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
     }
 }
 

@@ -96,6 +96,7 @@ impl Parse for pb::CreateServiceAccountRequest {
         Some(service_accounts::Create {
             display_name: display_name?,
             scopes: scopes?,
+            validate_only: self.validate_only,
         })
     }
 }
@@ -192,6 +193,7 @@ impl Parse for pb::CreateServiceKeyRequest {
         Some(service_accounts::CreateKey {
             service_account_id: service_account_id?,
             expire_time: expire_time?,
+            validate_only: self.validate_only,
         })
     }
 }
@@ -283,11 +285,11 @@ impl From<Page<ServiceAccount>> for pb::ListServiceAccountsResponse {
     }
 }
 
-impl From<(ServiceKey, Token)> for pb::CreateServiceKeyResponse {
-    fn from((row, token): (ServiceKey, Token)) -> Self {
+impl From<(ServiceKey, Option<Token>)> for pb::CreateServiceKeyResponse {
+    fn from((row, token): (ServiceKey, Option<Token>)) -> Self {
         Self {
             service_key: Some(key(row)),
-            key: token.expose().to_owned(),
+            key: token.map(|token| token.expose().to_owned()).unwrap_or_default(),
         }
     }
 }

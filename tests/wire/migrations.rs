@@ -115,6 +115,7 @@ async fn fill(world: &World) -> Team {
         display_name: "O'Neil's \"portal\"".to_owned(),
         scopes,
         request_id: uuid::Uuid::nil().to_string(),
+        ..CreateServiceAccountRequest::default()
     };
     world
         .service_accounts()

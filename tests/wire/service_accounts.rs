@@ -104,6 +104,9 @@ wire_tests! {
         assert!(made.key.starts_with("rsk_") && made.key.len() == 47 && made.key.starts_with(&key.hint) && key.hint.len() == 8);
         assert_eq!((key.expire_time, key.revoke_time), (None, None));
         use_it(&world, &made.key).await.unwrap();
+        let trial = CreateServiceKeyRequest { service_account_id: account.service_account_id.clone(), validate_only: true, ..CreateServiceKeyRequest::default() };
+        let trial = call!(world, service_accounts.create_service_key, world.operator_key(), trial).unwrap();
+        assert!(trial.service_key.is_some() && trial.key.is_empty(), "a key that is not kept is not shown");
         let listed = keys(&world, &account.service_account_id).await;
         assert_eq!(listed, [key]);
         assert!(!format!("{listed:?}").contains(&made.key));
