@@ -9,7 +9,7 @@ use super::{
     App,
     context::Ctx,
     error::{Error, Result},
-    invitations::{facts, role_names},
+    invitations::{facts, find, role_names},
     members::newcomer,
     mutation::{Answer, Mutation},
     providers::ShownToken,
@@ -30,7 +30,7 @@ use crate::{
         token::{Token, TokenKind},
         user::UserState,
     },
-    store::{Event, Invitation, Member, Tx, User},
+    store::{Event, Invitation, InvitationRow, Member, Tx, User},
 };
 
 /// What a link invites to.
@@ -138,6 +138,8 @@ pub(crate) struct Accepted {
     pub(crate) roles: RoleSet,
     /// A new person's session, or the question for their second factor.
     pub(crate) entry: Option<Entry>,
+    /// The invitation afterwards.
+    pub(crate) invitation: InvitationRow,
     /// The organization's revision afterwards.
     pub(crate) revision: i64,
 }
@@ -320,6 +322,7 @@ impl Mutation for AcceptReady {
         };
         tx.record(&mut organization, event).await?;
         Ok(Accepted {
+            invitation: find(tx, organization.id, invitation.id).await?,
             user_id: user.id,
             organization_id: organization.id,
             roles,
@@ -337,9 +340,9 @@ pub(crate) struct Decline {
 }
 
 impl Mutation for Decline {
-    type Outcome = Uuid;
+    type Outcome = (InvitationRow, i64);
 
-    async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Uuid> {
+    async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
         let digest = digest(&self.token)?;
         let found = tx.invitation_by_token(&digest).await?;
         let organization_id = found.ok_or(Reason::InvitationNotFound)?.organization_id;
@@ -363,9 +366,10 @@ impl Mutation for Decline {
             }),
             time: ctx.now,
         };
+        let id = invitation.id;
         tx.update_invitation(invitation).await?;
         tx.record(&mut organization, event).await?;
-        Ok(organization.id)
+        Ok((find(tx, organization.id, id).await?, organization.revision))
     }
 }
 

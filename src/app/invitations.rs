@@ -396,7 +396,8 @@ impl Mutation for Revoke {
     }
 }
 
-async fn find(tx: &Tx, organization: Uuid, id: Uuid) -> Result<InvitationRow> {
+/// An invitation of an organization, as it is now.
+pub(super) async fn find(tx: &Tx, organization: Uuid, id: Uuid) -> Result<InvitationRow> {
     let row = tx.invitation_row(organization, id).await?;
     Ok(row.ok_or(Reason::InvitationNotFound)?)
 }

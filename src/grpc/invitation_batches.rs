@@ -15,6 +15,7 @@ use crate::{
         invitation_lists::{ListOfUser, Waiting},
         invitations::{self, Issued, IssuedBatch},
         paging::Page,
+        records::InvitationRow,
     },
     domain::{
         error::{Reason, Refusal},
@@ -110,10 +111,14 @@ impl Parse for pb::DeclineInvitationRequest {
     }
 }
 
-impl From<Uuid> for pb::DeclineInvitationResponse {
-    fn from(organization: Uuid) -> Self {
+impl From<(InvitationRow, i64)> for pb::DeclineInvitationResponse {
+    fn from((row, revision): (InvitationRow, i64)) -> Self {
+        // Declined, whatever the time.
+        let now = row.invitation.sent_time;
         Self {
-            organization_id: organization.to_string(),
+            organization_id: row.invitation.organization_id.to_string(),
+            invitation: Some(invitation(row, now)),
+            revision,
         }
     }
 }

@@ -377,11 +377,14 @@ impl From<Preview> for pb::PreviewInvitationResponse {
 
 impl From<Accepted> for pb::AcceptInvitationResponse {
     fn from(accepted: Accepted) -> Self {
+        // Accepted, whatever the time.
+        let now = accepted.invitation.invitation.sent_time;
         let answer = Self {
             user_id: accepted.user_id.to_string(),
             organization_id: accepted.organization_id.to_string(),
             roles: roles(&accepted.roles),
             revision: accepted.revision,
+            invitation: Some(invitation(accepted.invitation, now)),
             ..Self::default()
         };
         match accepted.entry {

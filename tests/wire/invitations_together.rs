@@ -7,8 +7,8 @@ use tonic::Code;
 use crate::support::pb::invitation_result::Outcome;
 use crate::support::pb::{
     BatchCreateInvitationsRequest, BatchCreateInvitationsResponse, CreateUserRequest, DeclineInvitationRequest,
-    ErrorReason, InvitationState, ListInvitationsRequest, ListUserInvitationsRequest, NewInvitation,
-    PreviewInvitationRequest,
+    DeclineInvitationResponse, ErrorReason, GetInvitationRequest, InvitationState, ListInvitationsRequest,
+    ListUserInvitationsRequest, NewInvitation, PreviewInvitationRequest,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
@@ -59,7 +59,7 @@ fn told(answer: &BatchCreateInvitationsResponse) -> Vec<String> {
         .collect()
 }
 
-async fn decline(world: &World, token: &str) -> Result<String, tonic::Status> {
+async fn decline(world: &World, token: &str) -> Result<DeclineInvitationResponse, tonic::Status> {
     let request = DeclineInvitationRequest {
         token: token.to_owned(),
         ..DeclineInvitationRequest::default()
@@ -68,7 +68,7 @@ async fn decline(world: &World, token: &str) -> Result<String, tonic::Status> {
         .invitations()
         .decline_invitation(request)
         .await
-        .map(|answer| answer.into_inner().organization_id)
+        .map(tonic::Response::into_inner)
 }
 
 wire_tests! {
@@ -167,7 +167,11 @@ wire_tests! {
     async fn an_invitation_is_declined(world: World) {
         let acme = Scenario::acme(&world).await;
         let (invitation, token) = acme.invited_by(&acme.owner.session, "ada@example.com", &["admin"]).await;
-        assert_eq!(decline(&world, &token).await.unwrap(), acme.organization_id);
+        let declined = decline(&world, &token).await.unwrap();
+        assert_eq!((declined.organization_id.as_str(), declined.revision), (acme.organization_id.as_str(), 4));
+        let seen = GetInvitationRequest { organization_id: acme.organization_id.clone(), invitation_id: invitation.invitation_id.clone() };
+        let seen = call!(world, invitations.get_invitation, &acme.owner.session, seen).unwrap().invitation;
+        assert_eq!((declined.invitation.as_ref().unwrap().state(), declined.invitation), (InvitationState::Declined, seen));
         assert_refused(decline(&world, &token).await, Code::FailedPrecondition, "INVITATION_DECLINED");
         let preview = PreviewInvitationRequest { token: token.clone() };
         assert_refused(world.invitations().preview_invitation(preview).await, Code::FailedPrecondition, "INVITATION_DECLINED");
