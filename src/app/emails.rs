@@ -120,6 +120,10 @@ impl Mutation for Ready {
                 let mail = secret_mail(token.expose(), address, Some(&user), challenge.expire_time);
                 tx.insert_challenge(challenge).await?;
                 app.queue(ctx, tx, &Payload::EmailVerification(mail)).await?;
+                // Told now and not only afterwards, so that whoever reads the old address can still prevent it.
+                if user.email_key != command.email.key() {
+                    app.notify(ctx, tx, &user, Notice::EmailChangeRequested).await?;
+                }
                 Ok(Changed {
                     user,
                     verification_sent: true,

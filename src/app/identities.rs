@@ -143,7 +143,7 @@ struct UnlinkReady {
 /// Takes an identity away from the caller. Every other session of theirs ends, as with a new password: somebody else may have had the way in.
 ///
 /// # Errors
-/// `CALLER_NOT_ALLOWED`, `IDENTITY_NOT_FOUND`, `LAST_CREDENTIAL`.
+/// `CALLER_NOT_ALLOWED`, `SESSION_NOT_RECENT`, `IDENTITY_NOT_FOUND`, `LAST_CREDENTIAL`.
 pub(crate) async fn unlink<A: Answer<()>>(app: &App, ctx: &Ctx, command: Unlink) -> Result<A> {
     let (_, session_id) = ctx.require_session()?;
     let mutation = UnlinkReady {
@@ -157,6 +157,7 @@ impl Mutation for UnlinkReady {
     type Outcome = ();
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
+        ctx.require_recent_sign_in()?;
         let mut user = ctx.lock_caller(tx).await?;
         let all = tx.identities_of(user.id).await?;
         let linked = all.iter().find(|linked| linked.id == self.identity_id);

@@ -60,6 +60,8 @@ pub enum Notice {
     PasswordChanged,
     /// The person has chosen a new password by a link in a mail.
     PasswordReset,
+    /// The person has asked for another address to take this one's place; the mail goes to this one.
+    EmailChangeRequested,
     /// Another address has taken this one's place; the mail goes to this one.
     EmailChanged,
     /// A second factor was set up.
@@ -78,9 +80,10 @@ pub enum Notice {
 
 impl Notice {
     /// Every notice there is.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::PasswordChanged,
         Self::PasswordReset,
+        Self::EmailChangeRequested,
         Self::EmailChanged,
         Self::MfaEnabled,
         Self::MfaRemoved,
@@ -96,6 +99,7 @@ impl Notice {
         match self {
             Self::PasswordChanged => "password_changed",
             Self::PasswordReset => "password_reset",
+            Self::EmailChangeRequested => "email_change_requested",
             Self::EmailChanged => "email_changed",
             Self::MfaEnabled => "mfa_enabled",
             Self::MfaRemoved => "mfa_removed",

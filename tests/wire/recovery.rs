@@ -15,13 +15,16 @@ use crate::support::pb::credential_service_client::CredentialServiceClient;
 use crate::support::pb::user_service_client::UserServiceClient;
 use crate::support::pb::{
     ChangePasswordRequest, ConfirmMfaEnrollmentRequest, LinkIdentityRequest, RemoveMfaRequest,
-    RevokeUserSessionsRequest, SuspendUserRequest, remove_mfa_request,
+    RevokeUserSessionsRequest, SuspendUserRequest, UnlinkIdentityRequest, remove_mfa_request,
 };
 use crate::support::race::told;
 use crate::support::runner::wire_tests;
-use crate::support::scenario::{PASSWORD, Person, Scenario, assert_refused, call, create_user, settled, sign_in};
+use crate::support::scenario::{
+    PASSWORD, Person, Scenario, assert_refused, call, create_user, settled, sign_in, traces,
+};
 use crate::support::world::World;
 
+const ID: &str = "5f0c6f0e-6a53-4f7e-9d7b-8a1f6f2f7a10";
 const ADA: &str = "ada@example.com";
 /// An address that somebody else reads.
 const FOREIGN: &str = "mallory@example.net";
@@ -181,8 +184,19 @@ wire_tests! {
         let refused = assert_refused(link_identity(&world, &ada.session, provider.token(&world, "2")).await, Code::FailedPrecondition, "SESSION_NOT_RECENT");
         assert_eq!(refused.metadata["max_age_seconds"], "900");
         assert_refused(begin(&world, &ada.session).await, Code::FailedPrecondition, "SESSION_NOT_RECENT");
+        // Nor does it take one away, by which the others would end.
+        let identity_id = first.identity.unwrap().identity_id;
+        let unlinking = UnlinkIdentityRequest { identity_id: identity_id.clone(), request_id: ID.to_owned() };
+        let before = traces(&world).await;
+        assert_refused(call!(world, credentials.unlink_identity, &ada.session, unlinking.clone()), Code::FailedPrecondition, "SESSION_NOT_RECENT");
+        assert_eq!(traces(&world).await, before);
         let session = sign_in(&world, ADA, PASSWORD).await.unwrap().session_token;
         link_identity(&world, &session, provider.token(&world, "2")).await.unwrap();
+        call!(world, credentials.unlink_identity, &session, unlinking.clone()).unwrap();
+        settled(&world).await;
+        world.clock.advance(Duration::from_secs(15 * 60));
+        call!(world, credentials.unlink_identity, &session, unlinking).unwrap();
+        let session = sign_in(&world, ADA, PASSWORD).await.unwrap().session_token;
         guard(&world, &Person { session, ..ada }).await;
     }
 
