@@ -22,6 +22,7 @@ mod bad_input;
 mod claims;
 mod climbing;
 mod contacts;
+mod conventions;
 mod credentials;
 mod custom_roles;
 mod deliveries;

@@ -122,6 +122,11 @@ impl Method {
         self.0.input()
     }
 
+    /// The response message.
+    pub(crate) fn output(&self) -> MessageDescriptor {
+        self.0.output()
+    }
+
     /// The names of all fields of the request, those of the messages in it included.
     pub(crate) fn field_names(&self) -> BTreeSet<String> {
         let (mut names, mut messages) = (BTreeSet::new(), vec![self.input()]);
