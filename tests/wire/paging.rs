@@ -130,14 +130,8 @@ wire_tests! {
         }
         let (_, token) = hold!(world, service_accounts.list_service_keys, key, of(&accounts[0]), service_keys, service_key_id, 5);
         refuse_token!(world, service_accounts.list_service_keys, key, of(&accounts[1]), token);
-        for (total, expected) in [
-            (call!(world, organizations.list_organizations, key, ListOrganizationsRequest { include_total_size: true, page_size: 2, ..ListOrganizationsRequest::default() }).unwrap().total_size, 5),
-            (call!(world, organizations.list_organizations, key, ListOrganizationsRequest::default()).unwrap().total_size, 0),
-            (call!(world, users.list_users, key, ListUsersRequest { include_total_size: true, page_size: 1, ..ListUsersRequest::default() }).unwrap().total_size, 6),
-            (call!(world, users.list_users, key, ListUsersRequest { include_total_size: true, email: "ada@example.com".to_owned(), ..ListUsersRequest::default() }).unwrap().total_size, 1),
-        ] {
-            assert_eq!(total, expected);
-        }
+        let found = ListUsersRequest { include_total_size: true, email: "ada@example.com".to_owned(), ..ListUsersRequest::default() };
+        assert_eq!(call!(world, users.list_users, key, found).unwrap().total_size, 1);
     }
 
     /// The roster: members and invitations in one order, by name, through all pages, also where names are the same.
@@ -153,8 +147,6 @@ wire_tests! {
         let of = |role: &str| ListMembersRequest { organization_id: scenario.organization_id.clone(), role: role.to_owned(), ..ListMembersRequest::default() };
         let (listed, token) = hold!(world, members.list_members, &scenario.owner.session, of(""), members, email, 8);
         assert_eq!((listed[0].as_str(), listed[4].as_str(), listed[7].as_str()), ("a0@example.com", "given1@example.com", "z3@example.com"));
-        let counted = ListMembersRequest { include_total_size: true, page_size: 3, ..of("") };
-        assert_eq!(call!(world, members.list_members, &scenario.owner.session, counted).unwrap().total_size, 8);
         refuse_token!(world, members.list_members, &scenario.owner.session, of("admin"), token);
         let other = Scenario::with(&world, "default", "", "other@example.com").await;
         refuse_token!(world, members.list_members, world.operator_key(), ListMembersRequest { organization_id: other.organization_id.clone(), ..ListMembersRequest::default() }, token);
@@ -197,15 +189,11 @@ wire_tests! {
         refuse_token!(world, invitations.list_invitations, &scenario.owner.session, of("guest1@example.com"), token);
         let found = call!(world, invitations.list_invitations, &scenario.owner.session, ListInvitationsRequest { include_total_size: true, ..of("GUEST1@example.com") }).unwrap();
         assert_eq!((found.invitations.len(), found.total_size), (1, 1));
-        let counted = ListInvitationsRequest { include_total_size: true, page_size: 2, ..of("") };
-        assert_eq!(call!(world, invitations.list_invitations, &scenario.owner.session, counted).unwrap().total_size, 5);
 
         let key = world.operator_key();
         let (_, token) = hold!(world, deliveries.list_messages, key, ListMessagesRequest::default(), messages, message_id, 5);
         let filtered = ListMessagesRequest { organization_id: scenario.organization_id.clone(), ..ListMessagesRequest::default() };
         refuse_token!(world, deliveries.list_messages, key, filtered, token);
-        let counted = ListMessagesRequest { include_total_size: true, page_size: 2, ..ListMessagesRequest::default() };
-        assert_eq!(call!(world, deliveries.list_messages, key, counted).unwrap().total_size, 5);
     }
 
     /// A user's memberships and sessions.
@@ -262,8 +250,6 @@ wire_tests! {
         assert_eq!(listed, transfers);
         let other = Scenario::with(&world, "jetstack", "", "other@example.com").await;
         refuse_token!(world, ownership.list_ownership_transfers, world.operator_key(), of(&other.organization_id), token);
-        let counted = ListOwnershipTransfersRequest { include_total_size: true, page_size: 2, ..of(&organization) };
-        assert_eq!(call!(world, ownership.list_ownership_transfers, &two.session, counted).unwrap().total_size, 5);
     }
 
     /// Contacts by name, also where names are the same; recipients of a notification; and the entries of the audit log, newest first.
@@ -287,10 +273,6 @@ wire_tests! {
         let (revisions, token) = hold!(world, audit.list_audit_entries, &scenario.owner.session, entries(&[]), entries, revision, 7);
         assert_eq!(revisions, [7, 6, 5, 4, 3, 2, 1]);
         refuse_token!(world, audit.list_audit_entries, &scenario.owner.session, entries(&["member.added"]), token);
-        let counted = ListContactsRequest { include_total_size: true, page_size: 2, ..of("") };
-        assert_eq!(call!(world, contacts.list_contacts, &scenario.owner.session, counted).unwrap().total_size, 5);
-        let counted = ListContactRecipientsRequest { include_total_size: true, page_size: 2, ..to("maintenance") };
-        assert_eq!(call!(world, contacts.list_contact_recipients, &scenario.owner.session, counted).unwrap().total_size, 5);
     }
 
     /// The roles of an organization, its own among them, and the permissions that they are made of: by id.
