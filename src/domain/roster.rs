@@ -16,6 +16,8 @@
 mod properties;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod ways_out;
 
 use uuid::Uuid;
 

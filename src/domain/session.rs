@@ -69,8 +69,15 @@ mod tests {
             require_recent(start, start + RECENT_SIGN_IN - Duration::microseconds(1)),
             Ok(())
         );
-        let refused = require_recent(start, start + RECENT_SIGN_IN).map_err(|refusal| refusal.reason);
-        assert_eq!(refused, Err(Reason::SessionNotRecent));
+        let refused = require_recent(start, start + RECENT_SIGN_IN).unwrap_err();
+        assert_eq!(refused.reason, Reason::SessionNotRecent);
+        assert_eq!(
+            refused.metadata,
+            [
+                ("max_age_seconds", "900".to_owned()),
+                ("hint", "sign in again".to_owned())
+            ]
+        );
     }
 
     #[test]

@@ -89,7 +89,8 @@ wire_tests! {
             assert_invalid(accept(Some(SignUp { password: weak.to_owned(), ..person() })).await, &["sign_up.password"]);
         }
         assert_invalid(accept(Some(SignUp { family_name: "x\u{7}".to_owned(), locale: "??".to_owned(), ..person() })).await, &["sign_up.family_name", "sign_up.locale"]);
-        assert_refused(accept(None).await, Code::Unauthenticated, "CREDENTIALS_MISSING");
+        let refused = assert_refused(accept(None).await, Code::Unauthenticated, "CREDENTIALS_MISSING");
+        assert_eq!(refused.hint(), "call with the account's session, or give sign_up");
         assert_eq!(traces(&world).await, before);
         accept(Some(person())).await.unwrap();
     }
@@ -160,7 +161,8 @@ wire_tests! {
         let bob = sign_in(&world, BOB, PASSWORD).await.unwrap();
         let token = scenario.invited(BOB, &["member"]).await;
         let before = traces(&world).await;
-        assert_refused(accept_as(&world, &bob.session_token, &token).await, Code::PermissionDenied, "EMAIL_UNVERIFIED");
+        let refused = assert_refused(accept_as(&world, &bob.session_token, &token).await, Code::PermissionDenied, "EMAIL_UNVERIFIED");
+        assert_eq!(refused.hint(), "have the account's address confirmed with ChangeUserEmail");
         assert_eq!(traces(&world).await, before);
     }
 

@@ -80,7 +80,7 @@ async fn identities(world: &World, credential: &str, user_id: &str) -> Result<Ve
     Ok(answer.identities)
 }
 
-async fn unlink(world: &World, session: &str, identity_id: &str) -> Result<(), Status> {
+pub(crate) async fn unlink(world: &World, session: &str, identity_id: &str) -> Result<(), Status> {
     let request = UnlinkIdentityRequest {
         identity_id: identity_id.to_owned(),
         ..UnlinkIdentityRequest::default()
@@ -125,7 +125,8 @@ wire_tests! {
     async fn an_identity_is_linked_used_and_taken_away(world: World) {
         let provider = provider(&world).await;
         let (ada, bob) = (create_user(&world, ADA).await, create_user(&world, "bob@example.com").await);
-        assert_refused(enter(&world, provider.token(&world, "1")).await, Code::Unauthenticated, "IDENTITY_UNKNOWN");
+        let refused = assert_refused(enter(&world, provider.token(&world, "1")).await, Code::Unauthenticated, "IDENTITY_UNKNOWN");
+        assert_eq!(refused.hint(), "accept an invitation with it, or link it while signed in");
         let token = provider.token(&world, "1");
         let request = || LinkIdentityRequest {
             open_id_connect: Some(token.clone()),
@@ -136,7 +137,8 @@ wire_tests! {
         let found = identities(&world, &ada.session, &ada.user_id).await.unwrap();
         assert_eq!(found, vec![first.identity.clone().unwrap()]);
         assert_eq!((found[0].issuer.as_str(), found[0].subject.as_str()), (provider.issuer.as_str(), "1"));
-        assert_refused(link(&world, &bob.session, provider.token(&world, "1")).await, Code::AlreadyExists, "IDENTITY_TAKEN");
+        let refused = assert_refused(link(&world, &bob.session, provider.token(&world, "1")).await, Code::AlreadyExists, "IDENTITY_TAKEN");
+        assert_eq!(refused.hint(), "sign in with it");
         assert_refused(identities(&world, &bob.session, &ada.user_id).await, Code::NotFound, "USER_NOT_FOUND");
         assert_refused(unlink(&world, &bob.session, &found[0].identity_id).await, Code::NotFound, "IDENTITY_NOT_FOUND");
 
@@ -159,7 +161,8 @@ wire_tests! {
         let acme = Scenario::acme(&world).await;
         let accepted = accept_with(&world, &acme.invited(ADA, &["member"]).await, provider.token(&world, "1"), "").await.unwrap();
         let own = identities(&world, &accepted.session_token, &accepted.user_id).await.unwrap().remove(0);
-        assert_refused(unlink(&world, &accepted.session_token, &own.identity_id).await, Code::FailedPrecondition, "LAST_CREDENTIAL");
+        let refused = assert_refused(unlink(&world, &accepted.session_token, &own.identity_id).await, Code::FailedPrecondition, "LAST_CREDENTIAL");
+        assert_eq!(refused.hint(), "set a password or link another identity first");
         assert_refused(sign_in(&world, ADA, PASSWORD).await, Code::Unauthenticated, "SIGN_IN_FAILED");
 
         let before = world.mailbox.mails_for(ADA).len();
@@ -322,7 +325,8 @@ wire_tests! {
         linked(&world, &provider, ADA, "1").await;
         let token = provider.token(&world, "1");
         enter(&world, token.clone()).await.unwrap();
-        assert_refused(enter(&world, token.clone()).await, Code::Unauthenticated, "ID_TOKEN_USED");
+        let refused = assert_refused(enter(&world, token.clone()).await, Code::Unauthenticated, "ID_TOKEN_USED");
+        assert_eq!(refused.hint(), "begin a new sign-in at the provider");
         let text = token.id_token.rsplit_once('.').unwrap().0;
         let parts: Vec<Value> = text.split('.').map(|part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()).collect();
         let again = shown(provider.signer.token(&parts[0], &parts[1]));

@@ -134,7 +134,8 @@ wire_tests! {
         let second = assert_refused(team.transfer(&owner.session, &two.user_id).await, Code::AlreadyExists, "TRANSFER_PENDING");
         assert_eq!(second.metadata["transfer_id"], transfer.transfer_id);
         for credential in [&*owner.session, &*two.session, world.operator_key()] {
-            assert_refused(team.confirm(credential, &transfer.transfer_id).await, Code::FailedPrecondition, "TRANSFER_TARGET_INELIGIBLE");
+            let refused = assert_refused(team.confirm(credential, &transfer.transfer_id).await, Code::FailedPrecondition, "TRANSFER_TARGET_INELIGIBLE");
+            assert_eq!(refused.hint(), "only the nominee confirms");
         }
         let confirmed = team.confirm(&one.session, &transfer.transfer_id).await.unwrap();
         assert_eq!(confirmed.state(), OwnershipTransferState::Completed);

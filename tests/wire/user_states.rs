@@ -107,7 +107,8 @@ wire_tests! {
         world.clock.advance(second);
         acme.join_existing(&Person { session: present.clone(), ..ada.clone() }, &["admin"]).await;
         acme.roster(&present).await.unwrap();
-        assert_refused(acme.roster(&ada.session).await, Code::Unauthenticated, "SESSION_OUTDATED");
+        let refused = assert_refused(acme.roster(&ada.session).await, Code::Unauthenticated, "SESSION_OUTDATED");
+        assert_eq!(refused.hint(), "sign in again");
         assert_refused(acme.leave(&ada.session).await, Code::Unauthenticated, "SESSION_OUTDATED");
 
         acme.remove(owner, &ada.user_id).await.unwrap();
@@ -261,7 +262,8 @@ wire_tests! {
         delete_user(&world, &ada.user_id).await.unwrap();
         let newer = create_user(&world, "ada@example.com").await;
         assert_ne!(newer.user_id, ada.user_id);
-        assert_refused(undelete_user(&world, &ada.user_id).await, Code::AlreadyExists, "EMAIL_TAKEN");
+        let refused = assert_refused(undelete_user(&world, &ada.user_id).await, Code::AlreadyExists, "EMAIL_TAKEN");
+        assert_eq!(refused.hint(), "give the account that has the address another one first");
         let request = BatchGetUsersRequest { user_ids: vec![newer.user_id.clone(), uuid::Uuid::now_v7().to_string(), ada.user_id.clone()] };
         let both = call!(world, users.batch_get_users, world.operator_key(), request).unwrap().users;
         assert_eq!(both.iter().map(|user| (user.user_id.clone(), user.state())).collect::<Vec<_>>(), [(newer.user_id, UserState::Active), (ada.user_id, UserState::Deleted)]);

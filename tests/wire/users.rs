@@ -77,7 +77,8 @@ wire_tests! {
         create(&world, new_user(ADA)).await.unwrap();
         let before = traces(&world).await;
         for spelling in ["ada@example.com", "ADA@example.com", "Ada@EXAMPLE.COM"] {
-            assert_refused(create(&world, new_user(spelling)).await, Code::AlreadyExists, "EMAIL_TAKEN");
+            let refused = assert_refused(create(&world, new_user(spelling)).await, Code::AlreadyExists, "EMAIL_TAKEN");
+            assert_eq!(refused.hint(), "use the account that has the address, or another address");
         }
         assert_eq!(traces(&world).await, before);
         // An address that a mail server may well tell apart is another one.

@@ -98,15 +98,27 @@ fn a_settled_invitation_says_what_became_of_it() {
         (InvitationState::Revoked, Reason::InvitationRevoked),
     ];
     for (state, reason) in cases {
+        // What the invited person does instead, and what those who invite do.
+        let (invited, inviting) = match state {
+            InvitationState::Accepted => (
+                "sign in with the account that has accepted it",
+                "change or remove the member instead",
+            ),
+            _ => ("ask for a new invitation", "invite the person again"),
+        };
+        let says = |refusal: Refusal, hint: &str| assert_eq!(refusal.metadata, [("hint", hint.to_owned())]);
         let invitation = Invitation {
             state,
             ..issued(&model, "member")
         };
-        refused(invitation.open(start()), reason);
-        refused(invitation.open(start() + TimeDelta::days(30)), reason);
-        refused(decide_resend(&by_owner, &invitation, start()), reason);
-        refused(decide_revoke(&by_owner, &invitation), reason);
-        refused(decide_decline(&invitation, start()), reason);
+        says(refused(invitation.open(start()), reason), invited);
+        says(refused(invitation.open(start() + TimeDelta::days(30)), reason), invited);
+        says(
+            refused(decide_resend(&by_owner, &invitation, start()), reason),
+            inviting,
+        );
+        says(refused(decide_revoke(&by_owner, &invitation), reason), inviting);
+        says(refused(decide_decline(&invitation, start()), reason), invited);
         refused(
             decide_accept(
                 &acceptance(&model, Some(Authority::Service { operator: false }), start()),
@@ -155,10 +167,12 @@ fn the_inviters_authority_is_checked_again_at_acceptance() {
         decide_accept(&acceptance(&model, Some(member(&plain)), start()), &invitation),
         Reason::InviterNoLongerAuthorized,
     );
-    refused(
+    let gone = refused(
         decide_accept(&acceptance(&model, None, start()), &invitation),
         Reason::InviterNoLongerAuthorized,
     );
+    let send_again = "ask somebody who may give these roles to send it again";
+    assert_eq!(gone.metadata, [("hint", send_again.to_owned())]);
     let to_owner = Invitation {
         roles: owner,
         ..invitation
@@ -169,7 +183,7 @@ fn the_inviters_authority_is_checked_again_at_acceptance() {
     );
     assert_eq!(
         refusal.metadata,
-        [("role", "owner".to_owned()), ("hint", SEND_AGAIN.to_owned())]
+        [("role", "owner".to_owned()), ("hint", send_again.to_owned())]
     );
 }
 

@@ -194,3 +194,42 @@ fn other_roles_stay_with_their_holders() {
         Reason::TransferTargetIneligible,
     );
 }
+
+/// A transfer that is over says what became of it, and how ownership changes hands from here.
+#[test]
+fn a_transfer_that_is_over_says_what_leads_on() {
+    assert_eq!(require_pending(TransferStatus::Pending), Ok(()));
+    let again = "ask the owner for a new transfer";
+    for (status, state, hint) in [
+        (
+            TransferStatus::Completed,
+            "COMPLETED",
+            "the new owner can transfer it back",
+        ),
+        (TransferStatus::Cancelled, "CANCELLED", again),
+        (TransferStatus::Expired, "EXPIRED", again),
+    ] {
+        let refusal = require_pending(status).unwrap_err();
+        assert_eq!(refusal.reason, Reason::TransferStateConflict);
+        assert_eq!(
+            refusal.metadata,
+            [("state", state.to_owned()), ("hint", hint.to_owned())]
+        );
+    }
+}
+
+/// JS11: who cannot receive it is told in which roles somebody can.
+#[test]
+fn js11_a_refused_nominee_is_told_the_eligible_roles() {
+    let model = model("jetstack");
+    let (owner, plain) = (set(&["owner"]), set(&["member"]));
+    let (from, to) = (
+        member(1, &owner, MemberState::Active),
+        member(2, &plain, MemberState::Active),
+    );
+    let refusal = refused(
+        decide_transfer(&by(&model, &from), &from, &to),
+        Reason::TransferTargetIneligible,
+    );
+    assert_eq!(refusal.metadata, [("eligible_roles", "admin".to_owned())]);
+}

@@ -45,7 +45,8 @@ wire_tests! {
         assert!(fabric.roster(&session).await.is_ok() && fabric.may(&created.user_id, "invoices.download").await);
         // Whose address has an account is invited, and their password stays theirs.
         Scenario::with(&world, "packetfabric", "customer", "other@example.com").await;
-        assert_refused(fabric.create(&fabric.owner.session, "other@example.com", &["regular"]).await, Code::AlreadyExists, "ACCOUNT_EXISTS");
+        let refused = assert_refused(fabric.create(&fabric.owner.session, "other@example.com", &["regular"]).await, Code::AlreadyExists, "ACCOUNT_EXISTS");
+        assert_eq!(refused.hint(), "invite the address instead");
         assert_refused(fabric.create(&fabric.owner.session, "new@example.com", &["regular"]).await, Code::AlreadyExists, "ALREADY_MEMBER");
     }
 

@@ -297,6 +297,13 @@ pub(crate) fn refusal(status: &Status) -> Refused {
     }
 }
 
+impl Refused {
+    /// What it says to do instead; nothing where it does not say.
+    pub(crate) fn hint(&self) -> &str {
+        self.metadata.get("hint").map_or("", String::as_str)
+    }
+}
+
 /// Holds that a call was refused with this code and this reason; answers with the rest.
 #[track_caller]
 pub(crate) fn assert_refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, reason: &str) -> Refused {
