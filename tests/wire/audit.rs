@@ -142,6 +142,7 @@ wire_tests! {
         let founding = &all[8];
         assert_eq!((founding.actor_user_id.as_str(), founding.actor_display_name.as_str()), ("", "Operator"));
         assert!(founding.before.is_none() && founding.after.is_some() && founding.subject_id.is_empty());
+        assert_eq!(all[5].subject_user_id, bob, "an acceptance is about whoever accepts");
         let invited = &all[1];
         assert_eq!((invited.subject_display_name.as_str(), invited.subject_user_id.as_str()), ("guest@example.com", ""));
         assert!(all.iter().all(|entry| entry.hash.len() == 64));

@@ -245,6 +245,19 @@ wire_tests! {
         assert_invalid(call!(world, invitations.create_invitation, &session, CreateInvitationRequest { request_id: "x".to_owned(), ..request() }), &["request_id"]);
     }
 
+    /// Of those for whom one service calls, each has ids of their own, and so has the service by itself: nobody gets the answer of another.
+    async fn an_id_of_a_service_belongs_to_whom_it_calls_for(world: World) {
+        let scenario = Scenario::acme(&world).await;
+        let grace = scenario.join("grace@example.com", &["admin"]).await;
+        let (key, owner) = (world.operator_key(), &scenario.owner.session);
+        let request = || CreateInvitationRequest { request_id: ID.to_owned(), ..invitation(&scenario, BOB) };
+        let for_owner = async || world.invitations().create_invitation(world.on_behalf_of(key, owner, request())).await.unwrap().into_inner();
+        assert_eq!(for_owner().await, for_owner().await);
+        for other in [world.on_behalf_of(key, &grace.session, request()), world.as_service(key, request())] {
+            assert_refused(world.invitations().create_invitation(other).await, Code::AlreadyExists, "INVITATION_PENDING");
+        }
+    }
+
     /// An answer is kept for a day.
     async fn an_answer_is_kept_for_a_day(world: World) {
         let request = || CreateUserRequest { request_id: ID.to_owned(), ..new_user(BOB) };

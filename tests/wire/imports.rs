@@ -196,6 +196,33 @@ wire_tests! {
         }
     }
 
+    /// Each bound on what a comparison may cost holds where a hash comes in: the dearest one within it is taken, and the next one is told which bound it breaks.
+    async fn what_a_hash_may_cost_is_bounded(world: World) {
+        let argon2 = |cost: &str| format!("$argon2id$v=19${cost}$MDEyMzQ1Njc4OWFiY2RlZg$1G06hvLNVYYOip8xNneh7BSEw9mz3/2HyKr1gHMPrPg");
+        let scrypt = |cost: &str| format!("$scrypt${cost}$YSBzYWx0IG9mIG9jdGV0cw$S+QoCug9AfF8mKocH+bjyTv6d2XjfeT0CDrUNTY9gIU");
+        let bcrypt = |cost: &str| format!("$2b${cost}$Nfi7wvDw1xDSBJ3hJi7KN.8kTKFNh9Sb9FWtqj5rsCVJV0/KEkmMS");
+        let pbkdf2 = |cost: &str| format!("$pbkdf2-sha256$i={cost},l=32$+//+IGEgc2FsdA$1Wy0dnU6ICt+R7Zaa0wd9jIbYb6cyNF+IhJtcosVODI");
+        let bounds = [
+            (argon2("m=131072,t=8,p=1"), argon2("m=131073,t=1,p=1"), ["131072", "memory_kib", "argon2", "131073"]),
+            (argon2("m=65536,t=16,p=1"), argon2("m=65536,t=17,p=1"), ["1048576", "memory_kib times iterations", "argon2", "1114112"]),
+            (argon2("m=1024,t=1,p=64"), argon2("m=1024,t=1,p=65"), ["64", "lanes", "argon2", "65"]),
+            (scrypt("ln=17,r=8,p=4"), scrypt("ln=18,r=8,p=1"), ["131072", "memory_kib", "scrypt", "262144"]),
+            (scrypt("ln=14,r=8,p=32"), scrypt("ln=14,r=8,p=33"), ["524288", "memory_kib times p", "scrypt", "540672"]),
+            (scrypt("ln=4,r=1,p=8192"), scrypt("ln=4,r=1,p=8193"), ["8192", "r times p", "scrypt", "8193"]),
+            (bcrypt("14"), bcrypt("15"), ["14", "cost", "bcrypt", "15"]),
+            (pbkdf2("2000000"), pbkdf2("2000001"), ["2000000", "rounds", "PBKDF2", "2000001"]),
+        ];
+        let hashed = |index, hash: &str| UserToImport { password_hash: hash.to_owned(), ..person(index, &format!("h{index}@example.com")) };
+        let people = bounds.iter().zip(0..).flat_map(|((within, beyond, _), place)| [hashed(2 * place, within), hashed(2 * place + 1, beyond)]);
+        let answer = import(&world, people.collect()).await;
+        assert_eq!(answer.users.iter().map(|one| one.index).collect::<Vec<_>>(), (0..8).map(|place| 2 * place).collect::<Vec<_>>());
+        let expected = bounds.iter().zip(0..).map(|((_, _, [limit, parameter, scheme, value]), place)| {
+            let facts = [format!("limit={limit}"), format!("parameter={parameter}"), format!("scheme={scheme}"), format!("value={value}")];
+            (2 * place + 1, ErrorReason::HashTooExpensive, facts.to_vec(), vec!["password_hash".to_owned()])
+        });
+        assert_eq!(answer.refused.iter().map(told).collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    }
+
     /// One who is refused does not keep the others of the batch out, and is told everything at once, or the one reason.
     async fn the_refused_are_told_and_the_others_come_in(world: World) {
         create_user(&world, "taken@example.com").await;

@@ -25,7 +25,7 @@ use crate::support::world::World;
 
 const ADA: &str = "ada@example.com";
 const ANOTHER: &str = "crimson ladder over 7 rivers";
-const STEP: Duration = Duration::from_secs(30);
+pub(crate) const STEP: Duration = Duration::from_secs(30);
 
 /// Somebody with a second factor.
 pub(crate) struct Guarded {
@@ -137,7 +137,7 @@ async fn use_it(world: &World, session: &str, user_id: &str) -> Result<(), Statu
 }
 
 /// A code that is not right now, nor soon, nor was just now.
-fn wrong(secret: &str, world: &World) -> String {
+pub(crate) fn wrong(secret: &str, world: &World) -> String {
     let step = world.clock.now().timestamp() / 30;
     let right: Vec<String> = (step - 3..step + 4).map(|step| code_of_step(secret, step)).collect();
     (0..)
@@ -147,7 +147,7 @@ fn wrong(secret: &str, world: &World) -> String {
 }
 
 /// The sealed secrets of the second factors that there are.
-async fn sealed_secrets(world: &World) -> Vec<Vec<u8>> {
+pub(crate) async fn sealed_secrets(world: &World) -> Vec<Vec<u8>> {
     let connection = world.database();
     let statement = Statement::from_string(
         connection.get_database_backend(),
