@@ -84,7 +84,10 @@ async fn batches(
     let batches = stream::try_unfold((export, Some(first)), |(mut export, ready)| async move {
         let batch = match ready {
             Some(batch) => batch,
-            None => export.next().await?,
+            None => {
+                let _place = export.admitted.place().await?;
+                export.next().await?
+            }
         };
         let more = !batch.is_empty();
         Ok(more.then(|| (batch.into(), (export, None))))

@@ -13,10 +13,9 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, Request, Response};
-use http_body_util::BodyExt;
 use secrecy::SecretString;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::{Status, body::Body, codegen::Body as _};
+use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 use uuid::Uuid;
 
@@ -43,6 +42,20 @@ pub(super) struct Admitted {
     pub(super) rule: Arc<Rule>,
     pub(super) now: DateTime<Utc>,
     pub(super) client_ip: Option<String>,
+    /// The places of the calls at work.
+    places: Arc<Semaphore>,
+}
+
+impl Admitted {
+    /// A place among the calls at work for a message of a stream. Between its messages a stream has none: a client that sends nothing, or takes nothing, would
+    /// keep it from the others for as long as it likes (ab_13). Whoever has begun is not refused in the middle, but waits.
+    ///
+    /// # Errors
+    /// `OVERLOADED`, where the server is closing.
+    pub(super) async fn place(&self) -> std::result::Result<OwnedSemaphorePermit, Status> {
+        let place = self.places.clone().acquire_owned().await;
+        place.map_err(|_| retryable(Reason::Overloaded))
+    }
 }
 
 /// Puts authentication in front of a service.
@@ -54,7 +67,8 @@ pub(crate) struct AuthenticateLayer {
 }
 
 impl AuthenticateLayer {
-    /// A layer that lets `places` calls in at a time and refuses the next at once, so that an overloaded server answers quickly instead of queueing.
+    /// A layer that lets `places` calls be at work at a time and refuses the next at once, so that an overloaded server answers quickly instead of queueing. A call is at
+    /// work until its answer begins.
     pub(crate) fn new(app: Arc<App>, rules: Rules, places: usize) -> Self {
         Self {
             app,
@@ -106,35 +120,18 @@ where
         }
         let layer = self.layer.clone();
         Box::pin(async move {
-            let Ok(place) = layer.places.clone().try_acquire_owned() else {
+            let Ok(_place) = layer.places.clone().try_acquire_owned() else {
                 return Ok(retryable(Reason::Overloaded).into_http());
             };
             match layer.admit(request.uri().path(), request.headers()).await {
                 Ok(admitted) => {
                     request.extensions_mut().insert(Arc::new(admitted));
-                    Ok(keeping(place, inner.call(request).await?))
+                    inner.call(request).await
                 }
                 Err(error) => Ok(Status::from(error).into_http()),
             }
         })
     }
-}
-
-/// The answer, which keeps its place among the calls until the last of its body is on its way: a stream is at work for as long as it lasts.
-fn keeping(place: OwnedSemaphorePermit, answer: Response<Body>) -> Response<Body> {
-    if answer.body().is_end_stream() {
-        return answer;
-    }
-    let mut place = Some(place);
-    answer.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            // Given back before the client sees the end, or its next call could come too early.
-            if frame.is_trailers() {
-                place.take();
-            }
-            frame
-        }))
-    })
 }
 
 impl AuthenticateLayer {
@@ -156,6 +153,7 @@ impl AuthenticateLayer {
             credentials,
             rule,
             now,
+            places: self.places.clone(),
         })
     }
 }

@@ -17,7 +17,9 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus}
 use crate::safety_kit::{PASSWORD, Team, credentials, dump, hold_organizations, never_answered, reason, retry_delay};
 use crate::safety_process::run;
 use crate::support::pb::organization_service_client::OrganizationServiceClient;
-use crate::support::pb::{ImportUsersRequest, ListOrganizationsRequest, ListOrganizationsResponse};
+use crate::support::pb::{
+    ImportUsersRequest, ImportedMembership, ListOrganizationsRequest, ListOrganizationsResponse, UserToImport,
+};
 use crate::support::runner::wire_tests;
 use crate::support::world::World;
 
@@ -275,17 +277,47 @@ wire_tests! {
         assert_eq!(stream.message().await.unwrap(), None);
     }
 
-    /// ab_13: a stream has its place among the calls for as long as it lasts, and gives it back with its end.
-    async fn ab_13_a_stream_keeps_its_place(world: World) {
+    /// ab_13: whoever sends nothing, or takes nothing, holds up nobody: only what is at work has a place among the calls. With a place kept until the answer was taken, everybody
+    /// else was refused for as long as they liked.
+    async fn ab_13_who_takes_nothing_holds_up_nobody(world: World) {
         world.restart_with(&[("max-concurrent-requests", "1")]).await;
         let (end, silent) = silent();
         let mut stream = world.users().import_users(world.as_operator(silent)).await.unwrap().into_inner();
+        // A client that opens no window gets the head of an answer, and nothing of its body.
+        let endpoint = Endpoint::from_shared(format!("http://{}", world.grpc_address())).unwrap();
+        let deaf = endpoint.initial_stream_window_size(0).connect().await.unwrap();
+        let request = world.as_operator(ListOrganizationsRequest::default());
+        let waiting = tokio::spawn(async move { OrganizationServiceClient::new(deaf).list_organizations(request).await });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        for _ in 0..20 {
+            list(&world).await.unwrap();
+        }
+        assert!(!waiting.is_finished(), "the answer has come through no window");
+        waiting.abort();
+        drop(end);
+        assert_eq!(stream.message().await.unwrap(), None);
+    }
+
+    /// ab_13: a message of a stream that is at work has a place, as a call has, and gives it back with its answer; and it waits for one, since what has begun is not refused in the middle.
+    async fn ab_13_a_stream_at_work_has_a_place(world: World) {
+        let team = Team::found(&world).await;
+        world.restart_with(&[("max-concurrent-requests", "1")]).await;
+        let membership = ImportedMembership { organization_id: team.organization_id.clone(), roles: vec!["member".to_owned()] };
+        let person = UserToImport { email: "bea@example.com".to_owned(), given_name: "Bea".to_owned(), memberships: vec![membership], ..UserToImport::default() };
+        let batch = ImportUsersRequest { import_id: "0197f0c0-7b1e-7c3a-9d2e-3f4a5b6c7d8e".to_owned(), users: vec![person], validate_only: false };
+        let held = hold_organizations(&world).await;
+        let one = world.as_operator(stream::once(std::future::ready(batch)));
+        let mut answers = world.users().import_users(one).await.unwrap().into_inner();
+        let answer = tokio::spawn(async move { answers.message().await });
+        tokio::time::sleep(Duration::from_millis(200)).await;
         for _ in 0..3 {
             let refused = list(&world).await.unwrap_err();
             assert_eq!((refused.code(), reason(&refused)), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
         }
-        drop(end);
-        assert_eq!(stream.message().await.unwrap(), None);
+        held.rollback().await.unwrap();
+        let answer = answer.await.unwrap().unwrap().unwrap();
+        // The organization takes people by invitation only: the person is refused, after the wait for its lock.
+        assert_eq!(answer.refused_count, 1, "{answer:?}");
         for _ in 0..20 {
             list(&world).await.unwrap();
         }
