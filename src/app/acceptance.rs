@@ -6,7 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    App,
+    App, access,
     context::Ctx,
     error::{Error, Result},
     invitations::{facts, find, role_names},
@@ -28,7 +28,6 @@ use crate::{
         roster::{Authority, Owners},
         text::{Locale, PersonName},
         token::{Token, TokenKind},
-        user::UserState,
     },
     store::{Event, Invitation, InvitationRow, Member, Tx, User},
 };
@@ -152,7 +151,8 @@ struct AcceptReady {
 }
 
 enum Who {
-    Known(Box<User>),
+    /// The caller.
+    Known,
     New(Box<HashedUser>, Option<Identity>),
 }
 
@@ -180,7 +180,7 @@ pub(crate) async fn accept<A: Answer<Accepted>>(app: &App, ctx: &Ctx, command: A
             let person = app.hashed(person(app, &invitation, sign_up, password)?).await?;
             Who::New(Box::new(person), identity)
         }
-        (None, Some(caller)) => Who::Known(Box::new(caller.user.clone())),
+        (None, Some(_)) => Who::Known,
         (None, None) => {
             return Err(Refusal::new(Reason::CredentialsMissing)
                 .with("hint", "call with the account's session, or give sign_up")
@@ -224,11 +224,7 @@ impl Mutation for AcceptReady {
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Accepted> {
         let known = match &self.who {
             // Before the organization, as everywhere: an account that is being deleted either joins first and is removed with it, or is gone.
-            Who::Known(user) => Some(
-                tx.lock_user(user.id)
-                    .await?
-                    .filter(|user| user.state == UserState::Active),
-            ),
+            Who::Known => Some(ctx.lock_caller(tx).await?),
             Who::New(..) => None,
         };
         // The token is the caller's right to this organization; the lock is what makes acceptance, revocation, resending and suspension come one
@@ -245,9 +241,9 @@ impl Mutation for AcceptReady {
         facts(&invitation).open(ctx.now)?;
 
         let (user, is_new) = match &self.who {
-            Who::Known(_) => {
-                let user = known.flatten().ok_or(Reason::CredentialsInvalid)?;
-                (require_invited(&user, &invitation)?, false)
+            Who::Known => {
+                let user = known.ok_or(Reason::CredentialsInvalid)?;
+                (require_invited(user, &invitation)?, false)
             }
             Who::New(person, identity) => {
                 let user = person.insert(app, ctx.now, tx, account_exists()).await?;
@@ -262,11 +258,7 @@ impl Mutation for AcceptReady {
             true => None,
             false => tx.member(organization.id, user.id).await?,
         };
-        let inviter = match invitation.inviter_user_id {
-            // A seat, and not a member's row: somebody whose account is out of use has none (ab_17).
-            Some(inviter) => tx.seat(organization.id, inviter).await?.and_then(|(_, member)| member),
-            None => None,
-        };
+        let inviter = inviter(tx, &invitation).await?;
         let owner_role = model.owner_role();
         let owners = match invitation.roles.contains(owner_role) {
             true => tx.count_active_holders(organization.id, owner_role.as_str()).await?,
@@ -275,12 +267,14 @@ impl Mutation for AcceptReady {
         let acceptance = Acceptance {
             model: &model,
             organization_kind: organization.kind.as_deref(),
-            inviter: inviter_authority(&invitation, inviter.as_ref()),
+            inviter: inviter.as_ref().map(Inviter::authority),
             existing: existing.as_ref().map(|member| member.state),
             owners: Owners { active: owners },
             now: ctx.now,
         };
         let roles = invitation::decide_accept(&acceptance, &facts(&invitation))?;
+        // Whoever comes back does so with a session that began after they were removed: the one that accepts is no exception, or those between would live on with it.
+        access::require_session_since(ctx, existing.as_ref().map(|removed| removed.update_time))?;
 
         let revision = organization.revision + 1;
         let member = Member {
@@ -288,8 +282,8 @@ impl Mutation for AcceptReady {
             invitation_sent_time: Some(invitation.sent_time),
             invitation_accepted_time: Some(ctx.now),
             create_time: existing.as_ref().map_or(ctx.now, |member| member.create_time),
-            // Who comes back does so with this session; one from before it stays dead here (ab_24).
-            admit_time: existing.as_ref().map(|_| ctx.session_time()),
+            // Sessions from before the removal stay dead here (ab_24).
+            admit_time: existing.as_ref().map(|removed| removed.update_time),
             ..newcomer(ctx, &organization, &user, roles.clone())
         };
         let before = existing.map(|member| json!({ "state": member.state.as_str(), "roles": member.roles }));
@@ -381,24 +375,49 @@ fn account_exists() -> Error {
 }
 
 /// Refuses an account of another address, and one whose address nobody has shown to be theirs: it could have been made in the invited person's name.
-fn require_invited(user: &User, invitation: &Invitation) -> Result<User> {
+fn require_invited(user: User, invitation: &Invitation) -> Result<User> {
     if user.email_key != invitation.email_key {
         return Err(Reason::EmailMismatch.into());
     }
     if user.email_verify_time.is_none() {
         return Err(email_unverified());
     }
-    Ok(user.clone())
+    Ok(user)
 }
 
-/// By whose right the invitation stands now: the inviter's of this moment, or the service's.
-fn inviter_authority<'a>(invitation: &Invitation, seat: Option<&'a Member>) -> Option<Authority<'a>> {
-    match (invitation.inviter_user_id, seat) {
-        (None, _) => Some(Authority::Service { operator: false }),
-        (Some(_), Some(member)) if member.state == MemberState::Active => Some(Authority::Member {
-            user_id: member.user_id,
-            roles: &member.roles,
-        }),
-        (Some(_), _) => None,
+/// By whose right an invitation stands at this moment (ab_17).
+enum Inviter {
+    /// The inviter's, who is a member.
+    Member(Box<Member>),
+    /// A service's.
+    Service,
+}
+
+impl Inviter {
+    fn authority(&self) -> Authority<'_> {
+        match self {
+            Inviter::Member(member) => Authority::Member {
+                user_id: member.user_id,
+                roles: &member.roles,
+            },
+            Inviter::Service => Authority::Service { operator: false },
+        }
     }
+}
+
+/// Who answers for the invitation now; `None` where nobody does any more.
+async fn inviter(tx: &Tx, invitation: &Invitation) -> Result<Option<Inviter>> {
+    if let Some(user) = invitation.inviter_user_id {
+        // A seat, and not a member's row: somebody whose account is out of use has none.
+        let seat = tx.seat(invitation.organization_id, user).await?;
+        let member = seat.and_then(|(_, member)| member);
+        let active = member.filter(|member| member.state == MemberState::Active);
+        return Ok(active.map(|member| Inviter::Member(Box::new(member))));
+    }
+    // A key that is taken back for having fallen into wrong hands may have invited with it.
+    let account = match invitation.inviter_service_account_id {
+        Some(account) => tx.service_account(account).await?,
+        None => None,
+    };
+    Ok(account.filter(|account| !account.disabled).map(|_| Inviter::Service))
 }

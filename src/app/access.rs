@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{App, context::Ctx, error::Result};
@@ -178,18 +179,12 @@ fn admit(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>)
 /// Admits whoever belongs there and may act, with or without the permission.
 fn admit_anyhow(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>) -> Result<Access> {
     let model = app.model_of(&organization)?;
-    if let Some(caller) = &ctx.caller.user {
+    if ctx.caller.user.is_some() {
         let member = seat
             .as_ref()
             .filter(|member| member.state != MemberState::Removed && organization.state != OrganizationState::Deleted)
             .ok_or(Reason::OrganizationNotFound)?;
-        // A session from before the member was taken out of use stays dead here when they come back (ab_24).
-        let began = caller.session.as_ref().map(|session| session.create_time);
-        if began.is_some_and(|began| member.admit_time.is_some_and(|admitted| began < admitted)) {
-            return Err(Refusal::new(Reason::SessionOutdated)
-                .with("hint", "sign in again")
-                .into());
-        }
+        require_session_since(ctx, member.admit_time)?;
         if member.state != MemberState::Active {
             return Err(Refusal::new(Reason::PermissionRequired)
                 .with("permission", ctx.rule.permission.as_str())
@@ -202,6 +197,16 @@ fn admit_anyhow(app: &App, ctx: &Ctx, organization: Organization, seat: Option<M
         model,
         seat,
     })
+}
+
+/// Refuses a session from before the member was taken out of use: when they come back it stays dead here (ab_24).
+pub(super) fn require_session_since(ctx: &Ctx, time: Option<DateTime<Utc>>) -> Result<()> {
+    match ctx.session_time().zip(time) {
+        Some((began, time)) if began < time => Err(Refusal::new(Reason::SessionOutdated)
+            .with("hint", "sign in again")
+            .into()),
+        _ => Ok(()),
+    }
 }
 
 /// How many active owners an organization has, where the roles in question make it matter; otherwise nobody counts.

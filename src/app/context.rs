@@ -137,10 +137,10 @@ impl Ctx {
         }
     }
 
-    /// When the caller's session began; without one, as of a service that calls as the user, now.
-    pub(crate) fn session_time(&self) -> DateTime<Utc> {
+    /// When the caller's session began; `None` without one, as of a service that calls as the user.
+    pub(crate) fn session_time(&self) -> Option<DateTime<Utc>> {
         let session = self.caller.user.as_ref().and_then(|caller| caller.session.as_ref());
-        session.map_or(self.now, |session| session.create_time)
+        session.map(|session| session.create_time)
     }
 
     /// Refuses a user who asks about anybody but themselves, with the answer for a user who does not exist. A service may ask about all.

@@ -55,7 +55,10 @@ impl Ctx {
     /// # Errors
     /// `SESSION_NOT_RECENT`.
     pub(super) fn require_recent_sign_in(&self) -> Result<()> {
-        Ok(session::require_recent(self.session_time(), self.now)?)
+        Ok(session::require_recent(
+            self.session_time().unwrap_or(self.now),
+            self.now,
+        )?)
     }
 
     /// Locks the user who calls, and proves that the call is still theirs: the account is in use and the session has not ended, as both are now. A call that was at

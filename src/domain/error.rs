@@ -29,7 +29,7 @@ reasons! {
     CredentialsMissing, "CREDENTIALS_MISSING", "The method needs a credential: send `authorization: Bearer <service key or session>`.";
     CredentialsInvalid, "CREDENTIALS_INVALID", "The credential is not valid.";
     SessionNotRecent, "SESSION_NOT_RECENT", "The session began too long ago for this: sign in again.";
-    SessionOutdated, "SESSION_OUTDATED", "The session is older than the member's return to the organization: sign in again.";
+    SessionOutdated, "SESSION_OUTDATED", "The session is from before the member was removed from the organization or suspended there: sign in again.";
     SignInFailed, "SIGN_IN_FAILED", "The address and the password do not match an account that may sign in.";
     CallerNotAllowed, "CALLER_NOT_ALLOWED", "This kind of caller may not call the method.";
     ScopeRequired, "SCOPE_REQUIRED", "The service key lacks the scope.";

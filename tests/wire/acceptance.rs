@@ -7,13 +7,14 @@ use tonic::Code;
 
 use crate::activity::{listed, of};
 use crate::support::pb::{
-    AcceptInvitationRequest, ActivateUserRequest, GetInvitationRequest, GetUserRequest, InvitationState,
-    ListAuditEntriesRequest, ListUserMembershipsRequest, MemberState, SignUp, SuspendUserRequest,
+    AcceptInvitationRequest, ActivateUserRequest, DisableServiceAccountRequest, GetInvitationRequest, GetUserRequest,
+    InvitationState, ListAuditEntriesRequest, ListUserMembershipsRequest, MemberState, ResendInvitationRequest, SignUp,
+    SuspendUserRequest,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
     OWNER, PASSWORD, Scenario, accept_as, accept_as_new, assert_invalid, assert_refused, call, create_user, new_user,
-    sign_in, texts, time, traces,
+    service_account, sign_in, texts, time, traces,
 };
 
 const BOB: &str = "bob@example.com";
@@ -209,6 +210,23 @@ wire_tests! {
         let activation = ActivateUserRequest { user_id: admin.user_id.clone(), ..ActivateUserRequest::default() };
         call!(world, users.activate_user, world.operator_key(), activation).unwrap();
         accept_as_new(&world, &token, "Bob").await.unwrap();
+    }
+
+    /// ab_17: the same where a service invited whose account is disabled: a key that is taken back for having fallen into wrong hands leaves no door open behind it.
+    async fn ab_17_a_disabled_service_lets_nobody_in(world: World) {
+        let scenario = Scenario::acme(&world).await;
+        let (account, key) = service_account(&world, &["invitations.write"]).await;
+        let (invitation, token) = scenario.invited_by(&key, BOB, &["member"]).await;
+        let disabling = DisableServiceAccountRequest { service_account_id: account, ..DisableServiceAccountRequest::default() };
+        call!(world, service_accounts.disable_service_account, world.operator_key(), disabling).unwrap();
+        let before = traces(&world).await;
+        assert_refused(accept_as_new(&world, &token, "Bob").await, Code::FailedPrecondition, "INVITER_NO_LONGER_AUTHORIZED");
+        assert_eq!(traces(&world).await, before);
+        // Whoever sends it again answers for it.
+        let resending = ResendInvitationRequest { organization_id: scenario.organization_id.clone(), invitation_id: invitation.invitation_id, ..ResendInvitationRequest::default() };
+        call!(world, invitations.resend_invitation, &scenario.owner.session, resending).unwrap();
+        let again = world.mailbox.wait_for(BOB, 2).await.pop().unwrap().invitation_token();
+        accept_as_new(&world, &again, "Bob").await.unwrap();
     }
 
     /// pf_10: a person who was removed comes back by a fresh invitation where the model allows it, and not where it does not; there, a link that was open all the

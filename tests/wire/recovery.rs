@@ -14,7 +14,7 @@ use crate::support::authenticator::code;
 use crate::support::pb::credential_service_client::CredentialServiceClient;
 use crate::support::pb::user_service_client::UserServiceClient;
 use crate::support::pb::{
-    ChangePasswordRequest, ConfirmMfaEnrollmentRequest, LinkIdentityRequest, RemoveMfaRequest,
+    AcceptInvitationRequest, ChangePasswordRequest, ConfirmMfaEnrollmentRequest, LinkIdentityRequest, RemoveMfaRequest,
     RevokeUserSessionsRequest, SuspendUserRequest, UnlinkIdentityRequest, remove_mfa_request,
 };
 use crate::support::race::told;
@@ -105,7 +105,7 @@ wire_tests! {
     }
 
     /// ab_20: a call that is at work while the sessions end, or the password changes, lands behind it and changes nothing. Without the look at the session under the user's lock
-    /// the identity was linked and the factor set up every time; without the look at the password the link was sent and the factor taken away.
+    /// the identity was linked, the invitation accepted and the factor set up every time; without the look at the password the link was sent and the factor taken away.
     async fn ab_20_a_call_at_work_does_not_outlive_its_session(world: World) {
         let provider = provider(&world).await;
         let ada = create_user(&world, ADA).await;
@@ -115,6 +115,12 @@ wire_tests! {
 
         let (mut client, request) = (credentials(), world.as_session(&session, LinkIdentityRequest { open_id_connect: Some(provider.token(&world, "1")), ..LinkIdentityRequest::default() }));
         assert_eq!(meanwhile(&world, &SESSIONS_END, async move { client.link_identity(request).await }).await, dead);
+
+        let acme = Scenario::acme(&world).await;
+        let token = acme.invited(ADA, &["member"]).await;
+        session = sign_in(&world, ADA, PASSWORD).await.unwrap().session_token;
+        let (mut client, request) = (world.invitations(), world.as_session(&session, AcceptInvitationRequest { token, ..AcceptInvitationRequest::default() }));
+        assert_eq!(meanwhile(&world, &SESSIONS_END, async move { client.accept_invitation(request).await }).await, dead);
 
         session = sign_in(&world, ADA, PASSWORD).await.unwrap().session_token;
         let begun = begin(&world, &session).await.unwrap();
