@@ -11,6 +11,7 @@ use super::{
     mutation::{Answer, Mutation},
     profiles::{ProfileChange, username_taken},
     require_etag,
+    user_states::{rename, seats},
     users::{HashedUser, NewUser, display_name},
 };
 use crate::{
@@ -121,6 +122,11 @@ impl Mutation for Update {
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
         let user = tx.lock_user(self.user_id).await?;
+        // A person who can be edited here may have seats in deleted organizations too. Locked first, since locks of organizations are taken by ascending id.
+        let seats = match &user {
+            Some(user) => seats(tx, user).await?,
+            None => Vec::new(),
+        };
         let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
         let member = tx.member(self.organization_id, self.user_id).await?;
         let (mut member, mut user) = member.zip(user).ok_or(Reason::MemberNotFound)?;
@@ -143,6 +149,10 @@ impl Mutation for Update {
             time: ctx.now,
         };
         tx.record_user(&mut user, event).await.map_err(username_taken)?;
+        let seats = seats
+            .into_iter()
+            .filter(|(organization, _)| organization.id != self.organization_id);
+        rename(ctx, tx, &user, seats, &data).await?;
         member.sort_key = sort_key(&display_name(&user));
         member.changed_revision = access.organization.revision + 1;
         member.update_time = ctx.now;

@@ -12,6 +12,7 @@ use super::{
     mutation::Mutation,
     require_etag,
     sessions::end_sessions,
+    users::display_name,
 };
 use crate::{
     domain::{
@@ -20,6 +21,7 @@ use crate::{
         member::MemberState,
         organization::OrganizationState,
         roster::{self, Situation, Target},
+        text::sort_key,
     },
     store::{Event, Member, Tx, User},
 };
@@ -136,6 +138,8 @@ impl Mutation for ChangeState {
         member.update_time = ctx.now;
         if state == MemberState::Active {
             member.admit_time = Some(ctx.now);
+            // Whoever was removed may be called something else by now.
+            member.sort_key = sort_key(&display_name(&user));
         }
         self.store(ctx, tx, &mut access, &member, before).await?;
         if state != MemberState::Active {

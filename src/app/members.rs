@@ -23,7 +23,6 @@ use crate::{
         member::{Action, MemberState},
         roster::{Owners, Target, decide_set_roles},
         text::sort_key,
-        user::UserState,
     },
     store::{Event, Member, MemberActivity, Organization, RosterFacts, RosterFilter, RosterRow, Tx, User},
 };
@@ -68,7 +67,7 @@ pub(super) fn target<'a>(member: &'a Member, user: &User) -> Target<'a> {
         user_id: member.user_id,
         roles: &member.roles,
         state: member.state,
-        account_in_use: user.state == UserState::Active,
+        account: user.state,
     }
 }
 

@@ -352,8 +352,8 @@ impl Mutation for ChangeState {
 /// their accounts have been deleted it has none, as an organization whose founder has not accepted yet, and the service names one.
 async fn refuse_idle_owners(tx: &Tx, model: &AccessModel, organization: &Organization) -> Result<()> {
     let owner = model.owner_role().as_str();
-    let active = tx.count_active_holders(organization.id, owner).await?;
-    if active > 0 || tx.count_holders(organization.id, owner).await? == 0 {
+    let idle = tx.count_idle_holders(organization.id, owner).await?;
+    if idle == 0 || tx.count_active_holders(organization.id, owner).await? > 0 {
         return Ok(());
     }
     Err(Refusal::new(Reason::LastOwner)

@@ -61,10 +61,8 @@ impl Mutation for Update {
         };
         tx.record_user(&mut user, event).await.map_err(username_taken)?;
         if shown != (display_name(&user), user.username.clone()) {
-            for (mut organization, mut member) in seats(tx, &user).await? {
-                member.sort_key = sort_key(&display_name(&user));
-                record(ctx, tx, &mut organization, member, "member.updated", data.clone()).await?;
-            }
+            let seats = seats(tx, &user).await?;
+            rename(ctx, tx, &user, seats, &data).await?;
         }
         Ok(user)
     }
@@ -178,7 +176,7 @@ fn address_in_use() -> Error {
 
 /// The user's memberships, those in deleted organizations too, each under its organization's lock. The locks are taken by ascending id: two who each hold
 /// what the other wants would wait for ever.
-async fn seats(tx: &mut Tx, user: &User) -> Result<Vec<(Organization, Member)>> {
+pub(super) async fn seats(tx: &mut Tx, user: &User) -> Result<Vec<(Organization, Member)>> {
     let mut seats = Vec::new();
     for (_, member) in tx.memberships(user.id).await? {
         if member.state == MemberState::Removed {
@@ -194,6 +192,21 @@ async fn seats(tx: &mut Tx, user: &User) -> Result<Vec<(Organization, Member)>> 
         }
     }
     Ok(seats)
+}
+
+/// Writes a person's new name where their seats are listed by it.
+pub(super) async fn rename(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    user: &User,
+    seats: impl IntoIterator<Item = (Organization, Member)>,
+    data: &serde_json::Value,
+) -> Result<()> {
+    for (mut organization, mut member) in seats {
+        member.sort_key = sort_key(&display_name(user));
+        record(ctx, tx, &mut organization, member, "member.updated", data.clone()).await?;
+    }
+    Ok(())
 }
 
 /// Refuses to take an account out of use that is the last active owner of an organization (CP09, JS08). What is deleted has no owner to keep.

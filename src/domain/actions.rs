@@ -11,6 +11,7 @@ use crate::domain::roster::{
     Authority, Situation, Target, decide_activate, decide_remove, decide_restore, decide_set_roles, decide_suspend,
     decide_update,
 };
+use crate::domain::user::UserState;
 
 /// One row of the roster.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +95,7 @@ fn can_receive_ownership(situation: &Situation<'_>, nominee: &Target<'_>) -> boo
         roles,
         state: MemberState::Active,
         // Whoever calls is in use.
-        account_in_use: true,
+        account: UserState::Active,
     };
     let decision: Result<_, Refusal> = ownership::decide_transfer(situation, &owner, nominee);
     decision.is_ok()

@@ -106,7 +106,7 @@ pub fn decide_transfer(
         && match situation.authority {
             Authority::Service { .. } => owner.state != MemberState::Removed,
             Authority::Member { user_id, .. } => {
-                user_id == owner.user_id && owner.state == MemberState::Active && owner.account_in_use
+                user_id == owner.user_id && owner.state == MemberState::Active && owner.account_in_use()
             }
         };
     if !holds_ownership {
@@ -115,7 +115,7 @@ pub fn decide_transfer(
     situation.require(Action::TransferOwnership.permission())?;
 
     let eligible = nominee.roles.iter().any(|role| rules.eligible_roles.contains(role));
-    let in_use = nominee.state == MemberState::Active && nominee.account_in_use;
+    let in_use = nominee.state == MemberState::Active && nominee.account_in_use();
     let could_receive = in_use && nominee.user_id != owner.user_id && !nominee.roles.contains(owner_role);
     if !eligible || !could_receive {
         let roles: Vec<&str> = rules.eligible_roles.iter().map(|role| role.as_str()).collect();

@@ -24,6 +24,7 @@ use uuid::Uuid;
 use crate::domain::access_model::{AccessModel, OwnershipRule, Removal, RoleId, RoleSet};
 use crate::domain::error::{Reason, Refusal};
 use crate::domain::member::{Action, MemberState};
+use crate::domain::user::UserState;
 
 /// By whose right something is done.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +53,15 @@ pub struct Target<'a> {
     pub roles: &'a RoleSet,
     /// The state that they are in.
     pub state: MemberState,
-    /// Whether their account is in use. One that is suspended or deleted may do nothing, whatever the member's state.
-    pub account_in_use: bool,
+    /// The state of their account. One that is suspended or deleted may do nothing, whatever the member's state.
+    pub account: UserState,
+}
+
+impl Target<'_> {
+    /// Whether their account is in use.
+    pub fn account_in_use(&self) -> bool {
+        self.account == UserState::Active
+    }
 }
 
 /// How many active holders of the owner role, whose accounts are in use, the organization has before the command.
@@ -79,7 +87,7 @@ pub struct Situation<'a> {
 /// Whether an organization would be without an active owner if this member went, by whatever path: a role change, a suspension, a removal, leaving, or the
 /// end of their account (CP09, JS08). Whoever is none of the active owners now can go: a member whose account is out of use counts for nothing.
 pub fn is_last_owner(model: &AccessModel, target: &Target<'_>, owners: Owners) -> bool {
-    let counted = target.state == MemberState::Active && target.account_in_use;
+    let counted = target.state == MemberState::Active && target.account_in_use();
     counted && target.roles.contains(model.owner_role()) && owners.active <= 1
 }
 
@@ -309,7 +317,7 @@ pub fn decide_leave(situation: &Situation<'_>, leaver: &Target<'_>) -> Result<Me
 /// The roles of a removed member after being restored: those held before. It asks for the right to change such a member and to give such roles.
 ///
 /// # Errors
-/// `PERMISSION_REQUIRED`, `MEMBER_STATE_CONFLICT`, `REMOVAL_FINAL` (JP12), `RESTORE_BY_OPERATOR_ONLY` (PF10), `OWNER_BY_TRANSFER_ONLY`,
+/// `PERMISSION_REQUIRED`, `MEMBER_STATE_CONFLICT`, `USER_STATE_CONFLICT` for a deleted account, `REMOVAL_FINAL` (JP12), `RESTORE_BY_OPERATOR_ONLY` (PF10), `OWNER_BY_TRANSFER_ONLY`,
 /// `MEMBER_NOT_MANAGEABLE`, `ROLE_NOT_GRANTABLE`, and those of roles that the model no longer allows.
 pub fn decide_restore(situation: &Situation<'_>, target: &Target<'_>) -> Result<RoleSet, Refusal> {
     situation.require(Action::Restore.permission())?;
@@ -326,6 +334,12 @@ pub fn decide_restore(situation: &Situation<'_>, target: &Target<'_>) -> Result<
                 Refusal::new(Reason::RestoreByOperatorOnly).with("hint", "ask an operator to restore the member")
             );
         }
+    }
+    // Whoever deletes an account takes its memberships away: they do not come back while it is gone, nor by themselves with it.
+    if target.account == UserState::Deleted {
+        return Err(Refusal::new(Reason::UserStateConflict)
+            .with("state", "DELETED")
+            .with("hint", "undelete the account first"));
     }
     let roles = situation.resolve(target.roles)?;
     if !situation.is_founding_by(target, &roles) {
@@ -386,7 +400,7 @@ impl Situation<'_> {
     /// As [`Self::is_founding`], of somebody who is a member, or was. An account that is out of use founds nothing: the organization would still have no
     /// active owner, and a second one as soon as the account came back.
     fn is_founding_by(&self, target: &Target<'_>, roles: &RoleSet) -> bool {
-        target.account_in_use && self.is_founding(roles)
+        target.account_in_use() && self.is_founding(roles)
     }
 
     /// Where there is exactly one owner, the owner role is neither given nor taken but by transfer (JS08).

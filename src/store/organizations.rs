@@ -67,17 +67,15 @@ impl<C: ConnectionTrait> View<C> {
     /// The active holders of a role whose accounts are in use. Under the organization's lock it stays what it is: an account goes out of use under the
     /// locks of its organizations.
     pub(crate) async fn count_active_holders(&self, organization: Uuid, role: &str) -> Result<u64> {
-        Ok(role_holders::Entity::find()
-            .filter(
-                Condition::all()
-                    .add(role_holders::Column::OrganizationId.eq(organization))
-                    .add(role_holders::Column::Role.eq(role))
-                    .add(role_holders::Column::State.eq(MemberState::Active))
-                    .add(Expr::exists(active_users((
-                        role_holders::Entity,
-                        role_holders::Column::UserId,
-                    )))),
-            )
+        let in_use = Expr::exists(active_users((role_holders::Entity, role_holders::Column::UserId)));
+        Ok(active_holders(organization, role).filter(in_use).count(&self.0).await?)
+    }
+
+    /// The active holders of a role whose accounts are out of use.
+    pub(crate) async fn count_idle_holders(&self, organization: Uuid, role: &str) -> Result<u64> {
+        let in_use = Expr::exists(active_users((role_holders::Entity, role_holders::Column::UserId)));
+        Ok(active_holders(organization, role)
+            .filter(in_use.not())
             .count(&self.0)
             .await?)
     }
@@ -213,4 +211,11 @@ impl Tx {
             .await?;
         Ok(())
     }
+}
+
+fn active_holders(organization: Uuid, role: &str) -> Select<role_holders::Entity> {
+    role_holders::Entity::find()
+        .filter(role_holders::Column::OrganizationId.eq(organization))
+        .filter(role_holders::Column::Role.eq(role))
+        .filter(role_holders::Column::State.eq(MemberState::Active))
 }

@@ -6,12 +6,14 @@ use tonic::Code;
 
 use crate::support::pb::{
     ActivateOrganizationRequest, ActivateUserRequest, BatchGetUsersRequest, CheckPermissionRequest,
-    CreateInvitationRequest, Decision, DeleteOrganizationRequest, DeleteUserRequest, GetUserRequest, MemberAction,
-    MemberState, SuspendOrganizationRequest, SuspendUserRequest, UndeleteOrganizationRequest, UndeleteUserRequest,
-    UpdateUserRequest, User, UserState,
+    CreateInvitationRequest, Decision, DeleteOrganizationRequest, DeleteUserRequest, GetUserRequest,
+    ListMembersRequest, MemberAction, MemberState, SuspendOrganizationRequest, SuspendUserRequest,
+    UndeleteOrganizationRequest, UndeleteUserRequest, UpdateUserRequest, User, UserState,
 };
 use crate::support::runner::wire_tests;
-use crate::support::scenario::{PASSWORD, Person, Scenario, assert_refused, call, create_user, sign_in, texts};
+use crate::support::scenario::{
+    PASSWORD, Person, Scenario, accept_as, assert_refused, call, create_user, sign_in, texts,
+};
 use crate::support::world::World;
 
 /// Requests that name a user and nothing else.
@@ -92,8 +94,8 @@ wire_tests! {
         assert!(acme.may(&ada.user_id, "members.invite").await);
     }
 
-    /// ab_24: who comes back, by an invitation or by being restored, comes back with the session that accepted or with a new one: one from before is dead in that organization,
-    /// and goes on in the others.
+    /// ab_24: who comes back, by an invitation or by being restored, comes back with a session from after their removal: one from before is dead in that organization, accepts no
+    /// invitation to it, and goes on in the others.
     async fn ab_24_coming_back_revives_no_old_session(world: World) {
         let acme = Scenario::acme(&world).await;
         let owner = &acme.owner.session;
@@ -101,15 +103,23 @@ wire_tests! {
         acme.join_elsewhere(&ada).await;
         let second = Duration::from_secs(1);
         world.clock.advance(second);
-        let present = sign_in(&world, &ada.email, PASSWORD).await.unwrap().session_token;
-        acme.roster(&ada.session).await.unwrap();
+        // Somebody else's by now, perhaps.
+        let lost = sign_in(&world, &ada.email, PASSWORD).await.unwrap().session_token;
+        world.clock.advance(second);
         acme.remove(owner, &ada.user_id).await.unwrap();
         world.clock.advance(second);
-        acme.join_existing(&Person { session: present.clone(), ..ada.clone() }, &["admin"]).await;
+        let present = sign_in(&world, &ada.email, PASSWORD).await.unwrap().session_token;
+        let token = acme.invited(&ada.email, &["admin"]).await;
+        for old in [&ada.session, &lost] {
+            assert_refused(accept_as(&world, old, &token).await, Code::Unauthenticated, "SESSION_OUTDATED");
+        }
+        accept_as(&world, &present, &token).await.unwrap();
         acme.roster(&present).await.unwrap();
-        let refused = assert_refused(acme.roster(&ada.session).await, Code::Unauthenticated, "SESSION_OUTDATED");
-        assert_eq!(refused.hint(), "sign in again");
-        assert_refused(acme.leave(&ada.session).await, Code::Unauthenticated, "SESSION_OUTDATED");
+        for old in [&ada.session, &lost] {
+            let refused = assert_refused(acme.roster(old).await, Code::Unauthenticated, "SESSION_OUTDATED");
+            assert_eq!(refused.hint(), "sign in again");
+            assert_refused(acme.leave(old).await, Code::Unauthenticated, "SESSION_OUTDATED");
+        }
 
         acme.remove(owner, &ada.user_id).await.unwrap();
         world.clock.advance(second);
@@ -222,6 +232,59 @@ wire_tests! {
         undelete_user(&world, &ada.user_id).await.unwrap();
         let session = sign_in(&world, "ada@example.com", PASSWORD).await.unwrap().session_token;
         assert_refused(acme.roster(&session).await, Code::NotFound, "ORGANIZATION_NOT_FOUND");
+    }
+
+    /// Who is suspended as a member does not keep an organization from coming back whose other owner is gone: what keeps it away is an owner who would count but for their account.
+    async fn a_suspended_owner_keeps_no_organization_away(world: World) {
+        let acme = Scenario::acme(&world).await;
+        let bob = acme.join("bob@example.com", &["owner"]).await;
+        acme.suspend(&bob.session, &acme.owner.user_id).await.unwrap();
+        delete_organization(&world, &acme).await;
+        delete_user(&world, &bob.user_id).await.unwrap();
+        undelete_organization(&world, &acme).await;
+        assert!(acme.active_holders("owner").await.is_empty());
+        acme.activate(world.operator_key(), &acme.owner.user_id).await.unwrap();
+        assert_eq!(acme.active_holders("owner").await, [acme.owner.email.as_str()]);
+    }
+
+    /// A deleted account gets no membership back while it is gone, and none by coming back; nobody is shown that they could restore it.
+    async fn a_deleted_account_is_not_restored(world: World) {
+        let acme = Scenario::acme(&world).await;
+        let ada = acme.join("ada@example.com", &["admin"]).await;
+        delete_user(&world, &ada.user_id).await.unwrap();
+        let row = acme.row_of(&acme.owner.session, &ada.user_id).await;
+        assert!(!row.allowed_actions.contains(&MemberAction::Restore.into()));
+        let refused = assert_refused(acme.restore(&acme.owner.session, &ada.user_id).await, Code::FailedPrecondition, "USER_STATE_CONFLICT");
+        assert_eq!((refused.metadata["state"].as_str(), refused.metadata["hint"].as_str()), ("DELETED", "undelete the account first"));
+        undelete_user(&world, &ada.user_id).await.unwrap();
+        assert_eq!(acme.row_of(&acme.owner.session, &ada.user_id).await.state(), MemberState::Removed);
+        acme.restore(&acme.owner.session, &ada.user_id).await.unwrap();
+    }
+
+    /// Whoever got another name while they were removed, or by another organization's hand while this one was deleted, stands where that name belongs.
+    async fn names_that_changed_meanwhile_are_in_order(world: World) {
+        let acme = Scenario::acme(&world).await;
+        let other = Scenario::with(&world, "packetfabric", "", "other@example.com").await;
+        let owner = &acme.owner.session;
+        let (ada, bob) = (acme.join("ada@example.com", &["member"]).await, acme.join("bob@example.com", &["member"]).await);
+        let order = async || -> Vec<String> { acme.roster(owner).await.unwrap().into_iter().map(|row| row.display_name).collect() };
+
+        acme.remove(owner, &ada.user_id).await.unwrap();
+        let session = sign_in(&world, &ada.email, PASSWORD).await.unwrap().session_token;
+        let renamed = User { user_id: ada.user_id.clone(), display_name: "Zed".to_owned(), ..User::default() };
+        profile(&world, &session, &["display_name"], renamed).await.unwrap();
+        acme.restore(owner, &ada.user_id).await.unwrap();
+        assert_eq!(order().await, ["Given", "owner", "Zed"]);
+
+        other.join_existing(&bob, &["regular"]).await;
+        delete_organization(&world, &acme).await;
+        let named = crate::support::pb::Member { given_name: "Yolanda".to_owned(), ..Default::default() };
+        other.edit(&other.owner.session, &bob.user_id, None, named).await.unwrap();
+        undelete_organization(&world, &acme).await;
+        assert_eq!(order().await, ["owner", "Yolanda", "Zed"]);
+        let holders = ListMembersRequest { organization_id: acme.organization_id.clone(), role: "member".to_owned(), ..ListMembersRequest::default() };
+        let holders = call!(world, members.list_members, owner, holders).unwrap().members;
+        assert_eq!(holders.iter().map(|row| row.display_name.as_str()).collect::<Vec<_>>(), ["Yolanda", "Zed"]);
     }
 
     /// A deleted organization is nowhere to belong: it keeps nobody's names from being edited, no session alive, and lets nobody sign in whom a product keeps out (jp_18).

@@ -11,6 +11,7 @@ use super::*;
 use crate::domain::access_model::{Models, Role, RoleSet, covers};
 use crate::domain::member::MemberState;
 use crate::domain::roster::{Owners, Target, decide_invite, decide_set_roles};
+use crate::domain::user::UserState;
 
 fn shipped() -> impl Strategy<Value = Arc<AccessModel>> {
     let models: Vec<Arc<AccessModel>> = Models::shipped().unwrap().iter().cloned().collect();
@@ -179,7 +180,7 @@ impl World {
                     user_id: Uuid::from_u128(index as u128),
                     roles: &self.people[index],
                     state: MemberState::Active,
-                    account_in_use: true,
+                    account: UserState::Active,
                 };
                 if let Ok(roles) = decide_set_roles(&situation, &target, &Self::choose(&model, indexes)) {
                     self.people[index] = roles;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::access_model::{Models, RoleSet};
 use crate::domain::roster::{Owners, Target, decide_set_roles};
+use crate::domain::user::UserState;
 
 fn default() -> Arc<AccessModel> {
     Models::shipped().unwrap().get("default").unwrap().clone()
@@ -330,7 +331,7 @@ fn a_custom_role_is_given_and_taken_as_any_other() {
         user_id: Uuid::max(),
         roles: &member,
         state: crate::domain::member::MemberState::Active,
-        account_in_use: true,
+        account: UserState::Active,
     };
     let given = decide_set_roles(&situation, &target, &set(&["custom.reader"])).unwrap();
     assert_eq!(given, set(&["custom.reader"]));

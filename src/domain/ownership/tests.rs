@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::domain::access_model::{AccessModel, Models};
 use crate::domain::roster::Owners;
+use crate::domain::user::UserState;
 
 fn model(id: &str) -> Arc<AccessModel> {
     Arc::clone(Models::shipped().unwrap().get(id).unwrap())
@@ -17,7 +18,7 @@ fn member(number: u128, roles: &RoleSet, state: MemberState) -> Target<'_> {
         user_id: Uuid::from_u128(number),
         roles,
         state,
-        account_in_use: true,
+        account: UserState::Active,
     }
 }
 

@@ -20,7 +20,7 @@ struct Person {
     user_id: Uuid,
     roles: RoleSet,
     state: MemberState,
-    account_in_use: bool,
+    account: UserState,
 }
 
 impl Person {
@@ -29,12 +29,12 @@ impl Person {
             user_id: self.user_id,
             roles: &self.roles,
             state: self.state,
-            account_in_use: self.account_in_use,
+            account: self.account,
         }
     }
 
     fn is_active(&self) -> bool {
-        self.state == MemberState::Active && self.account_in_use
+        self.state == MemberState::Active && self.account == UserState::Active
     }
 }
 
@@ -82,7 +82,7 @@ fn person(number: usize, roles: RoleSet, state: MemberState) -> Person {
         user_id: Uuid::from_u128(number as u128),
         roles,
         state,
-        account_in_use: true,
+        account: UserState::Active,
     }
 }
 
@@ -216,8 +216,8 @@ impl World {
                 }
             }
             Deed::SuspendAccount if is_last_owner(&self.model, &target, self.owners()) => {}
-            Deed::SuspendAccount => self.people[number].account_in_use = false,
-            Deed::ActivateAccount => self.people[number].account_in_use = true,
+            Deed::SuspendAccount => self.people[number].account = UserState::Suspended,
+            Deed::ActivateAccount => self.people[number].account = UserState::Active,
             Deed::Resend | Deed::Accept => {}
         }
     }

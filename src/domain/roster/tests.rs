@@ -57,7 +57,7 @@ fn target(number: u128, roles: &RoleSet, state: MemberState) -> Target<'_> {
         user_id: user(number),
         roles,
         state,
-        account_in_use: true,
+        account: UserState::Active,
     }
 }
 
@@ -640,6 +640,12 @@ fn only_an_operator_restores_where_the_model_says_so() {
     };
     refused(decide_restore(&service(false), &removed), Reason::RestoreByOperatorOnly);
     assert_eq!(decide_restore(&service(true), &removed), Ok(regular.clone()));
+    let gone = Target {
+        account: UserState::Deleted,
+        ..removed
+    };
+    refused(decide_restore(&service(true), &gone), Reason::UserStateConflict);
+    refused(decide_restore(&service(false), &gone), Reason::RestoreByOperatorOnly);
 }
 
 #[test]
@@ -647,7 +653,7 @@ fn whoever_is_out_of_use_counts_for_nothing_and_founds_nothing() {
     let (default, jetstack) = (model("default"), model("jetstack"));
     let (owner, admin) = (set(&["owner"]), set(&["admin"]));
     let out_of_use = |roles, state| Target {
-        account_in_use: false,
+        account: UserState::Suspended,
         ..target(OTHER, roles, state)
     };
     // One active owner is left, and the other one's account is out of use.

@@ -44,7 +44,7 @@ fn target(roles: &RoleSet, state: MemberState) -> Target<'_> {
         user_id: Uuid::from_u128(2),
         roles,
         state,
-        account_in_use: true,
+        account: UserState::Active,
     }
 }
 
