@@ -1,6 +1,7 @@
 //! Signing in by a first factor: a password, or an identity at an OpenID Connect provider.
 
 use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
 
 use super::{
     App,
@@ -67,14 +68,36 @@ pub(crate) struct Password {
 /// # Errors
 /// `SIGN_IN_FAILED`; overloaded, where too many are signing in.
 async fn by_password(app: &App, ctx: &Ctx, command: Password) -> Result<Entry> {
+    let attempted = match attempt(app, ctx, &command).await? {
+        // Once more, with the hash of now: of two right sign-ins at once, one replaces a hash that is outdated, and the other one is right all the same.
+        Attempt::Overtaken => attempt(app, ctx, &command).await?,
+        attempted => attempted,
+    };
+    let known = match attempted {
+        Attempt::Entered(entry) => return Ok(*entry),
+        Attempt::Refused(known) => known,
+        Attempt::Overtaken => None,
+    };
+    app.note_refused_sign_in(ctx, known, command.user_agent.as_deref())
+        .await?;
+    Err(Reason::SignInFailed.into())
+}
+
+enum Attempt {
+    Entered(Box<Entry>),
+    /// The account of the attempt, where there is one.
+    Refused(Option<Uuid>),
+    /// The stored hash is not the one that was compared any more.
+    Overtaken,
+}
+
+async fn attempt(app: &App, ctx: &Ctx, command: &Password) -> Result<Attempt> {
     let user = find(app, &command.identifier).await?;
     let stored = user.as_ref().and_then(|user| user.password_hash.as_ref());
     let verdict = app.compare(&command.password, stored).await?;
     let known = user.as_ref().map(|user| user.id);
     let (Some(user), Verdict::Match { outdated }) = (user, verdict) else {
-        app.note_refused_sign_in(ctx, known, command.user_agent.as_deref())
-            .await?;
-        return Err(Reason::SignInFailed.into());
+        return Ok(Attempt::Refused(known));
     };
     let rehashed = match outdated {
         true => {
@@ -86,24 +109,24 @@ async fn by_password(app: &App, ctx: &Ctx, command: Password) -> Result<Entry> {
     let mut tx = app.store.begin().await?;
     // Read anew under the lock: whoever is being removed, suspended or deleted meanwhile keeps no session (ab_08). And what was verified may be the old
     // password by now: the sessions that it began have ended, and so must this one.
-    let now = tx.lock_user(user.id).await?.ok_or(Reason::SignInFailed)?;
-    let unchanged = now.password_hash == user.password_hash;
-    let mut user = now;
-    if !unchanged || !may_sign_in(app, &tx, &user, ctx.now).await? {
+    let mut now = tx.lock_user(user.id).await?.ok_or(Reason::SignInFailed)?;
+    if now.password_hash != user.password_hash {
         tx.rollback().await?;
-        app.note_refused_sign_in(ctx, Some(user.id), command.user_agent.as_deref())
-            .await?;
-        return Err(Reason::SignInFailed.into());
+        return Ok(Attempt::Overtaken);
+    }
+    if !may_sign_in(app, &tx, &now, ctx.now).await? {
+        tx.rollback().await?;
+        return Ok(Attempt::Refused(known));
     }
     if rehashed.is_some() {
-        user.password_hash = rehashed;
-        tx.update_user(user.clone()).await?;
+        now.password_hash = rehashed;
+        tx.update_user(now.clone()).await?;
     }
     let entry = app
-        .enter(ctx, &mut tx, user, command.user_agent.as_deref(), false)
+        .enter(ctx, &mut tx, now, command.user_agent.as_deref(), false)
         .await?;
     tx.commit().await?;
-    Ok(entry)
+    Ok(Attempt::Entered(Box::new(entry)))
 }
 
 async fn find(app: &App, identifier: &Identifier) -> Result<Option<User>> {

@@ -357,6 +357,8 @@ impl Mutation for RemoveReady {
         require_not_enforced(app.demanded_by(user.id, Some(tx)).await?)?;
         app.use_code(ctx, tx, &user, &self.checked).await?;
         tx.remove_mfa_factor(user.id, ctx.now).await?;
+        // A sign-in that waits for a code would wait for nothing.
+        tx.end_challenges(user.id, &[Purpose::SignIn], ctx.now).await?;
         user.mfa_enabled = false;
         record(ctx, tx, &mut user, "user.mfa_removed", json!({})).await?;
         app.notify(ctx, tx, &user, Notice::MfaRemoved).await

@@ -91,8 +91,9 @@ impl Sides {
             std::mem::replace(&mut self.owner.roles, decided.previous_owner_roles.clone()),
             std::mem::replace(&mut self.nominee.roles, decided.new_owner_roles.clone()),
         ];
-        for member in [&mut self.owner, &mut self.nominee] {
-            member.changed_revision = access.organization.revision + 1;
+        // Each has an event of their own, the nominee's first.
+        for (member, event) in [(&mut self.nominee, 1), (&mut self.owner, 2)] {
+            member.changed_revision = access.organization.revision + event;
             member.update_time = ctx.now;
             tx.update_member(member.clone()).await?;
         }

@@ -116,10 +116,16 @@ const INVITED: Ways = Ways {
     over: "ask for a new invitation",
 };
 
-/// Of those who invite.
-const INVITING: Ways = Ways {
+/// Of those who send an invitation again.
+const SENDING: Ways = Ways {
     used: "change or remove the member instead",
     over: "invite the person again",
+};
+
+/// Of those who take an invitation back.
+const REVOKING: Ways = Ways {
+    used: "change or remove the member instead",
+    over: "nothing is left to take back",
 };
 
 /// What brings an invitation back to life whose sender may no longer give its roles.
@@ -192,7 +198,7 @@ pub fn decide_resend(
     now: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, Refusal> {
     decide_invite(situation, &invitation.roles)?;
-    invitation.unsettled(&INVITING)?;
+    invitation.unsettled(&SENDING)?;
     Ok(expire_time(situation.model, now))
 }
 
@@ -203,7 +209,7 @@ pub fn decide_resend(
 pub fn decide_revoke(situation: &Situation<'_>, invitation: &Invitation) -> Result<InvitationState, Refusal> {
     situation.require(Action::RevokeInvitation.permission())?;
     situation.require_manages(&invitation.roles)?;
-    invitation.unsettled(&INVITING)?;
+    invitation.unsettled(&REVOKING)?;
     Ok(InvitationState::Revoked)
 }
 

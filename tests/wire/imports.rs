@@ -177,6 +177,17 @@ wire_tests! {
         assert_eq!(world.count(&format!("{events} '%$2b$%'")).await, 0);
     }
 
+    /// Of right sign-ins at once, one replaces the hash that was brought, and the others are right all the same. With one look only, the round was lost every time.
+    async fn the_first_sign_ins_at_once_all_succeed(world: World) {
+        import(&world, vec![person(0, "ada@example.com")]).await;
+        let calls = (0..4).map(|_| { let world = world.clone(); async move { sign_in(&world, "ada@example.com", LEGACY).await.map(drop) } });
+        for answer in at_once(calls.collect()).await {
+            answer.unwrap();
+        }
+        sign_in(&world, "ada@example.com", LEGACY).await.unwrap();
+        assert_refused(sign_in(&world, "ada@example.com", "letmein2").await, Code::Unauthenticated, "SIGN_IN_FAILED");
+    }
+
     /// A hash that was made of what was typed, and not of its normal form, is met all the same; and so is one of the normal form. Both are replaced.
     async fn a_password_matches_as_typed_and_in_its_normal_form(world: World) {
         // U+00E9 and U+0065 U+0301, which are the same letter; each hash is of one spelling, by bcrypt 5.0.0.

@@ -259,6 +259,17 @@ wire_tests! {
         complete(&world, &challenge.token, totp(&guarded, &world)).await.unwrap();
     }
 
+    /// A second factor that is taken away ends the half-finished sign-ins that wait for a code of it: the person begins anew.
+    async fn a_removed_factor_ends_half_finished_sign_ins(world: World) {
+        let ada = create_user(&world, ADA).await;
+        let guarded = guard(&world, &ada).await;
+        let challenge = challenged(&world, ADA, PASSWORD).await;
+        remove(&world, &ada.session, remove_mfa_request::Proof::PresentPassword(PASSWORD.to_owned())).await.unwrap();
+        assert_refused(complete(&world, &challenge.token, totp(&guarded, &world)).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
+        assert!(sign_in(&world, ADA, PASSWORD).await.unwrap().user.is_some());
+        world.mailbox.wait_for(ADA, 2).await;
+    }
+
     /// ab_21: a code is taken once, at the present step and one beside it; nothing older than what was taken is.
     async fn ab_21_an_older_code_is_refused(world: World) {
         let ada = create_user(&world, ADA).await;

@@ -112,6 +112,7 @@ wire_tests! {
             let request = ListAuditEntriesRequest { organization_id: team.organization_id.clone(), subject_user_id: person.user_id.clone(), ..ListAuditEntriesRequest::default() };
             let entry = call!(world, audit.list_audit_entries, world.operator_key(), request).unwrap().entries.remove(0);
             assert_eq!((entry.kind.as_str(), &entry.actor_user_id), (kind, &team.owner.user_id));
+            assert_eq!(team.row(&one.session, &person.email).await.etag, entry.revision.to_string(), "the row names another change than its last");
             for (side, role, owner) in [(&entry.before, roles[0], &team.owner), (&entry.after, roles[1], &one)] {
                 let told = format!("{side:?}");
                 assert!(told.contains(&format!("{role:?}")) && told.contains(&owner.user_id), "{told}");
