@@ -98,13 +98,18 @@ fn a_settled_invitation_says_what_became_of_it() {
         (InvitationState::Revoked, Reason::InvitationRevoked),
     ];
     for (state, reason) in cases {
-        // What the invited person does instead, and what those who invite do.
-        let (invited, inviting) = match state {
+        // What the invited person does instead, what those do who send it again, and what those who take it back.
+        let (invited, sending, revoking) = match state {
             InvitationState::Accepted => (
                 "sign in with the account that has accepted it",
                 "change or remove the member instead",
+                "change or remove the member instead",
             ),
-            _ => ("ask for a new invitation", "invite the person again"),
+            _ => (
+                "ask for a new invitation",
+                "invite the person again",
+                "nothing is left to take back",
+            ),
         };
         let says = |refusal: Refusal, hint: &str| assert_eq!(refusal.metadata, [("hint", hint.to_owned())]);
         let invitation = Invitation {
@@ -113,11 +118,8 @@ fn a_settled_invitation_says_what_became_of_it() {
         };
         says(refused(invitation.open(start()), reason), invited);
         says(refused(invitation.open(start() + TimeDelta::days(30)), reason), invited);
-        says(
-            refused(decide_resend(&by_owner, &invitation, start()), reason),
-            inviting,
-        );
-        says(refused(decide_revoke(&by_owner, &invitation), reason), inviting);
+        says(refused(decide_resend(&by_owner, &invitation, start()), reason), sending);
+        says(refused(decide_revoke(&by_owner, &invitation), reason), revoking);
         says(refused(decide_decline(&invitation, start()), reason), invited);
         refused(
             decide_accept(
