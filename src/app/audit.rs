@@ -58,10 +58,7 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Entry
     let id = access.organization.id;
     let below = query.page.after().map(revision_of);
     let rows = view.events_page(id, &query.filter, below, query.page.limit()).await?;
-    let total = match query.page.count {
-        true => Some(view.events_count(id, &query.filter).await?),
-        false => None,
-    };
+    let total = query.page.total(view.events_count(id, &query.filter)).await?;
     let names = view.names_in(&rows).await?;
     let page = query.page.page(rows, total, |row| by_revision(row.revision));
     Ok(page.map(|event| entry(event, &names)))

@@ -212,10 +212,7 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Conta
     let rows = view
         .contacts_page(id, email, query.page.after(), query.page.limit())
         .await?;
-    let total = match query.page.count {
-        true => Some(view.contacts_count(id, email).await?),
-        false => None,
-    };
+    let total = query.page.total(view.contacts_count(id, email)).await?;
     Ok(query.page.page(rows, total, |row| Cursor {
         key: row.sort_key.clone(),
         id: row.id,
@@ -244,9 +241,6 @@ pub(crate) async fn list_recipients(app: &App, ctx: &Ctx, query: ListRecipients)
     let rows = view
         .recipients_page(id, role, query.page.after(), query.page.limit())
         .await?;
-    let total = match query.page.count {
-        true => Some(view.recipients_count(id, role).await?),
-        false => None,
-    };
+    let total = query.page.total(view.recipients_count(id, role)).await?;
     Ok(query.page.page(rows, total, |row| by_id(row.id)))
 }

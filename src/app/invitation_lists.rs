@@ -48,10 +48,10 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Invit
     let rows = view
         .invitations_page(id, &query.filter, ctx.now, query.page.after(), query.page.limit())
         .await?;
-    let total = match query.page.count {
-        true => Some(view.invitations_count(id, &query.filter, ctx.now).await?),
-        false => None,
-    };
+    let total = query
+        .page
+        .total(view.invitations_count(id, &query.filter, ctx.now))
+        .await?;
     Ok(query.page.page(rows, total, |row| by_id(row.invitation.id)))
 }
 
@@ -91,10 +91,10 @@ pub(crate) async fn list_of_user(app: &App, ctx: &Ctx, query: ListOfUser) -> Res
     let rows = view
         .waiting_invitations_page(&user.email_key, ctx.now, query.page.after(), query.page.limit())
         .await?;
-    let total = match query.page.count {
-        true => Some(view.waiting_invitations_count(&user.email_key, ctx.now).await?),
-        false => None,
-    };
+    let total = query
+        .page
+        .total(view.waiting_invitations_count(&user.email_key, ctx.now))
+        .await?;
     let inviters: Vec<Uuid> = rows.iter().filter_map(|(row, _)| row.inviter_user_id).collect();
     let inviters = view.users_by_id(&inviters).await?;
     let mut waiting = Vec::new();

@@ -175,10 +175,7 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, mut query: List) -> Result<(Page<
     let rows = view
         .roster_page(id, &query.filter, query.page.after(), query.page.limit())
         .await?;
-    let total = match query.page.count {
-        true => Some(view.roster_count(id, &query.filter).await?),
-        false => None,
-    };
+    let total = query.page.total(view.roster_count(id, &query.filter)).await?;
     let page = query.page.page(rows, total, RosterRow::cursor);
     let members: Vec<Uuid> = page.items.iter().filter_map(RosterRow::user_id).collect();
     let frame = Frame {
@@ -238,10 +235,7 @@ pub(crate) async fn list_of_user(app: &App, ctx: &Ctx, query: ListOfUser) -> Res
     let rows = view
         .memberships_page(query.user_id, query.page.after(), query.page.limit())
         .await?;
-    let total = match query.page.count {
-        true => Some(view.memberships_count(query.user_id).await?),
-        false => None,
-    };
+    let total = query.page.total(view.memberships_count(query.user_id)).await?;
     let rows = rows
         .into_iter()
         .filter_map(|(organization, member)| Some((organization, member?)))

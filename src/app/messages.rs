@@ -33,10 +33,7 @@ pub(crate) async fn list(app: &App, _ctx: &Ctx, query: List) -> Result<Page<Mess
     let rows = view
         .messages_page(&query.filter, query.page.after(), query.page.limit())
         .await?;
-    let total = match query.page.count {
-        true => Some(view.messages_count(&query.filter).await?),
-        false => None,
-    };
+    let total = query.page.total(view.messages_count(&query.filter)).await?;
     Ok(query.page.page(rows, total, |row| by_id(row.id)))
 }
 

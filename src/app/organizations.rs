@@ -244,10 +244,7 @@ pub(crate) async fn get(app: &App, ctx: &Ctx, id: Uuid) -> Result<Organization> 
 pub(crate) async fn list(app: &App, _ctx: &Ctx, page: PageRequest) -> Result<Page<Organization>> {
     let view = app.store.read();
     let rows = view.organizations_page(page.after(), page.limit()).await?;
-    let total = match page.count {
-        true => Some(view.organizations_count().await?),
-        false => None,
-    };
+    let total = page.total(view.organizations_count()).await?;
     Ok(page.page(rows, total, |row| by_id(row.id)))
 }
 

@@ -371,9 +371,6 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Trans
     let view = app.store.read();
     let id = access.organization.id;
     let rows = view.transfers_page(id, query.page.after(), query.page.limit()).await?;
-    let total = match query.page.count {
-        true => Some(view.transfers_count(id).await?),
-        false => None,
-    };
+    let total = query.page.total(view.transfers_count(id)).await?;
     Ok(query.page.page(rows, total, |row| by_id(row.id)))
 }

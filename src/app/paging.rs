@@ -3,7 +3,8 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use crate::store::Cursor;
+use super::error::Result;
+use crate::store::{self, Cursor};
 
 /// Rows of a page where the request does not say.
 const DEFAULT_SIZE: u64 = 50;
@@ -44,7 +45,7 @@ impl PageRequest {
         token: &str,
         count: bool,
         binding: [u8; BINDING],
-    ) -> Result<Self, Vec<(&'static str, &'static str)>> {
+    ) -> std::result::Result<Self, Vec<(&'static str, &'static str)>> {
         let mut wrong = Vec::new();
         let size = match u64::try_from(size) {
             Ok(0) => DEFAULT_SIZE,
@@ -81,6 +82,17 @@ impl PageRequest {
     /// How many rows to read: one more than the page has, to know whether there is another page.
     pub(crate) fn limit(&self) -> u64 {
         self.size + 1
+    }
+
+    /// How many rows there are in all, which is counted where the request asks for it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn total(&self, count: impl Future<Output = store::Result<u64>>) -> Result<Option<u64>> {
+        match self.count {
+            true => Ok(Some(count.await?)),
+            false => Ok(None),
+        }
     }
 
     /// Makes the page of the rows that were read.

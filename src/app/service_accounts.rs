@@ -262,10 +262,7 @@ async fn locked(tx: &mut Tx, id: Uuid) -> Result<ServiceAccount> {
 pub(crate) async fn list(app: &App, _ctx: &Ctx, page: PageRequest) -> Result<Page<ServiceAccount>> {
     let view = app.store.read();
     let rows = view.service_accounts_page(page.after(), page.limit()).await?;
-    let total = match page.count {
-        true => Some(view.service_accounts_count().await?),
-        false => None,
-    };
+    let total = page.total(view.service_accounts_count()).await?;
     Ok(page.page(rows, total, |row| by_id(row.id)))
 }
 
@@ -291,10 +288,7 @@ pub(crate) async fn list_keys(app: &App, _ctx: &Ctx, query: ListKeys) -> Result<
     let rows = view
         .service_keys_page(account.id, query.page.after(), query.page.limit())
         .await?;
-    let total = match query.page.count {
-        true => Some(view.service_keys_count(account.id).await?),
-        false => None,
-    };
+    let total = query.page.total(view.service_keys_count(account.id)).await?;
     Ok(query.page.page(rows, total, |row| by_id(row.id)))
 }
 

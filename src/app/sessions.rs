@@ -52,10 +52,10 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Sessi
             query.page.limit(),
         )
         .await?;
-    let total = match query.page.count {
-        true => Some(view.sessions_count(query.user_id, ctx.now, used_after).await?),
-        false => None,
-    };
+    let total = query
+        .page
+        .total(view.sessions_count(query.user_id, ctx.now, used_after))
+        .await?;
     Ok(query.page.page(rows, total, |row| by_id(row.id)))
 }
 

@@ -237,9 +237,6 @@ pub(crate) async fn list(app: &App, _ctx: &Ctx, query: List) -> Result<Page<User
         return Ok(query.page.page(found, total, |row| by_id(row.id)));
     }
     let rows = view.users_page(query.page.after(), query.page.limit()).await?;
-    let total = match query.page.count {
-        true => Some(view.users_count().await?),
-        false => None,
-    };
+    let total = query.page.total(view.users_count()).await?;
     Ok(query.page.page(rows, total, |row| by_id(row.id)))
 }

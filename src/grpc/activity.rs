@@ -107,18 +107,12 @@ impl Parse for pb::ListActivityRequest {
     type Command = activity::List;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let bound = Self {
-            page_size: 0,
-            page_token: String::new(),
-            include_total_size: false,
-            ..self.clone()
-        };
         let organization_id = fields.optional_uuid("organization_id", &self.organization_id);
         let user_id = fields.optional_uuid("user_id", &self.user_id);
         if self.organization_id.is_empty() && self.user_id.is_empty() {
             fields.violation("organization_id", "is required where no user is named");
         }
-        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let page = fields.page(self);
         let kinds = fields.values("kinds", &self.kinds, kind);
         let actions = fields.identifiers("actions", &self.actions, ACTIONS);
         let from = fields.time("start_time", self.start_time.as_ref());

@@ -99,14 +99,8 @@ impl Parse for pb::ListAuditEntriesRequest {
     type Command = audit::List;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let bound = Self {
-            page_size: 0,
-            page_token: String::new(),
-            include_total_size: false,
-            ..self.clone()
-        };
         let organization_id = fields.uuid("organization_id", &self.organization_id);
-        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let page = fields.page(self);
         let actor = fields.optional_uuid("actor_user_id", &self.actor_user_id);
         let subject = fields.optional_uuid("subject_user_id", &self.subject_user_id);
         let kinds = fields.identifiers("kinds", &self.kinds, 50);

@@ -16,9 +16,6 @@ use crate::{
 /// Notification roles of one contact at the most.
 const ROLES: usize = 50;
 
-/// The fields that an update may change.
-const CHANGEABLE: [&str; 3] = ["email", "display_name", "notification_roles"];
-
 #[tonic::async_trait]
 impl ContactService for Edge {
     async fn create_contact(
@@ -113,14 +110,8 @@ impl Parse for pb::ListContactsRequest {
     type Command = contacts::List;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let bound = Self {
-            page_size: 0,
-            page_token: String::new(),
-            include_total_size: false,
-            ..self.clone()
-        };
         let organization_id = fields.uuid("organization_id", &self.organization_id);
-        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let page = fields.page(self);
         let email = fields.optional_email("email", &self.email);
         Some(contacts::List {
             organization_id: organization_id?,
@@ -136,52 +127,36 @@ impl Parse for pb::UpdateContactRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        let contact = fields.required("contact", self.contact.as_ref());
-        let populated = contact.map(populated).unwrap_or_default();
-        let mask = fields.mask("update_mask", self.update_mask.as_ref(), &CHANGEABLE, &populated);
-        let contact = contact?;
-        // Of a mask that is wrong, the fields beside it are looked at all the same: every violation is told at once.
-        let changes = |field: &str| match &mask {
-            Some(paths) => paths.iter().any(|path| path == field),
-            None => populated.contains(&field),
-        };
-        let command = fields.within("contact", |fields| {
+        let mask = fields.mask(self.update_mask.as_ref(), self.contact.as_ref(), changeable);
+        let contact = fields.required("contact", self.contact.as_ref())?;
+        fields.within("contact", |fields| {
             let organization_id = fields.uuid("organization_id", &contact.organization_id);
             let contact_id = fields.uuid("contact_id", &contact.contact_id);
-            let email = changes("email").then(|| fields.email("email", &contact.email));
-            let display_name =
-                changes("display_name").then(|| fields.text("display_name", &contact.display_name, DisplayName::parse));
-            let roles = changes("notification_roles").then(|| notification_roles(fields, &contact.notification_roles));
+            let email = fields.changed(&mask, "email", |fields, field| fields.email(field, &contact.email));
+            let display_name = fields.changed(&mask, "display_name", |fields, field| {
+                fields.text(field, &contact.display_name, DisplayName::parse)
+            });
+            let roles = fields.changed(&mask, "notification_roles", |fields, _| {
+                notification_roles(fields, &contact.notification_roles)
+            });
             Some(contacts::Update {
                 organization_id: organization_id?,
                 contact_id: contact_id?,
-                email: given(email)?,
-                display_name: given(display_name)?,
-                notification_roles: given(roles)?,
+                email: email?,
+                display_name: display_name?,
+                notification_roles: roles?,
                 etag: etag?,
             })
-        });
-        mask?;
-        command
+        })
     }
 }
 
-/// What an update gives: a field that it does not change is no field that is wrong.
-fn given<T>(read: Option<Option<T>>) -> Option<Option<T>> {
-    match read {
-        Some(value) => value.map(Some),
-        None => Some(None),
-    }
-}
-
-fn populated(contact: &pb::Contact) -> Vec<&'static str> {
-    let filled = [
-        !contact.email.is_empty(),
-        !contact.display_name.is_empty(),
-        !contact.notification_roles.is_empty(),
-    ];
-    let fields = CHANGEABLE.into_iter().zip(filled);
-    fields.filter(|(_, filled)| *filled).map(|(field, _)| field).collect()
+fn changeable(contact: &pb::Contact) -> [(&'static str, bool); 3] {
+    [
+        ("email", !contact.email.is_empty()),
+        ("display_name", !contact.display_name.is_empty()),
+        ("notification_roles", !contact.notification_roles.is_empty()),
+    ]
 }
 
 impl Parse for pb::DeleteContactRequest {
@@ -204,14 +179,9 @@ impl Parse for pb::ListContactRecipientsRequest {
     type Command = contacts::ListRecipients;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let bound = Self {
-            organization_id: self.organization_id.clone(),
-            notification_role: self.notification_role.clone(),
-            ..Self::default()
-        };
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let notification_role = fields.identifier("notification_role", &self.notification_role);
-        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let page = fields.page(self);
         Some(contacts::ListRecipients {
             organization_id: organization_id?,
             notification_role: notification_role?,

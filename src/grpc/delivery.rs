@@ -48,13 +48,7 @@ impl Parse for pb::ListMessagesRequest {
     type Command = messages::List;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let bound = Self {
-            page_size: 0,
-            page_token: String::new(),
-            include_total_size: false,
-            ..self.clone()
-        };
-        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let page = fields.page(self);
         let states = fields.values("states", &self.states, pb::DeliveryState::known);
         let organization_id = fields.optional_uuid("organization_id", &self.organization_id);
         Some(messages::List {

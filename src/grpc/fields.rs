@@ -2,13 +2,12 @@
 //!
 //! Each reader corresponds to a term of the contract's `Constraints:` comments; a test sends what breaks each term to each field that has it.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::{
-    app::{error::Error, paging::PageRequest},
+    app::error::Error,
     domain::{
         access_model::{CUSTOM_PREFIX, RoleSet, valid_id},
         email::EmailAddress,
@@ -59,6 +58,11 @@ impl<'a> Fields<'a> {
             violations: Vec::new(),
             request_id: None,
         }
+    }
+
+    /// The method that is called.
+    pub(super) fn method(&self) -> &str {
+        self.method
     }
 
     /// The command, with the request's id if it has one; or everything that is wrong.
@@ -371,73 +375,6 @@ impl<'a> Fields<'a> {
                 .ok_or("must be a time in the future"),
         )
         .map(Some)
-    }
-
-    /// "update mask": the paths to change of `known`; omitted means `populated`.
-    pub(super) fn mask(
-        &mut self,
-        field: &str,
-        mask: Option<&prost_types::FieldMask>,
-        known: &[&str],
-        populated: &[&str],
-    ) -> Option<Vec<String>> {
-        let Some(mask) = mask else {
-            return Some(populated.iter().map(|path| (*path).to_owned()).collect());
-        };
-        let unknown: Vec<&String> = mask
-            .paths
-            .iter()
-            .filter(|path| !known.contains(&path.as_str()))
-            .collect();
-        for path in &unknown {
-            // Enough to recognize it by.
-            let path: String = path.chars().take(64).collect();
-            self.violation(
-                field,
-                format!(
-                    "names {path:?}, which is unknown or cannot be changed; known: {}",
-                    known.join(", ")
-                ),
-            );
-        }
-        unknown.is_empty().then(|| mask.paths.clone())
-    }
-
-    /// The value of a field that an update mask names; `Some(None)` where it names it not.
-    pub(super) fn changed<T>(
-        &mut self,
-        paths: &[String],
-        field: &str,
-        read: impl FnOnce(&mut Self, &str) -> Option<T>,
-    ) -> Option<Option<T>> {
-        match paths.iter().any(|path| path == field) {
-            true => read(self, field).map(Some),
-            false => Some(None),
-        }
-    }
-
-    /// The paging fields. `bound` is the request without them: the token only fits requests that are the same in everything else.
-    pub(super) fn page<M: prost::Message>(
-        &mut self,
-        size: i32,
-        token: &str,
-        count: bool,
-        bound: &M,
-    ) -> Option<PageRequest> {
-        let digest = digest(&SHA256, &[self.method.as_bytes(), &bound.encode_to_vec()].concat());
-        let mut binding = [0; 8];
-        for (to, from) in binding.iter_mut().zip(digest.as_ref()) {
-            *to = *from;
-        }
-        match PageRequest::parse(size, token, count, binding) {
-            Ok(page) => Some(page),
-            Err(wrong) => {
-                for (field, description) in wrong {
-                    self.violation(field, description);
-                }
-                None
-            }
-        }
     }
 }
 

@@ -87,12 +87,8 @@ impl Parse for pb::ListUserInvitationsRequest {
     type Command = ListOfUser;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let bound = Self {
-            user_id: self.user_id.clone(),
-            ..Self::default()
-        };
         let user_id = fields.uuid("user_id", &self.user_id);
-        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let page = fields.page(self);
         Some(ListOfUser {
             user_id: user_id?,
             page: page?,

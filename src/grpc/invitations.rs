@@ -156,14 +156,8 @@ impl Parse for pb::ListInvitationsRequest {
     type Command = invitation_lists::List;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let bound = Self {
-            page_size: 0,
-            page_token: String::new(),
-            include_total_size: false,
-            ..self.clone()
-        };
         let organization_id = fields.uuid("organization_id", &self.organization_id);
-        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let page = fields.page(self);
         let states = fields.values("states", &self.states, pb::InvitationState::known);
         let email = fields.optional_email("email", &self.email);
         let states = states?;

@@ -14,20 +14,6 @@ use crate::{
     domain::text::PersonName,
 };
 
-/// The fields of a person that a mask may name: those that can be edited, and those for which the refusal tells what to do instead.
-const EDITABLE: [&str; 4] = ["given_name", "family_name", "display_name", "username"];
-const KNOWN: [&str; 9] = [
-    "given_name",
-    "family_name",
-    "display_name",
-    "username",
-    "email",
-    "password",
-    "mfa_enabled",
-    "roles",
-    "state",
-];
-
 impl Parse for pb::CreateMemberRequest {
     type Command = member_profiles::Create;
 
@@ -68,14 +54,8 @@ impl Parse for pb::UpdateMemberRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        let member = fields.required("member", self.member.as_ref());
-        let populated: Vec<&str> = member.map(populated).unwrap_or_default();
-        let mask = fields.mask("update_mask", self.update_mask.as_ref(), &KNOWN, &populated);
-        let member = member?;
-        // Of a mask that is wrong, the values beside it are looked at all the same: every violation is told at once.
-        let changing = mask
-            .clone()
-            .unwrap_or_else(|| populated.iter().map(|path| (*path).to_owned()).collect());
+        let mask = fields.mask(self.update_mask.as_ref(), self.member.as_ref(), changeable);
+        let member = fields.required("member", self.member.as_ref())?;
         let (organization_id, user_id, change) = fields.within("member", |fields| {
             let organization_id = fields.uuid("organization_id", &member.organization_id);
             let user_id = fields.uuid("user_id", &member.user_id);
@@ -85,12 +65,12 @@ impl Parse for pb::UpdateMemberRequest {
                 &member.display_name,
                 &member.username,
             ];
-            (organization_id, user_id, profile(&changing, values, fields))
+            (organization_id, user_id, profile(&mask, values, fields))
         });
         Some(member_profiles::Update {
             organization_id: organization_id?,
             user_id: user_id?,
-            fields: mask?,
+            fields: mask.into_paths(),
             change: change?,
             etag: etag?,
             validate_only: self.validate_only,
@@ -98,20 +78,19 @@ impl Parse for pb::UpdateMemberRequest {
     }
 }
 
-/// What a request without a mask asks to change: the fields that are not empty.
-fn populated(member: &pb::Member) -> Vec<&'static str> {
-    let values = [
-        &member.given_name,
-        &member.family_name,
-        &member.display_name,
-        &member.username,
-        &member.email,
-    ];
-    let named = EDITABLE.into_iter().chain(["email"]).zip(values);
-    named
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, _)| name)
-        .collect()
+/// The fields of a person that a mask may name: those that can be edited, and those for which the refusal tells what to do instead.
+fn changeable(member: &pb::Member) -> [(&'static str, bool); 9] {
+    [
+        ("given_name", !member.given_name.is_empty()),
+        ("family_name", !member.family_name.is_empty()),
+        ("display_name", !member.display_name.is_empty()),
+        ("username", !member.username.is_empty()),
+        ("email", !member.email.is_empty()),
+        ("password", false),
+        ("mfa_enabled", false),
+        ("roles", false),
+        ("state", false),
+    ]
 }
 
 /// Requests that name a member and change their state.

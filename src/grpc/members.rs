@@ -122,14 +122,8 @@ impl Parse for pb::ListMembersRequest {
     type Command = members::List;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let bound = Self {
-            page_size: 0,
-            page_token: String::new(),
-            include_total_size: false,
-            ..self.clone()
-        };
         let organization_id = fields.uuid("organization_id", &self.organization_id);
-        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let page = fields.page(self);
         let states = fields.values("states", &self.states, row_state);
         let role = fields.optional_identifier("role", &self.role);
         let email = fields.optional_email("email", &self.email);
@@ -175,12 +169,8 @@ impl Parse for pb::ListUserMembershipsRequest {
     type Command = members::ListOfUser;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let bound = Self {
-            user_id: self.user_id.clone(),
-            ..Self::default()
-        };
         let user_id = fields.uuid("user_id", &self.user_id);
-        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let page = fields.page(self);
         Some(members::ListOfUser {
             user_id: user_id?,
             page: page?,

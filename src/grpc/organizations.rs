@@ -153,12 +153,7 @@ impl Parse for pb::ListOrganizationsRequest {
     type Command = PageRequest;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        fields.page(
-            self.page_size,
-            &self.page_token,
-            self.include_total_size,
-            &Self::default(),
-        )
+        fields.page(self)
     }
 }
 
@@ -168,46 +163,29 @@ impl Parse for pb::UpdateOrganizationRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        let organization = fields.required("organization", self.organization.as_ref());
-        let populated: Vec<&str> = [
-            (
-                "display_name",
-                organization.is_some_and(|one| !one.display_name.is_empty()),
-            ),
-            ("mfa_required", organization.is_some_and(|one| one.mfa_required)),
-        ]
-        .into_iter()
-        .filter_map(|(path, filled)| filled.then_some(path))
-        .collect();
-        let known = ["display_name", "mfa_required"];
-        let mask = fields.mask("update_mask", self.update_mask.as_ref(), &known, &populated);
-        let organization = organization?;
-        // Of a mask that is wrong, the name beside it is looked at all the same: every violation is told at once.
-        let renamed = match &mask {
-            Some(paths) => paths.iter().any(|path| path == "display_name"),
-            None => populated.contains(&"display_name"),
-        };
+        let mask = fields.mask(self.update_mask.as_ref(), self.organization.as_ref(), changeable);
+        let organization = fields.required("organization", self.organization.as_ref())?;
         let (id, name) = fields.within("organization", |fields| {
             let id = fields.uuid("organization_id", &organization.organization_id);
-            let name = match renamed {
-                true => fields
-                    .text("display_name", &organization.display_name, OrganizationName::parse)
-                    .map(Some),
-                false => Some(None),
-            };
+            let name = fields.changed(&mask, "display_name", |fields, field| {
+                fields.text(field, &organization.display_name, OrganizationName::parse)
+            });
             (id, name)
         });
-        let mask = mask?;
         Some(organizations::Update {
             organization_id: id?,
             display_name: name?,
-            mfa_required: mask
-                .iter()
-                .any(|path| path == "mfa_required")
-                .then_some(organization.mfa_required),
+            mfa_required: mask.names("mfa_required").then_some(organization.mfa_required),
             etag: etag?,
         })
     }
+}
+
+fn changeable(organization: &pb::Organization) -> [(&'static str, bool); 2] {
+    [
+        ("display_name", !organization.display_name.is_empty()),
+        ("mfa_required", organization.mfa_required),
+    ]
 }
 
 impl Parse for pb::SuspendOrganizationRequest {

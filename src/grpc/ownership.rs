@@ -78,12 +78,8 @@ impl Parse for pb::ListOwnershipTransfersRequest {
     type Command = ownership::List;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let bound = Self {
-            organization_id: self.organization_id.clone(),
-            ..Self::default()
-        };
         let organization_id = fields.uuid("organization_id", &self.organization_id);
-        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let page = fields.page(self);
         Some(ownership::List {
             organization_id: organization_id?,
             page: page?,

@@ -27,9 +27,6 @@ use crate::{
 const NAME: usize = 100;
 const DESCRIPTION: usize = 1000;
 
-/// The fields that an update may change.
-const CHANGEABLE: [&str; 5] = ["display_name", "description", "permissions", "grants", "manages"];
-
 #[tonic::async_trait]
 impl RoleService for Edge {
     async fn list_roles(
@@ -105,12 +102,8 @@ impl Parse for pb::ListRolesRequest {
     type Command = roles::List;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let bound = Self {
-            organization_id: self.organization_id.clone(),
-            ..Self::default()
-        };
         let organization_id = fields.uuid("organization_id", &self.organization_id);
-        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let page = fields.page(self);
         Some(roles::List {
             organization_id: organization_id?,
             page: page?,
@@ -122,12 +115,8 @@ impl Parse for pb::ListPermissionsRequest {
     type Command = roles::List;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let bound = Self {
-            organization_id: self.organization_id.clone(),
-            ..Self::default()
-        };
         let organization_id = fields.uuid("organization_id", &self.organization_id);
-        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let page = fields.page(self);
         Some(roles::List {
             organization_id: organization_id?,
             page: page?,
@@ -179,27 +168,15 @@ impl Parse for pb::UpdateRoleRequest {
         fields.request_id(&self.request_id);
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        let role = fields.required("role", self.role.as_ref());
-        let populated = role.map(populated).unwrap_or_default();
-        let mask = fields.mask("update_mask", self.update_mask.as_ref(), &CHANGEABLE, &populated);
-        let role = role?;
-        // Of a mask that is wrong, the fields beside it are looked at all the same: every violation is told at once.
-        let paths = mask
-            .clone()
-            .unwrap_or_else(|| populated.iter().map(ToString::to_string).collect());
-        let command = fields.within("role", |fields| {
+        let mask = fields.mask(self.update_mask.as_ref(), self.role.as_ref(), changeable);
+        let role = fields.required("role", self.role.as_ref())?;
+        fields.within("role", |fields| {
             let id = fields.identifier("role", &role.role);
-            let name = fields.changed(&paths, "display_name", |fields, _| name(fields, &role.display_name));
-            let description = fields.changed(&paths, "description", |fields, _| {
-                description(fields, &role.description)
-            });
-            let permissions = fields.changed(&paths, "permissions", |fields, _| {
-                permissions(fields, &role.permissions)
-            });
-            let grants = fields.changed(&paths, "grants", |fields, field| role_ids(fields, field, &role.grants));
-            let manages = fields.changed(&paths, "manages", |fields, field| {
-                role_ids(fields, field, &role.manages)
-            });
+            let name = fields.changed(&mask, "display_name", |fields, _| name(fields, &role.display_name));
+            let description = fields.changed(&mask, "description", |fields, _| description(fields, &role.description));
+            let permissions = fields.changed(&mask, "permissions", |fields, _| permissions(fields, &role.permissions));
+            let grants = fields.changed(&mask, "grants", |fields, field| role_ids(fields, field, &role.grants));
+            let manages = fields.changed(&mask, "manages", |fields, field| role_ids(fields, field, &role.manages));
             Some(roles::Update {
                 organization_id: organization_id?,
                 role: RoleId::from(id?),
@@ -210,22 +187,18 @@ impl Parse for pb::UpdateRoleRequest {
                 manages: manages?,
                 etag: etag?,
             })
-        });
-        mask?;
-        command
+        })
     }
 }
 
-fn populated(role: &pb::Role) -> Vec<&'static str> {
-    let filled = [
-        !role.display_name.is_empty(),
-        !role.description.is_empty(),
-        !role.permissions.is_empty(),
-        !role.grants.is_empty(),
-        !role.manages.is_empty(),
-    ];
-    let fields = CHANGEABLE.into_iter().zip(filled);
-    fields.filter(|(_, filled)| *filled).map(|(field, _)| field).collect()
+fn changeable(role: &pb::Role) -> [(&'static str, bool); 5] {
+    [
+        ("display_name", !role.display_name.is_empty()),
+        ("description", !role.description.is_empty()),
+        ("permissions", !role.permissions.is_empty()),
+        ("grants", !role.grants.is_empty()),
+        ("manages", !role.manages.is_empty()),
+    ]
 }
 
 impl Parse for pb::DeleteRoleRequest {

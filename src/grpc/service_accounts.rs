@@ -20,9 +20,6 @@ use crate::{
 /// Scopes that one request may name.
 const MAX_SCOPES: usize = 50;
 
-/// The fields that an update may change.
-const CHANGEABLE: [&str; 2] = ["display_name", "scopes"];
-
 #[tonic::async_trait]
 impl ServiceAccountService for Edge {
     async fn create_service_account(
@@ -121,12 +118,7 @@ impl Parse for pb::ListServiceAccountsRequest {
     type Command = PageRequest;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        fields.page(
-            self.page_size,
-            &self.page_token,
-            self.include_total_size,
-            &Self::default(),
-        )
+        fields.page(self)
     }
 }
 
@@ -136,20 +128,14 @@ impl Parse for pb::UpdateServiceAccountRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        let account = fields.required("service_account", self.service_account.as_ref());
-        let populated = account.map(populated).unwrap_or_default();
-        let mask = fields.mask("update_mask", self.update_mask.as_ref(), &CHANGEABLE, &populated);
-        let account = account?;
-        // Of a mask that is wrong, the fields beside it are looked at all the same: every violation is told at once.
-        let paths = mask
-            .clone()
-            .unwrap_or_else(|| populated.iter().map(ToString::to_string).collect());
-        let command = fields.within("service_account", |fields| {
+        let mask = fields.mask(self.update_mask.as_ref(), self.service_account.as_ref(), changeable);
+        let account = fields.required("service_account", self.service_account.as_ref())?;
+        fields.within("service_account", |fields| {
             let id = fields.uuid("service_account_id", &account.service_account_id);
-            let display_name = fields.changed(&paths, "display_name", |fields, field| {
+            let display_name = fields.changed(&mask, "display_name", |fields, field| {
                 fields.text(field, &account.display_name, OrganizationName::parse)
             });
-            let scopes = fields.changed(&paths, "scopes", |fields, _| scopes(fields, &account.scopes));
+            let scopes = fields.changed(&mask, "scopes", |fields, _| scopes(fields, &account.scopes));
             Some(service_accounts::Update {
                 service_account_id: id?,
                 display_name: display_name?,
@@ -157,16 +143,15 @@ impl Parse for pb::UpdateServiceAccountRequest {
                 etag: etag?,
                 validate_only: self.validate_only,
             })
-        });
-        mask?;
-        command
+        })
     }
 }
 
-fn populated(account: &pb::ServiceAccount) -> Vec<&'static str> {
-    let filled = [!account.display_name.is_empty(), !account.scopes.is_empty()];
-    let fields = CHANGEABLE.into_iter().zip(filled);
-    fields.filter(|(_, filled)| *filled).map(|(field, _)| field).collect()
+fn changeable(account: &pb::ServiceAccount) -> [(&'static str, bool); 2] {
+    [
+        ("display_name", !account.display_name.is_empty()),
+        ("scopes", !account.scopes.is_empty()),
+    ]
 }
 
 impl Parse for pb::DisableServiceAccountRequest {
@@ -202,12 +187,8 @@ impl Parse for pb::ListServiceKeysRequest {
     type Command = service_accounts::ListKeys;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let bound = Self {
-            service_account_id: self.service_account_id.clone(),
-            ..Self::default()
-        };
         let service_account_id = fields.uuid("service_account_id", &self.service_account_id);
-        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let page = fields.page(self);
         Some(service_accounts::ListKeys {
             service_account_id: service_account_id?,
             page: page?,

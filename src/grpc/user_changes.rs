@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::{
     fields::{ETAG, Fields, Parse},
+    mask::Mask,
     pb,
 };
 use crate::{
@@ -16,15 +17,6 @@ use crate::{
         user::UserChange,
     },
 };
-
-const EDITABLE: [&str; 6] = [
-    "given_name",
-    "family_name",
-    "display_name",
-    "username",
-    "locale",
-    "phone_number",
-];
 
 impl Parse for pb::BatchGetUsersRequest {
     type Command = Vec<Uuid>;
@@ -47,19 +39,12 @@ impl Parse for pb::UpdateUserRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        let user = fields.required("user", self.user.as_ref());
-        let populated: Vec<&str> = user.map(populated).unwrap_or_default();
-        let mask = fields.mask("update_mask", self.update_mask.as_ref(), &EDITABLE, &populated);
-        let user = user?;
-        // Of a mask that is wrong, the values beside it are looked at all the same: every violation is told at once.
-        let changing = mask
-            .clone()
-            .unwrap_or_else(|| populated.iter().map(|path| (*path).to_owned()).collect());
+        let mask = fields.mask(self.update_mask.as_ref(), self.user.as_ref(), changeable);
+        let user = fields.required("user", self.user.as_ref())?;
         let (user_id, change) = fields.within("user", |fields| {
             let user_id = fields.uuid("user_id", &user.user_id);
-            (user_id, change(user, &changing, fields))
+            (user_id, change(user, &mask, fields))
         });
-        mask?;
         Some(Update {
             user_id: user_id?,
             change: change?,
@@ -68,32 +53,27 @@ impl Parse for pb::UpdateUserRequest {
     }
 }
 
-fn populated(user: &pb::User) -> Vec<&'static str> {
-    let values = [
-        &user.given_name,
-        &user.family_name,
-        &user.display_name,
-        &user.username,
-        &user.locale,
-        &user.phone_number,
-    ];
-    let named = EDITABLE.into_iter().zip(values);
-    named
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, _)| name)
-        .collect()
+fn changeable(user: &pb::User) -> [(&'static str, bool); 6] {
+    [
+        ("given_name", !user.given_name.is_empty()),
+        ("family_name", !user.family_name.is_empty()),
+        ("display_name", !user.display_name.is_empty()),
+        ("username", !user.username.is_empty()),
+        ("locale", !user.locale.is_empty()),
+        ("phone_number", !user.phone_number.is_empty()),
+    ]
 }
 
-fn change(user: &pb::User, paths: &[String], fields: &mut Fields<'_>) -> Option<ProfileChange> {
+fn change(user: &pb::User, mask: &Mask, fields: &mut Fields<'_>) -> Option<ProfileChange> {
     let profile = profile(
-        paths,
+        mask,
         [&user.given_name, &user.family_name, &user.display_name, &user.username],
         fields,
     );
-    let locale = fields.changed(paths, "locale", |fields, field| {
+    let locale = fields.changed(mask, "locale", |fields, field| {
         fields.optional_text(field, &user.locale, Locale::parse)
     });
-    let phone_number = fields.changed(paths, "phone_number", |fields, field| {
+    let phone_number = fields.changed(mask, "phone_number", |fields, field| {
         fields.phone_number(field, &user.phone_number)
     });
     Some(ProfileChange {
@@ -103,19 +83,19 @@ fn change(user: &pb::User, paths: &[String], fields: &mut Fields<'_>) -> Option<
     })
 }
 
-/// The values of `given_name`, `family_name`, `display_name` and `username`, of those that the paths name.
-pub(super) fn profile(paths: &[String], values: [&String; 4], fields: &mut Fields<'_>) -> Option<ProfileChange> {
+/// The values of `given_name`, `family_name`, `display_name` and `username`, of those that the mask names.
+pub(super) fn profile(mask: &Mask, values: [&String; 4], fields: &mut Fields<'_>) -> Option<ProfileChange> {
     let [given_name, family_name, display_name, username] = values;
-    let given_name = fields.changed(paths, "given_name", |fields, field| {
+    let given_name = fields.changed(mask, "given_name", |fields, field| {
         fields.text(field, given_name, PersonName::parse)
     });
-    let family_name = fields.changed(paths, "family_name", |fields, field| {
+    let family_name = fields.changed(mask, "family_name", |fields, field| {
         fields.optional_text(field, family_name, PersonName::parse)
     });
-    let display_name = fields.changed(paths, "display_name", |fields, field| {
+    let display_name = fields.changed(mask, "display_name", |fields, field| {
         fields.optional_text(field, display_name, DisplayName::parse)
     });
-    let username = fields.changed(paths, "username", |fields, field| fields.username(field, username));
+    let username = fields.changed(mask, "username", |fields, field| fields.username(field, username));
     Some(ProfileChange {
         given_name: given_name?,
         family_name: family_name?,

@@ -206,12 +206,7 @@ impl Parse for pb::ListUsersRequest {
     type Command = users::List;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let bound = Self {
-            email: self.email.clone(),
-            username: self.username.clone(),
-            ..Self::default()
-        };
-        let page = fields.page(self.page_size, &self.page_token, self.include_total_size, &bound);
+        let page = fields.page(self);
         let email = fields.optional_email("email", &self.email);
         let username = fields.username("username", &self.username);
         Some(users::List {
