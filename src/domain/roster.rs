@@ -16,8 +16,6 @@
 mod properties;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod ways_out;
 
 use uuid::Uuid;
 

@@ -1,3 +1,5 @@
+mod ways_out;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};

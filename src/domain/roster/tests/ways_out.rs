@@ -1,11 +1,6 @@
 //! What the refusals say to do instead: whoever is refused follows it, so that a wrong way out costs more than none.
 
-use std::sync::Arc;
-
-use uuid::Uuid;
-
 use super::*;
-use crate::domain::access_model::Models;
 
 const ACTIVATE: &str = "activate the suspended member instead";
 const SET_ROLES: &str = "set the member's roles instead";
@@ -15,10 +10,6 @@ const ASK_OPERATOR: &str = "ask an operator to restore the member";
 const INVITE_AGAIN: &str = "invite the person again";
 const PROFILE: &str = "the person edits their own profile";
 
-fn model(id: &str) -> Arc<AccessModel> {
-    Arc::clone(Models::shipped().unwrap().get(id).unwrap())
-}
-
 /// A shipped model with something else in it.
 fn changed(id: &str, from: &str, to: &str) -> AccessModel {
     let source = model(id).source().to_owned();
@@ -26,26 +17,8 @@ fn changed(id: &str, from: &str, to: &str) -> AccessModel {
     AccessModel::parse(&source.replace(from, to)).unwrap()
 }
 
-fn set(ids: &[&str]) -> RoleSet {
-    ids.iter().copied().collect()
-}
-
-fn by_service(model: &AccessModel) -> Situation<'_> {
-    Situation {
-        model,
-        organization_kind: None,
-        authority: Authority::Service { operator: false },
-        owners: Owners { active: 1 },
-    }
-}
-
-fn target(roles: &RoleSet, state: MemberState) -> Target<'_> {
-    Target {
-        user_id: Uuid::from_u128(2),
-        roles,
-        state,
-        account: UserState::Active,
-    }
+fn somebody(roles: &RoleSet, state: MemberState) -> Target<'_> {
+    target(OTHER, roles, state)
 }
 
 /// The reason, and the way out where there is one.
@@ -100,7 +73,7 @@ fn what_is_refused_of_a_removed_member_says_how_they_come_back() {
     ] {
         let (model, roles) = (model(id), set(&[role]));
         let situation = by_service(&model);
-        let removed = target(&roles, MemberState::Removed);
+        let removed = somebody(&roles, MemberState::Removed);
         says(decide_suspend(&situation, &removed), Reason::MemberStateConflict, hint);
         says(decide_remove(&situation, &removed), Reason::MemberStateConflict, hint);
     }
@@ -110,7 +83,7 @@ fn what_is_refused_of_a_removed_member_says_how_they_come_back() {
         "adding_again_after_removal = false",
     );
     let roles = set(&["customer_success"]);
-    let removed = target(&roles, MemberState::Removed);
+    let removed = somebody(&roles, MemberState::Removed);
     let conflict = (Reason::MemberStateConflict, None);
     assert_eq!(way_out(decide_suspend(&by_service(&never), &removed)), conflict);
     assert_eq!(
@@ -123,7 +96,7 @@ fn what_is_refused_of_a_removed_member_says_how_they_come_back() {
 fn who_may_not_restore_is_told_who_may() {
     let fabric = model("packetfabric");
     let regular = set(&["regular"]);
-    let removed = target(&regular, MemberState::Removed);
+    let removed = somebody(&regular, MemberState::Removed);
     let refused = decide_restore(&by_service(&fabric), &removed);
     says(refused, Reason::RestoreByOperatorOnly, ASK_OPERATOR);
 }
@@ -135,7 +108,7 @@ fn a_field_that_others_do_not_edit_names_what_leads_to_the_same_end() {
     let jetpack = model("jetpack");
     let situation = by_service(&jetpack);
     let update =
-        |field: &str, elsewhere| decide_update(&situation, &target(&clerk, MemberState::Active), &[field], elsewhere);
+        |field: &str, elsewhere| decide_update(&situation, &somebody(&clerk, MemberState::Active), &[field], elsewhere);
     for (field, hint) in [
         ("email", "remove the member and invite the new address"),
         ("password", "the person changes it themselves, or resets it by e-mail"),
@@ -165,7 +138,7 @@ fn who_is_not_created_is_invited_and_who_does_not_leave_is_removed() {
     let member = set(&["member"]);
     let create = decide_create(&default, &member, true);
     says(create, Reason::DirectCreationNotAllowed, "invite the person");
-    let leave = decide_leave(&default, &target(&member, MemberState::Active));
+    let leave = decide_leave(&default, &somebody(&member, MemberState::Active));
     says(
         leave,
         Reason::MemberNotManageable,
