@@ -147,8 +147,8 @@ impl AuthenticateLayer {
             client_ip: caller
                 .service
                 .as_ref()
-                .and_then(|_| header(headers, "roster-client-ip"))
-                .and_then(|text| network_address(&text)),
+                .and_then(|_| header(headers, "roster-client-ip").ok().flatten())
+                .and_then(network_address),
             caller,
             credentials,
             rule,
@@ -158,11 +158,15 @@ impl AuthenticateLayer {
     }
 }
 
-fn header(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .map(ToOwned::to_owned)
+/// A header that may be there once. One that is there twice, or in bytes that are no text, is an error and never counts as absent: whoever
+/// passes on what a client sent would speak for themselves then, or for whom the client likes (ab_33).
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| Reason::CredentialsInvalid.into()),
+        (Some(_), Some(_)) => Err(Reason::CredentialsInvalid.into()),
+    }
 }
 
 /// A reported network address in the one form that it is written in (RFC 5952). What is none is not kept: people read it among their sessions, and it stands for nothing else.
@@ -173,10 +177,9 @@ fn network_address(text: &str) -> Option<String> {
 
 fn credentials(headers: &HeaderMap) -> Result<Credentials> {
     let invalid = || Error::from(Reason::CredentialsInvalid);
-    let bearer = match headers.get(http::header::AUTHORIZATION) {
+    let bearer = match header(headers, "authorization")? {
         None => None,
-        Some(value) => {
-            let text = value.to_str().map_err(|_| invalid())?;
+        Some(text) => {
             let (scheme, token) = text.split_once(' ').ok_or_else(invalid)?;
             // RFC 9110, 11.1: the scheme is case-insensitive.
             if !scheme.eq_ignore_ascii_case("bearer") {
@@ -185,13 +188,13 @@ fn credentials(headers: &HeaderMap) -> Result<Credentials> {
             Some(SecretString::from(token.trim()))
         }
     };
-    let actor = match header(headers, "roster-actor") {
+    let actor = match header(headers, "roster-actor")? {
         None => None,
-        Some(text) => Some(Uuid::parse_str(&text).map_err(|_| invalid())?),
+        Some(text) => Some(Uuid::parse_str(text).map_err(|_| invalid())?),
     };
     Ok(Credentials {
         bearer,
-        on_behalf_of: header(headers, "roster-on-behalf-of").map(SecretString::from),
+        on_behalf_of: header(headers, "roster-on-behalf-of")?.map(SecretString::from),
         actor,
     })
 }

@@ -61,6 +61,7 @@ mod recovery;
 mod repeatable;
 mod rollback;
 mod safety_accounts;
+mod safety_callers;
 mod safety_kit;
 mod safety_otlp;
 mod safety_process;
