@@ -73,7 +73,7 @@ pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<Decis
         .seat(question.organization_id, question.user_id)
         .await?;
     let lacking = without_factor(app, seat.iter()).await?;
-    decide(app, seat, &lacking, question.permission.as_str())
+    decide(app, seat.as_ref(), &lacking, question.permission.as_str())
 }
 
 /// Checks many. Each membership is read once, however many of the questions are about it.
@@ -82,12 +82,13 @@ pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<Decis
 /// The database's.
 pub(crate) async fn check_batch(app: &App, _ctx: &Ctx, questions: Vec<Check>) -> Result<Vec<Decision>> {
     let pairs: BTreeSet<(Uuid, Uuid)> = questions.iter().map(|one| (one.organization_id, one.user_id)).collect();
-    let seats: BTreeMap<_, _> = app.store.read().seats(&pairs).await?;
+    // Organizations and memberships are read by two statements, and a decision has to be that of the revision beside it.
+    let seats: BTreeMap<_, _> = app.store.snapshot().await?.seats(&pairs).await?;
     let lacking = without_factor(app, seats.values()).await?;
     questions
         .iter()
         .map(|one| {
-            let seat = seats.get(&(one.organization_id, one.user_id)).cloned();
+            let seat = seats.get(&(one.organization_id, one.user_id));
             decide(app, seat, &lacking, one.permission.as_str())
         })
         .collect()
@@ -154,7 +155,7 @@ async fn without_factor<'s>(
 
 fn decide(
     app: &App,
-    seat: Option<(Organization, Option<Member>)>,
+    seat: Option<&(Organization, Option<Member>)>,
     lacking: &BTreeSet<SeatKey>,
     permission: &str,
 ) -> Result<Decision> {
@@ -164,8 +165,8 @@ fn decide(
             revision: 0,
         });
     };
-    let model = app.model_of(&organization)?;
-    let denial = standing(&organization, &member, lacking)
+    let model = app.model_of(organization)?;
+    let denial = standing(organization, member, lacking)
         .or_else(|| (!model.allows(&member.roles, permission)).then_some(Denial::NotGranted));
     let revision = match denial {
         Some(Denial::NotAMember) => 0,

@@ -21,7 +21,7 @@ use crate::{
         error::{Reason, Refusal},
         roster::Owners,
     },
-    store::{Cursor, Event, Tx},
+    store::{Cursor, Event, OwnRoles, Tx},
 };
 
 /// A role, and the revision of its last change where it is the organization's own.
@@ -41,9 +41,10 @@ struct Roles {
 
 impl Roles {
     fn of(app: &App, access: &Access) -> Result<Self> {
+        let own = access.organization.custom_roles.as_ref().map(OwnRoles::read);
         Ok(Self {
             base: app.base_model_of(&access.organization)?,
-            own: access.organization.custom_roles.clone().unwrap_or_default(),
+            own: own.transpose()?.unwrap_or_default(),
         })
     }
 
@@ -140,7 +141,7 @@ async fn store(
     kind: &'static str,
     data: Value,
 ) -> Result<()> {
-    let changed = (!changed.is_empty()).then_some(changed);
+    let changed = (!changed.is_empty()).then(|| OwnRoles::of(&changed));
     access.organization.custom_roles = changed.clone();
     tx.update_custom_roles(access.organization.id, changed).await?;
     let event = Event {

@@ -13,6 +13,7 @@ use super::{Platform, StartError, data_dir};
 use crate::{
     app::{
         App,
+        overlays::Overlays,
         providers::{FETCH_TIME, Providers},
     },
     config::{DatabaseConfig, KeyConfig, MailConfig, OidcConfig, OutboxConfig, ServeConfig},
@@ -116,6 +117,7 @@ impl Parts {
         Ok(Arc::new(App {
             store: self.store.clone(),
             models: models(config.models.access_models_dir.as_deref())?,
+            overlays: Overlays::new(),
             keyring: self.keyring.clone(),
             hasher,
             entropy: platform.entropy.clone(),

@@ -1,10 +1,13 @@
 //! How the domain's types rest in columns: states as words, sets of ids as JSON lists.
 
+use std::sync::Arc;
+
 use sea_orm::{
     ColIdx, DbErr, QueryResult, TryGetError, TryGetable, Value,
     sea_query::{ArrayType, ColumnType, Nullable, ValueType, ValueTypeErr},
 };
 
+use super::{Result, StoreError};
 use crate::domain::{
     access_model::{CustomRoles, RoleSet},
     challenge::Purpose,
@@ -20,6 +23,26 @@ use crate::domain::{
     user::UserState,
 };
 
+/// An organization's own roles as they rest. Every decision in the organization reads its row, and few need more of the roles than whether they are those that
+/// were read before: so they are understood only when somebody asks, and copied without being copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OwnRoles(Arc<str>);
+
+impl OwnRoles {
+    /// These roles, to rest.
+    pub(crate) fn of(roles: &CustomRoles) -> Self {
+        Self(serde_json::json!(roles).to_string().into())
+    }
+
+    /// The roles.
+    ///
+    /// # Errors
+    /// What rests there was not written by this program.
+    pub(crate) fn read(&self) -> Result<CustomRoles> {
+        serde_json::from_str(&self.0).map_err(|error| StoreError::Defect(format!("custom roles: {error}")))
+    }
+}
+
 /// Lets a domain type stand in an entity: `write` makes the text that rests, `read` understands it.
 macro_rules! text_column {
     ($type:ty, $write:expr, $read:expr) => {
@@ -31,7 +54,7 @@ macro_rules! text_column {
         }
 
         impl TryGetable for $type {
-            fn try_get_by<I: ColIdx>(result: &QueryResult, index: I) -> Result<Self, TryGetError> {
+            fn try_get_by<I: ColIdx>(result: &QueryResult, index: I) -> std::result::Result<Self, TryGetError> {
                 let text = String::try_get_by(result, index)?;
                 let read: fn(&str) -> Option<$type> = $read;
                 read(&text)
@@ -40,7 +63,7 @@ macro_rules! text_column {
         }
 
         impl ValueType for $type {
-            fn try_from(value: Value) -> Result<Self, ValueTypeErr> {
+            fn try_from(value: Value) -> std::result::Result<Self, ValueTypeErr> {
                 let text = <String as ValueType>::try_from(value)?;
                 let read: fn(&str) -> Option<$type> = $read;
                 read(&text).ok_or(ValueTypeErr)
@@ -91,9 +114,9 @@ text_column!(
     |roles| serde_json::Value::from_iter(roles.iter()).to_string(),
     |text| serde_json::from_str(text).ok()
 );
-text_column!(CustomRoles, |roles| serde_json::json!(roles).to_string(), |text| {
-    serde_json::from_str(text).ok()
-});
+text_column!(OwnRoles, |roles| roles.0.as_ref().to_owned(), |text| Some(OwnRoles(
+    text.into()
+)));
 text_column!(
     Scopes,
     |scopes| serde_json::Value::from_iter(scopes.iter()).to_string(),

@@ -38,6 +38,7 @@ use uuid::Uuid;
 
 pub(crate) use activity::{ActivityFilter, MemberActivity};
 pub(crate) use audit::{EventFilter, Names};
+pub(crate) use columns::OwnRoles;
 pub(crate) use connect::{SchemaState, StoreSettings};
 pub(crate) use entities::{
     activities::Model as Activity, challenges::Model as Challenge, contacts::Model as Contact,
@@ -92,6 +93,22 @@ impl Store {
         &self.read
     }
 
+    /// Reads what was committed at one moment, by however many statements: what claims a revision is read together with it (ab_56). Whoever reads by one
+    /// statement needs none of it.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot> {
+        let postgres = self.read.backend() == DbBackend::Postgres;
+        let options = TransactionOptions {
+            isolation_level: postgres.then_some(IsolationLevel::RepeatableRead),
+            access_mode: postgres.then_some(AccessMode::ReadOnly),
+            // In WAL mode the first statement decides what the others see.
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
+        };
+        Ok(View(self.read.0.begin_with_options(options).await?))
+    }
+
     /// Begins a transaction that writes.
     ///
     /// On SQLite it is IMMEDIATE: a deferred one that reads and then writes fails at once when another writer came between, whatever the busy
@@ -140,6 +157,9 @@ impl<C: ConnectionTrait> View<C> {
         self.0.get_database_backend()
     }
 }
+
+/// What was committed at one moment.
+pub(crate) type Snapshot = View<DatabaseTransaction>;
 
 /// A transaction. What it wrote is gone unless it is committed.
 pub(crate) struct Tx {

@@ -10,10 +10,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Cursor, Member, Organization, Result, Tx, View,
+    Cursor, Member, Organization, OwnRoles, Result, Tx, View,
     entities::{members, organizations, role_holders, users},
 };
-use crate::domain::{access_model::CustomRoles, member::MemberState, organization::OrganizationState, user::UserState};
+use crate::domain::{member::MemberState, organization::OrganizationState, user::UserState};
 
 impl<C: ConnectionTrait> View<C> {
     /// One organization.
@@ -28,6 +28,21 @@ impl<C: ConnectionTrait> View<C> {
             .select_also(members::Entity)
             .one(&self.0)
             .await?)
+    }
+
+    /// One organization, and the membership in it of the user who asks, where it is a user.
+    pub(crate) async fn entrance(
+        &self,
+        organization: Uuid,
+        user: Option<Uuid>,
+    ) -> Result<Option<(Organization, Option<Member>)>> {
+        match user {
+            Some(user) => self.seat(organization, user).await,
+            None => {
+                let found = self.organization(organization).await?;
+                Ok(found.map(|organization| (organization, None)))
+            }
+        }
     }
 
     /// Many seats at once, by two statements.
@@ -193,7 +208,7 @@ impl Tx {
     }
 
     /// Stores the roles that an organization has made for itself.
-    pub(crate) async fn update_custom_roles(&mut self, organization: Uuid, roles: Option<CustomRoles>) -> Result<()> {
+    pub(crate) async fn update_custom_roles(&mut self, organization: Uuid, roles: Option<OwnRoles>) -> Result<()> {
         organizations::Entity::update_many()
             .col_expr(organizations::Column::CustomRoles, Expr::value(roles))
             .filter(organizations::Column::Id.eq(organization))

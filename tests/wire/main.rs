@@ -26,6 +26,7 @@ mod contacts;
 mod conventions;
 mod credentials;
 mod custom_roles;
+mod custom_roles_load;
 mod deliveries;
 mod emails;
 mod enumeration;
@@ -71,6 +72,7 @@ mod scale;
 mod service_accounts;
 mod sessions;
 mod sign_in_history;
+mod snapshots;
 mod step_up;
 #[expect(dead_code, reason = "the kit is larger than what the tests of one day use")]
 mod support;

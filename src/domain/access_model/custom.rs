@@ -18,6 +18,10 @@ pub const CUSTOM_PREFIX: &str = "custom.";
 /// Custom roles of one organization at the most. They rest on its row, which every decision reads.
 pub const MAX_CUSTOM_ROLES: usize = 50;
 
+/// Bytes of a name in one of a role's sets, and of a role without its sets, as measured.
+const NAME_SIZE: usize = 64;
+const ROLE_SIZE: usize = 512;
+
 /// A role that an organization has made for itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustomRole {
@@ -110,6 +114,14 @@ impl AccessModel {
             model.put(extended);
         }
         model
+    }
+
+    /// About how many bytes the model takes up, so that what is kept of them can be bounded: what the roles name is most of it where an organization has many.
+    pub(crate) fn size(&self) -> usize {
+        let named = |role: &Role| role.permissions.len() + role.grants.len() + role.manages.len();
+        let roles: usize = self.roles.iter().map(|role| ROLE_SIZE + NAME_SIZE * named(role)).sum();
+        // The document itself, and the permissions' and roles' texts out of it.
+        2 * self.source.len() + roles
     }
 
     /// A custom role as far as this model lets it be one: without what the model does not know, without the owner role, and without roles that it could not give

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::domain::{access_model::CustomRoles, organization::OrganizationState};
+use crate::{domain::organization::OrganizationState, store::columns::OwnRoles};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "organizations")]
@@ -19,7 +19,7 @@ pub(crate) struct Model {
     pub(crate) chain_hash: Vec<u8>,
     pub(crate) create_time: DateTime<Utc>,
     pub(crate) update_time: DateTime<Utc>,
-    pub(crate) custom_roles: Option<CustomRoles>,
+    pub(crate) custom_roles: Option<OwnRoles>,
     pub(crate) delete_time: Option<DateTime<Utc>>,
     pub(crate) mfa_required: bool,
 }
