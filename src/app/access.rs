@@ -15,7 +15,7 @@ use crate::{
         organization::OrganizationState,
         roster::{Authority, Owners, Situation},
     },
-    store::{Member, Organization, Tx},
+    store::{Member, Organization, Snapshot, Tx},
 };
 
 /// The proof. Made here and nowhere else, after the rule of the called method has been checked; what it shows is that organization only.
@@ -86,14 +86,20 @@ impl Access {
 /// # Errors
 /// `ORGANIZATION_NOT_FOUND` where there is none or the caller is no member, `PERMISSION_REQUIRED`, `ORGANIZATION_SUSPENDED` for members.
 pub(crate) async fn enter(app: &App, ctx: &Ctx, organization: Uuid) -> Result<Access> {
-    let view = app.store.read();
-    let found = match &ctx.caller.user {
-        Some(caller) => view.seat(organization, caller.user.id).await?,
-        None => view
-            .organization(organization)
-            .await?
-            .map(|organization| (organization, None)),
-    };
+    let found = app.store.read().entrance(organization, ctx.caller.user_id()).await?;
+    let_in(app, ctx, found)
+}
+
+/// As [`enter`], by what was committed at the moment of a snapshot: the organization's revision is then that of everything else which is read from it.
+///
+/// # Errors
+/// Those of [`enter`].
+pub(crate) async fn enter_at(app: &App, ctx: &Ctx, moment: &Snapshot, organization: Uuid) -> Result<Access> {
+    let found = moment.entrance(organization, ctx.caller.user_id()).await?;
+    let_in(app, ctx, found)
+}
+
+fn let_in(app: &App, ctx: &Ctx, found: Option<(Organization, Option<Member>)>) -> Result<Access> {
     let (organization, seat) = found.ok_or(Reason::OrganizationNotFound)?;
     let access = admit(app, ctx, organization, seat)?;
     if !ctx.caller.is_service_alone() {

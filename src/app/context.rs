@@ -72,7 +72,8 @@ impl Caller {
         self.service.as_ref().is_some_and(|service| service.scopes.allow(scope))
     }
 
-    fn user_id(&self) -> Option<Uuid> {
+    /// The user who calls, or for whom a service calls.
+    pub(crate) fn user_id(&self) -> Option<Uuid> {
         self.user.as_ref().map(|caller| caller.user.id)
     }
 }

@@ -141,10 +141,7 @@ pub(super) async fn see_changed(
     user: User,
 ) -> Result<(Seen, i64)> {
     access.refresh_seat(&member);
-    let (owner, counters) = (
-        access.model.owner_role().as_str(),
-        access.also_allows(ctx, ACTIVITY_READ),
-    );
+    let (owner, counters) = shown(ctx, access);
     let facts = tx
         .roster_facts(access.organization.id, owner, &[member.user_id], counters)
         .await?;
@@ -168,9 +165,9 @@ pub(crate) struct List {
 /// # Errors
 /// Those of [`access::enter`].
 pub(crate) async fn list(app: &App, ctx: &Ctx, mut query: List) -> Result<(Page<Seen>, i64)> {
-    let access = access::enter(app, ctx, query.organization_id).await?;
+    let view = app.store.snapshot().await?;
+    let access = access::enter_at(app, ctx, &view, query.organization_id).await?;
     query.filter.invited &= access.model.invitations().in_roster;
-    let view = app.store.read();
     let id = access.organization.id;
     let rows = view
         .roster_page(id, &query.filter, query.page.after(), query.page.limit())
@@ -178,24 +175,20 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, mut query: List) -> Result<(Page<
     let total = query.page.total(view.roster_count(id, &query.filter)).await?;
     let page = query.page.page(rows, total, RosterRow::cursor);
     let members: Vec<Uuid> = page.items.iter().filter_map(RosterRow::user_id).collect();
+    let (owner, counters) = shown(ctx, &access);
     let frame = Frame {
         ctx,
         access: &access,
-        facts: shown_facts(app, ctx, &access, &members).await?,
+        facts: view.roster_facts(id, owner, &members, counters).await?,
     };
     let revision = access.organization.revision;
     Ok((page.map(|row| frame.see(row)), revision))
 }
 
-async fn shown_facts(app: &App, ctx: &Ctx, access: &Access, members: &[Uuid]) -> Result<RosterFacts> {
-    let (owner, counters) = (
-        access.model.owner_role().as_str(),
-        access.also_allows(ctx, ACTIVITY_READ),
-    );
-    let view = app.store.read();
-    Ok(view
-        .roster_facts(access.organization.id, owner, members, counters)
-        .await?)
+/// Whose holders are counted, and whether counters are shown.
+fn shown<'a>(ctx: &Ctx, access: &'a Access) -> (&'a str, bool) {
+    let counters = access.also_allows(ctx, ACTIVITY_READ);
+    (access.model.owner_role().as_str(), counters)
 }
 
 /// One member.
@@ -207,10 +200,13 @@ pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) ->
     let view = app.store.read();
     let found = view.member_row(access.organization.id, user).await?;
     let (member, user) = found.ok_or(Reason::MemberNotFound)?;
+    let (owner, counters) = shown(ctx, &access);
     let frame = Frame {
         ctx,
         access: &access,
-        facts: shown_facts(app, ctx, &access, &[member.user_id]).await?,
+        facts: view
+            .roster_facts(access.organization.id, owner, &[member.user_id], counters)
+            .await?,
     };
     Ok(frame.see(RosterRow::Member(member, user)))
 }
