@@ -11,6 +11,7 @@ mod m20261122_000007_large_rosters;
 mod m20261122_000008_phone_numbers;
 mod m20261122_000009_identities;
 mod m20261122_000010_invited_names;
+mod m20261126_000013_states_and_recipients;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000008_phone_numbers::Migration),
             Box::new(m20261122_000009_identities::Migration),
             Box::new(m20261122_000010_invited_names::Migration),
+            Box::new(m20261126_000013_states_and_recipients::Migration),
         ]
     }
 }

@@ -290,6 +290,7 @@ impl Batch {
             delete_time: None,
             mfa_enabled: false,
             phone_number: text(person.phone_number.as_ref().map(PhoneNumber::as_str)),
+            state_before_deletion: None,
         };
         let event = UserEvent {
             kind: "user.imported",
@@ -377,7 +378,7 @@ async fn sit_down(ctx: &Ctx, tx: &mut Tx, access: &mut Access, user: &User, role
         kind: "member.created",
         actor: ctx.actor(),
         subject: Some(user.id),
-        data: json!({ "roles": member.roles, "email": user.email }),
+        data: json!({ "roles": member.roles }),
         time: ctx.now,
     };
     Ok(tx.record(&mut access.organization, event).await?)

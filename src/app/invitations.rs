@@ -232,7 +232,8 @@ pub(super) async fn issue(
     dispatch(app, ctx, tx, access, invitation, &token, "invitation.created")
         .await
         .map(|(invitation, revision)| Issued {
-            row: queued(invitation, known_user_id),
+            // Whoever only tries an address out leaves no trace, and is not told whether it has an account (ab_40).
+            row: queued(invitation, known_user_id.filter(|_| !command.validate_only)),
             revision,
             link: command.include_link.then(|| link(app, &token)),
         })

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     domain::{
         delivery::DeliveryState,
+        email::EmailAddress,
         mail::{Notice, NoticeMail, Payload, SecretMail},
     },
     store::{Message, Tx, User},
@@ -50,6 +51,9 @@ impl App {
             create_time: ctx.now,
             queue_time: ctx.now,
             settle_time: None,
+            recipient_key: EmailAddress::parse(payload.recipient())
+                .ok()
+                .map(|address| address.mailbox_key()),
         })
     }
 

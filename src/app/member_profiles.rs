@@ -80,7 +80,10 @@ impl Mutation for CreateHashed {
         decide_addition(&access.model, existing)?;
         // Nobody gets an account of somebody else's, or a password on it (ab_18).
         let taken = Refusal::new(Reason::AccountExists).with("hint", "invite the address instead");
-        let user = self.person.insert(app, ctx.now, tx, taken.into()).await?;
+        let user = match self.validate_only {
+            true => self.person.try_out(app, ctx.now, tx).await?,
+            false => self.person.insert(app, ctx.now, tx, taken.into()).await?,
+        };
 
         let member = newcomer(ctx, &access.organization, &user, roles);
         tx.insert_member(member.clone()).await?;
@@ -88,7 +91,7 @@ impl Mutation for CreateHashed {
             kind: "member.created",
             actor: ctx.actor(),
             subject: Some(user.id),
-            data: json!({ "roles": member.roles, "email": user.email }),
+            data: json!({ "roles": member.roles }),
             time: ctx.now,
         };
         tx.record(&mut access.organization, event).await?;
@@ -141,18 +144,26 @@ impl Mutation for Update {
             !elsewhere.is_empty(),
         )?;
 
-        let data = self.change.apply(&mut user);
+        let username = user.username.clone();
+        let changed = self.change.apply(&mut user);
         let event = UserEvent {
             kind: "user.updated",
             actor: ctx.actor(),
-            data: data.clone(),
+            data: changed.values.clone(),
             time: ctx.now,
         };
-        tx.record_user(&mut user, event).await.map_err(username_taken)?;
+        if self.validate_only {
+            // Whether somebody has the username is not told to whoever only tries it out (ab_40).
+            let wanted = std::mem::replace(&mut user.username, username);
+            tx.record_user(&mut user, event).await?;
+            user.username = wanted;
+        } else {
+            tx.record_user(&mut user, event).await.map_err(username_taken)?;
+        }
         let seats = seats
             .into_iter()
             .filter(|(organization, _)| organization.id != self.organization_id);
-        rename(ctx, tx, &user, seats, &data).await?;
+        rename(ctx, tx, &user, seats, &changed).await?;
         member.sort_key = sort_key(&display_name(&user));
         member.changed_revision = access.organization.revision + 1;
         member.update_time = ctx.now;
@@ -161,7 +172,7 @@ impl Mutation for Update {
             kind: "member.updated",
             actor: ctx.actor(),
             subject: Some(user.id),
-            data,
+            data: changed.fields(),
             time: ctx.now,
         };
         tx.record(&mut access.organization, event).await?;

@@ -124,6 +124,7 @@ impl Mutation for CreateReady {
         let owner = match &self.owner {
             // Under the user's lock: an account that is being deleted or suspended either counts this organization among what it owns, or is out of use here.
             ReadyOwner::User(id) => Some(in_use(tx.lock_user(*id).await?.ok_or(Reason::UserNotFound)?)?),
+            ReadyOwner::New(person) if self.validate_only => Some(person.try_out(app, ctx.now, tx).await?),
             ReadyOwner::New(person) => Some(person.insert(app, ctx.now, tx, email_taken()).await?),
             ReadyOwner::Founder(..) => None,
         };
@@ -141,6 +142,7 @@ impl Mutation for CreateReady {
             custom_roles: None,
             delete_time: None,
             mfa_required: false,
+            state_before_deletion: None,
         };
         tx.insert_organization(organization.clone()).await?;
         let event = Event {
@@ -222,7 +224,7 @@ impl CreateReady {
             personal_message: None,
             locale,
             include_link: false,
-            validate_only: false,
+            validate_only: self.validate_only,
         };
         let issued = invitations::issue(app, ctx, tx, access, &command, roles, known).await?;
         Ok(issued.row)
@@ -320,7 +322,9 @@ impl Mutation for ChangeState {
         }
         let organization = &mut access.organization;
         require_etag(&self.etag, organization.changed_revision)?;
-        let state = self.change.apply(organization.state)?;
+        let state = self
+            .change
+            .apply(organization.state, organization.state_before_deletion)?;
         if state == organization.state {
             return Ok(access.organization);
         }
@@ -334,8 +338,10 @@ impl Mutation for ChangeState {
             }
         };
         let data = json!({ "before": organization.state.as_str(), "after": state.as_str() });
+        let deleted = state == OrganizationState::Deleted;
+        organization.state_before_deletion = deleted.then_some(organization.state);
         organization.state = state;
-        organization.delete_time = (state == OrganizationState::Deleted).then_some(ctx.now);
+        organization.delete_time = deleted.then_some(ctx.now);
         store_change(ctx, tx, organization, kind, data).await?;
         Ok(access.organization)
     }

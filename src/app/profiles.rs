@@ -31,9 +31,33 @@ pub(crate) struct ProfileChange {
     pub(crate) phone_number: Option<Option<PhoneNumber>>,
 }
 
+/// What a change of a profile has changed.
+#[derive(Debug)]
+pub(super) struct ChangedProfile {
+    /// The fields before and after: for the person's own record, and for no other.
+    pub(super) values: Value,
+    /// Those that rosters show: what organizations are told of (ab_39).
+    shown: Vec<&'static str>,
+}
+
+impl ChangedProfile {
+    /// Whether rosters show anything of it.
+    pub(super) fn shows(&self) -> bool {
+        !self.shown.is_empty()
+    }
+
+    /// What the record of an organization holds of it: which fields, and no value. The values would stay in its chain for ever.
+    pub(super) fn fields(&self) -> Value {
+        json!({ "after": { "fields": self.shown } })
+    }
+}
+
+/// The fields of a person that rosters show.
+const SHOWN: [&str; 4] = ["given_name", "family_name", "display_name", "username"];
+
 impl ProfileChange {
-    /// Changes the user; answers with the changed fields before and after, for the record.
-    pub(super) fn apply(&self, user: &mut User) -> Value {
+    /// Changes the user; answers with what is different.
+    pub(super) fn apply(&self, user: &mut User) -> ChangedProfile {
         let before = fields(user);
         if let Some(name) = &self.given_name {
             user.given_name = name.as_str().to_owned();
@@ -60,7 +84,13 @@ impl ProfileChange {
                 .map(|(name, value)| ((*name).to_owned(), json!(value)))
                 .collect()
         };
-        json!({ "before": changed(&before, &after), "after": changed(&after, &before) })
+        ChangedProfile {
+            values: json!({ "before": changed(&before, &after), "after": changed(&after, &before) }),
+            shown: SHOWN
+                .into_iter()
+                .filter(|name| before.get(name) != after.get(name))
+                .collect(),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     error::{Error, Result},
     members::target,
     mutation::Mutation,
-    profiles::{ProfileChange, username_taken},
+    profiles::{ChangedProfile, ProfileChange, username_taken},
     require_etag,
     sessions::end_sessions,
     users::display_name,
@@ -51,18 +51,17 @@ impl Mutation for Update {
         if user.state == UserState::Deleted {
             return Err(Refusal::new(Reason::UserStateConflict).with("state", "DELETED").into());
         }
-        let shown = (display_name(&user), user.username.clone());
-        let data = self.change.apply(&mut user);
+        let changed = self.change.apply(&mut user);
         let event = UserEvent {
             kind: "user.updated",
             actor: ctx.actor(),
-            data: data.clone(),
+            data: changed.values.clone(),
             time: ctx.now,
         };
         tx.record_user(&mut user, event).await.map_err(username_taken)?;
-        if shown != (display_name(&user), user.username.clone()) {
+        if changed.shows() {
             let seats = seats(tx, &user).await?;
-            rename(ctx, tx, &user, seats, &data).await?;
+            rename(ctx, tx, &user, seats, &changed).await?;
         }
         Ok(user)
     }
@@ -88,12 +87,13 @@ impl Mutation for ChangeState {
         let mut user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
         require_etag(&self.etag, user.revision)?;
         let before = user.state;
-        let after = self.change.apply(before)?;
+        let after = self.change.apply(before, user.state_before_deletion)?;
         let seats = seats(tx, &user).await?;
         if self.change.ends_use() && before == UserState::Active {
             require_other_owners(app, tx, &user, &seats).await?;
         }
         user.state = after;
+        user.state_before_deletion = (after == UserState::Deleted).then_some(before);
         self.claim_names(tx, &mut user, ctx).await?;
         let event = UserEvent {
             kind: match self.change {
@@ -194,17 +194,17 @@ pub(super) async fn seats(tx: &mut Tx, user: &User) -> Result<Vec<(Organization,
     Ok(seats)
 }
 
-/// Writes a person's new name where their seats are listed by it.
+/// Tells organizations that what they show of a person is another now, and lists the person by it.
 pub(super) async fn rename(
     ctx: &Ctx,
     tx: &mut Tx,
     user: &User,
     seats: impl IntoIterator<Item = (Organization, Member)>,
-    data: &serde_json::Value,
+    changed: &ChangedProfile,
 ) -> Result<()> {
     for (mut organization, mut member) in seats {
         member.sort_key = sort_key(&display_name(user));
-        record(ctx, tx, &mut organization, member, "member.updated", data.clone()).await?;
+        record(ctx, tx, &mut organization, member, "member.updated", changed.fields()).await?;
     }
     Ok(())
 }

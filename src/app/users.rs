@@ -78,11 +78,43 @@ impl HashedUser {
     /// # Errors
     /// `taken` where another account has the address.
     pub(super) async fn insert(&self, app: &App, now: DateTime<Utc>, tx: &mut Tx, taken: Error) -> Result<User> {
-        let person = &self.person;
-        if tx.user_by_email(person.email.key()).await?.is_some() {
+        if tx.user_by_email(self.person.email.key()).await?.is_some() {
             return Err(taken);
         }
-        let user = User {
+        let user = self.user(app, now);
+        if let Some(username) = &user.username
+            && tx.user_by_username(username).await?.is_some()
+        {
+            return Err(Reason::UsernameTaken.into());
+        }
+        match tx.insert_user(user.clone()).await {
+            Ok(()) => Ok(user),
+            // Another transaction added the address since we looked.
+            Err(StoreError::Duplicate(_)) => Err(taken),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The user as [`Self::insert`] would add them, for a transaction that is taken back. Whether somebody has the address or the username is neither looked at nor told:
+    /// who only tries it out leaves no trace (ab_40).
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn try_out(&self, app: &App, now: DateTime<Utc>, tx: &mut Tx) -> Result<User> {
+        let user = self.user(app, now);
+        let row = User {
+            // No address has this form.
+            email_key: format!("tried_out:{}", user.id),
+            username: None,
+            ..user.clone()
+        };
+        tx.insert_user(row).await?;
+        Ok(user)
+    }
+
+    fn user(&self, app: &App, now: DateTime<Utc>) -> User {
+        let person = &self.person;
+        User {
             id: app.entropy.uuid(now),
             email: person.email.typed().to_owned(),
             email_key: person.email.key().to_owned(),
@@ -105,17 +137,7 @@ impl HashedUser {
             delete_time: None,
             mfa_enabled: false,
             phone_number: person.phone_number.as_ref().map(|number| number.as_str().to_owned()),
-        };
-        if let Some(username) = &user.username
-            && tx.user_by_username(username).await?.is_some()
-        {
-            return Err(Reason::UsernameTaken.into());
-        }
-        match tx.insert_user(user.clone()).await {
-            Ok(()) => Ok(user),
-            // Another transaction added the address since we looked.
-            Err(StoreError::Duplicate(_)) => Err(taken),
-            Err(error) => Err(error.into()),
+            state_before_deletion: None,
         }
     }
 }

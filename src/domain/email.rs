@@ -77,6 +77,17 @@ impl EmailAddress {
         &self.key
     }
 
+    /// What mail to this address is counted under: the key without a tag (`ada+x@example.com` is `ada@example.com`), since most mail systems put the two into one mailbox. To count too
+    /// strictly harms nobody; to tell people apart, it is not good.
+    #[must_use]
+    pub fn mailbox_key(&self) -> String {
+        let (local, domain) = self.key.rsplit_once('@').unwrap_or((&self.key, ""));
+        match local.split_once('+') {
+            Some((untagged, _)) if !untagged.is_empty() => format!("{untagged}@{domain}"),
+            _ => self.key.clone(),
+        }
+    }
+
     /// The address for the SMTP envelope: the local part as typed, the domain in A-labels, which every mail server takes. With
     /// an ASCII local part it needs no SMTPUTF8 (RFC 6531).
     #[must_use]

@@ -45,15 +45,20 @@ pub enum OrganizationChange {
 }
 
 impl OrganizationChange {
-    /// The state afterwards. A change that has happened already is no error: nothing is left to do.
+    /// The state afterwards. A change that has happened already is no error: nothing is left to do. Undeleting brings back the state from before the deletion, and a suspension
+    /// where nobody knows it: it lifts none (ab_38).
     ///
     /// # Errors
     /// `ORGANIZATION_DELETED` for a deleted organization, which is undeleted first; `ORGANIZATION_STATE_CONFLICT` for undeleting another one.
-    pub fn apply(self, state: OrganizationState) -> Result<OrganizationState, Refusal> {
+    pub fn apply(
+        self,
+        state: OrganizationState,
+        before_deletion: Option<OrganizationState>,
+    ) -> Result<OrganizationState, Refusal> {
         use OrganizationState::{Active, Deleted, Suspended};
         match (self, state) {
             (OrganizationChange::Delete, _) => Ok(Deleted),
-            (OrganizationChange::Undelete, Deleted) => Ok(Active),
+            (OrganizationChange::Undelete, Deleted) => Ok(before_deletion.unwrap_or(Suspended)),
             (OrganizationChange::Undelete, _) => {
                 Err(Refusal::new(Reason::OrganizationStateConflict).with("state", state.as_str().to_uppercase()))
             }
@@ -76,11 +81,14 @@ mod tests {
             (Suspend, [Some(Suspended), Some(Suspended), None]),
             (Activate, [Some(Active), Some(Active), None]),
             (Delete, [Some(Deleted), Some(Deleted), Some(Deleted)]),
-            (Undelete, [None, None, Some(Active)]),
+            (Undelete, [None, None, Some(Suspended)]),
         ];
         for (change, expected) in table {
-            let found = [Active, Suspended, Deleted].map(|state| change.apply(state).ok());
+            let found = [Active, Suspended, Deleted].map(|state| change.apply(state, None).ok());
             assert_eq!(found, expected, "{change:?}");
+        }
+        for before in [Active, Suspended] {
+            assert_eq!(Undelete.apply(Deleted, Some(before)), Ok(before));
         }
     }
 }

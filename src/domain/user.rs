@@ -31,16 +31,15 @@ pub enum UserChange {
 }
 
 impl UserChange {
-    /// The state of an account after the change.
+    /// The state of an account after the change. Undeleting brings back the state from before the deletion, and a suspension where nobody knows it: it lifts none (ab_38).
     ///
     /// # Errors
     /// `USER_STATE_CONFLICT` where the account is in a state that the change does not begin with.
-    pub fn apply(self, state: UserState) -> Result<UserState, Refusal> {
+    pub fn apply(self, state: UserState, before_deletion: Option<UserState>) -> Result<UserState, Refusal> {
         match (self, state) {
             (UserChange::Suspend, UserState::Active) => Ok(UserState::Suspended),
-            (UserChange::Activate, UserState::Suspended) | (UserChange::Undelete, UserState::Deleted) => {
-                Ok(UserState::Active)
-            }
+            (UserChange::Activate, UserState::Suspended) => Ok(UserState::Active),
+            (UserChange::Undelete, UserState::Deleted) => Ok(before_deletion.unwrap_or(UserState::Suspended)),
             (UserChange::Delete, UserState::Active | UserState::Suspended) => Ok(UserState::Deleted),
             _ => Err(Refusal::new(Reason::UserStateConflict).with("state", state.as_str().to_uppercase())),
         }
@@ -95,11 +94,14 @@ mod tests {
             (Suspend, [Some(Suspended), None, None]),
             (Activate, [None, Some(Active), None]),
             (Delete, [Some(Deleted), Some(Deleted), None]),
-            (Undelete, [None, None, Some(Active)]),
+            (Undelete, [None, None, Some(Suspended)]),
         ];
         for (change, expected) in table {
-            let found = [Active, Suspended, Deleted].map(|state| change.apply(state).ok());
+            let found = [Active, Suspended, Deleted].map(|state| change.apply(state, None).ok());
             assert_eq!(found, expected, "{change:?}");
+        }
+        for before in [Active, Suspended] {
+            assert_eq!(Undelete.apply(Deleted, Some(before)), Ok(before));
         }
     }
 }

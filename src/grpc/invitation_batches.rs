@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{
     convert::{count, timestamp},
     fields::{Fields, Parse, TOKEN},
-    invitations::{MESSAGE, invitation},
+    invitations::{MESSAGE, by_link, invitation},
     pb::{self, invitation_result::Outcome},
 };
 use crate::{
@@ -113,7 +113,7 @@ impl From<(InvitationRow, i64)> for pb::DeclineInvitationResponse {
         let now = row.invitation.sent_time;
         Self {
             organization_id: row.invitation.organization_id.to_string(),
-            invitation: Some(invitation(row, now)),
+            invitation: Some(by_link(row, now)),
             revision,
         }
     }

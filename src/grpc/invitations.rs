@@ -298,6 +298,25 @@ pub(super) fn invitation(row: InvitationRow, now: DateTime<Utc>) -> pb::Invitati
     }
 }
 
+/// The invitation as whoever holds its link sees it: what the preview shows, and what has become of it (ab_52). Who invited, how its mail fares and how often it was sent is for those who
+/// read the organization's invitations.
+pub(super) fn by_link(row: InvitationRow, now: DateTime<Utc>) -> pb::Invitation {
+    let whole = invitation(row, now);
+    pb::Invitation {
+        organization_id: whole.organization_id,
+        email: whole.email,
+        given_name: whole.given_name,
+        family_name: whole.family_name,
+        state: whole.state,
+        expire_time: whole.expire_time,
+        user_created: whole.user_created,
+        signup_completed: whole.signup_completed,
+        accept_time: whole.accept_time,
+        accepted_user_id: whole.accepted_user_id,
+        ..pb::Invitation::default()
+    }
+}
+
 fn exposed(link: Option<SecretString>) -> String {
     link.map(|link| link.expose_secret().to_owned()).unwrap_or_default()
 }
@@ -378,7 +397,7 @@ impl From<Accepted> for pb::AcceptInvitationResponse {
             organization_id: accepted.organization_id.to_string(),
             roles: roles(&accepted.roles),
             revision: accepted.revision,
-            invitation: Some(invitation(accepted.invitation, now)),
+            invitation: Some(by_link(accepted.invitation, now)),
             ..Self::default()
         };
         match accepted.entry {

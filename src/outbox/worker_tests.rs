@@ -92,6 +92,7 @@ impl Bench {
             create_time: now,
             queue_time: now,
             settle_time: None,
+            recipient_key: None,
         }
     }
 

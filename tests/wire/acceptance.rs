@@ -63,12 +63,14 @@ wire_tests! {
     /// A link works once.
     async fn a_link_works_once(world: World) {
         let scenario = Scenario::acme(&world).await;
-        let token = scenario.invited(BOB, &["member"]).await;
+        let (invitation, token) = scenario.invited_by(world.operator_key(), BOB, &["member"]).await;
         let bob = accept_as_new(&world, &token, "Bob").await.unwrap();
         let accepted = bob.invitation.clone().unwrap();
-        let seen = GetInvitationRequest { organization_id: scenario.organization_id.clone(), invitation_id: accepted.invitation_id.clone() };
-        let seen = call!(world, invitations.get_invitation, &scenario.owner.session, seen).unwrap().invitation;
-        assert_eq!((accepted.state(), accepted.accepted_user_id.as_str(), Some(&accepted)), (InvitationState::Accepted, bob.user_id.as_str(), seen.as_ref()));
+        let seen = GetInvitationRequest { organization_id: scenario.organization_id.clone(), invitation_id: invitation.invitation_id };
+        let seen = call!(world, invitations.get_invitation, &scenario.owner.session, seen).unwrap().invitation.unwrap();
+        for one in [&accepted, &seen] {
+            assert_eq!((one.state(), one.accepted_user_id.as_str()), (InvitationState::Accepted, bob.user_id.as_str()));
+        }
         let before = traces(&world).await;
         assert_refused(accept_as_new(&world, &token, "Eve").await, Code::FailedPrecondition, "INVITATION_ALREADY_USED");
         assert_refused(accept_as(&world, &bob.session_token, &token).await, Code::FailedPrecondition, "INVITATION_ALREADY_USED");

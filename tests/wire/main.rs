@@ -83,6 +83,7 @@ mod transport;
 mod upkeep;
 mod user_states;
 mod users;
+mod what_others_see;
 
 fn main() -> std::process::ExitCode {
     if std::env::var_os(support::grpcurl::SWITCH).is_some() {

@@ -198,6 +198,36 @@ wire_tests! {
         }
     }
 
+    /// ab_38: what was deleted before the state from before was kept comes back as it was, too: the record of the deletion says it.
+    async fn ab_38_what_was_deleted_by_an_earlier_version_comes_back_as_it_was(world: World) {
+        let backend = world.database().get_database_backend();
+        let empty = Empty::make(&world).await;
+        let connection = postgres::connect(&empty.url).await.unwrap();
+        let known = versions().iter().position(|version| version == "m20261122_000010_invited_names").unwrap() + 1;
+        Migrator::up(&connection, Some(u32::try_from(known).unwrap())).await.unwrap();
+        let rows = std::fs::read_to_string(file("m20261122_000010_invited_names", backend)).unwrap();
+        connection.execute_unprepared(&rows).await.unwrap();
+        for statement in [
+            "INSERT INTO events (organization_id, revision, kind, data, hash, create_time) SELECT organization_id, 9, 'organization.deleted', '{\"after\":\"deleted\",\"before\":\"suspended\"}', hash, create_time FROM events WHERE revision = 8",
+            // Whoever was deleted in an organization that was deleted before has an event after that.
+            "INSERT INTO events (organization_id, revision, kind, data, hash, create_time) SELECT organization_id, 10, 'member.account_deleted', '{\"after\":\"deleted\",\"before\":\"active\"}', hash, create_time FROM events WHERE revision = 8",
+            "UPDATE organizations SET state = 'deleted', revision = 10, changed_revision = 9",
+            "INSERT INTO user_events (user_id, revision, kind, data, create_time) SELECT id, 7, 'user.deleted', '{\"after\":\"deleted\",\"before\":\"active\"}', create_time FROM users WHERE email = 'bea@example.com'",
+            "INSERT INTO user_events (user_id, revision, kind, data, create_time) SELECT id, 9, 'user.deleted', '{\"after\":\"deleted\",\"before\":\"suspended\"}', create_time FROM users WHERE email = 'bea@example.com'",
+            "INSERT INTO user_events (user_id, revision, kind, data, create_time) SELECT id, 7, 'user.deleted', '{\"after\":\"deleted\",\"before\":\"active\"}', create_time FROM users WHERE email LIKE 'Zo%'",
+            "UPDATE users SET state = 'deleted', revision = 9 WHERE email <> 'olga@example.com'",
+        ] {
+            connection.execute_unprepared(statement).await.unwrap();
+        }
+        let ended = run(&["migrate", &format!("--database-url={}", empty.url)], &[]).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let state = "COALESCE(state_before_deletion, 'none') AS n";
+        assert_eq!(texts(&connection, &format!("SELECT {state} FROM organizations"), "n").await, ["suspended"]);
+        assert_eq!(texts(&connection, &format!("SELECT {state} FROM users ORDER BY email_key"), "n").await, ["suspended", "none", "active"]);
+        let _ = connection.close().await;
+        empty.remove().await;
+    }
+
     /// No migration disappears or changes its name once its rows are checked in: a database that has it could not be brought forward any more.
     async fn a_released_migration_stays(_world: World) {
         for entry in std::fs::read_dir(schemas()).unwrap() {

@@ -22,6 +22,7 @@ pub(crate) struct Model {
     pub(crate) custom_roles: Option<OwnRoles>,
     pub(crate) delete_time: Option<DateTime<Utc>>,
     pub(crate) mfa_required: bool,
+    pub(crate) state_before_deletion: Option<OrganizationState>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -22,6 +22,7 @@ pub(crate) struct Model {
     pub(crate) create_time: DateTime<Utc>,
     pub(crate) queue_time: DateTime<Utc>,
     pub(crate) settle_time: Option<DateTime<Utc>>,
+    pub(crate) recipient_key: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -28,6 +28,7 @@ pub(crate) struct Model {
     pub(crate) delete_time: Option<DateTime<Utc>>,
     pub(crate) mfa_enabled: bool,
     pub(crate) phone_number: Option<String>,
+    pub(crate) state_before_deletion: Option<UserState>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
