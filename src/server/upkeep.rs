@@ -9,7 +9,7 @@ use crate::{
     app::resealing::reseal_factors,
     domain::activity::REMEMBERED_DAYS,
     http::Readiness,
-    platform::shutdown::Shutdown,
+    platform::{clock::Clock, shutdown::Shutdown},
     store::{Store, StoreError},
 };
 
@@ -32,13 +32,14 @@ const MESSAGES: TimeDelta = TimeDelta::days(90);
 
 /// Asks the database once, and starts asking.
 pub(super) async fn start(parts: &Parts, platform: &Platform, readiness: &Readiness, shutdown: &Shutdown) {
-    ask(&parts.store, readiness).await;
+    let clock = platform.clock.clone();
+    ask(&parts.store, &clock, readiness).await;
     let (asking, ready, stop) = (parts.store.clone(), readiness.clone(), shutdown.clone());
     shutdown.spawn(async move {
         let ask_again = async {
             loop {
                 tokio::time::sleep(PING).await;
-                ask(&asking, &ready).await;
+                ask(&asking, &clock, &ready).await;
             }
         };
         stop.token().run_until_cancelled(ask_again).await;
@@ -75,12 +76,21 @@ async fn tidy(what: &'static str, deleted: impl Future<Output = Result<u64, Stor
     }
 }
 
-async fn ask(store: &Store, readiness: &Readiness) {
-    match tokio::time::timeout(PING_ANSWER, store.ping()).await {
+/// Asks whether the database answers and takes writes.
+async fn ask(store: &Store, clock: &Clock, readiness: &Readiness) {
+    let asked = async {
+        store
+            .ping()
+            .await
+            .map_err(|error| ("the database does not answer", error))?;
+        let written = store.try_to_write(clock.now()).await;
+        written.map_err(|error| ("the database takes no writes", error))
+    };
+    match tokio::time::timeout(PING_ANSWER, asked).await {
         Ok(Ok(())) => readiness.ready(),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready");
-            readiness.not_ready("the database does not answer");
+        Ok(Err((reason, error))) => {
+            tracing::warn!(%error, reason, "not ready");
+            readiness.not_ready(reason);
         }
         Err(_) => readiness.not_ready("the database does not answer in time"),
     }

@@ -8,7 +8,10 @@ use sea_orm_migration::MigratorTrait;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::{OutboxSignal, Result, Store, StoreError, Tx, View};
+use super::{
+    OutboxSignal, Result, Store, StoreError, Tx, View,
+    writer::{WriterState, is_between_transactions},
+};
 
 /// Any number that no other program takes on the same database.
 const MIGRATION_LOCK: i64 = 0x726f_7374_6572;
@@ -58,9 +61,8 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(ACQUIRE_TIMEOUT)
             .foreign_keys(true);
-        let pool = |connections, read_only| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
+        let pool = |pool: SqlitePoolOptions, connections, read_only| {
+            pool.max_connections(connections)
                 .min_connections(1)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 .idle_timeout(None)
@@ -68,12 +70,22 @@ impl Store {
                 .test_before_acquire(false)
                 .connect_with(options.clone().pragma("query_only", if read_only { "1" } else { "0" }))
         };
+        let writer = WriterState::default();
+        let watching = writer.clone();
+        let one = SqlitePoolOptions::new()
+            .after_connect(move |connection, _| {
+                let watching = watching.clone();
+                Box::pin(async move { watching.watch(connection).await })
+            })
+            .before_acquire(|connection, _| Box::pin(async move { Ok(is_between_transactions(connection)) }));
         // The writer first: it creates the file and turns WAL on.
-        let write = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, false).await?);
-        let read = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(settings.max_connections, true).await?);
+        let write = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(one, 1, false).await?);
+        let many = SqlitePoolOptions::new();
+        let read = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(many, settings.max_connections, true).await?);
         Ok(Self {
             read: View(read),
             write,
+            writer,
             signal: OutboxSignal::new(),
         })
     }
@@ -95,6 +107,7 @@ impl Store {
         Ok(Self {
             read: View(connection.clone()),
             write: connection,
+            writer: WriterState::default(),
             signal,
         })
     }
@@ -129,7 +142,7 @@ impl Store {
         // Two programs that migrate at once would both create the first table; the second waits here and then finds nothing to do.
         tx.exclude_others(MIGRATION_LOCK).await?;
         if schema_state(&tx.0).await? == SchemaState::Behind {
-            Migrator::up(&tx.0, None).await?;
+            Migrator::up(tx.0.raw(), None).await?;
         }
         tx.commit().await
     }

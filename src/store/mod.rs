@@ -27,11 +27,12 @@ mod sessions;
 mod sign_ins;
 mod signal;
 mod users;
+mod writer;
 
 use std::ops::Deref;
 
 use sea_orm::{
-    AccessMode, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
+    AccessMode, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use uuid::Uuid;
@@ -58,6 +59,7 @@ pub(crate) use sessions::SessionHolder;
 pub(crate) use sign_ins::SignInFilter;
 pub(crate) use signal::OutboxSignal;
 pub(crate) use users::UserEvent;
+use writer::{Transaction, WriterState};
 
 /// What the store's functions answer.
 pub(crate) type Result<T> = std::result::Result<T, StoreError>;
@@ -84,6 +86,7 @@ impl Cursor {
 pub(crate) struct Store {
     read: View<DatabaseConnection>,
     write: DatabaseConnection,
+    writer: WriterState,
     signal: OutboxSignal,
 }
 
@@ -129,8 +132,14 @@ impl Store {
             },
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         };
+        let begun = match self.write.begin_with_options(options).await {
+            Ok(begun) => begun,
+            // Waiting for a connection in vain says nothing about what its holder does with it.
+            Err(error @ DbErr::ConnectionAcquire(_)) => return Err(error.into()),
+            Err(error) => return Err(self.writer.failure(error)),
+        };
         Ok(Tx {
-            view: View(self.write.begin_with_options(options).await?),
+            view: View(Transaction::new(begun, self.writer.clone())),
             signal: self.signal.clone(),
             queued: false,
         })
@@ -163,13 +172,13 @@ pub(crate) type Snapshot = View<DatabaseTransaction>;
 
 /// A transaction. What it wrote is gone unless it is committed.
 pub(crate) struct Tx {
-    view: View<DatabaseTransaction>,
+    view: View<Transaction>,
     signal: OutboxSignal,
     queued: bool,
 }
 
 impl Deref for Tx {
-    type Target = View<DatabaseTransaction>;
+    type Target = View<Transaction>;
 
     fn deref(&self) -> &Self::Target {
         &self.view
@@ -180,7 +189,7 @@ impl Tx {
     /// Makes it durable, and then wakes the outbox worker where a message was queued.
     ///
     /// # Errors
-    /// The commit failed or its outcome is unknown.
+    /// The commit failed or its outcome is unknown; a statement failed before.
     pub(crate) async fn commit(self) -> Result<()> {
         self.view.0.commit().await?;
         if self.queued {
@@ -194,6 +203,6 @@ impl Tx {
     /// # Errors
     /// The database does not answer; it takes everything back by itself then.
     pub(crate) async fn rollback(self) -> Result<()> {
-        Ok(self.view.0.rollback().await?)
+        self.view.0.rollback().await
     }
 }

@@ -28,6 +28,7 @@ mod credentials;
 mod custom_roles;
 mod custom_roles_load;
 mod deliveries;
+mod disk;
 mod emails;
 mod enumeration;
 mod first_start;

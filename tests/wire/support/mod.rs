@@ -4,6 +4,7 @@ pub(crate) mod authenticator;
 pub(crate) mod callers;
 pub(crate) mod constraints;
 pub(crate) mod contents;
+pub(crate) mod disk;
 pub(crate) mod dynamic;
 pub(crate) mod grpcurl;
 pub(crate) mod identity_provider;

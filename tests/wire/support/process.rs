@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use roster::config::OPERATOR_KEY_FILE;
+use roster::http;
 use roster::platform::{Entropy, Keyring};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -26,6 +27,7 @@ log=$1
 shift
 "$@" >>"$log" 2>&1 </dev/null &
 program=$!
+echo "$program" >"$log.pid"
 read -r signal
 kill -s "${signal:-KILL}" "$program"
 wait "$program"
@@ -36,6 +38,8 @@ pub(crate) struct Program {
     settings: BTreeMap<String, String>,
     folder: TempDir,
     address: SocketAddr,
+    /// Words in front of the program: what starts it, such as `env NAME=value`. It ends as the program, in the same process.
+    launcher: Vec<String>,
     running: Option<(Child, ChildStdin)>,
 }
 
@@ -47,7 +51,7 @@ impl Program {
         let address = free_address();
         let mut all: BTreeMap<String, String> = [
             ("listen", address.to_string()),
-            ("http-listen", "127.0.0.1:0".to_owned()),
+            ("http-listen", free_address().to_string()),
             ("data-dir", folder.path().join("data").display().to_string()),
             ("secret-key", Keyring::generate(&Entropy::system())),
             ("argon2-memory-kib", "64".to_owned()),
@@ -64,8 +68,14 @@ impl Program {
             settings: all,
             folder,
             address,
+            launcher: Vec::new(),
             running: None,
         }
+    }
+
+    /// Has it started by other words from now on; by none: as it is.
+    pub(crate) fn launch_by(&mut self, words: &[String]) {
+        self.launcher = words.to_vec();
     }
 
     /// Starts the program and waits until it takes connections; answers with how long that took.
@@ -73,7 +83,7 @@ impl Program {
         let started = Instant::now();
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", WATCHER, "watch-roster"]).arg(self.log_file());
-        shell.arg(PROGRAM).arg("serve");
+        shell.args(&self.launcher).arg(PROGRAM).arg("serve");
         shell.args(self.settings.iter().map(|(name, value)| format!("--{name}={value}")));
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut watcher = shell.spawn().unwrap();
@@ -120,6 +130,19 @@ impl Program {
         format!("http://{}", self.address)
     }
 
+    /// Whether calls are welcome, as `/readyz` says; a program that does not answer has none.
+    pub(crate) async fn ready(&self) -> bool {
+        let address = self.settings["http-listen"].parse().unwrap();
+        let answer = http::probe(address, "/readyz", Duration::from_secs(5)).await;
+        answer.is_ok_and(|(status, _)| status == 200)
+    }
+
+    /// The number of its process.
+    pub(crate) fn process_id(&self) -> u32 {
+        let text = std::fs::read_to_string(self.log_file().with_extension("pid")).unwrap();
+        text.trim().parse().unwrap()
+    }
+
     /// The database's URL.
     pub(crate) fn database_url(&self) -> String {
         let file = || format!("sqlite://{}", self.data_dir().join("roster.db").display());
@@ -137,7 +160,8 @@ impl Program {
         std::fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
-    fn data_dir(&self) -> &Path {
+    /// Where its files are.
+    pub(crate) fn data_dir(&self) -> &Path {
         Path::new(&self.settings["data-dir"])
     }
 
