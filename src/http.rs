@@ -1,8 +1,11 @@
 //! The small HTTP listener beside gRPC: liveness, readiness and metrics. It is meant for the orchestrator and the scraper, not for the internet: it speaks
 //! no TLS and asks nobody who they are.
 
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,11 +14,19 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use axum::serve::Listener;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Sleep;
 
+use crate::platform::door::{Door, Place};
 use crate::platform::telemetry::Metrics;
+
+/// Connections for pages at the most. Those who ask are an orchestrator and a scraper.
+pub const MAX_PAGES: usize = 64;
+/// How long a connection for pages may last. Whoever wants another page later comes again.
+const PAGE_TIME: Duration = Duration::from_secs(5);
 
 /// More than any answer that [`probe`] is made for, in bytes.
 const PROBE_LIMIT: u64 = 64 * 1024;
@@ -101,7 +112,72 @@ pub async fn serve(
     state: HttpState,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(state)).with_graceful_shutdown(stop).await
+    let pages = Pages(Door::new("http", listener, MAX_PAGES));
+    axum::serve(pages, router(state)).with_graceful_shutdown(stop).await
+}
+
+/// The connections for pages, each with a place and an end.
+struct Pages(Door);
+
+impl Listener for Pages {
+    type Io = Page;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Page, SocketAddr) {
+        let (stream, peer, place) = self.0.accept().await;
+        let page = Page {
+            stream,
+            end: Box::pin(tokio::time::sleep(PAGE_TIME)),
+            _place: place,
+        };
+        (page, peer)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+/// A connection that ends when its time is over, whatever it waits for then: axum would wait for the rest of a request for ever.
+struct Page {
+    stream: TcpStream,
+    end: Pin<Box<Sleep>>,
+    _place: Place,
+}
+
+impl Page {
+    fn poll_end(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        match self.end.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+impl AsyncRead for Page {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_end(context)?;
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Page {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_end(context)?;
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }
 
 /// Asks an HTTP listener for a page and answers its status and text: what `roster healthcheck` does, with no HTTP client.

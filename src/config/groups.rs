@@ -53,7 +53,17 @@ pub struct GrpcConfig {
     /// The most calls at once on one connection.
     #[arg(long, env = "ROSTER_MAX_STREAMS", default_value_t = 256, value_name = "NUMBER")]
     pub max_streams: u32,
-    /// The most calls at once in the process. Further ones are refused at once with RESOURCE_EXHAUSTED.
+    /// The most connections at once, fewer where the process may not open so many files. One address (IPv6: 64 bits of it) has no more of them than are left to the others, so half of them
+    /// where it is alone, as a proxy is. Further ones are closed at once.
+    #[arg(long, env = "ROSTER_MAX_CONNECTIONS", default_value_t = 1024, value_name = "NUMBER")]
+    pub max_connections: usize,
+    /// How long a connection may take to say what it speaks: for the handshake of TLS and the beginning of HTTP/2.
+    #[arg(long, env = "ROSTER_HANDSHAKE_TIMEOUT", default_value = "10s", value_parser = duration, value_name = "DURATION")]
+    pub handshake_timeout: Duration,
+    /// How long the message of a call may take to arrive. Streams are exempt.
+    #[arg(long, env = "ROSTER_MESSAGE_TIMEOUT", default_value = "2s", value_parser = duration, value_name = "DURATION")]
+    pub message_timeout: Duration,
+    /// The most calls at work at once in the process. Further ones are refused at once with RESOURCE_EXHAUSTED, and so are those of a connection that has more of them than are left to the others.
     #[arg(
         long,
         env = "ROSTER_MAX_CONCURRENT_REQUESTS",

@@ -120,6 +120,19 @@ impl GrpcConfig {
             1,
             1_000_000,
         );
+        problems.range("ROSTER_MAX_CONNECTIONS", self.max_connections, 2, 1_000_000);
+        problems.range(
+            "ROSTER_HANDSHAKE_TIMEOUT",
+            self.handshake_timeout,
+            Duration::from_millis(100),
+            Duration::from_secs(120),
+        );
+        problems.range(
+            "ROSTER_MESSAGE_TIMEOUT",
+            self.message_timeout,
+            Duration::from_millis(100),
+            Duration::from_secs(120),
+        );
         problems.range(
             "ROSTER_REQUEST_TIMEOUT",
             self.request_timeout,

@@ -19,7 +19,7 @@ use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 use uuid::Uuid;
 
-use super::{descriptor::Rules, status::retryable};
+use super::{Peer, descriptor::Rules, status::retryable};
 use crate::{
     app::{
         App,
@@ -28,7 +28,11 @@ use crate::{
         error::{Error, Result},
     },
     domain::error::Reason,
+    platform::shares::Shares,
 };
+
+/// Calls of one connection that may be at work for as long as there is any place, however many others there are.
+const LEAST: usize = 2;
 
 /// The services that need no credential.
 const OPEN: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
@@ -64,16 +68,18 @@ pub(crate) struct AuthenticateLayer {
     app: Arc<App>,
     rules: Rules,
     places: Arc<Semaphore>,
+    shares: Shares<Peer>,
 }
 
 impl AuthenticateLayer {
-    /// A layer that lets `places` calls be at work at a time and refuses the next at once, so that an overloaded server answers quickly instead of queueing. A call is at
-    /// work until its answer begins.
+    /// A layer that lets `places` calls be at work at a time and refuses the next at once, so that an overloaded server answers quickly instead of queueing. No
+    /// connection has more of them than what is left for the others. A call is at work from when its message has arrived until its answer begins.
     pub(crate) fn new(app: Arc<App>, rules: Rules, places: usize) -> Self {
         Self {
             app,
             rules,
             places: Arc::new(Semaphore::new(places)),
+            shares: Shares::new(places, LEAST),
         }
     }
 }
@@ -120,7 +126,8 @@ where
         }
         let layer = self.layer.clone();
         Box::pin(async move {
-            let Ok(_place) = layer.places.clone().try_acquire_owned() else {
+            let share = layer.shares.take(&Peer::of(request.extensions()), 1);
+            let (Some(_share), Ok(_place)) = (share, layer.places.clone().try_acquire_owned()) else {
                 return Ok(retryable(Reason::Overloaded).into_http());
             };
             match layer.admit(request.uri().path(), request.headers()).await {

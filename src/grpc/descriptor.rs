@@ -12,9 +12,15 @@ pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rost
 /// The option that carries the access rule.
 const OPTION: &str = "roster.v1.access";
 
-/// The access rules, by method.
+/// The access rules, by method, and what else the edge has to know of a method.
 #[derive(Debug, Clone)]
-pub(crate) struct Rules(Arc<HashMap<String, Arc<Rule>>>);
+pub(crate) struct Rules(Arc<HashMap<String, Method>>);
+
+#[derive(Debug)]
+struct Method {
+    rule: Arc<Rule>,
+    streams_requests: bool,
+}
 
 impl Rules {
     /// Reads the rules from the descriptor set.
@@ -37,14 +43,23 @@ impl Rules {
                 Value::Message(message) if options.has_extension(&option) => rule(&path, message),
                 _ => return Err(format!("{path} has no access rule")),
             };
-            rules.insert(path, Arc::new(rule));
+            let method = Method {
+                rule: Arc::new(rule),
+                streams_requests: method.is_client_streaming(),
+            };
+            rules.insert(path, method);
         }
         Ok(Self(Arc::new(rules)))
     }
 
     /// The rule of a method, by its path such as `/roster.v1.UserService/GetUser`.
     pub(crate) fn get(&self, path: &str) -> Option<&Arc<Rule>> {
-        self.0.get(path)
+        self.0.get(path).map(|method| &method.rule)
+    }
+
+    /// Whether the requests of a method are a stream, which is answered before its end has come.
+    pub(crate) fn streams_requests(&self, path: &str) -> bool {
+        self.0.get(path).is_some_and(|method| method.streams_requests)
     }
 }
 
@@ -81,7 +96,7 @@ mod tests {
     #[test]
     fn every_method_has_a_rule_that_somebody_can_satisfy() {
         let rules = Rules::load().unwrap();
-        for rule in rules.0.values() {
+        for Method { rule, .. } in rules.0.values() {
             let somebody = rule.public || !rule.scope.is_empty() || !rule.permission.is_empty() || rule.signed_in;
             assert!(somebody, "{rule:?}");
             assert!(

@@ -1,10 +1,11 @@
 //! The edge: the only place that knows tonic and prost.
 //!
-//! A call passes [`trace`] (its span), [`authenticate`] (who calls, and whether they may call this method at all) and then the method of [`Edge`],
+//! A call passes [`trace`] (its span), [`arrival`] (its whole message), [`authenticate`] (who calls, and whether they may call this method at all) and then the method of [`Edge`],
 //! which parses the request with all its violations at once, runs the use case, and converts the outcome. A method has no branch in it.
 
 mod access_models;
 mod activity;
+mod arrival;
 mod audit;
 mod authenticate;
 mod contacts;
@@ -23,6 +24,7 @@ mod members;
 mod organizations;
 mod ownership;
 mod paged;
+mod peer;
 mod permissions;
 mod roles;
 mod service_accounts;
@@ -47,8 +49,10 @@ pub mod pb {
 
 pub use descriptor::DESCRIPTOR_SET;
 
+pub(crate) use arrival::ArrivalLayer;
 pub(crate) use authenticate::AuthenticateLayer;
 pub(crate) use deadline::DeadlineLayer;
 pub(crate) use descriptor::Rules;
 pub(crate) use edge::Edge;
+pub(crate) use peer::Peer;
 pub(crate) use trace::TraceLayer;

@@ -1,12 +1,15 @@
-//! What the rest of the program must not reach for by itself: the clock, randomness, keys, password hashing, fetching over HTTPS, telemetry and the order to stop.
+//! What the rest of the program must not reach for by itself: the clock, randomness, keys, password hashing, fetching over HTTPS, taking connections, sharing what is limited, telemetry
+//! and the order to stop.
 //!
 //! Nothing here knows a domain rule. Everything is handed around as a cheap clone, so that a test can put another one in its place.
 
 pub mod clock;
+pub mod door;
 pub mod entropy;
 pub mod hashing;
 pub mod https;
 pub mod keyring;
+pub mod shares;
 pub mod shutdown;
 pub mod telemetry;
 

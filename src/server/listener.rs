@@ -1,21 +1,25 @@
 //! The gRPC listener: services, limits, TLS, health, reflection.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, Method, header};
 use tokio::net::TcpListener;
-use tonic::transport::{Certificate, Identity, Server as Grpc, ServerTlsConfig, server::TcpIncoming};
+use tonic::transport::Server as Grpc;
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
 use tower::util::option_layer;
 use tower_http::cors::{Any, CorsLayer};
 
-use super::StartError;
+use super::{
+    StartError,
+    connections::{Opening, incoming},
+    tls,
+};
 use crate::{
     app::App,
-    config::{GrpcConfig, ServeConfig},
+    config::ServeConfig,
     grpc::{
-        AuthenticateLayer, DESCRIPTOR_SET, DeadlineLayer, Edge, Rules, TraceLayer,
+        ArrivalLayer, AuthenticateLayer, DESCRIPTOR_SET, DeadlineLayer, Edge, Rules, TraceLayer,
         pb::{
             access_model_service_server::AccessModelServiceServer, activity_service_server::ActivityServiceServer,
             audit_service_server::AuditServiceServer, contact_service_server::ContactServiceServer,
@@ -27,8 +31,11 @@ use crate::{
             user_service_server::UserServiceServer,
         },
     },
-    http::Readiness,
-    platform::shutdown::Shutdown,
+    http::{MAX_PAGES, Readiness},
+    platform::{
+        door::{Door, descriptors},
+        shutdown::Shutdown,
+    },
 };
 
 /// Bytes of a call's headers at the most.
@@ -38,6 +45,12 @@ const MAX_PENDING_RESETS: usize = 50;
 /// How often a silent connection is asked for a sign of life, and how long it has to give one.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
+/// Descriptors that a connection to the database takes at the most: an SQLite file has a journal and an index beside it.
+const DESCRIPTORS_OF_DATABASE: usize = 4;
+/// Descriptors for logs, mail, providers and telemetry.
+const OTHER_DESCRIPTORS: usize = 32;
+/// Connections that are taken however few descriptors there are.
+const FEWEST_CONNECTIONS: usize = 8;
 /// How long a browser may remember which pages may call.
 const CORS_MAX_AGE: Duration = Duration::from_secs(3600);
 
@@ -58,14 +71,14 @@ pub(super) fn serve(
 ) -> Result<(), StartError> {
     let grpc = &config.grpc;
     let rules = Rules::load().map_err(StartError::Installation)?;
-    let mut builder = Grpc::builder();
-    if let Some(tls) = tls(grpc)? {
-        builder = builder
-            .tls_config(tls)
-            .map_err(|error| StartError::Installation(format!("TLS: {error}")))?;
-    }
+    let most = connections(config);
+    let opening = Opening {
+        tls: tls::acceptor(grpc)?,
+        limit: grpc.handshake_timeout,
+        most,
+    };
     let (health, health_service) = tonic_health::server::health_reporter();
-    let mut builder = builder
+    let mut builder = Grpc::builder()
         .max_concurrent_streams(grpc.max_streams)
         // Without a grace period: with one, tonic 0.14 does not ask the client to go and only cuts the connection at its end, calls at work included.
         .max_connection_age(grpc.max_connection_age)
@@ -79,6 +92,11 @@ pub(super) fn serve(
         .layer(option_layer(grpc.grpc_web.then(GrpcWebLayer::new)))
         .layer(TraceLayer::new(rules.clone()))
         .layer(DeadlineLayer::new(grpc.request_timeout))
+        .layer(ArrivalLayer::new(
+            rules.clone(),
+            grpc.message_timeout,
+            grpc.max_message_bytes,
+        ))
         .layer(AuthenticateLayer::new(app.clone(), rules, grpc.max_concurrent_requests));
     let reflect = || {
         tonic_reflection::server::Builder::configure()
@@ -122,7 +140,7 @@ pub(super) fn serve(
             RoleServiceServer,
         ]
     );
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = incoming(Door::new("grpc", listener, most), opening);
     let (stop, mut ready) = (shutdown.clone(), readiness.subscribe());
     shutdown.spawn(async move {
         let stopping = async move {
@@ -137,6 +155,28 @@ pub(super) fn serve(
     });
     tokio::spawn(report(health, readiness.clone(), shutdown.clone()));
     Ok(())
+}
+
+/// How many connections are taken. Fewer than there are descriptors: the database, the pages and what is sent need some too, and a process that has none left cannot even say that it lives
+/// (ab_58).
+fn connections(config: &ServeConfig) -> usize {
+    let wanted = config.grpc.max_connections;
+    let Some(descriptors) = descriptors() else {
+        return wanted;
+    };
+    let database = usize::try_from(config.database.database_max_connections).unwrap_or(usize::MAX);
+    let others = database
+        .saturating_mul(DESCRIPTORS_OF_DATABASE)
+        .saturating_add(MAX_PAGES + OTHER_DESCRIPTORS);
+    let left = descriptors.saturating_sub(others).max(FEWEST_CONNECTIONS);
+    if left < wanted {
+        tracing::info!(
+            connections = left,
+            descriptors,
+            "fewer connections than ROSTER_MAX_CONNECTIONS: the process may open no more files"
+        );
+    }
+    wanted.min(left)
 }
 
 /// Follows the readiness into `grpc.health.v1`, for the service "", which Kubernetes asks for.
@@ -184,19 +224,4 @@ fn cors() -> CorsLayer {
             name("grpc-status-details-bin"),
         ])
         .max_age(CORS_MAX_AGE)
-}
-
-fn tls(config: &GrpcConfig) -> Result<Option<ServerTlsConfig>, StartError> {
-    let (Some(certificate), Some(key)) = (&config.tls_cert, &config.tls_key) else {
-        return Ok(None);
-    };
-    let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(read(certificate)?, read(key)?));
-    if let Some(authority) = &config.tls_client_ca {
-        tls = tls.client_ca_root(Certificate::from_pem(read(authority)?));
-    }
-    Ok(Some(tls))
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, StartError> {
-    fs::read(file).map_err(|error| StartError::Installation(format!("{}: {error}", file.display())))
 }

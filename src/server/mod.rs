@@ -1,9 +1,11 @@
 //! Puts the parts together and keeps them running: the only place that knows all of them.
 
+mod connections;
 mod data_dir;
 mod error;
 mod listener;
 mod parts;
+mod tls;
 mod upkeep;
 
 use std::{net::SocketAddr, time::Duration};

@@ -65,6 +65,7 @@ mod rollback;
 mod safety_accounts;
 mod safety_callers;
 mod safety_kit;
+mod safety_load;
 mod safety_otlp;
 mod safety_process;
 mod safety_text;

@@ -30,8 +30,13 @@ pub(crate) struct Ended {
 impl Process {
     /// Starts `roster` with these arguments and, of the environment, with these variables alone.
     pub(crate) fn start<S: AsRef<str>>(arguments: &[S], environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_roster"))
-            .args(arguments.iter().map(AsRef::as_ref))
+        let mut program = Command::new(env!("CARGO_BIN_EXE_roster"));
+        program.args(arguments.iter().map(AsRef::as_ref));
+        Self::spawn(program, environment)
+    }
+
+    fn spawn(mut program: Command, environment: &[(&str, &str)]) -> Self {
+        let mut child = program
             .env_clear()
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
@@ -55,6 +60,27 @@ impl Process {
         let process = Self::start(&arguments, environment);
         let addresses = process.serving().await;
         (process, addresses)
+    }
+
+    /// The same in a process that may have so many descriptors open.
+    pub(crate) async fn serve_limited(flags: &[String], descriptors: u32) -> (Self, Addresses) {
+        let mut shell = Command::new("/bin/sh");
+        let limit = format!("ulimit -n {descriptors}; exec \"$@\"");
+        shell
+            .args(["-c", &limit, "limited", env!("CARGO_BIN_EXE_roster"), "serve"])
+            .args(flags);
+        let process = Self::spawn(shell, &[]);
+        let addresses = process.serving().await;
+        (process, addresses)
+    }
+
+    /// Seconds of processor time that it has used so far.
+    pub(crate) fn seconds_of_work(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // Behind the name, which may hold anything: utime and stime are the 12th and the 13th, in hundredths.
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks: f64 = fields[11..13].iter().map(|field| field.parse::<f64>().unwrap()).sum();
+        ticks / 100.0
     }
 
     /// Waits until the log says where it serves.

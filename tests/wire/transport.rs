@@ -27,14 +27,14 @@ use crate::support::world::World;
 const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// An authority and what it signs, as files for the server.
-struct Authority {
+pub(crate) struct Authority {
     folder: TempDir,
     issuer: Issuer<'static, KeyPair>,
     certificate: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -65,6 +65,11 @@ impl Authority {
 
     /// Restarts the world's server with TLS; with `mutual`, clients need a certificate of this authority.
     async fn serve(&self, world: &World, mutual: bool) {
+        self.serve_with(world, mutual, &[]).await;
+    }
+
+    /// The same with further settings.
+    pub(crate) async fn serve_with(&self, world: &World, mutual: bool, further: &[(&str, &str)]) {
         let (certificate, key) = self.sign(&["roster.test"]);
         let files = [self.file("server.pem"), self.file("server.key"), self.file("ca.pem")];
         std::fs::write(&files[0], certificate).unwrap();
@@ -74,7 +79,14 @@ impl Authority {
         if mutual {
             settings.push(("tls-client-ca", ca));
         }
+        settings.extend_from_slice(further);
         world.restart_with(&settings).await;
+    }
+
+    /// A connection over TLS to the world's server.
+    pub(crate) async fn connection(&self, world: &World) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("https://{}", world.grpc_address())).unwrap();
+        endpoint.tls_config(self.trusted()).unwrap().connect().await.unwrap()
     }
 
     /// What a client trusts who trusts this authority.

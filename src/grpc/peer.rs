@@ -1,0 +1,14 @@
+//! Which connection a call came on.
+
+use http::Extensions;
+
+/// A connection, by a number that no other of this process has. Calls on one connection share what a connection may take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Peer(pub(crate) u64);
+
+impl Peer {
+    /// The connection of a call, by what the listener noted. Calls without a note would share.
+    pub(super) fn of(extensions: &Extensions) -> Self {
+        extensions.get::<Self>().copied().unwrap_or_default()
+    }
+}
