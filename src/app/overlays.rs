@@ -178,6 +178,7 @@ mod tests {
         large
             .model(Uuid::from_u128(2), model.clone(), &own(&["auditor"]))
             .unwrap();
-        assert_eq!((large.lock().overlays.len(), large.lock().bytes), (1, one));
+        let kept = large.lock();
+        assert_eq!((kept.overlays.len(), kept.bytes), (1, one));
     }
 }
