@@ -1,7 +1,8 @@
 //! What an operator does from the command line. Everything goes over gRPC to a running server, so that it never goes behind a cache; only the key of
-//! last resort is made in the database itself.
+//! last resort is made in the database itself, and a restored database is cleared there before anybody may call.
 
 mod import;
+mod restore;
 
 use std::io::Write;
 
@@ -45,6 +46,14 @@ pub async fn run(arguments: &AdminArgs, out: &mut (impl Write + Send)) -> Result
         AdminCommand::BootstrapKey(database) => {
             let key = server::bootstrap_key(database, &Clock::system(), &Entropy::system()).await;
             line(out, key.map_err(|error| error.to_string())?.expose_secret())
+        }
+        AdminCommand::AfterRestore(arguments) => {
+            let restored = server::after_restore(arguments, &Clock::system(), &Entropy::system()).await;
+            restore::show(
+                &restored.map_err(|error| error.to_string())?,
+                arguments.revoke_invitations,
+                out,
+            )
         }
         AdminCommand::Organizations => Operator::connect(arguments).await?.organizations(out).await,
         AdminCommand::ServiceAccounts => Operator::connect(arguments).await?.service_accounts(out).await,

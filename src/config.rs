@@ -11,11 +11,12 @@ mod telemetry;
 mod validation;
 mod values;
 
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource};
 use secrecy::SecretString;
 use uuid::Uuid;
 
@@ -56,6 +57,24 @@ pub enum Command {
 }
 
 impl Cli {
+    /// Reads the command line of the process.
+    ///
+    /// # Errors
+    /// It is not understood, or there is a key in it.
+    pub fn read() -> Result<Self, clap::Error> {
+        Self::read_from(std::env::args_os())
+    }
+
+    fn read_from(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches_from(arguments)?;
+        let admin = matches.subcommand_matches("admin");
+        if admin.and_then(|admin| admin.value_source("key")) == Some(ValueSource::CommandLine) {
+            let message = "a key on the command line is seen by every user of the machine, and now has to be revoked: give it by ROSTER_OPERATOR_KEY or --key-file";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        Self::from_arg_matches(&matches)
+    }
+
     /// What to do. Without a subcommand it is `serve`, with the settings of the environment.
     ///
     /// # Errors
@@ -172,7 +191,7 @@ pub struct AdminArgs {
         value_name = "URL"
     )]
     pub endpoint: String,
-    /// The operator key. Unset: the one that the first start left in the data directory.
+    /// The operator key, by its variable alone: every user of the machine can read a command line. Unset: the one that the first start left in the data directory.
     #[arg(long, env = "ROSTER_OPERATOR_KEY", hide_env_values = true, value_name = "KEY")]
     pub key: Option<SecretString>,
     /// A file that holds the operator key.
@@ -202,7 +221,7 @@ impl AdminArgs {
                 let path = self.data_dir.join(OPERATOR_KEY_FILE);
                 let left = path.to_string_lossy().parse::<SecretFile>();
                 left.map(|file| file.secret().clone())
-                    .map_err(|error| format!("no operator key: set ROSTER_OPERATOR_KEY; {}: {error}", path.display()))
+                    .map_err(|error| format!("no operator key: set ROSTER_OPERATOR_KEY, or make one by `roster admin bootstrap-key`; {}: {error}", path.display()))
             }
         }
     }
@@ -259,6 +278,20 @@ pub enum AdminCommand {
     Import(ImportArgs),
     /// Create an operator key directly in the database: for when there is none, or all are lost.
     BootstrapKey(Box<DatabaseConfig>),
+    /// After a backup was restored, and before it is served: end all sessions, links, codes and kept answers directly in the database, and list what may have been
+    /// taken away since the backup: open invitations, transfers of ownership that wait, and keys, oldest first.
+    AfterRestore(Box<AfterRestoreArgs>),
+}
+
+/// What `admin after-restore` is told.
+#[derive(Debug, Args)]
+pub struct AfterRestoreArgs {
+    /// The database.
+    #[command(flatten)]
+    pub database: DatabaseConfig,
+    /// Also revoke every open invitation: those that were revoked or declined since the backup are open again.
+    #[arg(long)]
+    pub revoke_invitations: bool,
 }
 
 /// What `admin import` is told.
@@ -333,7 +366,6 @@ pub enum ModelsCommand {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
     use secrecy::ExposeSecret;
 
     use super::*;
@@ -389,7 +421,23 @@ mod tests {
         assert!(admin(&[]).unwrap_err().contains("ROSTER_OPERATOR_KEY"));
         std::fs::write(data.path().join(OPERATOR_KEY_FILE), "left\n").unwrap();
         assert_eq!(admin(&[]).unwrap().expose_secret(), "left");
-        assert_eq!(admin(&["--key", "given"]).unwrap().expose_secret(), "given");
+        let file = data.path().join("given");
+        std::fs::write(&file, "given\n").unwrap();
+        let given = admin(&["--key-file", file.to_str().unwrap()]);
+        assert_eq!(given.unwrap().expose_secret(), "given");
+    }
+
+    #[test]
+    fn a_key_on_the_command_line_is_refused() {
+        for arguments in [&["--key", "rsk_secret"][..], &["--key=rsk_secret"]] {
+            let error = Cli::read_from([&["roster", "admin"], arguments, &["organizations"]].concat()).unwrap_err();
+            let text = error.to_string();
+            assert!(
+                text.contains("ROSTER_OPERATOR_KEY") && !text.contains("rsk_secret"),
+                "{text}"
+            );
+        }
+        assert!(Cli::read_from(["roster", "admin", "organizations"]).is_ok());
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! The program: reads the command line and does what it says.
 
-use std::{io::Write, net::SocketAddr, process::ExitCode};
+use std::{
+    io::{IsTerminal, Write},
+    net::SocketAddr,
+    process::ExitCode,
+};
 
-use clap::Parser;
 use roster::{
     admin::{self, Done},
     config::{Cli, Command, HealthcheckArgs, ModelsArgs, ModelsCommand, TelemetryConfig, settings_markdown},
@@ -20,7 +23,9 @@ type Answer = Result<(), String>;
 const SOME_REFUSED: u8 = 3;
 
 fn main() -> ExitCode {
-    let command = Cli::parse().into_command().unwrap_or_else(|error| error.exit());
+    let command = Cli::read()
+        .and_then(Cli::into_command)
+        .unwrap_or_else(|error| error.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("no runtime: {error}")),
@@ -112,12 +117,12 @@ fn announce(server: &Server) -> Answer {
     let address = |address: Option<SocketAddr>| address.map_or_else(|| "-".to_owned(), |address| address.to_string());
     tracing::info!(grpc = address(server.grpc_address()), http = %server.http_address(), "serving");
     match server.operator_key() {
-        // To the terminal and not to the log, which is kept.
-        Some(key) => say(&format!(
+        // Where standard output is no terminal, whoever runs the process keeps it, as a container's log is kept (ab_42).
+        Some(key) if std::io::stdout().is_terminal() => say(&format!(
             "operator key, shown once and kept in the data directory: {}",
             key.expose_secret()
         )),
-        None => Ok(()),
+        _ => Ok(()),
     }
 }
 

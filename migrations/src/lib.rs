@@ -12,6 +12,7 @@ mod m20261122_000008_phone_numbers;
 mod m20261122_000009_identities;
 mod m20261122_000010_invited_names;
 mod m20261126_000013_states_and_recipients;
+mod m20261126_000014_installation;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000009_identities::Migration),
             Box::new(m20261122_000010_invited_names::Migration),
             Box::new(m20261126_000013_states_and_recipients::Migration),
+            Box::new(m20261126_000014_installation::Migration),
         ]
     }
 }

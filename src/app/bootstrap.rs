@@ -13,17 +13,21 @@ use crate::{
     store::{ServiceAccount, Store, Tx},
 };
 
-/// Any number that no other exclusion takes.
-const BOOTSTRAP_LOCK: i64 = 0x6f70_6572;
+/// Whether there is any service account.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn has_accounts(app: &App) -> Result<bool> {
+    Ok(!app.store.read().service_accounts_page(None, 1).await?.is_empty())
+}
 
-/// Creates the operator's service account with a key, where there is no service account yet.
+/// Creates the operator's service account with a key, where there is no service account yet. On the embedded database, whose writing transactions exclude each
+/// other: two processes that start at once make one operator.
 ///
 /// # Errors
 /// The database's.
 pub(crate) async fn first_key(app: &App, now: DateTime<Utc>) -> Result<Option<Token>> {
     let mut tx = app.store.begin().await?;
-    // Two replicas that start on an empty database at once would each create an operator.
-    tx.exclude_others(BOOTSTRAP_LOCK).await?;
     if !tx.service_accounts_page(None, 1).await?.is_empty() {
         return Ok(None);
     }

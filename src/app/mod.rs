@@ -33,6 +33,7 @@ pub(crate) mod permissions;
 pub(crate) mod profiles;
 pub(crate) mod providers;
 pub(crate) mod resealing;
+pub(crate) mod restore;
 pub(crate) mod roles;
 pub(crate) mod service_accounts;
 pub(crate) mod sessions;

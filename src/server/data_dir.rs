@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::StartError;
 use crate::{
     app::{App, bootstrap},
-    config::OPERATOR_KEY_FILE,
+    config::{DatabaseConfig, OPERATOR_KEY_FILE},
     platform::{entropy::Entropy, keyring::Keyring},
 };
 
@@ -44,17 +44,27 @@ fn generated(file: &Path, entropy: &Entropy) -> Result<String, StartError> {
     }
 }
 
-/// Creates the operator's key on an empty database and leaves it in the data directory.
-pub(super) async fn first_key(app: &App, data_dir: &Path) -> Result<Option<SecretString>, StartError> {
+/// Creates the operator's key on an empty embedded database, and leaves it in the data directory. On a shared database nobody's data directory is the right one,
+/// and that of a container is gone with it: there the log names the command that makes a key.
+pub(super) async fn first_key(app: &App, database: &DatabaseConfig) -> Result<Option<SecretString>, StartError> {
+    if database.is_postgres() {
+        if !bootstrap::has_accounts(app).await? {
+            tracing::warn!(
+                "there is no service account, and so nobody may call: `roster admin bootstrap-key` makes an operator key"
+            );
+        }
+        return Ok(None);
+    }
     let Some(token) = bootstrap::first_key(app, app.clock.now()).await? else {
         return Ok(None);
     };
-    let file = data_dir.join(OPERATOR_KEY_FILE);
+    let file = database.data_dir.join(OPERATOR_KEY_FILE);
     // A key of an earlier database is of no use any more.
     match fs::remove_file(&file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(trouble(&file, &error)),
         _ => write_private(&file, token.expose())?,
     }
+    tracing::info!(file = %file.display(), "made an operator, whose key stands in a file");
     Ok(Some(SecretString::from(token.expose())))
 }
 

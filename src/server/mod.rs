@@ -17,7 +17,11 @@ use tokio_util::sync::CancellationToken;
 pub use self::error::StartError;
 use self::parts::Parts;
 use crate::{
-    config::{DatabaseConfig, KeyConfig, MigrateConfig, OutboxConfig, ServeConfig, WorkerConfig},
+    app::{
+        bootstrap,
+        restore::{self, Restored},
+    },
+    config::{AfterRestoreArgs, DatabaseConfig, KeyConfig, MigrateConfig, OutboxConfig, ServeConfig, WorkerConfig},
     http::{self, HttpState, Readiness},
     outbox::Mailer,
     platform::{clock::Clock, entropy::Entropy, shutdown::Shutdown, telemetry::Metrics},
@@ -75,7 +79,7 @@ impl Server {
         .await?;
         let app = server.parts.app(&config, &platform)?;
         parts::require_models(&app).await?;
-        server.operator_key = data_dir::first_key(&app, &config.database.data_dir).await?;
+        server.operator_key = data_dir::first_key(&app, &config.database).await?;
         let (listener, address) = bind(config.grpc.listen).await?;
         server.grpc_address = Some(address);
         listener::serve(app, &config, listener, &server.readiness, &shutdown)?;
@@ -164,7 +168,7 @@ impl Server {
         self.http_address
     }
 
-    /// The operator's key, where this start created it. It is shown once and stands in the data directory.
+    /// The operator's key, where this start created it. It stands in the data directory.
     #[must_use]
     pub fn operator_key(&self) -> Option<&SecretString> {
         self.operator_key.as_ref()
@@ -220,6 +224,23 @@ pub async fn bootstrap_key(
 ) -> Result<SecretString, StartError> {
     let store = parts::connect(database).await?;
     parts::require_schema(&store).await?;
-    let token = crate::app::bootstrap::another_key(&store, entropy, clock.now()).await?;
+    let token = bootstrap::another_key(&store, entropy, clock.now()).await?;
+    store.close().await;
     Ok(SecretString::from(token.expose()))
+}
+
+/// Ends in a restored database what had been taken away since its backup, before it is served.
+///
+/// # Errors
+/// [`StartError`].
+pub(crate) async fn after_restore(
+    arguments: &AfterRestoreArgs,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> Result<Restored, StartError> {
+    let store = parts::connect(&arguments.database).await?;
+    parts::require_schema(&store).await?;
+    let restored = restore::after_restore(&store, entropy, clock.now(), arguments.revoke_invitations).await?;
+    store.close().await;
+    Ok(restored)
 }

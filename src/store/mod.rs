@@ -21,6 +21,7 @@ mod organizations;
 mod outbox;
 mod ownership;
 mod replays;
+mod restore;
 mod roster;
 mod service_accounts;
 mod sessions;

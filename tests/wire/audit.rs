@@ -299,13 +299,13 @@ wire_tests! {
         let acme = Scenario::acme(&world).await;
         let other = Scenario::with(&world, "default", "", "other@example.com").await;
         let endpoint = format!("--endpoint=http://{}", world.grpc_address());
-        let key = format!("--key={}", world.operator_key());
-        let sound = run(&["admin", &endpoint, &key, "verify"], &[]).await;
+        let key = [("ROSTER_OPERATOR_KEY", world.operator_key())];
+        let sound = run(&["admin", &endpoint, "verify"], &key).await;
         assert_eq!((sound.code, sound.stdout.matches("\tINTACT\t2\t").count()), (Some(0), 2), "{} {}", sound.stdout, sound.stderr);
         execute(&world, "UPDATE events SET data = '{}' WHERE revision = 2").await;
-        let one = run(&["admin", &endpoint, &key, "verify", &other.organization_id], &[]).await;
+        let one = run(&["admin", &endpoint, "verify", &other.organization_id], &key).await;
         assert_eq!((one.code, one.stdout.trim()), (Some(1), format!("{}\tBROKEN\t1\t2\tENTRY_CHANGED", other.organization_id).as_str()), "{}", one.stderr);
-        let all = run(&["admin", &endpoint, &key, "verify"], &[]).await;
+        let all = run(&["admin", &endpoint, "verify"], &key).await;
         assert!(all.stdout.contains(&acme.organization_id) && all.stderr.contains("2 organizations"), "{} {}", all.stdout, all.stderr);
     }
 

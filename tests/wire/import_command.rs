@@ -24,7 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The program as it is started, with what follows `admin` up to the subcommand.
 fn command(endpoint: &str, key: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(["admin", "--endpoint", endpoint, "--key", key, "import"]);
+    command
+        .args(["admin", "--endpoint", endpoint, "import"])
+        .env("ROSTER_OPERATOR_KEY", key);
     command.args(arguments).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -219,7 +221,7 @@ wire_tests! {
         let settings: Vec<(&str, &str)> = separate.iter().map(|database| ("database-url", database.url.as_str())).collect();
         let mut program = Program::new(&settings);
         program.start().await;
-        let (endpoint, key) = (program.endpoint(), program.operator_key().unwrap());
+        let (endpoint, key) = (program.endpoint(), program.operator_key().await);
         let database = postgres::connect(&program.database_url()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = file(folder.path(), "users.jsonl", &(0..ALL).map(person).collect::<Vec<_>>());

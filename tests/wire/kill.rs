@@ -251,7 +251,7 @@ wire_tests! {
         settings.extend(separate.as_ref().map(|database| ("database-url", database.url.as_str())));
         let mut program = Program::new(&settings);
         program.start().await;
-        let operator_key = program.operator_key().unwrap();
+        let operator_key = program.operator_key().await;
         let database = postgres::connect(&program.database_url()).await.unwrap();
         // So slow that a kill finds deliveries under way.
         world.mailbox.inject(Fault::Slow(Duration::from_millis(2)));

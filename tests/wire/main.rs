@@ -61,6 +61,7 @@ mod races_tokens;
 mod real_provider;
 mod recovery;
 mod repeatable;
+mod restored_backups;
 mod rollback;
 mod safety_accounts;
 mod safety_callers;

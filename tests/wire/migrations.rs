@@ -48,7 +48,7 @@ fn file(version: &str, backend: DbBackend) -> PathBuf {
 }
 
 /// A database's rows as statements, tables in the order in which they were made, so that what is referred to comes first.
-async fn inserts(connection: &DatabaseConnection) -> String {
+pub(crate) async fn inserts(connection: &DatabaseConnection) -> String {
     let mut text = String::new();
     for table in tables(connection)
         .await

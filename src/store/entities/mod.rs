@@ -10,6 +10,7 @@ pub(crate) mod contacts;
 pub(crate) mod events;
 pub(crate) mod identities;
 pub(crate) mod imported_users;
+pub(crate) mod installation;
 pub(crate) mod invitations;
 pub(crate) mod member_activity;
 pub(crate) mod member_counters;

@@ -149,10 +149,25 @@ impl Program {
         self.settings.get("database-url").cloned().unwrap_or_else(file)
     }
 
-    /// The operator's key, if it was this installation that made the first start on its database.
-    pub(crate) fn operator_key(&self) -> Option<String> {
+    /// The operator's key that a start of this installation left, which none does on PostgreSQL.
+    pub(crate) fn kept_operator_key(&self) -> Option<String> {
         let text = std::fs::read_to_string(self.data_dir().join(OPERATOR_KEY_FILE)).ok()?;
         Some(text.trim().to_owned())
+    }
+
+    /// An operator's key: the one that was left, or one that is made in the database.
+    pub(crate) async fn operator_key(&self) -> String {
+        if let Some(key) = self.kept_operator_key() {
+            return key;
+        }
+        let made = run(&[
+            "admin",
+            "bootstrap-key",
+            &format!("--database-url={}", self.database_url()),
+        ])
+        .await;
+        assert!(made.status.success(), "{made:?}");
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
     }
 
     /// What the program has written, in all runs.

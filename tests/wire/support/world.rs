@@ -73,7 +73,11 @@ impl World {
         let settings = settings(&url, &mailbox);
 
         let (first, operator_key) = Replica::start(&settings, &folder, &clock).await?;
-        let operator_key = operator_key.ok_or("the first start on an empty database made no operator key")?;
+        let operator_key = match (operator_key, database) {
+            (Some(key), _) => key,
+            (None, Database::Postgres) => bootstrap_key(&settings, &clock).await?,
+            (None, Database::Sqlite) => return Err("the first start on an empty file made no operator key".to_owned()),
+        };
         let inner = Inner {
             connection: postgres::connect(&url).await?,
             first: Mutex::new(first.clone()),
@@ -123,7 +127,7 @@ impl World {
         self.first().channel
     }
 
-    /// The key of the operator that the first start made.
+    /// The key of the operator, whom the first start made, or on PostgreSQL `bootstrap-key`.
     pub(crate) fn operator_key(&self) -> &str {
         &self.inner.operator_key
     }
@@ -390,6 +394,14 @@ fn configuration(settings: &BTreeMap<String, String>) -> Result<ServeConfig, Str
     };
     config.validate().map_err(|problems| problems.join("\n"))?;
     Ok(*config)
+}
+
+/// An operator's key, made in the database as `roster admin bootstrap-key` makes it.
+async fn bootstrap_key(settings: &BTreeMap<String, String>, clock: &Clock) -> Result<String, String> {
+    let database = configuration(settings)?.database;
+    let key = roster::server::bootstrap_key(&database, clock, &Entropy::system()).await;
+    key.map(|key| key.expose_secret().to_owned())
+        .map_err(|error| error.to_string())
 }
 
 /// The message with `authorization: Bearer <credential>`.
