@@ -48,7 +48,7 @@ impl Site {
         program.start().await;
         let channel = program.channel();
         let mut site = Self {
-            operator_key: program.operator_key().unwrap(),
+            operator_key: program.operator_key().await,
             program,
             organization: String::new(),
             channel,
