@@ -53,7 +53,8 @@ impl From<HashError> for Error {
     fn from(error: HashError) -> Self {
         match error {
             HashError::Busy => Error::Overloaded,
-            failed @ HashError::Failed(_) => Error::Internal(failed.to_string()),
+            // Only a password that somebody has chosen can be, and that is a violation of its field.
+            failed @ (HashError::Failed(_) | HashError::Unacceptable(_)) => Error::Internal(failed.to_string()),
         }
     }
 }

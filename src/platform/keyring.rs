@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::digest;
+use aws_lc_rs::{digest, hmac};
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
@@ -39,6 +39,8 @@ pub struct Keyring {
 struct Key {
     id: [u8; ID_LEN],
     cipher: LessSafeKey,
+    /// For digests. Made of the key, and no use for finding it out.
+    naming: hmac::Key,
 }
 
 /// Why a key list cannot be used, or a sealed value cannot be opened. Never holds key material.
@@ -148,6 +150,19 @@ impl Keyring {
         Ok(body)
     }
 
+    /// A digest of something, by which only whoever has the first key can find it or try what it may be of. `context` keeps digests for different uses apart. With another first key it
+    /// is another digest.
+    #[must_use]
+    pub fn digest(&self, context: &str, of: &[&[u8]]) -> Vec<u8> {
+        let mut digest = hmac::Context::with_key(&self.sealing.naming);
+        for part in [context.as_bytes()].iter().chain(of) {
+            // With its length, so that no two lists of parts are one text.
+            digest.update(&(part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        digest.sign().as_ref().to_vec()
+    }
+
     /// What everything begins with that was sealed with the first key. What begins otherwise should be sealed again before its key is taken out of the list.
     #[must_use]
     pub fn sealing_prefix(&self) -> [u8; 1 + ID_LEN] {
@@ -165,7 +180,9 @@ impl Key {
     fn new(bytes: &[u8]) -> Option<Self> {
         let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes).ok()?);
         let id = *digest::digest(&digest::SHA256, bytes).as_ref().first_chunk()?;
-        Some(Self { id, cipher })
+        let naming = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, bytes), b"digests");
+        let naming = hmac::Key::new(hmac::HMAC_SHA256, naming.as_ref());
+        Some(Self { id, cipher, naming })
     }
 }
 
@@ -210,6 +227,17 @@ mod tests {
         let ring = Keyring::parse(&fresh()).unwrap();
         let sealed = ring.seal(&Entropy::system(), b"message 1", b"token");
         assert_eq!(ring.open(b"message 2", &sealed), Err(KeyringError::Rejected));
+    }
+
+    #[test]
+    fn a_digest_is_of_its_key_its_use_and_its_parts() {
+        let (text, other) = (fresh(), Keyring::parse(&fresh()).unwrap());
+        let ring = Keyring::parse(&text).unwrap();
+        let digest = ring.digest("use", &[b"ab", b"c"]);
+        assert_eq!(Keyring::parse(&text).unwrap().digest("use", &[b"ab", b"c"]), digest);
+        assert_ne!(ring.digest("use", &[b"a", b"bc"]), digest);
+        assert_ne!(ring.digest("another", &[b"ab", b"c"]), digest);
+        assert_ne!(other.digest("use", &[b"ab", b"c"]), digest);
     }
 
     #[test]

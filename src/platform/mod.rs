@@ -12,6 +12,7 @@ pub mod keyring;
 pub mod shares;
 pub mod shutdown;
 pub mod telemetry;
+pub mod turns;
 
 pub use clock::{Clock, Stopwatch};
 pub use entropy::Entropy;

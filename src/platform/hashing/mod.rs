@@ -2,16 +2,19 @@
 //!
 //! Every hash wants tens of mebibytes and tens of milliseconds. On the runtime's threads a login storm would stop every other call; on its blocking
 //! threads each hash would allocate anew, and the allocator keeps what dozens of threads have touched. So there is a fixed number of threads, each with
-//! one block of memory that it uses for ever, behind a bounded queue that refuses at once when it is full (ab_14).
+//! one block of memory that it uses for ever, behind a bounded line that takes turns and refuses at once when it is full (ab_14, ab_54).
+//!
+//! A stored hash that costs more than one of today's, as bcrypt's and those that people bring may, is computed by one thread apart, with a line of its own:
+//! however many of them there are, they keep nobody else's waiting (ab_45), and no more than one of them at a time has memory of its own.
 //!
 //! The parameters are those of the OWASP Password Storage Cheat Sheet: argon2id, 19 MiB, 2 iterations, 1 lane. Hashes that people bring from other
 //! systems are compared as well ([`stored`] knows them), until their owners sign in and a hash of ours takes their place.
 
+mod line;
 mod stored;
 mod work;
 
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
@@ -21,9 +24,10 @@ use secrecy::SecretString;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+pub use line::Party;
 pub use stored::{Cost, Unusable, examine};
 use stored::{Recipe, Stored};
-use work::{Job, blocks, work};
+use work::{Computed, Condition, Job, Queue, blocks, work};
 
 /// Bytes of a salt that Roster makes (RFC 9106, section 3.1, recommends 16).
 pub const SALT_LEN: usize = 16;
@@ -66,21 +70,49 @@ pub enum Verdict {
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
-    /// All threads are at work and the queue is full. The caller should try again in a second.
+    /// All threads are at work and there is no room in the line. The caller should try again in a second.
     #[error("password hashing is busy")]
     Busy,
+    /// The password is not to be hashed, for this reason, which does not hold it.
+    #[error("the password {0}")]
+    Unacceptable(String),
     /// The parameters or a stored hash cannot be used, or the threads have stopped. Holds no part of a password or hash.
     #[error("password hashing failed: {0}")]
     Failed(String),
 }
 
 /// The handle of the hashing threads. Clones share them; they end when the last clone is gone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Hasher {
     params: Params,
-    queue: SyncSender<Job>,
+    queues: Arc<Queues>,
+    party: Party,
     /// Compared with when there is no stored hash.
     dummy: Arc<str>,
+}
+
+/// The lines, which the threads watch until the last handle is gone.
+struct Queues {
+    /// Of hashes that cost no more than today's.
+    own: Arc<Queue>,
+    /// Of all others.
+    foreign: Arc<Queue>,
+}
+
+impl Drop for Queues {
+    fn drop(&mut self) {
+        self.own.close();
+        self.foreign.close();
+    }
+}
+
+impl std::fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hasher")
+            .field("params", &self.params)
+            .field("party", &self.party)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Half of the processor cores that this process may use, at least one: the other half stays with the calls that need no hash, so that a login storm
@@ -91,8 +123,8 @@ pub fn default_threads() -> usize {
 }
 
 impl Hasher {
-    /// Starts `threads` threads (named `roster-argon2-N`), each with the memory that `params` asks for, and a queue for `queue` waiting jobs (both at
-    /// least one).
+    /// Starts `threads` threads (named `roster-argon2-N`), each with the memory that `params` asks for, one for dearer stored hashes, and in front of both a
+    /// line with room for `queue` waiting jobs (both numbers at least one).
     ///
     /// # Errors
     /// [`HashError::Failed`] when argon2 does not accept the parameters, or memory or a thread is not to be had.
@@ -109,27 +141,61 @@ impl Hasher {
             Salt::new(&[0; SALT_LEN]).map_err(failed)?,
             Output::new(&[0; OUTPUT_LEN]).map_err(failed)?,
         )?;
-        let (sender, receiver) = sync_channel(queue.max(1));
-        let receiver = Arc::new(Mutex::new(receiver));
+        let (own, foreign) = (Arc::new(Queue::new(queue.max(1))), Arc::new(Queue::new(queue.max(1))));
+        let start = |name: String, memory: Vec<argon2::Block>, queue: Arc<Queue>| {
+            let thread = thread::Builder::new().name(name);
+            thread.spawn(move || work(memory, &queue)).map(drop).map_err(failed)
+        };
+        let queues = Arc::new(Queues {
+            own: Arc::clone(&own),
+            foreign: Arc::clone(&foreign),
+        });
         for number in 1..=threads.max(1) {
-            let (memory, receiver) = (blocks(params.block_count())?, Arc::clone(&receiver));
-            thread::Builder::new()
-                .name(format!("roster-argon2-{number}"))
-                .spawn(move || work(memory, &receiver))
-                .map_err(failed)?;
+            let memory = blocks(params.block_count())?;
+            start(format!("roster-argon2-{number}"), memory, Arc::clone(&own))?;
         }
+        start("roster-hash-old".to_owned(), Vec::new(), foreign)?;
         Ok(Self {
             params,
-            queue: sender,
+            queues,
+            party: Party::default(),
             dummy: dummy.into(),
         })
+    }
+
+    /// The same threads, on somebody's behalf.
+    #[must_use]
+    pub fn on_behalf_of(&self, party: Party) -> Self {
+        Self { party, ..self.clone() }
     }
 
     /// Hashes a password with the configured parameters; `salt` must be fresh. Answers a PHC string.
     ///
     /// # Errors
-    /// [`HashError::Busy`] at once when the queue is full.
+    /// [`HashError::Busy`] at once when there is no room in the line.
     pub async fn hash(&self, password: SecretString, salt: [u8; SALT_LEN]) -> Result<String, HashError> {
+        self.hash_new(password, salt, None).await
+    }
+
+    /// The same for a password that a question is asked of first, on the hashing thread: one that takes long.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] at once when there is no room in the line; [`HashError::Unacceptable`] with what `condition` says.
+    pub async fn hash_if(
+        &self,
+        password: SecretString,
+        salt: [u8; SALT_LEN],
+        condition: impl FnOnce(&str) -> Result<(), String> + Send + 'static,
+    ) -> Result<String, HashError> {
+        self.hash_new(password, salt, Some(Box::new(condition))).await
+    }
+
+    async fn hash_new(
+        &self,
+        password: SecretString,
+        salt: [u8; SALT_LEN],
+        condition: Option<Condition>,
+    ) -> Result<String, HashError> {
         let salt = Salt::new(&salt).map_err(failed)?;
         let recipe = Recipe::Argon2 {
             algorithm: Algorithm::Argon2id,
@@ -138,7 +204,7 @@ impl Hasher {
             salt,
             length: OUTPUT_LEN,
         };
-        let output = self.compute(recipe, password).await?.unwrap_or_default();
+        let output = self.compute(recipe, password, condition).await?.unwrap_or_default();
         phc_string(&self.params, salt, Output::new(&output).map_err(failed)?)
     }
 
@@ -146,14 +212,14 @@ impl Hasher {
     /// is [`Verdict::Mismatch`], so that the time tells nobody whether an account exists (ab_15).
     ///
     /// # Errors
-    /// [`HashError::Busy`] at once when the queue is full; [`HashError::Failed`] when [`examine`] refuses the hash, or it asks for an absurd cost.
+    /// [`HashError::Busy`] at once when there is no room in the line; [`HashError::Failed`] when [`examine`] refuses the hash, or it asks for an absurd cost.
     pub async fn verify(&self, password: SecretString, stored: Option<String>) -> Result<Verdict, HashError> {
         let parsed = Stored::parse(stored.as_deref().unwrap_or(&self.dummy)).map_err(failed)?;
         if parsed.cost().is_absurd() {
             return Err(failed("the stored hash costs more than is accepted"));
         }
         let outdated = parsed.recipe.outdates(&self.params);
-        let output = self.compute(parsed.recipe, password).await?;
+        let output = self.compute(parsed.recipe, password, None).await?;
         let equal = output.is_some_and(|output| verify_slices_are_equal(&output, &parsed.hash).is_ok());
         Ok(if equal && stored.is_some() {
             Verdict::Match { outdated }
@@ -162,19 +228,28 @@ impl Hasher {
         })
     }
 
-    async fn compute(&self, recipe: Recipe, password: SecretString) -> Result<Option<Zeroizing<Vec<u8>>>, HashError> {
+    async fn compute(
+        &self,
+        recipe: Recipe,
+        password: SecretString,
+        condition: Option<Condition>,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, HashError> {
+        let queue = match recipe.is_within(&self.params) {
+            true => &self.queues.own,
+            false => &self.queues.foreign,
+        };
         let (reply, answer) = oneshot::channel();
-        self.queue
-            .try_send(Job {
-                recipe,
-                password,
-                reply,
-            })
-            .map_err(|error| match error {
-                TrySendError::Full(_) => HashError::Busy,
-                TrySendError::Disconnected(_) => failed("the hashing threads have stopped"),
-            })?;
-        answer.await.map_err(|_| failed("a hashing thread has stopped"))?
+        let job = Job {
+            recipe,
+            password,
+            condition,
+            reply,
+        };
+        queue.join(self.party, job);
+        match answer.await.map_err(|_| failed("a hashing thread has stopped"))?? {
+            Computed::Hash(output) => Ok(output),
+            Computed::Unacceptable(why) => Err(HashError::Unacceptable(why)),
+        }
     }
 }
 

@@ -187,6 +187,17 @@ impl Recipe {
         }
     }
 
+    /// Whether it costs no more than a hash of today.
+    pub(super) fn is_within(&self, today: &Params) -> bool {
+        match self {
+            Recipe::Argon2 { params, .. } => {
+                let work = |params: &Params| u64::from(params.m_cost()) * u64::from(params.t_cost());
+                params.block_count() <= today.block_count() && work(params) <= work(today)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether a new hash would be made in another way.
     pub(super) fn outdates(&self, today: &Params) -> bool {
         match self {

@@ -1,5 +1,3 @@
-use std::sync::Mutex;
-use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
@@ -199,10 +197,59 @@ async fn the_job_of_a_caller_that_has_gone_is_skipped() {
 
 #[test]
 fn a_thread_ends_with_the_last_handle() {
-    let (sender, receiver) = sync_channel::<Job>(1);
-    let thread = thread::spawn(move || work(Vec::new(), &Mutex::new(receiver)));
-    drop(sender);
+    let hasher = Hasher::start(CHEAP, 1, 1).unwrap();
+    let queue = Arc::clone(&hasher.queues.own);
+    let other = hasher.on_behalf_of(Party::default());
+    drop(hasher);
+    let thread = thread::spawn(move || work(Vec::new(), &queue));
+    thread::sleep(Duration::from_millis(20));
+    assert!(!thread.is_finished());
+    drop(other);
     thread.join().unwrap();
+}
+
+/// ab_45: bcrypt of cost 12 takes a quarter of a second.
+#[tokio::test]
+async fn dear_hashes_of_others_keep_nobody_waiting() {
+    let hasher = Hasher::start(CHEAP, 1, 8).unwrap();
+    let bcrypt = "$2b$12$Nfi7wvDw1xDSBJ3hJi7KN.8kTKFNh9Sb9FWtqj5rsCVJV0/KEkmMS";
+    let mut foreign = Vec::new();
+    for _ in 0..4 {
+        foreign.push(queued(Box::pin(hasher.verify(secret("a"), Some(bcrypt.into())))).await);
+    }
+    for _ in 0..8 {
+        hasher.hash(secret("b"), [1; SALT_LEN]).await.unwrap();
+    }
+    let last = foreign.pop().unwrap();
+    assert!(queued(last).await.await.is_ok(), "the foreign ones were still waiting");
+}
+
+#[tokio::test]
+async fn a_password_is_hashed_on_a_condition() {
+    let hasher = cheap();
+    let weak = |password: &str| match password {
+        "weak" => Err("is weak".to_owned()),
+        _ => Ok(()),
+    };
+    let refused = hasher.hash_if(secret("weak"), [1; SALT_LEN], weak).await;
+    assert_eq!(refused, Err(HashError::Unacceptable("is weak".to_owned())));
+    let strong = hasher.hash_if(secret("strong"), [1; SALT_LEN], weak).await.unwrap();
+    assert_eq!(strong, hasher.hash(secret("strong"), [1; SALT_LEN]).await.unwrap());
+}
+
+/// ab_54: somebody else's job is not refused because of a flood, and comes after one of it.
+#[tokio::test]
+async fn a_flood_pushes_out_its_own() {
+    let hasher = Hasher::start(SLOW, 1, 2).unwrap();
+    let flood = hasher.on_behalf_of(Party { caller: 1, person: 1 });
+    let other = hasher.on_behalf_of(Party { caller: 1, person: 2 });
+    let running = queued(Box::pin(flood.hash(secret("a"), [1; SALT_LEN]))).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let first = queued(Box::pin(flood.hash(secret("b"), [1; SALT_LEN]))).await;
+    let second = queued(Box::pin(flood.hash(secret("c"), [1; SALT_LEN]))).await;
+    let somebody = queued(Box::pin(other.hash(secret("d"), [1; SALT_LEN]))).await;
+    assert_eq!(second.await, Err(HashError::Busy));
+    assert!(somebody.await.is_ok() && first.await.is_ok() && running.await.is_ok());
 }
 
 #[cfg(target_os = "linux")]

@@ -1,7 +1,6 @@
 //! What a hashing thread does.
 
-use std::sync::mpsc::Receiver;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use argon2::{Argon2, Block};
 use aws_lc_rs::pbkdf2;
@@ -9,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use super::line::{Line, Party};
 use super::stored::Recipe;
 use super::{HashError, failed};
 
@@ -17,25 +17,99 @@ const BCRYPT_PASSWORD: usize = 72;
 /// Octets of a hash that implementations of bcrypt write down: one fewer than the algorithm makes.
 const BCRYPT_OUTPUT: usize = 23;
 
-/// One hash to be computed. `None` as an answer: no hash of the kind is this password's.
+/// What a hashing thread found.
+pub(super) enum Computed {
+    /// The octets of the hash; `None`: no hash of the kind is this password's.
+    Hash(Option<Zeroizing<Vec<u8>>>),
+    /// It was not to be hashed, for this reason.
+    Unacceptable(String),
+}
+
+/// A question that is asked of a password before it is hashed.
+pub(super) type Condition = Box<dyn FnOnce(&str) -> Result<(), String> + Send>;
+
+/// One hash to be computed.
 pub(super) struct Job {
     pub(super) recipe: Recipe,
     pub(super) password: SecretString,
-    pub(super) reply: oneshot::Sender<Result<Option<Zeroizing<Vec<u8>>>, HashError>>,
+    pub(super) condition: Option<Condition>,
+    pub(super) reply: oneshot::Sender<Result<Computed, HashError>>,
 }
 
-/// One thread: takes jobs until the last [`super::Hasher`] is gone.
-pub(super) fn work(mut memory: Vec<Block>, queue: &Mutex<Receiver<Job>>) {
-    loop {
-        // The lock is held while waiting, by one idle thread at a time, and never during a hash.
-        let Ok(job) = queue.lock().unwrap_or_else(PoisonError::into_inner).recv() else {
-            return;
+/// The line in front of some threads.
+pub(super) struct Queue {
+    state: Mutex<State>,
+    more: Condvar,
+}
+
+struct State {
+    line: Line<Job>,
+    closed: bool,
+}
+
+impl Queue {
+    /// A line with room for so many, and nobody in it.
+    pub(super) fn new(room: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                line: Line::new(room),
+                closed: false,
+            }),
+            more: Condvar::new(),
+        }
+    }
+
+    /// Puts a job into the line. Whoever finds no room is told at once.
+    pub(super) fn join(&self, party: Party, job: Job) {
+        let without_room = {
+            let mut state = self.state();
+            // Whose caller has gone (its deadline passed, it hung up) takes nobody's place.
+            state.line.retain(|job| !job.reply.is_closed());
+            state.line.join(party, job)
         };
-        // The caller has gone (its deadline passed, it hung up): nobody wants the answer.
+        self.more.notify_one();
+        if let Some(job) = without_room {
+            let _ = job.reply.send(Err(HashError::Busy));
+        }
+    }
+
+    /// Lets the threads end.
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+        self.more.notify_all();
+    }
+
+    /// The next job; waits for one. `None` once the line is closed.
+    fn next(&self) -> Option<Job> {
+        let mut state = self.state();
+        loop {
+            if state.closed {
+                return None;
+            }
+            match state.line.next() {
+                Some(job) => return Some(job),
+                None => state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One thread: takes jobs until the line is closed.
+pub(super) fn work(mut memory: Vec<Block>, queue: &Queue) {
+    while let Some(job) = queue.next() {
+        // The caller has gone: nobody wants the answer.
         if job.reply.is_closed() {
             continue;
         }
-        let result = compute(&job.recipe, job.password.expose_secret().as_bytes(), &mut memory);
+        let password = job.password.expose_secret();
+        let result = match job.condition.map_or(Ok(()), |condition| condition(password)) {
+            Ok(()) => compute(&job.recipe, password.as_bytes(), &mut memory).map(Computed::Hash),
+            Err(why) => Ok(Computed::Unacceptable(why)),
+        };
         // It may go during the hash as well.
         let _ = job.reply.send(result);
     }
@@ -52,7 +126,7 @@ fn compute(recipe: &Recipe, password: &[u8], memory: &mut [Block]) -> Result<Opt
             ..
         } => {
             let needed = params.block_count();
-            // A stored hash may want more than today's parameters, until its owner signs in and it is replaced.
+            // A hash that is not of today's parameters may want more, until its owner signs in and it is replaced.
             let mut larger = if needed > memory.len() {
                 Some(blocks(needed)?)
             } else {
