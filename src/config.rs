@@ -7,6 +7,7 @@
 
 mod documentation;
 mod groups;
+mod sign_in;
 mod telemetry;
 mod validation;
 mod values;
@@ -25,6 +26,7 @@ pub use groups::{
     DatabaseConfig, GrpcConfig, HttpConfig, KeyConfig, MailConfig, ModelsConfig, OidcConfig, OutboxConfig,
     PasswordConfig, ProcessConfig, SessionConfig,
 };
+pub use sign_in::SignInConfig;
 pub use telemetry::TelemetryConfig;
 pub use values::{SecretFile, duration};
 
@@ -117,6 +119,9 @@ pub struct ServeConfig {
     /// Sessions.
     #[command(flatten)]
     pub sessions: SessionConfig,
+    /// Attempts to sign in.
+    #[command(flatten)]
+    pub sign_in: SignInConfig,
     /// Identity providers.
     #[command(flatten)]
     pub oidc: OidcConfig,

@@ -9,6 +9,7 @@ use super::error::Result;
 use crate::{
     domain::{
         error::{Reason, Refusal},
+        network::Network,
         roster::Authority,
         scope::{self, Scopes},
     },
@@ -118,6 +119,8 @@ pub(crate) struct Ctx {
     pub(crate) request: Option<RequestIdentity>,
     /// The network address of the person, where a service reported it.
     pub(crate) client_ip: Option<String>,
+    /// Where in the network the connection comes from: behind a proxy, where the proxy is.
+    pub(crate) peer: Option<Network>,
 }
 
 /// The id that a caller gave a call, and what the call was.
@@ -130,6 +133,18 @@ pub(crate) struct RequestIdentity {
 }
 
 impl Ctx {
+    /// Where in the network the person is, where a service reported it.
+    pub(crate) fn network(&self) -> Option<Network> {
+        self.client_ip.as_deref().and_then(Network::parse)
+    }
+
+    /// Who calls, as a number to tell callers apart by: a service, a user, or where the connection comes from.
+    pub(crate) fn caller_number(&self) -> u128 {
+        let service = self.caller.service.as_ref().map(|service| service.account_id);
+        let id = service.or(self.caller.user_id()).map(|id| id.as_u128());
+        id.or(self.peer.map(Network::number)).unwrap_or_default()
+    }
+
     /// Who stands in the event.
     pub(crate) fn actor(&self) -> Actor {
         Actor {

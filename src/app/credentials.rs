@@ -6,11 +6,13 @@ use uuid::Uuid;
 
 use super::{
     App,
+    attempts::Account,
     challenges::{has_asked_enough, too_many},
     context::{Ctx, UserCaller},
-    error::{Error, Result},
+    error::Result,
     mails::secret_mail,
     mutation::{Answer, Mutation},
+    passwords::ChosenPassword,
     sessions::end_sessions,
 };
 use crate::{
@@ -23,7 +25,7 @@ use crate::{
         token::{Token, TokenKind},
         user::UserState,
     },
-    platform::hashing::Verdict,
+    platform::hashing::{Hasher, Verdict},
     store::{LinkedIdentity, StoreError, Tx, User, UserEvent},
 };
 
@@ -92,37 +94,58 @@ impl App {
     ///
     /// # Errors
     /// Overloaded, where too many are hashing.
-    pub(super) async fn compare(&self, typed: &SecretString, stored: Option<&String>) -> Result<Verdict> {
+    pub(super) async fn compare(
+        &self,
+        hasher: &Hasher,
+        typed: &SecretString,
+        stored: Option<&String>,
+    ) -> Result<Verdict> {
         let normal = password::normalize(typed.expose_secret());
-        let verdict = self.hasher.verify(SecretString::from(normal.as_str()), stored.cloned());
+        let verdict = hasher.verify(SecretString::from(normal.as_str()), stored.cloned());
         let verdict = verdict.await?;
         if normal.as_str() == typed.expose_secret() {
             return Ok(verdict);
         }
-        let raw = self.hasher.verify(typed.clone(), stored.cloned()).await?;
+        let raw = hasher.verify(typed.clone(), stored.cloned()).await?;
         Ok(match (verdict, raw) {
             (Verdict::Mismatch, Verdict::Match { .. }) => Verdict::Match { outdated: true },
             (verdict, _) => verdict,
         })
     }
 
-    /// Whether a password is the user's. Without a stored one it is not, for the same work.
+    /// Proves that a password is the present one of the user who calls. Without one it is not, for the same work. A wrong one counts, although the call is refused.
     ///
     /// # Errors
-    /// Overloaded, where too many are hashing.
-    pub(super) async fn is_password_of(&self, user: &User, typed: &SecretString) -> Result<bool> {
-        let verdict = self.compare(typed, user.password_hash.as_ref()).await?;
-        Ok(matches!(verdict, Verdict::Match { .. }))
+    /// `PASSWORD_INCORRECT`, `TOO_MANY_ATTEMPTS`; overloaded, where too many are hashing.
+    pub(super) async fn require_password_of(&self, ctx: &Ctx, user: &User, typed: &SecretString) -> Result<()> {
+        let pass = self.pass(ctx, Account::Session(user.id), Some(user.id)).await?;
+        let hasher = self.hasher(ctx, user.id.as_u128());
+        let verdict = self.compare(&hasher, typed, user.password_hash.as_ref()).await?;
+        let right = matches!(verdict, Verdict::Match { .. });
+        if right && !pass.is_counted() {
+            return Ok(());
+        }
+        let mut tx = self.store.begin().await?;
+        match right {
+            true => self.count_right(&mut tx, &pass).await?,
+            false => self.count_wrong(ctx, &mut tx, &pass).await?,
+        }
+        tx.commit().await?;
+        match right {
+            true => Ok(()),
+            false => Err(Reason::PasswordIncorrect.into()),
+        }
     }
 
-    /// The hash of a password that a user has chosen; their own names and address are words that attackers try first.
-    async fn chosen(&self, user: &User, field: &str, password: &SecretString) -> Result<String> {
-        let own = [user.email.as_str(), &user.given_name, &user.family_name];
-        self.passwords
-            .check(password.expose_secret(), &own)
-            .map_err(|flaw| Error::violation(field, flaw))?;
-        let normal = SecretString::from(password::normalize(password.expose_secret()).as_str());
-        Ok(self.hasher.hash(normal, self.entropy.bytes()).await?)
+    /// The hash of a password that a user has chosen for themselves.
+    ///
+    /// # Errors
+    /// Those of [`App::hash_chosen`].
+    async fn hash_own(&self, ctx: &Ctx, user: &User, chosen: &ChosenPassword) -> Result<String> {
+        let mut words = vec![user.email.as_str(), &user.given_name, &user.family_name];
+        words.extend(user.username.as_deref());
+        words.extend(user.display_name.as_deref());
+        self.hash_chosen(ctx, chosen, &words).await
     }
 }
 
@@ -132,7 +155,7 @@ pub(crate) struct ChangePassword {
     /// The present password.
     pub(crate) old: SecretString,
     /// The new one.
-    pub(crate) new: SecretString,
+    pub(crate) new: ChosenPassword,
 }
 
 struct ChangeReady {
@@ -152,13 +175,11 @@ pub(crate) async fn change_password<A: Answer<()>>(app: &App, ctx: &Ctx, command
         return Ok(answer);
     }
     let caller = ctx.require_user()?;
-    if !app.is_password_of(&caller.user, &command.old).await? {
-        return Err(Reason::PasswordIncorrect.into());
-    }
+    app.require_password_of(ctx, &caller.user, &command.old).await?;
     let mutation = ChangeReady {
         session: caller.session.as_ref().map(|session| session.id),
         verified: caller.user.password_hash.clone(),
-        hash: app.chosen(&caller.user, "new_password", &command.new).await?,
+        hash: app.hash_own(ctx, &caller.user, &command.new).await?,
     };
     app.execute(ctx, &mutation).await
 }
@@ -221,7 +242,7 @@ pub(crate) struct Reset {
     /// The token of the link.
     pub(crate) token: SecretString,
     /// The new password.
-    pub(crate) new: SecretString,
+    pub(crate) new: ChosenPassword,
 }
 
 struct ResetReady {
@@ -252,7 +273,7 @@ pub(crate) async fn reset_password<A: Answer<()>>(app: &App, ctx: &Ctx, command:
     let mutation = ResetReady {
         challenge_id: challenge.id,
         user_id,
-        hash: app.chosen(&user, "new_password", &command.new).await?,
+        hash: app.hash_own(ctx, &user, &command.new).await?,
     };
     app.execute(ctx, &mutation).await
 }
@@ -277,6 +298,7 @@ impl Mutation for ResetReady {
         }
         tx.end_challenges(user.id, &[Purpose::PasswordReset], ctx.now).await?;
         end_sessions(ctx, tx, user.id, None).await?;
+        app.begin_anew(ctx, tx, &user).await?;
         app.notify(ctx, tx, &user, Notice::PasswordReset).await
     }
 }

@@ -82,9 +82,7 @@ pub(crate) async fn change<A: Answer<Changed>>(app: &App, ctx: &Ctx, command: Ch
     let Some(password) = &command.password else {
         return Err(Error::violation("password", "is required of the person themselves"));
     };
-    if !app.is_password_of(&caller.user, password).await? {
-        return Err(Reason::PasswordIncorrect.into());
-    }
+    app.require_password_of(ctx, &caller.user, password).await?;
     let verified = caller.user.password_hash.clone();
     app.execute(ctx, &Ready::Later(command, verified)).await
 }

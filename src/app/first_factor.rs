@@ -1,10 +1,10 @@
 //! Signing in by a first factor: a password, or an identity at an OpenID Connect provider.
 
 use secrecy::{ExposeSecret, SecretString};
-use uuid::Uuid;
 
 use super::{
     App,
+    attempts::{Account, Pass},
     context::Ctx,
     error::{Error, Result},
     providers::ShownToken,
@@ -66,43 +66,47 @@ pub(crate) struct Password {
 /// same work (ab_15).
 ///
 /// # Errors
-/// `SIGN_IN_FAILED`; overloaded, where too many are signing in.
+/// `SIGN_IN_FAILED`, `TOO_MANY_ATTEMPTS`; overloaded, where too many are signing in.
 async fn by_password(app: &App, ctx: &Ctx, command: Password) -> Result<Entry> {
-    let attempted = match attempt(app, ctx, &command).await? {
+    let named = Named::of(&command.identifier);
+    let user = named.find(app).await?;
+    let known = user.as_ref().map(|user| user.id);
+    let pass = app.pass(ctx, named.account(), known).await?;
+    let attempted = match attempt(app, ctx, &command, user, &pass).await? {
         // Once more, with the hash of now: of two right sign-ins at once, one replaces a hash that is outdated, and the other one is right all the same.
-        Attempt::Overtaken => attempt(app, ctx, &command).await?,
+        Attempt::Overtaken => attempt(app, ctx, &command, named.find(app).await?, &pass).await?,
         attempted => attempted,
     };
-    let known = match attempted {
-        Attempt::Entered(entry) => return Ok(*entry),
-        Attempt::Refused(known) => known,
-        Attempt::Overtaken => None,
-    };
-    app.note_refused_sign_in(ctx, known, command.user_agent.as_deref())
+    if let Attempt::Entered(entry) = attempted {
+        return Ok(*entry);
+    }
+    let mut tx = app.store.begin().await?;
+    app.note_refused_sign_in(ctx, &mut tx, known, command.user_agent.as_deref())
         .await?;
+    app.count_wrong(ctx, &mut tx, &pass).await?;
+    tx.commit().await?;
     Err(Reason::SignInFailed.into())
 }
 
 enum Attempt {
     Entered(Box<Entry>),
-    /// The account of the attempt, where there is one.
-    Refused(Option<Uuid>),
+    /// The password is wrong, or the account may not sign in.
+    Refused,
     /// The stored hash is not the one that was compared any more.
     Overtaken,
 }
 
-async fn attempt(app: &App, ctx: &Ctx, command: &Password) -> Result<Attempt> {
-    let user = find(app, &command.identifier).await?;
+async fn attempt(app: &App, ctx: &Ctx, command: &Password, user: Option<User>, pass: &Pass) -> Result<Attempt> {
     let stored = user.as_ref().and_then(|user| user.password_hash.as_ref());
-    let verdict = app.compare(&command.password, stored).await?;
-    let known = user.as_ref().map(|user| user.id);
+    let hasher = app.hasher(ctx, pass.number());
+    let verdict = app.compare(&hasher, &command.password, stored).await?;
     let (Some(user), Verdict::Match { outdated }) = (user, verdict) else {
-        return Ok(Attempt::Refused(known));
+        return Ok(Attempt::Refused);
     };
     let rehashed = match outdated {
         true => {
             let normal = SecretString::from(password::normalize(command.password.expose_secret()).as_str());
-            Some(app.hasher.hash(normal, app.entropy.bytes()).await?)
+            Some(hasher.hash(normal, app.entropy.bytes()).await?)
         }
         false => None,
     };
@@ -116,12 +120,13 @@ async fn attempt(app: &App, ctx: &Ctx, command: &Password) -> Result<Attempt> {
     }
     if !may_sign_in(app, &tx, &now, ctx.now).await? {
         tx.rollback().await?;
-        return Ok(Attempt::Refused(known));
+        return Ok(Attempt::Refused);
     }
     if rehashed.is_some() {
         now.password_hash = rehashed;
         tx.update_user(now.clone()).await?;
     }
+    app.count_right(&mut tx, pass).await?;
     let entry = app
         .enter(ctx, &mut tx, now, command.user_agent.as_deref(), false)
         .await?;
@@ -129,15 +134,38 @@ async fn attempt(app: &App, ctx: &Ctx, command: &Password) -> Result<Attempt> {
     Ok(Attempt::Entered(Box::new(entry)))
 }
 
-async fn find(app: &App, identifier: &Identifier) -> Result<Option<User>> {
-    let view = app.store.read();
-    Ok(match identifier {
-        Identifier::Email(text) => match EmailAddress::parse(text) {
-            Ok(email) => view.user_by_email(email.key()).await?,
-            Err(_) => None,
-        },
-        Identifier::Username(username) => view.user_by_username(username.as_str()).await?,
-    })
+/// Whom somebody says that they are, in the form that is looked up and counted.
+enum Named<'a> {
+    Email(EmailAddress),
+    Username(&'a Username),
+    /// What is no address.
+    Nobody(&'a str),
+}
+
+impl<'a> Named<'a> {
+    fn of(identifier: &'a Identifier) -> Self {
+        match identifier {
+            Identifier::Email(text) => EmailAddress::parse(text).map_or(Self::Nobody(text), Self::Email),
+            Identifier::Username(username) => Self::Username(username),
+        }
+    }
+
+    async fn find(&self, app: &App) -> Result<Option<User>> {
+        let view = app.store.read();
+        Ok(match self {
+            Self::Email(email) => view.user_by_email(email.key()).await?,
+            Self::Username(username) => view.user_by_username(username.as_str()).await?,
+            Self::Nobody(_) => None,
+        })
+    }
+
+    fn account(&self) -> Account<'_> {
+        match self {
+            Self::Email(email) => Account::Email(email.key()),
+            Self::Username(username) => Account::Username(username.as_str()),
+            Self::Nobody(typed) => Account::Nobody(typed),
+        }
+    }
 }
 
 /// An identity at a provider.
@@ -158,7 +186,7 @@ async fn by_identity(app: &App, ctx: &Ctx, command: ShownIdentity) -> Result<Ent
     let user_agent = command.user_agent.as_deref();
     let found = app.store.read().identity(&identity.issuer, &identity.subject).await?;
     let Some(found) = found else {
-        app.note_refused_sign_in(ctx, None, user_agent).await?;
+        // Of nobody nothing is kept: it would be the caller's choice what.
         return Err(unknown());
     };
     let mut tx = app.store.begin().await?;
@@ -169,8 +197,9 @@ async fn by_identity(app: &App, ctx: &Ctx, command: ShownIdentity) -> Result<Ent
         return Err(unknown());
     }
     if !may_sign_in(app, &tx, &user, ctx.now).await? {
-        tx.rollback().await?;
-        app.note_refused_sign_in(ctx, Some(user.id), user_agent).await?;
+        app.note_refused_sign_in(ctx, &mut tx, Some(user.id), user_agent)
+            .await?;
+        tx.commit().await?;
         return Err(Reason::SignInFailed.into());
     }
     app.use_id_token(ctx, &mut tx, &identity).await?;

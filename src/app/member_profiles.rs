@@ -58,7 +58,7 @@ pub(crate) async fn create<A: Answer<(Seen, i64)>>(app: &App, ctx: &Ctx, command
         organization_id: command.organization_id,
         username: command.person.username.is_some(),
         email_key: command.person.email.key().to_owned(),
-        person: app.hashed(command.person).await?,
+        person: app.hashed(ctx, command.person, &[]).await?,
         roles: command.roles,
         validate_only: command.validate_only,
     };

@@ -19,7 +19,10 @@ use crate::{
         challenge::{self, MAX_ATTEMPTS, Purpose},
         error::{Reason, Refusal},
         mail::Notice,
-        mfa::{self, FAILURE_WINDOW, FactorKind, MAX_FAILURES, RECOVERY_CODES, recovery_code, recovery_digest},
+        mfa::{
+            self, FAILURE_WINDOW, FactorKind, MAX_FAILURES, MAX_FAILURES_IN_ROW, RECOVERY_CODES, TELL_AFTER,
+            recovery_code, recovery_digest,
+        },
         totp,
     },
     store::{Challenge, MfaFactor, Tx, User},
@@ -117,15 +120,22 @@ impl App {
     /// Looks at a code, before any transaction. It counts as tried, whatever comes of the call.
     ///
     /// # Errors
-    /// `MFA_NOT_ENROLLED`, `TOO_MANY_ATTEMPTS`, `CODE_INVALID`.
+    /// `MFA_NOT_ENROLLED`, `TOO_MANY_ATTEMPTS`, `SECOND_FACTOR_EXHAUSTED`, `CODE_INVALID`.
     pub(super) async fn check_code(&self, ctx: &Ctx, user: Uuid, code: &Code) -> Result<Checked> {
         let factor = self.store.read().mfa_factor(user).await?;
         let factor = factor.ok_or(Reason::MfaNotEnrolled)?;
+        if factor.failures_in_row >= MAX_FAILURES_IN_ROW {
+            return Err(Refusal::new(Reason::SecondFactorExhausted)
+                .with("hint", "choose a new password by a link")
+                .into());
+        }
+        let most = (MAX_FAILURES, MAX_FAILURES_IN_ROW);
         let since = ctx.now - FAILURE_WINDOW;
         let store = &self.store;
-        if !store.take_mfa_attempt(factor.id, MAX_FAILURES, since, ctx.now).await? {
+        if !store.take_mfa_attempt(factor.id, most, since, ctx.now).await? {
             return Err(too_many(FAILURE_WINDOW).into());
         }
+        self.warn_of_wrong_codes(ctx, user, &factor).await?;
         match code {
             Code::Recovery(typed) => Ok(Checked::Recovery(recovery_digest(user, typed.expose_secret()))),
             Code::Totp(typed) => {
@@ -158,16 +168,30 @@ impl App {
         }
     }
 
+    /// Tells the owner of an account, now and then, that somebody has their password and is guessing at their second factor.
+    async fn warn_of_wrong_codes(&self, ctx: &Ctx, user: Uuid, factor: &MfaFactor) -> Result<()> {
+        // Those before this one, which is not known to be wrong yet.
+        if ![TELL_AFTER, MAX_FAILURES_IN_ROW - 1].contains(&factor.failures_in_row) {
+            return Ok(());
+        }
+        let Some(user) = self.store.read().user(user).await? else {
+            return Ok(());
+        };
+        let mut tx = self.store.begin().await?;
+        self.notify(ctx, &mut tx, &user, Notice::WrongCodes).await?;
+        Ok(tx.commit().await?)
+    }
+
     async fn check_proof(&self, ctx: &Ctx, user: &User, proof: &Proof) -> Result<Checked> {
         if !user.mfa_enabled {
             return Err(Reason::MfaNotEnrolled.into());
         }
         match proof {
             Proof::Code(code) => self.check_code(ctx, user.id, code).await,
-            Proof::Password(typed) if self.is_password_of(user, typed).await? => {
+            Proof::Password(typed) => {
+                self.require_password_of(ctx, user, typed).await?;
                 Ok(Checked::Password(user.password_hash.clone()))
             }
-            Proof::Password(_) => Err(Reason::PasswordIncorrect.into()),
         }
     }
 
@@ -193,6 +217,7 @@ impl App {
             last_step: Some(step),
             failures: 0,
             failures_since: ctx.now,
+            failures_in_row: 0,
             create_time: ctx.now,
             last_used_time: Some(ctx.now),
         };

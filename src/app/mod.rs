@@ -4,6 +4,7 @@ pub(crate) mod acceptance;
 pub(crate) mod access;
 pub(crate) mod access_models;
 pub(crate) mod activity;
+pub(crate) mod attempts;
 pub(crate) mod audit;
 pub(crate) mod authentication;
 pub(crate) mod bootstrap;
@@ -29,6 +30,7 @@ pub(crate) mod organizations;
 pub(crate) mod overlays;
 pub(crate) mod ownership;
 pub(crate) mod paging;
+pub(crate) mod passwords;
 pub(crate) mod permissions;
 pub(crate) mod profiles;
 pub(crate) mod providers;
@@ -81,6 +83,8 @@ pub(crate) struct App {
     pub(crate) entropy: Entropy,
     /// The source of time.
     pub(crate) clock: Clock,
+    /// Counts wrong passwords and codes.
+    pub(crate) attempts: attempts::Attempts,
     /// What a password has to be.
     pub(crate) passwords: PasswordPolicy,
     /// How long a session lasts.

@@ -104,7 +104,7 @@ pub(crate) async fn create<A: Answer<Created>>(app: &App, ctx: &Ctx, command: Cr
     }
     let owner = match command.owner {
         FirstOwner::User(id) => ReadyOwner::User(id),
-        FirstOwner::New(person) => ReadyOwner::New(Box::new(app.hashed(person).await?)),
+        FirstOwner::New(person) => ReadyOwner::New(Box::new(app.hashed(ctx, person, &[]).await?)),
         FirstOwner::Founder(email, locale) => ReadyOwner::Founder(email, locale),
     };
     let mutation = CreateReady {

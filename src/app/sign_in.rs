@@ -161,21 +161,25 @@ impl App {
         }
     }
 
-    /// Keeps that an attempt to sign in was refused. Without a user, the same row is written: whether an address is known must not show in the time
-    /// that a refusal takes (ab_15).
+    /// Keeps that an attempt to sign in was refused, for the user to see. Of nobody nothing is kept: it would be for the caller to choose what (ab_47). But the same is written, and
+    /// taken out again in the same commit: whether an address is known must not show in the time that a refusal takes (ab_15).
     ///
     /// # Errors
     /// The database's.
     pub(super) async fn note_refused_sign_in(
         &self,
         ctx: &Ctx,
+        tx: &mut Tx,
         user: Option<Uuid>,
         user_agent: Option<&str>,
     ) -> Result<()> {
-        let mut tx = self.store.begin().await?;
-        tx.insert_sign_in(self.sign_in_record(ctx, user, SignInOutcome::Failed, user_agent))
-            .await?;
-        Ok(tx.commit().await?)
+        let record = self.sign_in_record(ctx, user, SignInOutcome::Failed, user_agent);
+        let pointless = match user {
+            Some(_) => Uuid::nil(),
+            None => record.id,
+        };
+        tx.insert_sign_in(record).await?;
+        Ok(tx.delete_sign_in(pointless).await?)
     }
 }
 
@@ -245,6 +249,7 @@ pub(crate) async fn complete<A: Answer<Completed>>(app: &App, ctx: &Ctx, command
     let (found, user_id) = app
         .shown_challenge(ctx, Purpose::SignIn, TokenKind::SignIn, token)
         .await?;
+    app.require_quiet(ctx, user_id).await?;
     if !app.store.take_attempt(found.id, MAX_ATTEMPTS, ctx.now).await? {
         return Err(Reason::ChallengeInvalid.into());
     }
@@ -261,8 +266,11 @@ pub(crate) async fn complete<A: Answer<Completed>>(app: &App, ctx: &Ctx, command
     let way = match way {
         Ok(way) => way,
         Err(refused) => {
-            app.note_refused_sign_in(ctx, Some(user_id), kept.user_agent.as_deref())
+            let mut tx = app.store.begin().await?;
+            app.note_refused_sign_in(ctx, &mut tx, Some(user_id), kept.user_agent.as_deref())
                 .await?;
+            app.count_wrong_factor(ctx, &mut tx).await?;
+            tx.commit().await?;
             return Err(refused);
         }
     };

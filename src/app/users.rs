@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use super::{
@@ -12,13 +11,13 @@ use super::{
     error::{Error, Result},
     mutation::{Answer, Mutation},
     paging::{Page, PageRequest},
+    passwords::ChosenPassword,
     service_accounts::by_id,
 };
 use crate::{
     domain::{
         email::EmailAddress,
         error::{Reason, Refusal},
-        password,
         phone::PhoneNumber,
         text::{Locale, PersonName, Username},
         user::UserState,
@@ -37,8 +36,8 @@ pub(crate) struct NewUser {
     pub(crate) given_name: PersonName,
     /// Family name.
     pub(crate) family_name: Option<PersonName>,
-    /// The password, which satisfies the policy; none for somebody who signs in with an identity.
-    pub(crate) password: Option<SecretString>,
+    /// The password; none for somebody who signs in with an identity.
+    pub(crate) password: Option<ChosenPassword>,
     /// The language of messages.
     pub(crate) locale: Option<Locale>,
     /// A name to sign in with besides the address.
@@ -55,17 +54,17 @@ pub(crate) struct HashedUser {
 }
 
 impl App {
-    /// Hashes the person's password, where they have one, outside any transaction.
+    /// Hashes the person's password, where they have one, outside any transaction. `others` are words of theirs that somebody else wrote.
     ///
     /// # Errors
-    /// Overloaded, where too many are hashing.
-    pub(crate) async fn hashed(&self, person: NewUser) -> Result<HashedUser> {
+    /// Those of [`App::hash_chosen`].
+    pub(crate) async fn hashed(&self, ctx: &Ctx, person: NewUser, others: &[&str]) -> Result<HashedUser> {
+        let mut words = vec![person.email.typed(), person.given_name.as_str()];
+        words.extend(person.family_name.as_ref().map(PersonName::as_str));
+        words.extend(person.username.as_ref().map(Username::as_str));
+        words.extend(others);
         let password_hash = match &person.password {
-            Some(password) => {
-                let normal = password::normalize(password.expose_secret());
-                let normal = SecretString::from(normal.as_str());
-                Some(self.hasher.hash(normal, self.entropy.bytes()).await?)
-            }
+            Some(password) => Some(self.hash_chosen(ctx, password, &words).await?),
             None => None,
         };
         Ok(HashedUser { person, password_hash })
@@ -189,7 +188,7 @@ struct CreateHashed {
 /// `EMAIL_TAKEN`.
 pub(crate) async fn create<A: Answer<User>>(app: &App, ctx: &Ctx, command: Create) -> Result<A> {
     let mutation = CreateHashed {
-        person: app.hashed(command.person).await?,
+        person: app.hashed(ctx, command.person, &[]).await?,
         validate_only: command.validate_only,
     };
     app.execute(ctx, &mutation).await

@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use url::Url;
 
+use super::SignInConfig;
 use super::groups::{
     DatabaseConfig, GrpcConfig, HttpConfig, KeyConfig, MailConfig, OidcConfig, OutboxConfig, PasswordConfig,
     ProcessConfig, SessionConfig,
@@ -51,6 +52,7 @@ impl ServeConfig {
         self.outbox.check(&mut problems);
         self.passwords.check(&mut problems);
         self.sessions.check(&mut problems);
+        self.sign_in.check(&mut problems);
         self.oidc.check(&mut problems);
         self.process.check(&mut problems);
         problems.result()
@@ -287,6 +289,35 @@ impl SessionConfig {
         problems.unless(
             self.session_idle <= self.session_lifetime,
             "ROSTER_SESSION_IDLE is longer than ROSTER_SESSION_LIFETIME",
+        );
+    }
+}
+
+impl SignInConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.range("ROSTER_SIGN_IN_FAILURES", self.sign_in_failures, 1, 1_000_000);
+        let delays = [
+            ("ROSTER_SIGN_IN_DELAY", self.sign_in_delay),
+            ("ROSTER_SIGN_IN_LONGEST_DELAY", self.sign_in_longest_delay),
+        ];
+        for (name, delay) in delays {
+            problems.range(name, delay, Duration::from_secs(1), DAY);
+        }
+        problems.unless(
+            self.sign_in_delay <= self.sign_in_longest_delay,
+            "ROSTER_SIGN_IN_DELAY is longer than ROSTER_SIGN_IN_LONGEST_DELAY",
+        );
+        problems.range(
+            "ROSTER_SIGN_IN_NETWORK_FAILURES",
+            self.sign_in_network_failures,
+            1,
+            1_000_000,
+        );
+        problems.range(
+            "ROSTER_SIGN_IN_CALLER_FAILURES",
+            self.sign_in_caller_failures,
+            1,
+            100_000_000,
         );
     }
 }

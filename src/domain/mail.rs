@@ -76,11 +76,13 @@ pub enum Notice {
     IdentityLinked,
     /// An identity at a provider was taken away.
     IdentityUnlinked,
+    /// Somebody has the password, and has shown many wrong codes.
+    WrongCodes,
 }
 
 impl Notice {
     /// Every notice there is.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::PasswordChanged,
         Self::PasswordReset,
         Self::EmailChangeRequested,
@@ -91,6 +93,7 @@ impl Notice {
         Self::RecoveryCodeUsed,
         Self::IdentityLinked,
         Self::IdentityUnlinked,
+        Self::WrongCodes,
     ];
 
     /// The notice's word.
@@ -107,6 +110,7 @@ impl Notice {
             Self::RecoveryCodeUsed => "recovery_code_used",
             Self::IdentityLinked => "identity_linked",
             Self::IdentityUnlinked => "identity_unlinked",
+            Self::WrongCodes => "wrong_codes",
         }
     }
 }

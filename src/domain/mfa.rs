@@ -27,6 +27,11 @@ const GROUP: usize = 6;
 
 /// How many wrong codes an account takes in [`FAILURE_WINDOW`], whichever way they come in: three codes of a million are right at any time.
 pub const MAX_FAILURES: i32 = 10;
+/// How many wrong codes in a row an account takes: after them, nobody gets in by its second factor until a new password has been chosen by a link, since whoever shows codes has the
+/// present one. With three of a million codes right at any time, guessing gets as far as one in three thousand.
+pub const MAX_FAILURES_IN_ROW: i32 = 100;
+/// After how many wrong codes in a row the owner is told: fewer come of a clock that is wrong, or of the wrong app.
+pub const TELL_AFTER: i32 = 20;
 /// The time that [`MAX_FAILURES`] is about.
 pub const FAILURE_WINDOW: Duration = Duration::hours(1);
 

@@ -3,6 +3,7 @@
 pub mod access_model;
 pub mod actions;
 pub mod activity;
+pub mod attempts;
 pub mod audit;
 pub mod challenge;
 pub mod contact;
@@ -17,6 +18,7 @@ pub mod link;
 pub mod mail;
 pub mod member;
 pub mod mfa;
+pub mod network;
 pub mod organization;
 pub mod ownership;
 pub mod password;

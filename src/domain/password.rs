@@ -24,6 +24,28 @@ const MAX_OCTETS: usize = 4 * 1024;
 /// Characters that the estimate looks at: its time grows with the square of the length. A weak beginning this long is refused
 /// whatever follows.
 const ESTIMATED_CHARACTERS: usize = 64;
+/// Pieces of the password that zxcvbn may look up, readings times pieces of one reading: four readings of 64 characters. It reads a
+/// password once for every way to take its signs for letters, which are 1152 for the dearest, and looks up every piece of each. A
+/// password of many such signs is therefore judged by its beginning.
+const MAX_LOOKUPS: usize = 4 * pieces(ESTIMATED_CHARACTERS);
+/// Characters that are looked at in any case. Nobody guesses this many that are random.
+const LEAST_ESTIMATED: usize = 12;
+/// The signs that zxcvbn takes for letters, by letter, and how many more readings each of them makes at the most. Those that stand for
+/// two letters make two.
+const SIGNS: [&[(char, usize)]; 12] = [
+    &[('4', 1), ('@', 1)],
+    &[('8', 1)],
+    &[('(', 1), ('{', 1), ('[', 1), ('<', 1)],
+    &[('3', 1)],
+    &[('6', 1), ('9', 1)],
+    &[('1', 1), ('!', 1), ('|', 1)],
+    &[('1', 2), ('|', 2), ('7', 2)],
+    &[('0', 1)],
+    &[('$', 1), ('5', 1)],
+    &[('+', 1), ('7', 1)],
+    &[('%', 1)],
+    &[('2', 1)],
+];
 /// 10^8 guesses or more: what zxcvbn's authors call safely unguessable where passwords are hashed slowly.
 const ALONE_LOWEST_SCORE: Score = Score::Three;
 /// 10^6 guesses or more: enough where a second factor is always asked for. Even eight random characters are no more than 10^8.
@@ -59,13 +81,12 @@ impl PasswordPolicy {
         self.min_length
     }
 
-    /// Whether a password may be chosen. `context` are words that belong to the person: addresses, names, username, organization.
-    ///
-    /// Takes up to 10 milliseconds of processor time for the longest passwords, too long for a thread that serves others.
+    /// Whether a password has a form that may be chosen: its length and its characters. Takes microseconds, so that it can be asked of
+    /// anybody's.
     ///
     /// # Errors
     /// A description for the person, without the password.
-    pub fn check(&self, password: &str, context: &[&str]) -> Result<(), String> {
+    pub fn check_form(&self, password: &str) -> Result<(), String> {
         let too_long = || format!("must have at most {MAX_LENGTH} characters");
         if password.len() > MAX_OCTETS {
             return Err(too_long());
@@ -75,18 +96,27 @@ impl PasswordPolicy {
             return Err("must not contain control characters".to_owned());
         }
         match normal.chars().count() {
-            n if n < self.min_length => {
-                return Err(format!("must have at least {} characters", self.min_length));
-            }
-            n if n > MAX_LENGTH => return Err(too_long()),
-            _ => {}
+            n if n < self.min_length => Err(format!("must have at least {} characters", self.min_length)),
+            n if n > MAX_LENGTH => Err(too_long()),
+            _ => Ok(()),
         }
+    }
+
+    /// Whether a password is hard enough to guess. `context` are words that belong to the person: addresses, names, username,
+    /// organization.
+    ///
+    /// Takes up to 10 milliseconds of processor time, whatever the password: too long for a thread that serves others, and for whoever
+    /// has not shown a right to it (ab_31).
+    ///
+    /// # Errors
+    /// A description for the person, without the password.
+    pub fn check_strength(&self, password: &str, context: &[&str]) -> Result<(), String> {
+        let normal = normalize(password);
         let words = context_words(context);
         if is_made_of(&normal, &words) {
             return Err("must not be made of the person's own names or addresses".to_owned());
         }
-        let mut estimated = Zeroizing::new(String::with_capacity(normal.len()));
-        estimated.extend(normal.chars().take(ESTIMATED_CHARACTERS));
+        let estimated = estimated(&normal);
         let inputs: Vec<&str> = words.iter().map(String::as_str).collect();
         let lowest = if self.min_length < ALONE_MIN_LENGTH {
             LOWEST_SCORE
@@ -98,6 +128,36 @@ impl PasswordPolicy {
         }
         Ok(())
     }
+}
+
+/// Pieces of a text of that many characters.
+const fn pieces(characters: usize) -> usize {
+    characters * (characters + 1) / 2
+}
+
+/// What the estimate looks at: as much of the beginning as is looked up within [`MAX_LOOKUPS`].
+fn estimated(normal: &str) -> Zeroizing<String> {
+    let mut beginning = Zeroizing::new(String::with_capacity(normal.len()));
+    for (before, character) in normal.chars().take(ESTIMATED_CHARACTERS).enumerate() {
+        beginning.push(character);
+        if before >= LEAST_ESTIMATED && readings(&beginning) * pieces(before + 1) > MAX_LOOKUPS {
+            beginning.pop();
+            break;
+        }
+    }
+    beginning
+}
+
+/// In how many ways signs can be taken for letters, at the most.
+fn readings(text: &str) -> usize {
+    let present = |letter: &&[(char, usize)]| -> usize {
+        let readings = letter
+            .iter()
+            .filter(|(sign, _)| text.contains(*sign))
+            .map(|(_, more)| more);
+        readings.sum::<usize>().max(1)
+    };
+    SIGNS.iter().map(present).product()
 }
 
 /// The form of a password that is hashed and verified: NFKC, so that the same keys pressed on two systems give the same
@@ -153,8 +213,13 @@ mod tests {
         "Analytical Engines",
     ];
 
+    fn both(policy: PasswordPolicy, password: &str, context: &[&str]) -> Result<(), String> {
+        policy.check_form(password)?;
+        policy.check_strength(password, context)
+    }
+
     fn check(password: &str) -> Result<(), String> {
-        PasswordPolicy::default().check(password, &CONTEXT)
+        both(PasswordPolicy::default(), password, &CONTEXT)
     }
 
     #[test]
@@ -203,13 +268,10 @@ mod tests {
             assert!(check(bad).is_err(), "{bad:?}");
         }
         // The same text is no secret of somebody else's.
-        assert_eq!(
-            PasswordPolicy::default().check("babbage difference mills", &CONTEXT),
-            Ok(())
-        );
+        assert_eq!(check("babbage difference mills"), Ok(()));
         assert!(
             PasswordPolicy::default()
-                .check("babbage difference mills", &["Babbage", "Difference Mills"])
+                .check_strength("babbage difference mills", &["Babbage", "Difference Mills"])
                 .is_err()
         );
     }
@@ -223,10 +285,10 @@ mod tests {
         let decomposed: String = fifteen.nfd().collect();
         assert_eq!(check(&decomposed), Ok(()));
         assert!(check(&fifteen[..fifteen.len() - 1]).is_err());
-        assert_eq!(policy.check("zt7kq9wm", &[]), Ok(()));
+        assert_eq!(both(policy, "zt7kq9wm", &[]), Ok(()));
         assert!(
             policy
-                .check("e\u{301}e\u{301}e\u{301}e\u{301}", &[])
+                .check_form("e\u{301}e\u{301}e\u{301}e\u{301}")
                 .is_err_and(|why| why.contains("at least 8"))
         );
         assert_eq!(PasswordPolicy::new(1).min_length(), 8);
@@ -240,6 +302,33 @@ mod tests {
         assert_eq!(check(&long), Ok(()));
         assert!(check(&format!("{long}x")).is_err_and(|why| why.contains("at most 256")));
         assert!(check(&"x".repeat(50_000_000)).is_err());
+    }
+
+    /// ab_31: zxcvbn reads a password once for each way to take its signs for letters.
+    #[test]
+    fn of_signs_that_stand_for_letters_only_so_many_are_looked_at() {
+        let every_sign = "4@8({[<369!1|70$5+%2";
+        assert_eq!(readings(every_sign), 2 * 4 * 2 * 3 * 6 * 2 * 2);
+        assert_eq!(readings("correct horse battery staple"), 1);
+        let longest: String = every_sign.chars().cycle().take(256).collect();
+        let looked_at = estimated(&longest);
+        assert_eq!(looked_at.chars().count(), LEAST_ESTIMATED);
+        assert_eq!(check(&longest), Ok(()), "random signs are strong");
+        for ordinary in [
+            "correct horse battery staple",
+            "p4ssw0rd p4ssw0rd p4ssw0rd p4ssw0rd",
+            "9f2kq0zxm1vw7tyb",
+        ] {
+            assert_eq!(*estimated(ordinary), ordinary);
+        }
+        for bad in [
+            "p4$$w0rdp4$$w0rd",
+            "p4ssw0rd12345678",
+            "l0v3l0v3l0v3l0v3",
+            "(4((4((4((4((4((",
+        ] {
+            assert!(check(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]
@@ -270,7 +359,7 @@ mod tests {
             if let Err(why) = check(&password) {
                 prop_assert!(password.chars().count() < 8 || !why.contains(&password));
             }
-            let _ = PasswordPolicy::new(8).check(&password, &[&context, &password]);
+            let _ = both(PasswordPolicy::new(8), &password, &[&context, &password]);
         }
 
         #[test]

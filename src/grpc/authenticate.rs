@@ -27,7 +27,7 @@ use crate::{
         context::{Caller, Rule},
         error::{Error, Result},
     },
-    domain::error::Reason,
+    domain::{error::Reason, network::Network},
     platform::shares::Shares,
 };
 
@@ -46,6 +46,8 @@ pub(super) struct Admitted {
     pub(super) rule: Arc<Rule>,
     pub(super) now: DateTime<Utc>,
     pub(super) client_ip: Option<String>,
+    /// Where in the network the connection comes from.
+    pub(super) peer: Option<Network>,
     /// The places of the calls at work.
     places: Arc<Semaphore>,
 }
@@ -125,12 +127,13 @@ where
             return Box::pin(inner.call(request));
         }
         let layer = self.layer.clone();
+        let peer = Peer::of(request.extensions());
         Box::pin(async move {
-            let share = layer.shares.take(&Peer::of(request.extensions()), 1);
+            let share = layer.shares.take(&peer, 1);
             let (Some(_share), Ok(_place)) = (share, layer.places.clone().try_acquire_owned()) else {
                 return Ok(retryable(Reason::Overloaded).into_http());
             };
-            match layer.admit(request.uri().path(), request.headers()).await {
+            match layer.admit(request.uri().path(), request.headers(), peer).await {
                 Ok(admitted) => {
                     request.extensions_mut().insert(Arc::new(admitted));
                     inner.call(request).await
@@ -142,7 +145,7 @@ where
 }
 
 impl AuthenticateLayer {
-    async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admitted> {
+    async fn admit(&self, path: &str, headers: &HeaderMap, peer: Peer) -> Result<Admitted> {
         // A path that is no method's is not repeated: it could be anything.
         let rule = self.rules.get(path).cloned().ok_or(Reason::CallerNotAllowed)?;
         let now = self.app.clock.now();
@@ -160,6 +163,7 @@ impl AuthenticateLayer {
             credentials,
             rule,
             now,
+            peer: peer.address.map(Network::of),
             places: self.places.clone(),
         })
     }

@@ -121,7 +121,7 @@ impl Parse for pb::ChangePasswordRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let old = fields.secret("old_password", &self.old_password, PASSWORD);
-        let new = fields.password("new_password", &self.new_password, &[]);
+        let new = fields.password("new_password", &self.new_password);
         Some(credentials::ChangePassword { old: old?, new: new? })
     }
 }
@@ -142,7 +142,7 @@ impl Parse for pb::ResetPasswordRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let token = fields.secret("token", &self.token, TOKEN);
-        let new = fields.password("new_password", &self.new_password, &[]);
+        let new = fields.password("new_password", &self.new_password);
         Some(credentials::Reset {
             token: token?,
             new: new?,

@@ -80,6 +80,7 @@ impl Edge {
                 fingerprint: fingerprint(message),
             }),
             client_ip: admitted.client_ip.clone(),
+            peer: admitted.peer,
         };
         Ok((ctx, command))
     }

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::{
-    app::error::Error,
+    app::{error::Error, passwords::ChosenPassword},
     domain::{
         access_model::{CUSTOM_PREFIX, RoleSet, valid_id},
         email::EmailAddress,
@@ -201,14 +201,17 @@ impl<'a> Fields<'a> {
         self.optional_text(field, text, PhoneNumber::parse)
     }
 
-    /// "required; password". `context` are words of the person's own.
-    pub(super) fn password(&mut self, field: &str, password: &str, context: &[&str]) -> Option<SecretString> {
+    /// "required; password". Of the password no more is looked at than its form: whether it is hard to guess takes time that only some may ask for (ab_31).
+    pub(super) fn password(&mut self, field: &str, password: &str) -> Option<ChosenPassword> {
         if password.is_empty() {
             self.violation(field, "is required");
             return None;
         }
-        let checked = self.passwords.check(password, context);
-        self.accept(field, checked).map(|()| SecretString::from(password))
+        let checked = self.passwords.check_form(password);
+        self.accept(field, checked).map(|()| ChosenPassword {
+            field: format!("{}{field}", self.prefix),
+            text: SecretString::from(password),
+        })
     }
 
     /// "required; at most N characters", taken as it is: what is compared, not kept.

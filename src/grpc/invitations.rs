@@ -245,14 +245,13 @@ impl Parse for pb::AcceptInvitationRequest {
 fn sign_up(person: &pb::SignUp, fields: &mut Fields<'_>) -> Option<acceptance::SignUp> {
     let given_name = fields.text("given_name", &person.given_name, PersonName::parse);
     let family_name = fields.optional_text("family_name", &person.family_name, PersonName::parse);
-    let words = [person.given_name.as_str(), &person.family_name];
     let way = match &person.open_id_connect {
         Some(token) => {
             fields.absent_beside("open_id_connect", "password", &person.password);
             fields.id_token("open_id_connect", token).map(acceptance::Way::Identity)
         }
         None => fields
-            .password("password", &person.password, &words)
+            .password("password", &person.password)
             .map(acceptance::Way::Password),
     };
     let locale = fields.locale("locale", &person.locale);

@@ -23,8 +23,7 @@ impl Parse for pb::CreateMemberRequest {
         let email = fields.email("email", &self.email);
         let given_name = fields.text("given_name", &self.given_name, PersonName::parse);
         let family_name = fields.optional_text("family_name", &self.family_name, PersonName::parse);
-        let words = [self.email.as_str(), &self.given_name, &self.family_name];
-        let password = fields.password("password", &self.password, &words);
+        let password = fields.password("password", &self.password);
         let roles = fields.roles("roles", &self.roles);
         let username = fields.username("username", &self.username);
         let locale = fields.locale("locale", &self.locale);

@@ -125,8 +125,7 @@ fn new_owner(person: &pb::NewUser, fields: &mut Fields<'_>) -> Option<NewUser> {
     let email = fields.email("email", &person.email);
     let given_name = fields.text("given_name", &person.given_name, PersonName::parse);
     let family_name = fields.optional_text("family_name", &person.family_name, PersonName::parse);
-    let words = [person.email.as_str(), &person.given_name, &person.family_name];
-    let password = fields.password("password", &person.password, &words);
+    let password = fields.password("password", &person.password);
     let locale = fields.locale("locale", &person.locale);
     let phone_number = fields.phone_number("phone_number", &person.phone_number);
     Some(NewUser {

@@ -181,6 +181,7 @@ fn code(reason: Reason) -> Code {
         | Reason::LastCredential
         | Reason::TooManyIdentities
         | Reason::SessionNotRecent
+        | Reason::SecondFactorExhausted
         | Reason::PasswordIncorrect => Code::FailedPrecondition,
         Reason::EtagMismatch | Reason::Conflict => Code::Aborted,
         Reason::Overloaded | Reason::TooManyAttempts => Code::ResourceExhausted,

@@ -5,6 +5,7 @@
 use std::{
     convert::Infallible,
     io,
+    net::IpAddr,
     pin::Pin,
     sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll},
@@ -41,7 +42,7 @@ pub(super) fn incoming(door: Door, opening: Opening) -> impl Stream<Item = Resul
     let (silent, most) = (door.silent(), opening.most);
     stream::unfold(door, async |door| Some((door.accept().await, door)))
         // On tasks of their own, so that handshakes use all processors and the next connection is taken meanwhile.
-        .map(move |(stream, _, place)| tokio::spawn(open(stream, place, opening.clone())))
+        .map(move |(stream, address, place)| tokio::spawn(open(stream, address.ip(), place, opening.clone())))
         .buffer_unordered(most)
         .filter_map(move |opened| {
             let opened = match opened {
@@ -60,13 +61,18 @@ pub(super) fn incoming(door: Door, opening: Opening) -> impl Stream<Item = Resul
 ///
 /// # Errors
 /// It did not say so in time.
-async fn open(stream: TcpStream, place: Place, opening: Opening) -> Result<Option<Connection>, Elapsed> {
+async fn open(
+    stream: TcpStream,
+    address: IpAddr,
+    place: Place,
+    opening: Opening,
+) -> Result<Option<Connection>, Elapsed> {
     let opened = async {
         let io: Box<dyn Io> = match &opening.tls {
             Some(tls) => Box::new(tls.accept(stream).await?),
             None => Box::new(stream),
         };
-        Connection::begin(io, place).await
+        Connection::begin(io, address, place).await
     };
     let opened = tokio::time::timeout(opening.limit, opened).await?;
     Ok(opened
@@ -89,7 +95,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Reads the preface, or what comes in its place: a connection of HTTP/1 is looked after by hyper from its first bytes on.
-    async fn begin(mut io: Box<dyn Io>, place: Place) -> io::Result<Self> {
+    async fn begin(mut io: Box<dyn Io>, address: IpAddr, place: Place) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
 
         let mut read = Vec::with_capacity(PREFACE.len());
@@ -102,7 +108,10 @@ impl Connection {
         Ok(Self {
             read,
             io,
-            peer: Peer(NEXT.fetch_add(1, Ordering::Relaxed)),
+            peer: Peer {
+                number: NEXT.fetch_add(1, Ordering::Relaxed),
+                address: Some(address),
+            },
             _place: place,
         })
     }

@@ -13,11 +13,15 @@ use super::{Platform, StartError, data_dir};
 use crate::{
     app::{
         App,
+        attempts::Attempts,
         overlays::Overlays,
         providers::{FETCH_TIME, Providers},
     },
     config::{DatabaseConfig, KeyConfig, MailConfig, OidcConfig, OutboxConfig, ServeConfig},
-    domain::{access_model::Models, link::LinkTemplate, password::PasswordPolicy, session::SessionPolicy},
+    domain::{
+        access_model::Models, attempts::AttemptPolicy, link::LinkTemplate, password::PasswordPolicy,
+        session::SessionPolicy,
+    },
     outbox::{Links, MailDirectory, Mailer, Renderer, Sender, Settings, SmtpRelay, Transport, Worker},
     platform::{entropy::Entropy, hashing::Hasher, https::Fetcher, keyring::Keyring},
     store::{SchemaState, Store, StoreSettings},
@@ -122,6 +126,13 @@ impl Parts {
             hasher,
             entropy: platform.entropy.clone(),
             clock: platform.clock.clone(),
+            attempts: Attempts::new(AttemptPolicy {
+                free: config.sign_in.sign_in_failures,
+                delay: long(config.sign_in.sign_in_delay)?,
+                longest_delay: long(config.sign_in.sign_in_longest_delay)?,
+                from_network: config.sign_in.sign_in_network_failures,
+                by_caller: config.sign_in.sign_in_caller_failures,
+            }),
             passwords: PasswordPolicy::new(config.passwords.password_min_length),
             sessions: SessionPolicy {
                 idle: long(config.sessions.session_idle)?,

@@ -53,6 +53,7 @@ pub(super) async fn start(parts: &Parts, platform: &Platform, readiness: &Readin
             let now = clock.now();
             tidy("answers", forgetting.forget_replays(now)).await;
             tidy("attempts to sign in", forgetting.forget_sign_ins(now - SIGN_INS)).await;
+            tidy("wrong attempts", forgetting.forget_attempts(now)).await;
             tidy("reports of activity", forgetting.forget_reports(now - REPORTS)).await;
             tidy("secrets", forgetting.forget_challenges(now - CHALLENGES)).await;
             tidy("sessions", forgetting.forget_sessions(now - SESSIONS)).await;

@@ -169,6 +169,17 @@ impl Tx {
         Ok(true)
     }
 
+    /// Forgives the wrong codes that a user's second factor was shown.
+    pub(crate) async fn forgive_mfa_failures(&mut self, user: Uuid) -> Result<()> {
+        mfa_factors::Entity::update_many()
+            .col_expr(mfa_factors::Column::Failures, Expr::value(0))
+            .col_expr(mfa_factors::Column::FailuresInRow, Expr::value(0))
+            .filter(mfa_factors::Column::UserId.eq(user))
+            .exec(&self.view.0)
+            .await?;
+        Ok(())
+    }
+
     async fn delete_mfa_factor(&mut self, user: Uuid) -> Result<()> {
         mfa_factors::Entity::delete_many()
             .filter(mfa_factors::Column::UserId.eq(user))
@@ -181,6 +192,7 @@ impl Tx {
 fn forgiven(now: DateTime<Utc>) -> sea_orm::UpdateMany<mfa_factors::Entity> {
     mfa_factors::Entity::update_many()
         .col_expr(mfa_factors::Column::Failures, Expr::value(0))
+        .col_expr(mfa_factors::Column::FailuresInRow, Expr::value(0))
         .col_expr(mfa_factors::Column::FailuresSince, Expr::value(now))
         .col_expr(mfa_factors::Column::LastUsedTime, Expr::value(now))
 }
@@ -197,12 +209,12 @@ impl Store {
         Ok(changed.rows_affected)
     }
 
-    /// Takes one of the wrong codes that an account allows, before it is known whether the code is right: `false` where none is left. Those from before
-    /// `since` are forgotten. In a commit of its own, so that a wrong code counts although the call is refused.
+    /// Takes one of the wrong codes that an account allows within a time, and of those that it allows in a row, before it is known whether the code is right: `false` where none is
+    /// left. Those within the time are forgotten that are from before `since`. In a commit of its own, so that a wrong code counts although the call is refused.
     pub(crate) async fn take_mfa_attempt(
         &self,
         factor: Uuid,
-        most: i32,
+        (most, most_in_row): (i32, i32),
         since: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<bool> {
@@ -218,7 +230,9 @@ impl Store {
         let taken = mfa_factors::Entity::update_many()
             .col_expr(Column::Failures, failures.into())
             .col_expr(Column::FailuresSince, beginning.into())
+            .col_expr(Column::FailuresInRow, Expr::col(Column::FailuresInRow).add(1))
             .filter(Column::Id.eq(factor))
+            .filter(Column::FailuresInRow.lt(most_in_row))
             .filter(Condition::any().add(over()).add(Column::Failures.lt(most)))
             .exec(&self.write)
             .await?;

@@ -4,6 +4,7 @@
 //! that reads, because its writers exclude each other anyhow and a pool of them only waits longer; PostgreSQL has one pool for both.
 
 mod activity;
+mod attempts;
 mod audit;
 mod challenges;
 mod columns;
@@ -43,12 +44,13 @@ pub(crate) use audit::{EventFilter, Names};
 pub(crate) use columns::OwnRoles;
 pub(crate) use connect::{SchemaState, StoreSettings};
 pub(crate) use entities::{
-    activities::Model as Activity, challenges::Model as Challenge, contacts::Model as Contact,
-    events::Model as EventRecord, identities::Model as LinkedIdentity, imported_users::Model as ImportedUser,
-    invitations::Model as Invitation, members::Model as Member, mfa_factors::Model as MfaFactor,
-    organizations::Model as Organization, outbox_messages::Model as Message, ownership_transfers::Model as Transfer,
-    service_accounts::Model as ServiceAccount, service_keys::Model as ServiceKey, sessions::Model as Session,
-    sign_ins::Model as SignInRecord, users::Model as User,
+    activities::Model as Activity, attempts::Model as Attempts, challenges::Model as Challenge,
+    contacts::Model as Contact, events::Model as EventRecord, identities::Model as LinkedIdentity,
+    imported_users::Model as ImportedUser, invitations::Model as Invitation, members::Model as Member,
+    mfa_factors::Model as MfaFactor, organizations::Model as Organization, outbox_messages::Model as Message,
+    ownership_transfers::Model as Transfer, service_accounts::Model as ServiceAccount,
+    service_keys::Model as ServiceKey, sessions::Model as Session, sign_ins::Model as SignInRecord,
+    users::Model as User,
 };
 pub(crate) use error::StoreError;
 pub(crate) use events::{Actor, Event, event_hash};

@@ -38,6 +38,22 @@ impl<C: ConnectionTrait> View<C> {
         Ok(query.all(&self.0).await?)
     }
 
+    /// The network addresses from which a user has signed in last, newest first. Of nobody there are none, by the same question.
+    pub(crate) async fn sign_in_addresses(&self, user: Uuid, limit: u64) -> Result<Vec<String>> {
+        let found: Vec<Option<String>> = sign_ins::Entity::find()
+            .select_only()
+            .column(sign_ins::Column::IpAddress)
+            .filter(sign_ins::Column::UserId.eq(user))
+            .filter(sign_ins::Column::Outcome.eq(SignInOutcome::Succeeded))
+            .filter(sign_ins::Column::IpAddress.is_not_null())
+            .order_by_desc(sign_ins::Column::Id)
+            .limit(limit)
+            .into_tuple()
+            .all(&self.0)
+            .await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
     /// How many attempts the filter leaves.
     pub(crate) async fn sign_ins_count(&self, filter: &SignInFilter) -> Result<u64> {
         Ok(filtered(filter).count(&self.0).await?)
@@ -62,6 +78,12 @@ impl Tx {
         sign_ins::Entity::insert(attempt.into_active_model())
             .exec_without_returning(&self.view.0)
             .await?;
+        Ok(())
+    }
+
+    /// Takes an attempt out altogether.
+    pub(crate) async fn delete_sign_in(&mut self, id: Uuid) -> Result<()> {
+        sign_ins::Entity::delete_by_id(id).exec(&self.view.0).await?;
         Ok(())
     }
 }

@@ -17,6 +17,7 @@ mod acceptance;
 mod access_matrix;
 mod activity;
 mod addresses;
+mod attempts;
 mod audit;
 mod bad_input;
 mod before_and_after;

@@ -18,6 +18,7 @@ pub(crate) struct Model {
     pub(crate) failures_since: DateTime<Utc>,
     pub(crate) create_time: DateTime<Utc>,
     pub(crate) last_used_time: Option<DateTime<Utc>>,
+    pub(crate) failures_in_row: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

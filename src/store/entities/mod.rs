@@ -4,6 +4,7 @@
 
 pub(crate) mod activities;
 pub(crate) mod activity_reports;
+pub(crate) mod attempts;
 pub(crate) mod challenges;
 pub(crate) mod contact_roles;
 pub(crate) mod contacts;
