@@ -92,6 +92,7 @@ const WITH_A_WAY_OUT: [&str; 33] = [
     "LAST_CREDENTIAL",
     "SESSION_NOT_RECENT",
     "SERVICE_KEY_OUTLIVES_CALLER",
+    "SECOND_FACTOR_EXHAUSTED",
 ];
 
 #[test]
