@@ -163,7 +163,7 @@ wire_tests! {
         world.clock.advance(Duration::from_secs(3599));
         world.credentials().reset_password(reset(&tokens[0], ANOTHER)).await.unwrap();
         assert_refused(world.credentials().reset_password(reset(&tokens[1], PASSWORD)).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
-        settled(&world).await;
+        world.mailbox.wait_for(ADA, 4).await;
         let late = reset_token(&world, ADA).await;
         world.clock.advance(Duration::from_secs(3600));
         assert_refused(world.credentials().reset_password(reset(&late, PASSWORD)).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
