@@ -8,11 +8,12 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::credentials::reset_token;
 use crate::support::constraints::{Constrained, Filling, Term};
 use crate::support::contents::Watcher;
 use crate::support::dynamic::{Contract, Method, Place, field_comment, is_ours};
 use crate::support::runner::wire_tests;
-use crate::support::scenario::{Refused, refusal};
+use crate::support::scenario::{Refused, create_user, refusal};
 use crate::support::tenant::{People, Seat, Tenant};
 use crate::support::world::World;
 
@@ -83,11 +84,20 @@ impl<'a> Sender<'a> {
         };
         let mut credentials = MetadataMap::new();
         credentials.insert("authorization", format!("Bearer {bearer}").parse().unwrap());
+        let mut requests = tenant.requests(world, method, owner).await;
+        if method.name() == "CredentialService/ResetPassword" {
+            // Whether a password is hard to guess is found out where the link is open, and not before (ab_31).
+            let somebody = create_user(world, "forgetful@example.com").await;
+            let token = Value::String(reset_token(world, &somebody.email).await);
+            for request in &mut requests {
+                request.set_field_by_name("token", token.clone());
+            }
+        }
         Self {
             world,
             method,
             credentials,
-            requests: tenant.requests(world, method, owner).await,
+            requests,
         }
     }
 
