@@ -21,8 +21,8 @@ use crate::{
     store::{Attempts as Counted, Tx, User},
 };
 
-/// How many answers for one account wait while one is looked at; of a person who is impatient there are not more.
-const WAITING: usize = 2;
+/// How many answers for one account wait while one is looked at: of a person with several pages open there are not more.
+const WAITING: usize = 8;
 /// Of how many of the last sign-ins of an account the places in the network are its owner's.
 const REMEMBERED_SIGN_INS: u64 = 50;
 

@@ -368,11 +368,11 @@ wire_tests! {
         let costly = [("hashing-threads", "1"), ("hashing-queue", "1"), ("argon2-memory-kib", "65536"), ("argon2-iterations", "8")];
         world.restart_with(&costly).await;
         let mut tries = tokio::task::JoinSet::new();
-        for _ in 0..8 {
+        for index in 0..8 {
             let mut sessions = world.sessions();
             tries.spawn(async move {
                 let start = Instant::now();
-                let failed = sessions.sign_in(credentials("nobody@example.com", PASSWORD)).await.unwrap_err();
+                let failed = sessions.sign_in(credentials(&format!("nobody{index}@example.com"), PASSWORD)).await.unwrap_err();
                 (failed, start.elapsed())
             });
         }
