@@ -382,7 +382,7 @@ wire_tests! {
         let mut looked_at = 0;
         for round in 0..8 {
             let guess = |index: usize| {
-                let door = if index % 2 == 0 { world.sessions() } else { replica.sessions() };
+                let door = if index.is_multiple_of(2) { world.sessions() } else { replica.sessions() };
                 let request = from(&world, &key, &format!("198.51.{round}.{index}"), ADA, "wrong");
                 async move { let mut door = door; door.sign_in(request).await }
             };
