@@ -28,7 +28,10 @@ use crate::{
         error::{Error, Result},
     },
     domain::{error::Reason, network::Network},
-    platform::shares::Shares,
+    platform::{
+        queues::{Queues, Turn},
+        shares::Shares,
+    },
 };
 
 /// Calls of one connection that may be at work for as long as there is any place, however many others there are.
@@ -50,7 +53,12 @@ pub(super) struct Admitted {
     pub(super) peer: Option<Network>,
     /// The places of the calls at work.
     places: Arc<Semaphore>,
+    /// The turns of those who read much, where the method does.
+    reading: Option<Queues<Reader>>,
 }
+
+/// Who reads: the user, or the service that calls for nobody.
+type Reader = Option<Uuid>;
 
 impl Admitted {
     /// A place among the calls at work for a message of a stream. Between its messages a stream has none: a client that sends nothing, or takes nothing, would
@@ -58,9 +66,22 @@ impl Admitted {
     ///
     /// # Errors
     /// `OVERLOADED`, where the server is closing.
-    pub(super) async fn place(&self) -> std::result::Result<OwnedSemaphorePermit, Status> {
+    pub(super) async fn place(&self) -> std::result::Result<(OwnedSemaphorePermit, Option<Turn>), Status> {
         let place = self.places.clone().acquire_owned().await;
-        place.map_err(|_| retryable(Reason::Overloaded))
+        let place = place.map_err(|_| retryable(Reason::Overloaded))?;
+        // In this order, as a call takes them, or two could wait for each other.
+        Ok((place, self.turn().await?))
+    }
+
+    /// A turn among those who read much, where the method does: they have some connections to the database and never all, so that checks find one (ab_54).
+    async fn turn(&self) -> std::result::Result<Option<Turn>, Status> {
+        let Some(reading) = &self.reading else {
+            return Ok(None);
+        };
+        let user = self.caller.user.as_ref().map(|caller| caller.user.id);
+        let reader = user.or(self.caller.service.as_ref().map(|service| service.account_id));
+        let turn = reading.take(reader).await;
+        turn.map(Some).map_err(|_| retryable(Reason::Overloaded))
     }
 }
 
@@ -71,17 +92,20 @@ pub(crate) struct AuthenticateLayer {
     rules: Rules,
     places: Arc<Semaphore>,
     shares: Shares<Peer>,
+    reading: Queues<Reader>,
 }
 
 impl AuthenticateLayer {
     /// A layer that lets `places` calls be at work at a time and refuses the next at once, so that an overloaded server answers quickly instead of queueing. No
     /// connection has more of them than what is left for the others. A call is at work from when its message has arrived until its answer begins.
-    pub(crate) fn new(app: Arc<App>, rules: Rules, places: usize) -> Self {
+    /// Of those that read many rows, `readers` are at it at a time, and the others wait for their turns.
+    pub(crate) fn new(app: Arc<App>, rules: Rules, places: usize, readers: usize) -> Self {
         Self {
             app,
             rules,
             places: Arc::new(Semaphore::new(places)),
             shares: Shares::new(places, LEAST),
+            reading: Queues::new(readers),
         }
     }
 }
@@ -135,6 +159,10 @@ where
             };
             match layer.admit(request.uri().path(), request.headers(), peer).await {
                 Ok(admitted) => {
+                    let _turn = match admitted.turn().await {
+                        Ok(turn) => turn,
+                        Err(status) => return Ok(status.into_http()),
+                    };
                     request.extensions_mut().insert(Arc::new(admitted));
                     inner.call(request).await
                 }
@@ -165,6 +193,7 @@ impl AuthenticateLayer {
             now,
             peer: peer.address.map(Network::of),
             places: self.places.clone(),
+            reading: self.rules.reads_much(path).then(|| self.reading.clone()),
         })
     }
 }

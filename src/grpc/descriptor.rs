@@ -12,6 +12,12 @@ pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rost
 /// The option that carries the access rule.
 const OPTION: &str = "roster.v1.access";
 
+/// Methods that read many rows and answer with no page of them.
+const LONG: [&str; 2] = [
+    "/roster.v1.AuditService/VerifyAuditChain",
+    "/roster.v1.UserService/BatchGetUsers",
+];
+
 /// The access rules, by method, and what else the edge has to know of a method.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules(Arc<HashMap<String, Method>>);
@@ -20,6 +26,7 @@ pub(crate) struct Rules(Arc<HashMap<String, Method>>);
 struct Method {
     rule: Arc<Rule>,
     streams_requests: bool,
+    reads_much: bool,
 }
 
 impl Rules {
@@ -46,6 +53,7 @@ impl Rules {
             let method = Method {
                 rule: Arc::new(rule),
                 streams_requests: method.is_client_streaming(),
+                reads_much: reads_much(&path, &method),
             };
             rules.insert(path, method);
         }
@@ -57,10 +65,22 @@ impl Rules {
         self.0.get(path).map(|method| &method.rule)
     }
 
+    /// Whether a method reads many rows, and so takes turns with the others that do (ab_54).
+    pub(crate) fn reads_much(&self, path: &str) -> bool {
+        self.0.get(path).is_some_and(|method| method.reads_much)
+    }
+
     /// Whether the requests of a method are a stream, which is answered before its end has come.
     pub(crate) fn streams_requests(&self, path: &str) -> bool {
         self.0.get(path).is_some_and(|method| method.streams_requests)
     }
+}
+
+/// Whether a method answers with many rows: with pages, or with a stream of its own making.
+fn reads_much(path: &str, method: &MethodDescriptor) -> bool {
+    let pages = method.output().get_field_by_name("next_page_token").is_some();
+    let exports = method.is_server_streaming() && !method.is_client_streaming();
+    pages || exports || LONG.contains(&path)
 }
 
 fn path(method: &MethodDescriptor) -> String {
@@ -107,6 +127,26 @@ mod tests {
                 rule.permission.is_empty() || SERVICE_PERMISSIONS.contains(&rule.permission.as_str()),
                 "{rule:?}"
             );
+        }
+    }
+
+    #[test]
+    fn lists_and_exports_read_much_and_checks_do_not() {
+        let rules = Rules::load().unwrap();
+        for path in LONG.iter().copied().chain([
+            "/roster.v1.InvitationService/ListInvitations",
+            "/roster.v1.AuditService/ExportAuditEntries",
+            "/roster.v1.MemberService/ListUserMemberships",
+        ]) {
+            assert!(rules.reads_much(path), "{path}");
+        }
+        for path in [
+            "/roster.v1.PermissionService/CheckPermission",
+            "/roster.v1.PermissionService/ListEffectivePermissions",
+            "/roster.v1.SessionService/VerifySession",
+            "/roster.v1.UserService/ImportUsers",
+        ] {
+            assert!(rules.get(path).is_some() && !rules.reads_much(path), "{path}");
         }
     }
 

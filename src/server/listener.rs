@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     app::App,
-    config::ServeConfig,
+    config::{DatabaseConfig, ServeConfig},
     grpc::{
         ArrivalLayer, AuthenticateLayer, DESCRIPTOR_SET, DeadlineLayer, Edge, Rules, TraceLayer,
         pb::{
@@ -97,7 +97,12 @@ pub(super) fn serve(
             grpc.message_timeout,
             grpc.max_message_bytes,
         ))
-        .layer(AuthenticateLayer::new(app.clone(), rules, grpc.max_concurrent_requests));
+        .layer(AuthenticateLayer::new(
+            app.clone(),
+            rules,
+            grpc.max_concurrent_requests,
+            readers(&config.database),
+        ));
     let reflect = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
@@ -177,6 +182,11 @@ fn connections(config: &ServeConfig) -> usize {
         );
     }
     wanted.min(left)
+}
+
+/// How many calls that read much are at it at a time: with half of the connections to the database, so that the other half is there for checks.
+fn readers(database: &DatabaseConfig) -> usize {
+    usize::try_from(database.database_max_connections / 2).map_or(usize::MAX, |half| half.max(1))
 }
 
 /// Follows the readiness into `grpc.health.v1`, for the service "", which Kubernetes asks for.

@@ -70,6 +70,7 @@ mod safety_kit;
 mod safety_load;
 mod safety_otlp;
 mod safety_process;
+mod safety_reads;
 mod safety_text;
 mod safety_tokens;
 mod scale;
