@@ -105,6 +105,7 @@ async fn service(app: &App, bearer: &SecretString, now: DateTime<Utc>) -> Result
     }
     Ok(ServiceCaller {
         account_id: holder.account.id,
+        key_id: holder.key.id,
         scopes: holder.account.scopes,
         key_expire_time: holder.key.expire_time,
     })

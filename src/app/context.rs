@@ -38,6 +38,8 @@ pub(crate) struct Rule {
 pub(crate) struct ServiceCaller {
     /// The service account.
     pub(crate) account_id: Uuid,
+    /// The key.
+    pub(crate) key_id: Uuid,
     /// What its keys may do.
     pub(crate) scopes: Scopes,
     /// From when on this key of it is refused; `None` means never.
@@ -194,8 +196,16 @@ impl Ctx {
         }
     }
 
+    /// What the answer of this call is kept for beside the request: the key and the session that showed who calls. The next key or session of the same caller is another one, and gets no
+    /// secret that the first was told (ab_51).
+    pub(crate) fn shown(&self) -> [Option<Uuid>; 2] {
+        let session = self.caller.user.as_ref().and_then(|caller| caller.session.as_ref());
+        let service = self.caller.service.as_ref();
+        [service.map(|service| service.key_id), session.map(|session| session.id)]
+    }
+
     /// Under which key the answer of this call is kept; `None` where the caller gave no id. Callers without a credential share a name: they can only
-    /// get an answer by repeating the request, secrets included.
+    /// get an answer by repeating the whole request, its secrets included.
     pub(crate) fn replay_key(&self) -> Option<ReplayKey> {
         let request = self.request.as_ref()?;
         let caller = match (&self.caller.service, self.caller.user_id()) {
@@ -220,6 +230,7 @@ mod tests {
         Caller {
             service: Some(ServiceCaller {
                 account_id: Uuid::nil(),
+                key_id: Uuid::nil(),
                 scopes: Scopes::parse(scopes.iter().copied()).unwrap(),
                 key_expire_time: None,
             }),

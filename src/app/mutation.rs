@@ -4,11 +4,12 @@ use std::{future::Future, time::Duration};
 
 use super::{
     App,
-    context::Ctx,
+    context::{Ctx, RequestIdentity},
     error::{Error, Result},
 };
 use crate::{
     domain::error::{Reason, Refusal},
+    platform::keyring::KeyringError,
     store::Tx,
 };
 
@@ -82,9 +83,9 @@ impl App {
             return Ok(answer);
         }
         if let (Some(key), Some(request)) = (ctx.replay_key(), &ctx.request) {
-            let kept = [request.fingerprint.as_slice(), &answer.encode()].concat();
+            let kept = [&belonging(ctx, request), answer.encode().as_slice()].concat();
             // Sealed: an answer may carry a session's token.
-            let sealed = self.keyring.seal(&self.entropy, key.request_id.as_bytes(), &kept);
+            let sealed = self.keyring.seal(&self.entropy, &key.context(), &kept);
             let kept = tx.keep_replay(&key, sealed, ctx.now, ctx.now + REPLAY_TIME);
             if !kept.await? {
                 tx.rollback().await?;
@@ -95,7 +96,7 @@ impl App {
         Ok(answer)
     }
 
-    /// The answer that this very call got before. A use case that has to look at a secret before its transaction asks for it first: the secret is used by then.
+    /// The answer that this very call, with this very credential, got before. A use case that has to look at a secret before its transaction asks for it first: the secret is used by then.
     ///
     /// # Errors
     /// `REQUEST_ID_REUSED`.
@@ -106,12 +107,23 @@ impl App {
         let Some(sealed) = self.store.read().replay(&key, ctx.now).await? else {
             return Ok(None);
         };
-        let kept = self.keyring.open(key.request_id.as_bytes(), &sealed)?;
-        match kept.split_at_checked(request.fingerprint.len()) {
-            Some((fingerprint, answer)) if fingerprint == request.fingerprint => A::decode(answer)
+        let kept = match self.keyring.open(&key.context(), &sealed) {
+            // Kept for another caller, method or id.
+            Err(KeyringError::Rejected) => return Err(Refusal::new(Reason::RequestIdReused).into()),
+            opened => opened?,
+        };
+        let belonging = belonging(ctx, request);
+        match kept.split_at_checked(belonging.len()) {
+            Some((found, answer)) if found == belonging => A::decode(answer)
                 .map(Some)
                 .ok_or_else(|| Error::Internal("a kept answer is not understood".to_owned())),
             _ => Err(Refusal::new(Reason::RequestIdReused).into()),
         }
     }
+}
+
+/// What an answer belongs to: the request, and what showed who called. Of the same length always.
+fn belonging(ctx: &Ctx, request: &RequestIdentity) -> Vec<u8> {
+    let [key, session] = ctx.shown().map(|id| id.unwrap_or_default().into_bytes());
+    [request.fingerprint.as_slice(), &key, &session].concat()
 }

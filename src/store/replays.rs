@@ -20,6 +20,15 @@ pub(crate) struct ReplayKey {
     pub(crate) request_id: Uuid,
 }
 
+impl ReplayKey {
+    /// What the answer is sealed for: this caller, this method, this id. In another row it does not open.
+    pub(crate) fn context(&self) -> Vec<u8> {
+        let (caller, method) = (self.caller.as_bytes(), self.method.as_bytes());
+        // Neither text has a zero in it.
+        [caller, &[0], method, &[0], self.request_id.as_bytes()].concat()
+    }
+}
+
 impl<C: ConnectionTrait> View<C> {
     /// The sealed answer that was kept for a call.
     pub(crate) async fn replay(&self, key: &ReplayKey, now: DateTime<Utc>) -> Result<Option<Vec<u8>>> {

@@ -230,13 +230,13 @@ wire_tests! {
         call!(world, users.create_user, world.operator_key(), request()).unwrap();
     }
 
-    /// An id belongs to one method and one user: another method may use it too, and so does the same user's other session see the answer.
+    /// An id belongs to one method and one user: another method may use it too, and the same user's other session neither sees the answer nor has a second effect.
     async fn an_id_belongs_to_a_caller_and_a_method(world: World) {
         let scenario = Scenario::acme(&world).await;
         let request = || CreateInvitationRequest { request_id: ID.to_owned(), ..invitation(&scenario, BOB) };
         let first = call!(world, invitations.create_invitation, &scenario.owner.session, request()).unwrap();
         let session = sign_in(&world, OWNER, PASSWORD).await.unwrap().session_token;
-        assert_eq!(call!(world, invitations.create_invitation, &session, request()).unwrap(), first);
+        assert_refused(call!(world, invitations.create_invitation, &session, request()), Code::AlreadyExists, "REQUEST_ID_REUSED");
         let for_owner = world.on_behalf_of(world.operator_key(), &scenario.owner.session, request());
         assert_refused(world.invitations().create_invitation(for_owner).await, Code::AlreadyExists, "INVITATION_PENDING");
         let id = first.invitation.unwrap().invitation_id;
