@@ -172,6 +172,22 @@ def check_selectors(overlay):
                 overlay.find(subject, f"port {port['targetPort']} is not a port of the server")
 
 
+def check_egress(overlay):
+    """Whatever Roster may reach is named, by whom it is and by port: a rule without either lets it reach anybody, or anything there."""
+    for policy in overlay.kind("NetworkPolicy"):
+        if "Egress" not in policy["spec"].get("policyTypes", []):
+            overlay.find(policy, "lets everything out")
+        for rule in policy["spec"].get("egress", []):
+            ports = ", ".join(str(port["port"]) for port in rule.get("ports", []))
+            if not ports:
+                overlay.find(policy, f"egress to {rule.get('to')} names no port")
+            if not rule.get("to"):
+                overlay.find(policy, f"egress at {ports or 'all ports'} names nobody")
+            for peer in rule.get("to", []):
+                if peer.get("ipBlock", {}).get("cidr", "").endswith("/0") or peer.get("namespaceSelector") == {}:
+                    overlay.find(policy, f"egress at {ports} reaches everybody")
+
+
 def check_variables(overlay, source):
     """Every ROSTER_* variable is one that the program reads: a misspelt one is ignored without a word."""
     read = set(re.findall(r"ROSTER_[A-Z0-9_]+", "".join(path.read_text() for path in source.rglob("*.rs"))))
@@ -215,6 +231,7 @@ def main():
         for deployment in overlay.kind("Deployment"):
             check_server(overlay, deployment, deployment["spec"]["template"]["spec"])
         check_selectors(overlay)
+        check_egress(overlay)
         check_variables(overlay, options.source)
         print(f"{overlay.name}: {len(overlay.objects)} objects, {len(overlay.findings)} findings")
         findings += overlay.findings

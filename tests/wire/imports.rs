@@ -9,13 +9,13 @@ use tonic::{Code, Status, Streaming};
 
 use crate::support::pb::{
     DisableServiceAccountRequest, ErrorReason, GetUserRequest, ImportOutcome, ImportUsersRequest, ImportUsersResponse,
-    ImportedMembership, RefusedUser, User, UserState, UserToImport,
+    ImportedMembership, RefusedUser, ServiceAccount, UpdateServiceAccountRequest, User, UserState, UserToImport,
 };
 use crate::support::race::at_once;
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
     PASSWORD, Scenario, assert_invalid, assert_refused, call, create_organization, create_user, refusal,
-    service_account, service_key, sign_in, time, traces, with_credential,
+    service_account, service_key, sign_in, texts, time, traces, with_credential,
 };
 use crate::support::world::{World, literal};
 
@@ -350,6 +350,35 @@ wire_tests! {
         call!(world, service_accounts.disable_service_account, world.operator_key(), request).unwrap();
         assert_refused(feed.send(crowd(2..4)).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
         assert_eq!(world.count("SELECT COUNT(*) AS n FROM imported_users").await, 2);
+    }
+
+    /// A scope that is taken away while a stream is open is missed by its next batch; so is, where people come with memberships, that of CreateMember. What was committed
+    /// before stays.
+    async fn a_scope_that_is_taken_away_ends_the_stream(world: World) {
+        let acme = Scenario::acme(&world).await;
+        let (account, importer) = service_account(&world, &["users.import", "members.write", "users.read"]).await;
+        let keep = async |scopes: &[&str]| {
+            let request = UpdateServiceAccountRequest {
+                service_account: Some(ServiceAccount { service_account_id: account.clone(), scopes: texts(scopes), ..ServiceAccount::default() }),
+                update_mask: Some(prost_types::FieldMask { paths: texts(&["scopes"]) }),
+                ..UpdateServiceAccountRequest::default()
+            };
+            call!(world, service_accounts.update_service_account, world.operator_key(), request).unwrap();
+        };
+        let joining = |index| UserToImport { memberships: vec![ImportedMembership { organization_id: acme.organization_id.clone(), roles: Vec::new() }], ..person(index, "joins@example.com") };
+        let mut feed = Feed::open(&world, &importer).await;
+        feed.send(crowd(0..2)).await.unwrap();
+        keep(&["users.import", "users.read"]).await;
+        assert_eq!(counts(&feed.send(crowd(2..4)).await.unwrap()), (4, 0, 0));
+        let refused = assert_refused(feed.send(vec![joining(4)]).await, Code::PermissionDenied, "SCOPE_REQUIRED");
+        assert_eq!(refused.metadata["scope"], "members.write");
+
+        let mut feed = Feed::open(&world, &importer).await;
+        feed.send(crowd(0..4)).await.unwrap();
+        keep(&["users.read"]).await;
+        let refused = assert_refused(feed.send(crowd(4..6)).await, Code::PermissionDenied, "SCOPE_REQUIRED");
+        assert_eq!(refused.metadata["scope"], "users.import");
+        assert_eq!(world.count("SELECT COUNT(*) AS n FROM imported_users").await, 4);
     }
 
     /// People come with memberships under the rules of CreateMember: each is one event of the organization, and who may not be a member is not brought at all.

@@ -12,6 +12,7 @@ pub(crate) mod ledger;
 pub(crate) mod mailbox;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod race;
 pub(crate) mod real_provider;
 pub(crate) mod runner;
