@@ -12,6 +12,7 @@ use super::{
     error::{Error, Result},
     mails::DEFAULT_LOCALE,
     mutation::Mutation,
+    postage::{Postage, Stamp},
     require_etag,
     users::{display_name, full_name},
 };
@@ -88,7 +89,7 @@ impl Mutation for Create {
             ctx.require_scope(scope::INVITATION_LINK)?;
         }
         let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
-        self.invite(app, ctx, tx, &mut access).await
+        self.invite(app, ctx, tx, &mut access, &mut Postage::default()).await
     }
 
     fn validate_only(&self) -> bool {
@@ -98,7 +99,14 @@ impl Mutation for Create {
 
 impl Create {
     /// Invites, under the organization's lock. What is refused has written nothing.
-    async fn invite(&self, app: &App, ctx: &Ctx, tx: &mut Tx, access: &mut Access) -> Result<Issued> {
+    async fn invite(
+        &self,
+        app: &App,
+        ctx: &Ctx,
+        tx: &mut Tx,
+        access: &mut Access,
+        postage: &mut Postage,
+    ) -> Result<Issued> {
         let owners = access::owners_where_it_matters(tx, access, &[&self.roles]).await?;
         let situation = access.situation(ctx, owners);
         invitation::require_step_up(&situation, ctx.stepped_up())?;
@@ -110,12 +118,22 @@ impl Create {
         decide_addition(&access.model, existing)?;
         let earlier = tx.pending_invitations(self.organization_id, self.email.key()).await?;
         let known: Vec<_> = earlier.iter().map(facts).collect();
-        if invitation::decide_opening(&access.model, &known, ctx.now)? == Opening::Replace {
+        let opening = invitation::decide_opening(&access.model, &known, ctx.now)?;
+        let validate_only = self.validate_only;
+        let stamp = postage
+            .stamp(app, ctx, tx, access, self.email.typed(), validate_only)
+            .await?;
+        if opening == Opening::Replace {
             for old in earlier {
                 replace(ctx, tx, access, old).await?;
             }
         }
-        issue(app, ctx, tx, access, self, roles, known_user_id).await
+        let cleared = Cleared {
+            roles,
+            known_user_id,
+            stamp,
+        };
+        issue(app, ctx, tx, access, self, cleared).await
     }
 }
 
@@ -149,9 +167,9 @@ impl Mutation for CreateBatch {
             ctx.require_scope(scope::INVITATION_LINK)?;
         }
         let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
-        let mut results = Vec::new();
+        let (mut results, mut postage) = (Vec::new(), Postage::default());
         for one in &self.invitations {
-            results.push(match one.invite(app, ctx, tx, &mut access).await {
+            results.push(match one.invite(app, ctx, tx, &mut access, &mut postage).await {
                 Ok(issued) => Ok(issued),
                 Err(Error::Refused(refusal)) => Err(refusal),
                 // Not about this address: nothing of the batch happens.
@@ -188,6 +206,16 @@ async fn replace(ctx: &Ctx, tx: &mut Tx, access: &mut Access, mut old: Invitatio
     Ok(tx.record(&mut access.organization, event).await?)
 }
 
+/// What has been decided and found out of an invitation that may be given.
+pub(super) struct Cleared {
+    /// The roles that it gives.
+    pub(super) roles: RoleSet,
+    /// The account of the address.
+    pub(super) known_user_id: Option<Uuid>,
+    /// That its mail may be sent.
+    pub(super) stamp: Stamp,
+}
+
 /// Writes a new invitation with its event and its message. That it may be given has been decided.
 pub(super) async fn issue(
     app: &App,
@@ -195,9 +223,13 @@ pub(super) async fn issue(
     tx: &mut Tx,
     access: &mut Access,
     command: &Create,
-    roles: RoleSet,
-    known_user_id: Option<Uuid>,
+    cleared: Cleared,
 ) -> Result<Issued> {
+    let Cleared {
+        roles,
+        known_user_id,
+        stamp,
+    } = cleared;
     let token = Token::new(TokenKind::Invitation, app.entropy.bytes());
     let decided = invitation::Invitation::issue(&access.model, command.email.key().to_owned(), roles, ctx.now);
     let actor = ctx.actor();
@@ -229,7 +261,7 @@ pub(super) async fn issue(
         family_name,
     };
     tx.insert_invitation(invitation.clone()).await?;
-    dispatch(app, ctx, tx, access, invitation, &token, "invitation.created")
+    dispatch(app, ctx, tx, access, invitation, &token, ("invitation.created", stamp))
         .await
         .map(|(invitation, revision)| Issued {
             // Whoever only tries an address out leaves no trace, and is not told whether it has an account (ab_40).
@@ -259,7 +291,7 @@ async fn dispatch(
     access: &mut Access,
     invitation: Invitation,
     token: &Token,
-    event: &'static str,
+    (event, Stamp { .. }): (&'static str, Stamp),
 ) -> Result<(Invitation, i64)> {
     let message = compose(app, ctx, access, &invitation, token)?;
     tx.insert_message(message).await?;
@@ -331,6 +363,11 @@ impl Mutation for Resend {
         // A fresh link is an invitation anew (JH03).
         invitation::require_step_up(&situation, ctx.stepped_up())?;
         let expire_time = invitation::decide_resend(&situation, &facts(&invitation), ctx.now)?;
+        let (sent, last) = (invitation.send_count, invitation.sent_time);
+        app.mail_budgets
+            .require_resend(situation.authority, sent, last, ctx.now)?;
+        let mut postage = Postage::default();
+        let stamp = postage.stamp(app, ctx, tx, &access, &invitation.email, false).await?;
 
         let token = Token::new(TokenKind::Invitation, app.entropy.bytes());
         tx.cancel_message(invitation.message_id, ctx.now).await?;
@@ -344,13 +381,21 @@ impl Mutation for Resend {
         invitation.expire_time = expire_time;
         invitation.changed_revision = access.organization.revision + 1;
         tx.update_invitation(invitation.clone()).await?;
-        dispatch(app, ctx, tx, &mut access, invitation, &token, "invitation.resent")
-            .await
-            .map(|(invitation, revision)| Issued {
-                row: queued(invitation, row.known_user_id),
-                revision,
-                link: self.include_link.then(|| link(app, &token)),
-            })
+        dispatch(
+            app,
+            ctx,
+            tx,
+            &mut access,
+            invitation,
+            &token,
+            ("invitation.resent", stamp),
+        )
+        .await
+        .map(|(invitation, revision)| Issued {
+            row: queued(invitation, row.known_user_id),
+            revision,
+            link: self.include_link.then(|| link(app, &token)),
+        })
     }
 }
 

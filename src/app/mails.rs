@@ -19,6 +19,11 @@ use crate::{
 /// The language of a message where nobody says.
 pub(super) const DEFAULT_LOCALE: &str = "en";
 
+/// What mail to a stored address is counted under.
+pub(super) fn mailbox_key(address: &str) -> Option<String> {
+    EmailAddress::parse(address).ok().map(|address| address.mailbox_key())
+}
+
 /// The language of messages to a user.
 pub(super) fn locale_of(user: &User) -> String {
     user.locale.clone().unwrap_or_else(|| DEFAULT_LOCALE.to_owned())
@@ -51,9 +56,7 @@ impl App {
             create_time: ctx.now,
             queue_time: ctx.now,
             settle_time: None,
-            recipient_key: EmailAddress::parse(payload.recipient())
-                .ok()
-                .map(|address| address.mailbox_key()),
+            recipient_key: mailbox_key(payload.recipient()),
         })
     }
 

@@ -95,7 +95,7 @@ impl Mutation for CreateHashed {
             time: ctx.now,
         };
         tx.record(&mut access.organization, event).await?;
-        see_changed(ctx, tx, &mut access, member, user).await
+        see_changed(app, ctx, tx, &mut access, member, user).await
     }
 
     fn validate_only(&self) -> bool {
@@ -176,7 +176,7 @@ impl Mutation for Update {
             time: ctx.now,
         };
         tx.record(&mut access.organization, event).await?;
-        see_changed(ctx, tx, &mut access, member, user).await
+        see_changed(app, ctx, tx, &mut access, member, user).await
     }
 
     fn validate_only(&self) -> bool {

@@ -145,7 +145,7 @@ impl Mutation for ChangeState {
         if state != MemberState::Active {
             end_sessions_of_nobodys_member(ctx, tx, &user).await?;
         }
-        see_changed(ctx, tx, &mut access, member, user).await
+        see_changed(app, ctx, tx, &mut access, member, user).await
     }
 
     fn validate_only(&self) -> bool {

@@ -84,6 +84,7 @@ fn scope_of(action: Action) -> &'static str {
 
 /// What the rows of a page have in common.
 struct Frame<'a> {
+    app: &'a App,
     ctx: &'a Ctx,
     access: &'a Access,
     facts: RosterFacts,
@@ -107,7 +108,12 @@ impl Frame<'_> {
     }
 
     fn allowed_actions(&self, row: &RosterRow) -> Vec<Action> {
-        let Self { ctx, access, facts } = self;
+        let Self {
+            app,
+            ctx,
+            access,
+            facts,
+        } = self;
         // Whatever the rules say, no method changes anything in an organization that is out of use.
         if access.organization.state.usable().is_err() {
             return Vec::new();
@@ -126,6 +132,10 @@ impl Frame<'_> {
                 allowed_actions(&situation, in_scope, &row, ctx.now)
             }
             RosterRow::Invited(invitation) => {
+                let (sent, last) = (invitation.send_count, invitation.sent_time);
+                let budget = &app.mail_budgets.budget;
+                let resent = budget.require_resend(situation.authority, sent, last, ctx.now).is_ok();
+                let in_scope = |action: Action| in_scope(action) && (resent || action != Action::ResendInvitation);
                 allowed_actions(&situation, in_scope, &Row::Invitation(&facts_of(invitation)), ctx.now)
             }
         }
@@ -134,6 +144,7 @@ impl Frame<'_> {
 
 /// Shows a member as the caller sees them after a change. What the caller may do next follows from what they have just done, perhaps to themselves.
 pub(super) async fn see_changed(
+    app: &App,
     ctx: &Ctx,
     tx: &Tx,
     access: &mut Access,
@@ -145,7 +156,13 @@ pub(super) async fn see_changed(
     let facts = tx
         .roster_facts(access.organization.id, owner, &[member.user_id], counters)
         .await?;
-    let seen = Frame { ctx, access, facts }.see(RosterRow::Member(member, user));
+    let seen = Frame {
+        app,
+        ctx,
+        access,
+        facts,
+    }
+    .see(RosterRow::Member(member, user));
     Ok((seen, access.organization.revision))
 }
 
@@ -177,6 +194,7 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, mut query: List) -> Result<(Page<
     let members: Vec<Uuid> = page.items.iter().filter_map(RosterRow::user_id).collect();
     let (owner, counters) = shown(ctx, &access);
     let frame = Frame {
+        app,
         ctx,
         access: &access,
         facts: view.roster_facts(id, owner, &members, counters).await?,
@@ -202,6 +220,7 @@ pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) ->
     let (member, user) = found.ok_or(Reason::MemberNotFound)?;
     let (owner, counters) = shown(ctx, &access);
     let frame = Frame {
+        app,
         ctx,
         access: &access,
         facts: view
@@ -275,7 +294,7 @@ impl Mutation for SetRoles {
             time: ctx.now,
         };
         tx.record(&mut access.organization, event).await?;
-        see_changed(ctx, tx, &mut access, member, user).await
+        see_changed(app, ctx, tx, &mut access, member, user).await
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) mod ownership;
 pub(crate) mod paging;
 pub(crate) mod passwords;
 pub(crate) mod permissions;
+pub(crate) mod postage;
 pub(crate) mod profiles;
 pub(crate) mod providers;
 pub(crate) mod resealing;
@@ -93,6 +94,8 @@ pub(crate) struct App {
     pub(crate) invitation_link: LinkTemplate,
     /// Where second factors are good, as authenticator apps show it.
     pub(crate) mfa_issuer: String,
+    /// How much mail people can have sent to others.
+    pub(crate) mail_budgets: postage::Budgets,
     /// The identity providers that are trusted.
     pub(crate) providers: providers::Providers,
 }

@@ -8,10 +8,11 @@ use super::{
     access::{self, Access},
     context::Ctx,
     error::Result,
-    invitations,
+    invitations::{self, Cleared},
     members::newcomer,
     mutation::{Answer, Mutation},
     paging::{Page, PageRequest},
+    postage::Postage,
     require_etag,
     service_accounts::by_id,
     users::{HashedUser, NewUser, email_taken},
@@ -226,7 +227,15 @@ impl CreateReady {
             include_link: false,
             validate_only: self.validate_only,
         };
-        let issued = invitations::issue(app, ctx, tx, access, &command, roles, known).await?;
+        let stamp = Postage::default()
+            .stamp(app, ctx, tx, access, email.typed(), self.validate_only)
+            .await?;
+        let cleared = Cleared {
+            roles,
+            known_user_id: known,
+            stamp,
+        };
+        let issued = invitations::issue(app, ctx, tx, access, &command, cleared).await?;
         Ok(issued.row)
     }
 }

@@ -157,6 +157,12 @@ impl Mutation for Start {
                 .with("transfer_id", pending.id.to_string())
                 .into());
         }
+        let [_, nominee] = &sides.users;
+        // Starting and calling off in turn would fill the mailbox of a member (ab_43).
+        let authority = situation.authority;
+        app.mail_budgets
+            .require_address(ctx, tx, authority, &nominee.email)
+            .await?;
         let actor = ctx.actor();
         let at_once = decided.confirmation == Confirmation::None;
         let transfer = Transfer {

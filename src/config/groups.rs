@@ -222,6 +222,34 @@ pub struct MailConfig {
         value_name = "TEMPLATE"
     )]
     pub email_verification_url: String,
+    /// The least time between two sends of one invitation. Operators' keys are exempt from this and the next three.
+    #[arg(long, env = "ROSTER_INVITATION_RESEND_INTERVAL", default_value = "1m", value_parser = duration, value_name = "DURATION")]
+    pub invitation_resend_interval: Duration,
+    /// How often one invitation is sent in all; then it is revoked, and the person invited again.
+    #[arg(
+        long,
+        env = "ROSTER_INVITATION_MAX_SENDS",
+        default_value_t = 10,
+        value_name = "NUMBER"
+    )]
+    pub invitation_max_sends: i32,
+    /// The most invitation mails of one organization within 24 hours.
+    #[arg(
+        long,
+        env = "ROSTER_INVITATION_MAILS_PER_ORGANIZATION",
+        default_value_t = 2000,
+        value_name = "NUMBER"
+    )]
+    pub invitation_mails_per_organization: u64,
+    /// The most mails to one address within an hour that others cause, of all organizations together: invitations, and news about ownership. An address with a tag (`ada+x@`) counts as the
+    /// one without.
+    #[arg(
+        long,
+        env = "ROSTER_INVITATION_MAILS_PER_ADDRESS",
+        default_value_t = 10,
+        value_name = "NUMBER"
+    )]
+    pub invitation_mails_per_address: u64,
     /// A directory of mail templates that replace the built-in ones of the same name. Unset: all are built in.
     #[arg(long, env = "ROSTER_MAIL_TEMPLATES_DIR", value_name = "DIR")]
     pub mail_templates_dir: Option<PathBuf>,

@@ -201,6 +201,25 @@ impl MailConfig {
         check_link("ROSTER_INVITATION_URL", &self.invitation_url, problems);
         check_link("ROSTER_PASSWORD_RESET_URL", &self.password_reset_url, problems);
         check_link("ROSTER_EMAIL_VERIFICATION_URL", &self.email_verification_url, problems);
+        problems.range(
+            "ROSTER_INVITATION_RESEND_INTERVAL",
+            self.invitation_resend_interval,
+            Duration::ZERO,
+            DAY,
+        );
+        problems.range("ROSTER_INVITATION_MAX_SENDS", self.invitation_max_sends, 1, 1_000_000);
+        problems.range(
+            "ROSTER_INVITATION_MAILS_PER_ORGANIZATION",
+            self.invitation_mails_per_organization,
+            1,
+            100_000_000,
+        );
+        problems.range(
+            "ROSTER_INVITATION_MAILS_PER_ADDRESS",
+            self.invitation_mails_per_address,
+            1,
+            1_000_000,
+        );
     }
 }
 

@@ -114,6 +114,8 @@ reasons! {
     HashUnsupported, "HASH_UNSUPPORTED", "The password hash is of no scheme that can be compared with.";
     HashMalformed, "HASH_MALFORMED", "The password hash is not as its scheme writes it.";
     HashTooExpensive, "HASH_TOO_EXPENSIVE", "Comparing with the password hash would cost more than is accepted.";
+    InvitationRecentlySent, "INVITATION_RECENTLY_SENT", "The invitation was sent a moment ago; try again later.";
+    MailBudgetSpent, "MAIL_BUDGET_SPENT", "So much mail has been sent that there is no more for now.";
     ServiceKeyOutlivesCaller, "SERVICE_KEY_OUTLIVES_CALLER", "A key makes no key that outlives it, and gives none scopes.";
     EtagMismatch, "ETAG_MISMATCH", "The resource has changed since the etag was read.";
     Conflict, "CONFLICT", "Concurrent writes kept getting in the way; try again.";

@@ -16,6 +16,7 @@ pub mod import;
 pub mod invitation;
 pub mod link;
 pub mod mail;
+pub mod mail_budget;
 pub mod member;
 pub mod mfa;
 pub mod network;

@@ -184,7 +184,9 @@ fn code(reason: Reason) -> Code {
         | Reason::SecondFactorExhausted
         | Reason::PasswordIncorrect => Code::FailedPrecondition,
         Reason::EtagMismatch | Reason::Conflict => Code::Aborted,
-        Reason::Overloaded | Reason::TooManyAttempts => Code::ResourceExhausted,
+        Reason::Overloaded | Reason::TooManyAttempts | Reason::InvitationRecentlySent | Reason::MailBudgetSpent => {
+            Code::ResourceExhausted
+        }
         Reason::DatabaseUnavailable | Reason::IdentityProviderUnavailable => Code::Unavailable,
         Reason::Internal => Code::Internal,
         Reason::DeadlineExceeded => Code::DeadlineExceeded,

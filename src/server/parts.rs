@@ -15,12 +15,13 @@ use crate::{
         App,
         attempts::Attempts,
         overlays::Overlays,
+        postage::Budgets,
         providers::{FETCH_TIME, Providers},
     },
     config::{DatabaseConfig, KeyConfig, MailConfig, OidcConfig, OutboxConfig, ServeConfig},
     domain::{
-        access_model::Models, attempts::AttemptPolicy, link::LinkTemplate, password::PasswordPolicy,
-        session::SessionPolicy,
+        access_model::Models, attempts::AttemptPolicy, link::LinkTemplate, mail_budget::MailBudget,
+        password::PasswordPolicy, session::SessionPolicy,
     },
     outbox::{Links, MailDirectory, Mailer, Renderer, Sender, Settings, SmtpRelay, Transport, Worker},
     platform::{entropy::Entropy, hashing::Hasher, https::Fetcher, keyring::Keyring},
@@ -140,6 +141,12 @@ impl Parts {
             },
             invitation_link: link("ROSTER_INVITATION_URL", &config.mail.invitation_url)?,
             mfa_issuer: config.sessions.mfa_issuer.clone(),
+            mail_budgets: Budgets::new(MailBudget {
+                resend_interval: long(config.mail.invitation_resend_interval)?,
+                sends: config.mail.invitation_max_sends,
+                organization: config.mail.invitation_mails_per_organization,
+                address: config.mail.invitation_mails_per_address,
+            }),
             providers: providers(&config.oidc)?,
         }))
     }

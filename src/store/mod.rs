@@ -55,7 +55,7 @@ pub(crate) use entities::{
 pub(crate) use error::StoreError;
 pub(crate) use events::{Actor, Event, event_hash};
 pub(crate) use invitations::{InvitationFilter, InvitationRow};
-pub(crate) use outbox::{ClaimedMessage, MessageFilter, Settlement};
+pub(crate) use outbox::{ClaimedMessage, MailOf, MessageFilter, Settlement};
 pub(crate) use replays::ReplayKey;
 pub(crate) use roster::{RosterFacts, RosterFilter, RosterRow};
 pub(crate) use sessions::SessionHolder;

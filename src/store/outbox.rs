@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, Statement,
     sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
@@ -55,6 +55,32 @@ pub(crate) enum Settlement {
     Released,
 }
 
+/// Mail that people had sent to others, by what a budget is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MailOf {
+    /// Invitations of an organization.
+    Organization(Uuid),
+    /// Invitations and news about ownership to whoever reads an address, by its mailbox key.
+    Recipient(String),
+}
+
+impl MailOf {
+    /// All of it since a time, called off or not: who has mail called off before it is sent gets no more for it.
+    fn since(&self, time: DateTime<Utc>) -> Select<outbox_messages::Entity> {
+        use outbox_messages::Column;
+
+        let query = outbox_messages::Entity::find().filter(Column::CreateTime.gt(time));
+        match self {
+            MailOf::Organization(id) => query
+                .filter(Column::OrganizationId.eq(*id))
+                .filter(Column::Kind.eq("invitation")),
+            MailOf::Recipient(key) => query
+                .filter(Column::RecipientKey.eq(key.as_str()))
+                .filter(Column::Kind.is_in(["invitation", "ownership"])),
+        }
+    }
+}
+
 /// Which messages.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct MessageFilter {
@@ -84,13 +110,37 @@ impl<C: ConnectionTrait> View<C> {
         Ok(query.all(&self.0).await?)
     }
 
+    /// How much mail there has been since a time.
+    pub(crate) async fn count_mail(&self, of: &MailOf, since: DateTime<Utc>) -> Result<u64> {
+        Ok(of.since(since).count(&self.0).await?)
+    }
+
+    /// When the newest mail since a time was queued that `later` others came after; `None` where there have not been so many.
+    pub(crate) async fn mail_before(
+        &self,
+        of: &MailOf,
+        since: DateTime<Utc>,
+        later: u64,
+    ) -> Result<Option<DateTime<Utc>>> {
+        Ok(of
+            .since(since)
+            .select_only()
+            .column(outbox_messages::Column::CreateTime)
+            .order_by_desc(outbox_messages::Column::CreateTime)
+            .offset(later)
+            .limit(1)
+            .into_tuple()
+            .one(&self.0)
+            .await?)
+    }
+
     /// How many messages the filter leaves.
     pub(crate) async fn messages_count(&self, filter: &MessageFilter) -> Result<u64> {
         Ok(filtered(filter).count(&self.0).await?)
     }
 }
 
-fn filtered(filter: &MessageFilter) -> sea_orm::Select<outbox_messages::Entity> {
+fn filtered(filter: &MessageFilter) -> Select<outbox_messages::Entity> {
     let mut query = outbox_messages::Entity::find();
     if !filter.states.is_empty() {
         query = query.filter(outbox_messages::Column::State.is_in(filter.states.clone()));

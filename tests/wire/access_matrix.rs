@@ -289,6 +289,7 @@ wire_tests! {
     /// ab_16: every method by every kind of caller, with a request that is valid for them, against the golden file. What is refused has
     /// changed nothing. Every refusal has the code and no other facts than the contract documents of its reason.
     async fn ab_16_access_matrix(world: World) {
+        world.restart_with(&[("invitation-resend-interval", "0s")]).await;
         let contract = Contract::load();
         let documented = contract.reasons();
         let mut stage = Stage::set(&world, &contract).await;

@@ -326,6 +326,7 @@ wire_tests! {
 
     /// js_05, js_06: a pending invitation is resent too; its first link dies at once. Whoever resends answers for it from then on.
     async fn resending_kills_the_first_link(world: World) {
+        world.restart_with(&[("invitation-resend-interval", "0s")]).await;
         let scenario = Scenario::under(&world, "jetstack").await;
         let (invitation, old) = scenario.invited_by(&scenario.owner.session, BOB, &["admin"]).await;
         let admin = scenario.join("admin@example.com", &["admin"]).await;
@@ -390,6 +391,7 @@ wire_tests! {
 
     /// The etag guards resending and revoking.
     async fn etags_guard_changes(world: World) {
+        world.restart_with(&[("invitation-resend-interval", "0s")]).await;
         let scenario = Scenario::acme(&world).await;
         let invitation = scenario.invite(&scenario.owner.session, BOB, &["member"]).await.unwrap();
         let again = resend(&scenario, &scenario.owner.session, &invitation.invitation_id).await.unwrap().invitation.unwrap();
@@ -437,6 +439,7 @@ wire_tests! {
 
     /// The link in the answer is for a caller with a scope of its own; no person gets it, nor a key without the scope.
     async fn the_link_needs_its_scope(world: World) {
+        world.restart_with(&[("invitation-resend-interval", "0s")]).await;
         let scenario = Scenario::acme(&world).await;
         let without = service_key(&world, &["invitations.write"]).await;
         let with = service_key(&world, &["invitations.write", "invitations.link"]).await;

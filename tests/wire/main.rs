@@ -44,6 +44,7 @@ mod invitations;
 mod invitations_together;
 mod kill;
 mod lifecycle;
+mod mail_budgets;
 mod members;
 mod mfa;
 mod mfa_bounds;

@@ -301,6 +301,7 @@ wire_tests! {
 
     /// A key is shown the actions that its scopes are good for.
     async fn actions_are_those_of_the_scopes(world: World) {
+        world.restart_with(&[("invitation-resend-interval", "0s")]).await;
         let scenario = Scenario::acme(&world).await;
         scenario.join(BOB, &["member"]).await;
         scenario.invite(&scenario.owner.session, "cy@example.com", &["member"]).await.unwrap();

@@ -189,6 +189,7 @@ wire_tests! {
 
     /// jh_13: for every role of every model, the actions that the roster shows are exactly those whose calls are accepted.
     async fn jh_13_the_actions_are_what_the_calls_do(world: World) {
+        world.restart_with(&[("invitation-resend-interval", "0s")]).await;
         for id in models(&world).await {
             let model = model(&world, &id).await;
             let (scenario, people) = cast(&world, &model).await;

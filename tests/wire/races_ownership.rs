@@ -283,9 +283,11 @@ wire_tests! {
     /// either side calls it off: it ends once, and the owner is who the answers say.
     async fn ab_07_of_two_transfers_that_wait_one_ends_once(world: World) {
         with_confirmation(&world).await;
-        // The replica has to know the model too.
+        // The replica has to know the model too. Both see more transfers to the same two people than there would be mail for.
         let folder = world.folder().join("models");
-        let replica = world.server_with(&[("access-models-dir", folder.to_str().unwrap())]).await;
+        let settings = [("access-models-dir", folder.to_str().unwrap()), ("invitation-mails-per-address", "1000000")];
+        world.restart_with(&settings).await;
+        let replica = world.server_with(&settings).await;
         let door = |index: usize| if index.is_multiple_of(2) { world.channel() } else { replica.channel() };
         let mut endings = Endings::default();
         let (first, [ada, grace]) = team(&world, WITH_CONFIRMATION, "admin", 0).await;

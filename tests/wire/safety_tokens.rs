@@ -142,6 +142,7 @@ wire_tests! {
 
     /// ab_19: a resent invitation's earlier link is dead, and answers as one that never was.
     async fn ab_19_a_replaced_token_is_dead(world: World) {
+        world.restart_with(&[("invitation-resend-interval", "0s")]).await;
         let team = Team::found(&world).await;
         let (invitation, old) = team.invite(&world, INVITED).await;
         let request = ResendInvitationRequest {

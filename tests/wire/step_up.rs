@@ -92,6 +92,7 @@ wire_tests! {
     /// jh_03: a batch and a fresh link are inviting too: without the second step each address of a batch is refused, and no new link is made of an invitation that exists. A
     /// service that answers for itself is asked for none.
     async fn jh_03_a_batch_and_a_fresh_link_take_a_code_too(world: World) {
+        world.restart_with(&[("invitation-resend-interval", "0s")]).await;
         let hub = Scenario::under(&world, "jethub").await;
         let admin = &hub.owner.session;
         let (invitation, first_link) = hub.invited_by(world.operator_key(), "guest@example.com", &[]).await;

@@ -156,6 +156,7 @@ wire_tests! {
     /// jh_13: the document's icons: an inactive row is resent and cancelled, an active one is edited and deleted, and there is nothing else; from the last Account Admin,
     /// nothing is taken.
     async fn jh_13_inactive_rows_are_resent_and_active_ones_edited(world: World) {
+        world.restart_with(&[("invitation-resend-interval", "0s")]).await;
         let hub = Scenario::under(&world, "jethub").await;
         assert_eq!(hub.row(&hub.owner.session, OWNER).await.allowed_actions().collect::<Vec<_>>(), [MemberAction::SetRoles]);
         hub.invite(world.operator_key(), "invited@example.com", &["billing_user"]).await.unwrap();

@@ -400,6 +400,7 @@ wire_tests! {
 
     /// jp_07: while the invitation is pending it is resent: the roster goes on to say so, the first link is dead, and the second one lets the person in.
     async fn jp_07_a_pending_invitation_is_resent(world: World) {
+        world.restart_with(&[("invitation-resend-interval", "0s")]).await;
         let jetpack = Scenario::under(&world, "jetpack").await;
         let admin = jetpack.join("admin@example.com", &["client_admin"]).await;
         let (invitation, first) = jetpack.invited_by(&admin.session, "ada@example.com", &["customer_success"]).await;

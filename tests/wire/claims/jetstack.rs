@@ -322,6 +322,7 @@ wire_tests! {
 
     /// js_05: a pending invitation stands in the roster with the Invited badge, and is resent or revoked from there.
     async fn js_05_pending_invitations_stand_in_the_roster(world: World) {
+        world.restart_with(&[("invitation-resend-interval", "0s")]).await;
         let team = Scenario::under(&world, "jetstack").await;
         let admin = team.join("admin@example.com", &["admin"]).await;
         team.invited_by(&admin.session, "guest@example.com", &["member"]).await;
