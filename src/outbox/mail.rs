@@ -23,7 +23,7 @@ use super::{
 
 /// RFC 5322 2.1.1: no line is longer, its CRLF not counted.
 const MAX_LINE_BYTES: usize = 998;
-/// A subject is cut there; mail programs show less.
+/// A subject is cut there; mail programs show less. Only what an operator's template writes is as long: names are cut before ([`super::text::shorten`]).
 const MAX_SUBJECT_CHARACTERS: usize = 200;
 
 /// The configured sender cannot be used.

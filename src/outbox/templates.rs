@@ -6,6 +6,8 @@
 //! gives all mails another look. All of them are rendered with a sample before anything is served: a template that names an unknown
 //! variable, forgets the link or code, or has a subject of two lines stops the start rather than the first mail.
 //!
+//! In a subject, every text has at most 60 characters: a longer one is cut and ends with an ellipsis.
+//!
 //! What a template gets has been made harmless before ([`super::text`]): names carry no control characters and nothing that a mail
 //! program would turn into a link, and the HTML templates escape on top of that.
 //!
@@ -29,12 +31,12 @@ use std::{
     path::Path,
 };
 
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, value::ValueKind};
 
 use super::{
     samples::samples,
     template_values::{invitation_values, notice_values, ownership_values, secret_values},
-    text::{ControlCharacter, escape_html, one_line},
+    text::{ControlCharacter, escape_html, one_line, shorten},
 };
 use crate::domain::{link::LinkTemplate, mail::Payload};
 
@@ -226,7 +228,7 @@ impl Renderer {
 
     fn words(&self, mail: &str, locale: &str, values: &Value, handed: &Handed) -> Result<Rendered, RenderError> {
         let locale = self.locale(mail, locale);
-        let part = |part: &str, escape: fn(&str) -> Value| {
+        let part = |part: &str, values: &Value, escape: fn(&str) -> Value| {
             let name = format!("{mail}.{locale}.{part}");
             let handed = match handed {
                 Handed::Link(link) => context! { link => escape(link) },
@@ -245,10 +247,10 @@ impl Renderer {
         };
         let plain = |text: &str| Value::from(text);
         Ok(Rendered {
-            subject: part("subject.txt", plain)?.trim().to_owned(),
-            text: part("txt", plain)?,
+            subject: part("subject.txt", &shortened(values), plain)?.trim().to_owned(),
+            text: part("txt", values, plain)?,
             // Escaped here rather than by minijinja, which would write every `/` as an entity.
-            html: part("html", |text| Value::from_safe_string(escape_html(text)))?,
+            html: part("html", values, |text| Value::from_safe_string(escape_html(text)))?,
         })
     }
 
@@ -302,6 +304,28 @@ impl Renderer {
             Handed::Code(code) if !mail.html.contains(&code) => Err(failed("html", "the code is missing")),
             _ => Ok(()),
         }
+    }
+}
+
+/// The same values for a subject, each text at most so long that what people are called leaves room for what the mail says (ab_55).
+fn shortened(values: &Value) -> Value {
+    match values.kind() {
+        ValueKind::String => Value::from(shorten(values.as_str().unwrap_or_default())),
+        ValueKind::Seq => values
+            .try_iter()
+            .into_iter()
+            .flatten()
+            .map(|item| shortened(&item))
+            .collect(),
+        ValueKind::Map => {
+            let keys = values.try_iter().into_iter().flatten();
+            let named = keys.filter_map(|key| {
+                let value = values.get_item(&key).ok()?;
+                Some((key.as_str()?.to_owned(), shortened(&value)))
+            });
+            Value::from_pairs(named)
+        }
+        _ => values.clone(),
     }
 }
 

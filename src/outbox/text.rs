@@ -7,6 +7,8 @@
 
 use std::fmt::Write;
 
+use unicode_normalization::char::is_combining_mark;
+
 /// U+202F NARROW NO-BREAK SPACE. A space ends an address for every program that looks for one, and no browser accepts it in a host
 /// name. Invisible characters (U+200B, U+2060, U+00AD) are worse than nothing: UTS #46 ignores them, so the link would work.
 const BREAK: char = '\u{202f}';
@@ -67,6 +69,28 @@ pub(super) fn defang(text: &str) -> String {
         }
     }
     out
+}
+
+/// Characters of one text in a subject at the most, its ellipsis included: names of 200 would leave nothing of the sentence around them (ab_55).
+const SHORT: usize = 60;
+
+/// A text cut to what a subject has room for, with an ellipsis where something is missing. What people see as one character stays whole, as long as it is not longer than a name.
+#[must_use]
+pub(super) fn shorten(text: &str) -> String {
+    if text.chars().count() <= SHORT {
+        return text.to_owned();
+    }
+    let characters: Vec<char> = text.chars().take(SHORT).collect();
+    // A cut is between two characters where neither holds on to the other: marks and joiners do, and a joiner holds what follows.
+    let joins =
+        |c: char| is_combining_mark(c) || matches!(c, '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}');
+    let whole = |pair: &[char]| matches!(pair, [last, next] if !joins(*next) && *last != '\u{200d}');
+    let cut = characters
+        .windows(2)
+        .rposition(whole)
+        .map_or(SHORT - 1, |last| last + 1);
+    let kept: String = characters.into_iter().take(cut).collect();
+    format!("{}\u{2026}", kept.trim_end())
 }
 
 /// An address to be shown. A plain one stays as it is, to be read and copied; one with anything unusual before the `@`
@@ -197,6 +221,23 @@ mod tests {
             shown_address("www.evil.example/x@y.example"),
             "www.evil.example/x@y.example"
         );
+    }
+
+    #[test]
+    fn ab_55_long_names_are_cut_between_characters() {
+        assert_eq!(shorten("Ada Lovelace"), "Ada Lovelace");
+        assert_eq!(shorten(&"x".repeat(60)), "x".repeat(60));
+        assert_eq!(shorten(&"x".repeat(61)), format!("{}\u{2026}", "x".repeat(59)));
+        // An accent of its own, a family of four, a skin tone: whole or gone.
+        for one in ["e\u{301}", "👨\u{200d}👩\u{200d}👧\u{200d}👦", "👍\u{1f3fd}"] {
+            for before in 0..12 {
+                let cut = shorten(&format!("{}{}", "x".repeat(before), one.repeat(60)));
+                assert!(cut.chars().count() <= 60, "{cut}");
+                let cut = cut.trim_start_matches('x').trim_end_matches('\u{2026}');
+                assert_eq!(cut, one.repeat(cut.matches(one).count()));
+            }
+        }
+        assert_eq!(shorten(&format!("e{}", "\u{301}".repeat(200))).chars().count(), 60);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! ab_43: how much mail people can have sent to others, by one invitation, by an organization, and into one mailbox.
+//! What people can have sent to others from the operator's domain: how much, by one invitation, by an organization, and into one mailbox (ab_43), and under which subject (ab_55).
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use crate::safety_kit::retry_delay;
 use crate::support::pb::create_organization_request::Owner;
 use crate::support::pb::{
     BatchCreateInvitationsRequest, CreateInvitationRequest, CreateOrganizationRequest, ErrorReason, Founder,
-    Invitation, MemberAction, NewInvitation, ResendInvitationRequest, RevokeInvitationRequest, invitation_result,
+    Invitation, MemberAction, NewInvitation, Organization, ResendInvitationRequest, RevokeInvitationRequest,
+    UpdateOrganizationRequest, UpdateUserRequest, User, invitation_result,
 };
 use crate::support::race::at_once;
 use crate::support::runner::wire_tests;
@@ -219,5 +220,34 @@ wire_tests! {
         wait(&world, 60 * MINUTE).await;
         team.transfer(owner, &one.user_id).await.unwrap();
         sent(&world).await;
+    }
+}
+
+wire_tests! {
+    @sqlite;
+    /// ab_55: whatever inviters call themselves and their organization, the subject stays the sentence that it is, in every language, and names both.
+    async fn ab_55_names_leave_the_subject_its_sentence(world: World) {
+        // The second is one in which each dot gains a gap, so that it is twice as long in the mail.
+        for (index, long) in ["Überfällig ".repeat(9), "a.".repeat(49)].into_iter().enumerate() {
+            let long = long.trim();
+            let acme = Scenario::with(&world, "default", "", &format!("owner{index}@example.com")).await;
+            let user = User { user_id: acme.owner.user_id.clone(), given_name: long.to_owned(), family_name: long.to_owned(), ..User::default() };
+            call!(world, users.update_user, &acme.owner.session, UpdateUserRequest { user: Some(user), ..Default::default() }).unwrap();
+            let organization = Organization { organization_id: acme.organization_id.clone(), display_name: long.to_owned(), ..Organization::default() };
+            call!(world, organizations.update_organization, &acme.owner.session, UpdateOrganizationRequest { organization: Some(organization), ..Default::default() }).unwrap();
+            for (locale, between, after) in [("en", " invited you to join ", ""), ("de", " lädt Sie zu ", " ein"), ("fr", " vous invite à rejoindre ", ""), ("es", " le invita a unirse a ", ""), ("ja", " さんから ", " への招待")] {
+                let email = format!("{locale}{index}@example.com");
+                let request = CreateInvitationRequest { organization_id: acme.organization_id.clone(), email: email.clone(), locale: locale.to_owned(), ..Default::default() };
+                call!(world, invitations.create_invitation, &acme.owner.session, request).unwrap();
+                let mail = world.mailbox.wait_for(&email, 1).await.remove(0);
+                let (inviter, rest) = mail.subject.split_once(between).unwrap_or_else(|| panic!("{locale}: {}", mail.subject));
+                let organization = rest.strip_suffix(after).unwrap_or_else(|| panic!("{locale}: {}", mail.subject));
+                for name in [inviter, organization] {
+                    assert!(name.starts_with(&long[..2]) && name.ends_with('\u{2026}') && (50..=60).contains(&name.chars().count()), "{locale}: {name}");
+                }
+                // The words of the mail have all of it.
+                assert!(mail.text.replace(['\u{202f}', '\n', ' '], "").contains(&long.replace(' ', "")), "{}", mail.text);
+            }
+        }
     }
 }
