@@ -108,6 +108,11 @@ wire_tests! {
         let other = service_key(&world, &["activity.write"]).await;
         assert_eq!(send(&world, &other, batch(&[1])).await, [Accepted]);
         assert_eq!(row(&acme, &acme.owner.session, &bob.user_id).await.counters, counters(&[("imports", 8)]));
+        // A service sees them with the scope for it, and the roster without.
+        for (scopes, expected) in [(&["members.read", "activity.read"][..], counters(&[("imports", 8)])), (&["members.read"][..], HashMap::new())] {
+            let reader = service_key(&world, scopes).await;
+            assert_eq!(row(&acme, &reader, &bob.user_id).await.counters, expected, "{scopes:?}");
+        }
     }
 
     /// Who is no member, an organization that does not exist and a user who does not exist get one answer, and nothing is remembered of such a report: once the

@@ -350,7 +350,8 @@ wire_tests! {
         assert_eq!(shut_out.metadata["method"], "roster.v1.CredentialService/BeginMfaEnrollment");
         assert!(demand(&team, world.operator_key(), true).await.unwrap().mfa_required);
         for person in [owner, &member] {
-            assert_refused(team.roster(&person.session).await, Code::PermissionDenied, "MFA_REQUIRED");
+            let refused = assert_refused(team.roster(&person.session).await, Code::PermissionDenied, "MFA_REQUIRED");
+            assert_eq!(refused.metadata["method"], "roster.v1.CredentialService/BeginMfaEnrollment");
             let check = CheckPermissionRequest { organization_id: team.organization_id.clone(), user_id: person.user_id.clone(), permission: "members.read".to_owned() };
             let answer = call!(world, permissions.check_permission, world.operator_key(), check.clone()).unwrap();
             assert_eq!(answer.deny_reason(), DenyReason::MfaRequired);
