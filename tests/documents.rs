@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use roster::config::settings_markdown;
 use roster::domain::access_model::AccessModel;
 use roster::domain::error::Reason;
+use roster::domain::scope;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -309,4 +310,21 @@ fn every_promise_is_shown_by_a_test() {
         read("docs/claims.md") == page,
         "run `UPDATE_README=1 cargo test --test documents`"
     );
+}
+
+/// A scope whose worth nobody has written down is given away by its name.
+#[test]
+fn the_page_on_security_says_what_each_scope_is_worth() {
+    let text = read("docs/security.md");
+    let (_, section) = text.split_once("## What each scope is worth\n").unwrap();
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let mut listed: Vec<&str> = Vec::new();
+    for line in section.lines() {
+        let Some((scope, worth)) = line.strip_prefix("| `").and_then(|rest| rest.split_once("` | ")) else {
+            continue;
+        };
+        assert!(worth.trim_end_matches([' ', '|']).len() > 20, "{scope}: {worth}");
+        listed.push(scope);
+    }
+    assert_eq!(listed, scope::ALL, "the table and src/domain/scope.rs differ");
 }

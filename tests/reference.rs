@@ -58,7 +58,7 @@ fn the_reference_is_what_the_contract_says() {
 }
 
 /// The reasons that come with a hint at a way out, at least where there is one. The others tell all there is to do by their name or by other metadata, or there is nothing to do.
-const WITH_A_WAY_OUT: [&str; 35] = [
+const WITH_A_WAY_OUT: [&str; 37] = [
     "CREDENTIALS_MISSING",
     "MEMBER_NOT_MANAGEABLE",
     "EMAIL_UNVERIFIED",
@@ -92,6 +92,8 @@ const WITH_A_WAY_OUT: [&str; 35] = [
     "LAST_CREDENTIAL",
     "SESSION_NOT_RECENT",
     "SERVICE_KEY_OUTLIVES_CALLER",
+    "TRANSFER_NO_LONGER_AUTHORIZED",
+    "SERVICE_REQUIRED",
     "SECOND_FACTOR_EXHAUSTED",
     "MAIL_BUDGET_SPENT",
 ];

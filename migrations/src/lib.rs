@@ -11,6 +11,7 @@ mod m20261122_000007_large_rosters;
 mod m20261122_000008_phone_numbers;
 mod m20261122_000009_identities;
 mod m20261122_000010_invited_names;
+mod m20261126_000011_ways_in;
 mod m20261126_000012_attempts;
 mod m20261126_000013_states_and_recipients;
 mod m20261126_000014_installation;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000008_phone_numbers::Migration),
             Box::new(m20261122_000009_identities::Migration),
             Box::new(m20261122_000010_invited_names::Migration),
+            Box::new(m20261126_000011_ways_in::Migration),
             Box::new(m20261126_000012_attempts::Migration),
             Box::new(m20261126_000013_states_and_recipients::Migration),
             Box::new(m20261126_000014_installation::Migration),

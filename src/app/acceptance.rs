@@ -16,6 +16,7 @@ use super::{
     providers::ShownToken,
     sign_in::Entry,
     users::{HashedUser, NewUser, display_name, email_unverified},
+    warrants::may_still_invite,
 };
 use crate::{
     domain::{
@@ -27,10 +28,11 @@ use crate::{
         member::MemberState,
         phone::PhoneNumber,
         roster::{Authority, Owners},
+        session::{self, Interruption},
         text::{Locale, PersonName},
         token::{Token, TokenKind},
     },
-    store::{Event, Invitation, InvitationRow, Member, Tx, User},
+    store::{Event, Invitation, InvitationRow, Member, Sender, Tx, User},
 };
 
 /// What a link invites to.
@@ -65,6 +67,7 @@ pub(crate) async fn preview(app: &App, ctx: &Ctx, token: SecretString) -> Result
     let view = app.store.read();
     let invitation = view.invitation_by_token(&digest(&token)?).await?;
     let invitation = invitation.ok_or(Reason::InvitationNotFound)?;
+    // First: an invitation that is over is told to be, whatever became of its organization.
     facts(&invitation).open(ctx.now)?;
     let organization = view.organization(invitation.organization_id).await?;
     let organization = organization.ok_or(Reason::InvitationNotFound)?;
@@ -74,6 +77,22 @@ pub(crate) async fn preview(app: &App, ctx: &Ctx, token: SecretString) -> Result
         Some(user) => view.user(user).await?,
         None => None,
     };
+    let answering = self::inviter(&invitation, view.sender(&invitation).await?);
+    let owner = model.owner_role();
+    let active = match invitation.roles.contains(owner) {
+        true => view.count_active_holders(organization.id, owner.as_str()).await?,
+        false => 0,
+    };
+    // Whoever looks is told what whoever accepts would be.
+    let acceptance = Acceptance {
+        model: &model,
+        organization_kind: organization.kind.as_deref(),
+        inviter: answering.as_ref().map(Inviter::authority),
+        existing: None,
+        owners: Owners { active },
+        now: ctx.now,
+    };
+    invitation::decide_accept(&acceptance, &facts(&invitation))?;
     Ok(Preview {
         organization_id: organization.id,
         organization_name: organization.display_name,
@@ -209,6 +228,7 @@ fn person(invitation: &Invitation, sign_up: SignUp, password: Option<ChosenPassw
     Ok(NewUser {
         email,
         email_verified: true,
+        proven: true,
         given_name: sign_up.given_name,
         family_name: sign_up.family_name,
         password,
@@ -258,7 +278,10 @@ impl Mutation for AcceptReady {
             true => None,
             false => tx.member(organization.id, user.id).await?,
         };
-        let inviter = inviter(tx, &invitation).await?;
+        if let Some(account) = invitation.inviter_service_account_id {
+            tx.hold_service_account(account).await?;
+        }
+        let inviter = inviter(&invitation, tx.sender(&invitation).await?);
         let owner_role = model.owner_role();
         let owners = match invitation.roles.contains(owner_role) {
             true => tx.count_active_holders(organization.id, owner_role.as_str()).await?,
@@ -274,7 +297,15 @@ impl Mutation for AcceptReady {
         };
         let roles = invitation::decide_accept(&acceptance, &facts(&invitation))?;
         // Whoever comes back does so with a session that began after they were removed: the one that accepts is no exception, or those between would live on with it.
-        access::require_session_since(ctx, existing.as_ref().map(|removed| removed.update_time))?;
+        let left = existing.as_ref().map(|removed| Interruption {
+            after_sign_in: removed.interrupted_after_sign_in,
+            time: Some(removed.update_time),
+        });
+        if let Some((session, left)) = ctx.session().zip(left)
+            && session::outdated(access::began(session), left)
+        {
+            return Err(access::session_outdated());
+        }
 
         let revision = organization.revision + 1;
         let member = Member {
@@ -284,6 +315,7 @@ impl Mutation for AcceptReady {
             create_time: existing.as_ref().map_or(ctx.now, |member| member.create_time),
             // Sessions from before the removal stay dead here (ab_24).
             admit_time: existing.as_ref().map(|removed| removed.update_time),
+            interrupted_after_sign_in: existing.as_ref().and_then(|removed| removed.interrupted_after_sign_in),
             ..newcomer(ctx, &organization, &user, roles.clone())
         };
         let before = existing.map(|member| json!({ "state": member.state.as_str(), "roles": member.roles }));
@@ -405,19 +437,18 @@ impl Inviter {
     }
 }
 
-/// Who answers for the invitation now; `None` where nobody does any more.
-async fn inviter(tx: &Tx, invitation: &Invitation) -> Result<Option<Inviter>> {
-    if let Some(user) = invitation.inviter_user_id {
-        // A seat, and not a member's row: somebody whose account is out of use has none.
-        let seat = tx.seat(invitation.organization_id, user).await?;
-        let member = seat.and_then(|(_, member)| member);
-        let active = member.filter(|member| member.state == MemberState::Active);
-        return Ok(active.map(|member| Inviter::Member(Box::new(member))));
+/// Who answers for the invitation now; `None` where nobody does any more. Where a service invited for a user, both do: a key that is taken back for having fallen into wrong hands may
+/// have invited with it (ab_35).
+fn inviter(invitation: &Invitation, sender: Sender) -> Option<Inviter> {
+    let by_service = invitation.inviter_service_account_id.is_some();
+    if by_service && !may_still_invite(invitation, sender.service.as_ref()) {
+        return None;
     }
-    // A key that is taken back for having fallen into wrong hands may have invited with it.
-    let account = match invitation.inviter_service_account_id {
-        Some(account) => tx.service_account(account).await?,
-        None => None,
-    };
-    Ok(account.filter(|account| !account.disabled).map(|_| Inviter::Service))
+    match invitation.inviter_user_id {
+        Some(_) => sender
+            .member
+            .filter(|member| member.state == MemberState::Active)
+            .map(|member| Inviter::Member(Box::new(member))),
+        None => by_service.then_some(Inviter::Service),
+    }
 }

@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{App, context::Ctx, error::Result};
+use super::{
+    App,
+    context::Ctx,
+    error::{Error, Result},
+};
 use crate::{
     domain::{
         access_model::{AccessModel, RoleSet},
         error::{Reason, Refusal},
-        member::MemberState,
+        member::{Hindrance, Seat, standing},
         mfa,
-        organization::OrganizationState,
         roster::{Authority, Owners, Situation},
+        session::{self, Began, Interruption},
     },
-    store::{Member, Organization, Snapshot, Tx},
+    store::{Member, Organization, Session, Snapshot, Tx},
 };
 
 /// The proof. Made here and nowhere else, after the rule of the called method has been checked; what it shows is that organization only.
@@ -61,12 +64,27 @@ impl Access {
     /// # Errors
     /// `MFA_REQUIRED`, with the method that begins to set one up.
     pub(super) fn require_factor(&self, ctx: &Ctx) -> Result<()> {
-        // Only of the caller, whom authentication has read: it costs nothing.
-        let without = ctx.caller.user.as_ref().is_some_and(|caller| !caller.user.mfa_enabled);
-        if without && mfa::enforced(&self.model, self.organization.mfa_required) {
-            return Err(Refusal::new(Reason::MfaRequired).with("method", mfa::ENROLLING).into());
+        match self.standing(ctx) {
+            Some(Hindrance::MfaRequired) => {
+                Err(Refusal::new(Reason::MfaRequired).with("method", mfa::ENROLLING).into())
+            }
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// What keeps the caller from acting here; nothing keeps a service that calls for nobody.
+    fn standing(&self, ctx: &Ctx) -> Option<Hindrance> {
+        let caller = ctx.caller.user.as_ref()?;
+        let seat = self.seat.as_ref();
+        standing(Seat {
+            organization: self.organization.state,
+            member: seat.map(|member| member.state),
+            session_outdated: seat
+                .zip(ctx.session())
+                .is_some_and(|(member, session)| session::outdated(began(session), interruption(member))),
+            // Only of the caller, whom authentication has read: it costs nothing.
+            factor_missing: !caller.user.mfa_enabled && mfa::enforced(&self.model, self.organization.mfa_required),
+        })
     }
 
     /// Whether the caller may do here what another permission guards, which is also the name of the scope that a service needs for it.
@@ -184,34 +202,43 @@ fn admit(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>)
 
 /// Admits whoever belongs there and may act, with or without the permission.
 fn admit_anyhow(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>) -> Result<Access> {
-    let model = app.model_of(&organization)?;
-    if ctx.caller.user.is_some() {
-        let member = seat
-            .as_ref()
-            .filter(|member| member.state != MemberState::Removed && organization.state != OrganizationState::Deleted)
-            .ok_or(Reason::OrganizationNotFound)?;
-        require_session_since(ctx, member.admit_time)?;
-        if member.state != MemberState::Active {
-            return Err(Refusal::new(Reason::PermissionRequired)
-                .with("permission", ctx.rule.permission.as_str())
-                .with("state", "SUSPENDED")
-                .into());
-        }
-    }
-    Ok(Access {
+    let access = Access {
+        model: app.model_of(&organization)?,
         organization,
-        model,
         seat,
-    })
+    };
+    match access.standing(ctx) {
+        Some(Hindrance::NotAMember) => Err(Reason::OrganizationNotFound.into()),
+        Some(Hindrance::SessionOutdated) => Err(session_outdated()),
+        Some(Hindrance::MemberSuspended) => Err(Refusal::new(Reason::PermissionRequired)
+            .with("permission", ctx.rule.permission.as_str())
+            .with("state", "SUSPENDED")
+            .into()),
+        // Asked for where it counts: giving something up takes no factor, and some calls are about the suspension.
+        Some(Hindrance::MfaRequired | Hindrance::OrganizationSuspended) | None => Ok(access),
+    }
 }
 
-/// Refuses a session from before the member was taken out of use: when they come back it stays dead here (ab_24).
-pub(super) fn require_session_since(ctx: &Ctx, time: Option<DateTime<Utc>>) -> Result<()> {
-    match ctx.session_time().zip(time) {
-        Some((began, time)) if began < time => Err(Refusal::new(Reason::SessionOutdated)
-            .with("hint", "sign in again")
-            .into()),
-        _ => Ok(()),
+/// The refusal of a session from before its user's membership was interrupted (ab_24).
+pub(super) fn session_outdated() -> Error {
+    Refusal::new(Reason::SessionOutdated)
+        .with("hint", "sign in again")
+        .into()
+}
+
+/// When a session began.
+pub(super) fn began(session: &Session) -> Began {
+    Began {
+        sign_in: session.sign_in_number,
+        time: session.create_time,
+    }
+}
+
+/// When a membership was interrupted last.
+pub(super) fn interruption(member: &Member) -> Interruption {
+    Interruption {
+        after_sign_in: member.interrupted_after_sign_in,
+        time: member.admit_time,
     }
 }
 

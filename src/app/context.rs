@@ -155,10 +155,21 @@ impl Ctx {
         }
     }
 
-    /// When the caller's session began; `None` without one, as of a service that calls as the user.
-    pub(crate) fn session_time(&self) -> Option<DateTime<Utc>> {
-        let session = self.caller.user.as_ref().and_then(|caller| caller.session.as_ref());
-        session.map(|session| session.create_time)
+    /// The key that a service calls with, and the scopes that it needs for this very call: the method's, and the one to act as a user it names. Kept with what waits for somebody's
+    /// answer, so that it ends with the service's rights (ab_35). Neither where no service calls.
+    pub(crate) fn warrant(&self) -> (Option<Uuid>, Option<Scopes>) {
+        let Some(service) = &self.caller.service else {
+            return (None, None);
+        };
+        let named = self.caller.user.as_ref().is_some_and(|user| user.session.is_none());
+        let needed = [self.rule.scope.as_str(), scope::ACT_AS_USER];
+        let needed = needed.into_iter().take(if named { 2 } else { 1 });
+        (Some(service.key_id), Scopes::parse(needed).ok())
+    }
+
+    /// The caller's session; `None` without one, as of a service that calls as the user.
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.caller.user.as_ref()?.session.as_ref()
     }
 
     /// Refuses a user who asks about anybody but themselves, with the answer for a user who does not exist. A service may ask about all.

@@ -58,7 +58,7 @@ impl Ctx {
     /// `SESSION_NOT_RECENT`.
     pub(super) fn require_recent_sign_in(&self) -> Result<()> {
         Ok(session::require_recent(
-            self.session_time().unwrap_or(self.now),
+            self.session().map_or(self.now, |session| session.create_time),
             self.now,
         )?)
     }
@@ -252,7 +252,8 @@ struct ResetReady {
 }
 
 /// Chooses a new password by a link in a mail. Every session ends, and no new one begins: who has a second factor still needs it (ab_20). The link came to the
-/// account's address, which is thereby shown to be the person's; where that is the first time, what others may have planted goes. Its owner is told by mail.
+/// account's address, which is thereby shown to be the person's; where they choose a password by a link for the first time, what others may have planted goes. Its owner is told by
+/// mail.
 ///
 /// # Errors
 /// `CHALLENGE_INVALID`; overloaded, where too many are hashing.
@@ -290,10 +291,10 @@ impl Mutation for ResetReady {
             return Err(Reason::ChallengeInvalid.into());
         }
         user.password_hash = Some(self.hash.clone());
-        let shown_before = user.email_verify_time;
-        user.email_verify_time = shown_before.or(Some(ctx.now));
+        user.email_verify_time = user.email_verify_time.or(Some(ctx.now));
+        let proven_before = user.proof_time.replace(user.proof_time.unwrap_or(ctx.now));
         record(ctx, tx, &mut user, "user.password_reset", json!({})).await?;
-        if shown_before.is_none() {
+        if proven_before.is_none() {
             take_planted_away(app, ctx, tx, &mut user).await?;
         }
         tx.end_challenges(user.id, &[Purpose::PasswordReset], ctx.now).await?;
@@ -303,8 +304,9 @@ impl Mutation for ResetReady {
     }
 }
 
-/// Takes every other way into an account away whose address has just been shown to be somebody's for the first time: whoever made the account for that address may have left an
-/// identity or a second factor of theirs in it, to come back by or to keep its owner out (ab_18).
+/// Takes every other way into an account away for which somebody has just chosen a password by a link for the first time: whoever made the account for that address may have left an
+/// identity or a second factor of theirs in it, to come back by or to keep its owner out (ab_34). It does not ask who has answered for the address: that says who reads its mail, and
+/// not who had the password.
 async fn take_planted_away(app: &App, ctx: &Ctx, tx: &mut Tx, user: &mut User) -> Result<()> {
     let identities = tx.identities_of(user.id).await?;
     for linked in &identities {

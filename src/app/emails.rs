@@ -168,7 +168,7 @@ impl Mutation for Verify {
     }
 }
 
-/// Gives the account the address. Sessions go on: they were not begun with it.
+/// Gives the account the address. Sessions go on, and so does every way in: whoever follows a link has not chosen a password by it. The first who does takes them away (ab_34).
 async fn take_effect(
     app: &App,
     ctx: &Ctx,
@@ -197,6 +197,8 @@ async fn take_effect(
         email: email.typed().to_owned(),
         email_key: email.key().to_owned(),
         email_verify_time: verify_time,
+        // Another mailbox, perhaps another person: what was shown for the old one says nothing of who reads this one (ab_34).
+        proof_time: old.proof_time.filter(|_| !moved),
         ..old.clone()
     };
     let data = json!({ "before": { "email": old.email }, "after": { "email": user.email } });

@@ -291,6 +291,8 @@ impl Batch {
             mfa_enabled: false,
             phone_number: text(person.phone_number.as_ref().map(PhoneNumber::as_str)),
             state_before_deletion: None,
+            proof_time: None,
+            sign_in_count: 0,
         };
         let event = UserEvent {
             kind: "user.imported",

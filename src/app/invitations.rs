@@ -233,6 +233,7 @@ pub(super) async fn issue(
     let token = Token::new(TokenKind::Invitation, app.entropy.bytes());
     let decided = invitation::Invitation::issue(&access.model, command.email.key().to_owned(), roles, ctx.now);
     let actor = ctx.actor();
+    let (inviter_service_key_id, inviter_scopes) = ctx.warrant();
     let given_name = written(command.given_name.as_ref());
     let family_name = written(command.family_name.as_ref());
     let invitation = Invitation {
@@ -259,6 +260,8 @@ pub(super) async fn issue(
         signup_completed: false,
         given_name,
         family_name,
+        inviter_service_key_id,
+        inviter_scopes,
     };
     tx.insert_invitation(invitation.clone()).await?;
     dispatch(app, ctx, tx, access, invitation, &token, ("invitation.created", stamp))
@@ -375,6 +378,7 @@ impl Mutation for Resend {
         invitation.token_digest = token.digest().to_vec();
         invitation.inviter_user_id = actor.user;
         invitation.inviter_service_account_id = actor.service_account;
+        (invitation.inviter_service_key_id, invitation.inviter_scopes) = ctx.warrant();
         invitation.send_count += 1;
         invitation.message_id = app.entropy.uuid(ctx.now);
         invitation.sent_time = ctx.now;

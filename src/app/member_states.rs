@@ -136,6 +136,10 @@ impl Mutation for ChangeState {
         member.roles = roles;
         member.changed_revision = access.organization.revision + 1;
         member.update_time = ctx.now;
+        if state != MemberState::Suspended {
+            // Under the person's lock, as a sign-in: every session so far is from before this (ab_57). Of a suspension, its end counts.
+            member.interrupted_after_sign_in = Some(user.sign_in_count);
+        }
         if state == MemberState::Active {
             member.admit_time = Some(ctx.now);
             // Whoever was removed may be called something else by now.

@@ -58,6 +58,7 @@ pub(super) fn newcomer(ctx: &Ctx, organization: &Organization, user: &User, role
         create_time: ctx.now,
         update_time: ctx.now,
         admit_time: None,
+        interrupted_after_sign_in: None,
     }
 }
 

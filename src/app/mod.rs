@@ -44,6 +44,7 @@ pub(crate) mod sign_in;
 pub(crate) mod step_up;
 pub(crate) mod user_states;
 pub(crate) mod users;
+mod warrants;
 
 use std::sync::Arc;
 

@@ -16,6 +16,7 @@ use super::{
     require_etag,
     service_accounts::by_id,
     users::display_name,
+    warrants::may_still_transfer,
 };
 use crate::{
     domain::{
@@ -164,6 +165,7 @@ impl Mutation for Start {
             .require_address(ctx, tx, authority, &nominee.email)
             .await?;
         let actor = ctx.actor();
+        let (actor_service_key_id, actor_scopes) = ctx.warrant();
         let at_once = decided.confirmation == Confirmation::None;
         let transfer = Transfer {
             id: app.entropy.uuid(ctx.now),
@@ -180,6 +182,8 @@ impl Mutation for Start {
             create_time: ctx.now,
             expire_time: ctx.now + CONFIRMATION_TIME,
             settle_time: at_once.then_some(ctx.now),
+            actor_service_key_id,
+            actor_scopes,
         };
         tx.insert_transfer(transfer.clone()).await?;
         if at_once {
@@ -332,6 +336,15 @@ impl Settle {
             return Err(nobody().into());
         }
         ownership::require_pending(status(transfer, ctx.now))?;
+        if let Some(account) = transfer.actor_service_account_id {
+            tx.hold_service_account(account).await?;
+            let service = tx.service_by_key(account, transfer.actor_service_key_id).await?;
+            if !may_still_transfer(transfer, service.as_ref()) {
+                return Err(Refusal::new(Reason::TransferNoLongerAuthorized)
+                    .with("hint", "ask the owner for a new transfer")
+                    .into());
+            }
+        }
         let mut sides = Sides::load(
             tx,
             self.organization_id,

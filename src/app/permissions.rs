@@ -4,15 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::{App, context::Ctx, error::Result};
+use super::{
+    App,
+    access::{began, interruption},
+    context::Ctx,
+    error::Result,
+};
 use crate::{
     domain::{
         access_model::{PermissionId, RoleSet},
-        member::MemberState,
-        mfa,
-        organization::OrganizationState,
+        member::{self, Hindrance},
+        mfa, session,
     },
-    store::{Member, Organization},
+    store::{Member, Organization, Session},
 };
 
 /// One question: may this user do this in this organization?
@@ -29,16 +33,10 @@ pub(crate) struct Check {
 /// Why a check was answered with no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Denial {
-    /// The user is no member, or one of the two does not exist: the answer does not tell which.
-    NotAMember,
+    /// The user may do nothing there. That they are no member, or one of the two does not exist: the answer does not tell which.
+    Hindered(Hindrance),
     /// The roles do not hold the permission.
     NotGranted,
-    /// The member is suspended.
-    MemberSuspended,
-    /// The organization is suspended.
-    OrganizationSuspended,
-    /// The organization asks for a second factor, and the member has none.
-    MfaRequired,
 }
 
 /// The answer to a check.
@@ -59,9 +57,20 @@ pub(crate) struct Effective {
     pub(crate) roles: RoleSet,
     /// The revision that the answer holds for; 0 where the user is no member.
     pub(crate) revision: i64,
+    /// Why there are no permissions; `None` where the roles decide.
+    pub(crate) denial: Option<Denial>,
 }
 
-/// Checks one permission by what is committed now.
+impl Effective {
+    fn of_nobody() -> Self {
+        Self {
+            denial: Some(Denial::Hindered(Hindrance::NotAMember)),
+            ..Self::default()
+        }
+    }
+}
+
+/// Checks one permission by what is committed now, and by the session in hand, where there is one.
 ///
 /// # Errors
 /// `USER_NOT_FOUND` for a user who asks about another.
@@ -73,14 +82,20 @@ pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<Decis
         .seat(question.organization_id, question.user_id)
         .await?;
     let lacking = without_factor(app, seat.iter()).await?;
-    decide(app, seat.as_ref(), &lacking, question.permission.as_str())
+    decide(
+        app,
+        ctx.session(),
+        seat.as_ref(),
+        &lacking,
+        question.permission.as_str(),
+    )
 }
 
 /// Checks many. Each membership is read once, however many of the questions are about it.
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn check_batch(app: &App, _ctx: &Ctx, questions: Vec<Check>) -> Result<Vec<Decision>> {
+pub(crate) async fn check_batch(app: &App, ctx: &Ctx, questions: Vec<Check>) -> Result<Vec<Decision>> {
     let pairs: BTreeSet<(Uuid, Uuid)> = questions.iter().map(|one| (one.organization_id, one.user_id)).collect();
     // Organizations and memberships are read by two statements, and a decision has to be that of the revision beside it.
     let seats: BTreeMap<_, _> = app.store.snapshot().await?.seats(&pairs).await?;
@@ -89,7 +104,7 @@ pub(crate) async fn check_batch(app: &App, _ctx: &Ctx, questions: Vec<Check>) ->
         .iter()
         .map(|one| {
             let seat = seats.get(&(one.organization_id, one.user_id));
-            decide(app, seat, &lacking, one.permission.as_str())
+            decide(app, ctx.session(), seat, &lacking, one.permission.as_str())
         })
         .collect()
 }
@@ -100,20 +115,17 @@ pub(crate) async fn check_batch(app: &App, _ctx: &Ctx, questions: Vec<Check>) ->
 /// `USER_NOT_FOUND` for a user who asks about another.
 pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) -> Result<Effective> {
     ctx.require_self(user)?;
-    let Some((organization, Some(member))) = app.store.read().seat(organization, user).await? else {
-        return Ok(Effective::default());
+    let seat = app.store.read().seat(organization, user).await?;
+    let lacking = without_factor(app, seat.iter()).await?;
+    let Some((organization, Some(member))) = seat else {
+        return Ok(Effective::of_nobody());
     };
     let model = app.model_of(&organization)?;
-    let seat = (organization, Some(member));
-    let lacking = without_factor(app, [&seat]).await?;
-    let (organization, Some(member)) = seat else {
-        return Ok(Effective::default());
-    };
-    let standing = standing(&organization, &member, &lacking);
-    if standing == Some(Denial::NotAMember) {
-        return Ok(Effective::default());
+    let hindrance = standing(ctx.session(), &organization, &member, &lacking);
+    if hindrance == Some(Hindrance::NotAMember) {
+        return Ok(Effective::of_nobody());
     }
-    let permissions = match standing {
+    let permissions = match hindrance {
         None => model
             .permissions_of(&member.roles)
             .into_iter()
@@ -125,6 +137,20 @@ pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, use
         permissions,
         roles: member.roles,
         revision: organization.revision,
+        denial: hindrance.map(Denial::Hindered),
+    })
+}
+
+/// What keeps a session's user from acting in an organization with it, whatever their roles.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn hindrance(app: &App, session: &Session, organization: Uuid) -> Result<Option<Hindrance>> {
+    let seat = app.store.read().seat(organization, session.user_id).await?;
+    let lacking = without_factor(app, seat.iter()).await?;
+    Ok(match seat {
+        Some((organization, Some(member))) => standing(Some(session), &organization, &member, &lacking),
+        _ => Some(Hindrance::NotAMember),
     })
 }
 
@@ -155,35 +181,40 @@ async fn without_factor<'s>(
 
 fn decide(
     app: &App,
+    session: Option<&Session>,
     seat: Option<&(Organization, Option<Member>)>,
     lacking: &BTreeSet<SeatKey>,
     permission: &str,
 ) -> Result<Decision> {
     let Some((organization, Some(member))) = seat else {
         return Ok(Decision {
-            denial: Some(Denial::NotAMember),
+            denial: Some(Denial::Hindered(Hindrance::NotAMember)),
             revision: 0,
         });
     };
     let model = app.model_of(organization)?;
-    let denial = standing(organization, member, lacking)
+    let denial = standing(session, organization, member, lacking)
+        .map(Denial::Hindered)
         .or_else(|| (!model.allows(&member.roles, permission)).then_some(Denial::NotGranted));
     let revision = match denial {
-        Some(Denial::NotAMember) => 0,
+        Some(Denial::Hindered(Hindrance::NotAMember)) => 0,
         _ => organization.revision,
     };
     Ok(Decision { denial, revision })
 }
 
-/// What keeps a member from doing anything at all.
-fn standing(organization: &Organization, member: &Member, lacking: &BTreeSet<SeatKey>) -> Option<Denial> {
-    match (organization.state, member.state) {
-        (_, MemberState::Removed) | (OrganizationState::Deleted, _) => Some(Denial::NotAMember),
-        (OrganizationState::Suspended, _) => Some(Denial::OrganizationSuspended),
-        (OrganizationState::Active, MemberState::Suspended) => Some(Denial::MemberSuspended),
-        (OrganizationState::Active, MemberState::Active) => {
-            let lacks = lacking.contains(&(organization.id, member.user_id));
-            lacks.then_some(Denial::MfaRequired)
-        }
-    }
+/// What keeps a member from doing anything at all. A session counts where it is the member's own: a service without one asks about the user.
+fn standing(
+    session: Option<&Session>,
+    organization: &Organization,
+    member: &Member,
+    lacking: &BTreeSet<SeatKey>,
+) -> Option<Hindrance> {
+    let session = session.filter(|session| session.user_id == member.user_id);
+    member::standing(member::Seat {
+        organization: organization.state,
+        member: Some(member.state),
+        session_outdated: session.is_some_and(|session| session::outdated(began(session), interruption(member))),
+        factor_missing: lacking.contains(&(organization.id, member.user_id)),
+    })
 }

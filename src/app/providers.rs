@@ -33,10 +33,19 @@ const SPARE: Duration = Duration::days(1);
 /// How often an issuer is asked at the most, whatever tokens name: made-up keys must not make us hammer it.
 const PAUSE: Duration = Duration::seconds(30);
 
+/// What is allowed besides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProviderPolicy {
+    /// The issuers' own hosts may be inside.
+    pub(crate) internal: bool,
+    /// ID tokens are taken from services only.
+    pub(crate) services_only: bool,
+}
+
 /// The trusted issuers, each with what is known of its keys.
 pub(crate) struct Providers {
     fetcher: Fetcher,
-    internal: bool,
+    policy: ProviderPolicy,
     known: HashMap<String, Known>,
 }
 
@@ -74,8 +83,8 @@ impl State {
 }
 
 impl Providers {
-    /// These issuers; `internal`: their own hosts may be inside.
-    pub(crate) fn new(providers: Vec<Provider>, fetcher: Fetcher, internal: bool) -> Self {
+    /// These issuers.
+    pub(crate) fn new(providers: Vec<Provider>, fetcher: Fetcher, policy: ProviderPolicy) -> Self {
         let known = providers.into_iter().map(|provider| {
             let issuer = provider.issuer.clone();
             let known = Known {
@@ -88,7 +97,7 @@ impl Providers {
         Self {
             known: known.collect(),
             fetcher,
-            internal,
+            policy,
         }
     }
 
@@ -144,7 +153,7 @@ impl Providers {
     }
 
     fn reach(&self, own: bool) -> Reach {
-        match own && self.internal {
+        match own && self.policy.internal {
             true => Reach::Internal,
             false => Reach::Public,
         }
@@ -180,8 +189,16 @@ impl App {
     /// Who somebody is, by an ID token of a trusted issuer. Looked at before any transaction: it may take a fetch.
     ///
     /// # Errors
-    /// `ID_TOKEN_INVALID` with the flaw, `IDENTITY_PROVIDER_UNAVAILABLE`.
+    /// `SERVICE_REQUIRED`, `ID_TOKEN_INVALID` with the flaw, `IDENTITY_PROVIDER_UNAVAILABLE`.
     pub(super) async fn identify(&self, ctx: &Ctx, shown: &ShownToken) -> Result<Identity> {
+        if self.providers.policy.services_only && ctx.caller.service.is_none() {
+            return Err(Refusal::new(Reason::ServiceRequired)
+                .with(
+                    "hint",
+                    "call from the application's server, with its service key as the bearer credential",
+                )
+                .into());
+        }
         let invalid = |flaw: Flaw| Refusal::new(Reason::IdTokenInvalid).with("flaw", flaw.as_str());
         let token = shown.id_token.expose_secret();
         let claimed = Claimed::read(token).map_err(invalid)?;

@@ -10,19 +10,51 @@ use super::{
     error::{Error, Result},
     mutation::{Answer, Mutation},
     paging::{Page, PageRequest},
+    permissions::hindrance,
     service_accounts::by_id,
 };
 use crate::{
-    domain::{challenge::ENDED_WITH_SESSIONS, error::Reason},
+    domain::{challenge::ENDED_WITH_SESSIONS, error::Reason, member::Hindrance},
     store::{Session, SessionHolder, Tx},
 };
 
-/// The live session of a token, for a service that was handed one.
+/// Whether a token is a live session's, for a service that was handed one.
+#[derive(Debug)]
+pub(crate) struct Verify {
+    /// The token.
+    pub(crate) token: SecretString,
+    /// The organization that it is to be good in; `None`: any.
+    pub(crate) organization_id: Option<Uuid>,
+}
+
+/// What a token is worth.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// The session is live, and good in the organization that was asked about.
+    Good(Box<SessionHolder>),
+    /// The session is live, and its user may not act in that organization with it.
+    Hindered(Hindrance),
+    /// The session is over, or there never was one.
+    Over,
+}
+
+/// Verifies a session.
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn verify(app: &App, ctx: &Ctx, token: SecretString) -> Result<Option<SessionHolder>> {
-    authentication::live_session(app, token.expose_secret(), ctx.now).await
+pub(crate) async fn verify(app: &App, ctx: &Ctx, query: Verify) -> Result<Verdict> {
+    let live = authentication::live_session(app, query.token.expose_secret(), ctx.now).await?;
+    let Some(holder) = live else {
+        return Ok(Verdict::Over);
+    };
+    let hindrance = match query.organization_id {
+        Some(organization) => hindrance(app, &holder.session, organization).await?,
+        None => None,
+    };
+    Ok(match hindrance {
+        Some(hindrance) => Verdict::Hindered(hindrance),
+        None => Verdict::Good(Box::new(holder)),
+    })
 }
 
 /// Which sessions.

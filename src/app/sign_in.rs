@@ -88,9 +88,7 @@ impl App {
     ) -> Result<Entry> {
         let needed = !user.mfa_enabled && (wish || self.demanded_by(user.id, Some(tx)).await?.is_some());
         if !user.mfa_enabled && !needed {
-            tx.record_sign_in(user.id, ctx.now).await?;
-            let (session, token) = self.begin_session(ctx, tx, user.id, user_agent).await?;
-            user.last_sign_in_time = Some(ctx.now);
+            let (session, token) = self.begin_session(ctx, tx, &mut user, user_agent).await?;
             return Ok(Entry::Session(Box::new(Begun { session, token, user })));
         }
         let secret = needed.then(|| self.new_secret());
@@ -113,7 +111,7 @@ impl App {
 }
 
 impl App {
-    /// Begins a session in a transaction, and keeps in the person's history that they have signed in.
+    /// Begins a session in a transaction, and keeps in the person's history that they have signed in. Needs the user's lock.
     ///
     /// # Errors
     /// The database's.
@@ -121,15 +119,16 @@ impl App {
         &self,
         ctx: &Ctx,
         tx: &mut Tx,
-        user: Uuid,
+        user: &mut User,
         user_agent: Option<&str>,
     ) -> Result<(Session, Token)> {
-        tx.insert_sign_in(self.sign_in_record(ctx, Some(user), SignInOutcome::Succeeded, user_agent))
+        tx.record_sign_in(user, ctx.now).await?;
+        tx.insert_sign_in(self.sign_in_record(ctx, Some(user.id), SignInOutcome::Succeeded, user_agent))
             .await?;
         let token = Token::new(TokenKind::Session, self.entropy.bytes());
         let session = Session {
             id: self.entropy.uuid(ctx.now),
-            user_id: user,
+            user_id: user.id,
             token_digest: token.digest().to_vec(),
             ip_address: ctx.client_ip.clone(),
             user_agent: user_agent.map(ToOwned::to_owned),
@@ -138,6 +137,7 @@ impl App {
             expire_time: self.sessions.expire_time(ctx.now),
             revoke_time: None,
             step_up_expire_time: None,
+            sign_in_number: Some(user.sign_in_count),
         };
         tx.insert_session(session.clone()).await?;
         Ok((session, token))
@@ -308,11 +308,9 @@ impl Mutation for CompleteReady {
                 Vec::new()
             }
         };
-        tx.record_sign_in(user.id, ctx.now).await?;
         let (session, token) = app
-            .begin_session(ctx, tx, user.id, self.kept.user_agent.as_deref())
+            .begin_session(ctx, tx, &mut user, self.kept.user_agent.as_deref())
             .await?;
-        user.last_sign_in_time = Some(ctx.now);
         let idle_expire_time = app
             .sessions
             .idle_expire_time(session.last_used_time, session.expire_time);

@@ -120,6 +120,7 @@ impl Mutation for ChangeState {
             let kind = match self.change {
                 UserChange::Delete => {
                     member.state = MemberState::Removed;
+                    member.interrupted_after_sign_in = Some(user.sign_in_count);
                     "member.account_deleted"
                 }
                 UserChange::Suspend => "member.account_suspended",

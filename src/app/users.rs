@@ -32,6 +32,8 @@ pub(crate) struct NewUser {
     pub(crate) email: EmailAddress,
     /// Whether somebody has made sure that the address is the person's.
     pub(crate) email_verified: bool,
+    /// Whether the person has come by a link that went to the address, so that what they sign in with is theirs alone (ab_34).
+    pub(crate) proven: bool,
     /// Given name.
     pub(crate) given_name: PersonName,
     /// Family name.
@@ -137,6 +139,8 @@ impl HashedUser {
             mfa_enabled: false,
             phone_number: person.phone_number.as_ref().map(|number| number.as_str().to_owned()),
             state_before_deletion: None,
+            proof_time: person.proven.then_some(now),
+            sign_in_count: 0,
         }
     }
 }

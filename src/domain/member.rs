@@ -1,6 +1,6 @@
 //! What a member is in an organization, and what can be done to a row of the roster.
 
-use crate::domain::text_enum::text_enum;
+use crate::domain::{organization::OrganizationState, text_enum::text_enum};
 
 text_enum! {
     /// What a member is in an organization.
@@ -11,6 +11,47 @@ text_enum! {
         Suspended = "suspended",
         /// Was a member.
         Removed = "removed",
+    }
+}
+
+/// What a user is in an organization, as far as acting there goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Seat {
+    /// The organization's state.
+    pub organization: OrganizationState,
+    /// The membership's state; `None` without one, or where the account is out of use.
+    pub member: Option<MemberState>,
+    /// Whether the session in hand is from before the membership was interrupted; never without a session.
+    pub session_outdated: bool,
+    /// Whether a second factor is asked for here that the user does not have.
+    pub factor_missing: bool,
+}
+
+/// What keeps somebody from acting in an organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hindrance {
+    /// They do not belong there, or there is none.
+    NotAMember,
+    /// The session is from before they were removed or suspended.
+    SessionOutdated,
+    /// They are suspended there.
+    MemberSuspended,
+    /// They have no second factor, and need one.
+    MfaRequired,
+    /// The organization is suspended.
+    OrganizationSuspended,
+}
+
+/// What keeps somebody from acting in an organization at all, whatever their roles: the first of what does, or nothing. Calls and checks ask here alone, so that a product that asks is
+/// told what Roster itself would do (ab_36).
+pub fn standing(seat: Seat) -> Option<Hindrance> {
+    match (seat.organization, seat.member) {
+        (OrganizationState::Deleted, _) | (_, None | Some(MemberState::Removed)) => Some(Hindrance::NotAMember),
+        _ if seat.session_outdated => Some(Hindrance::SessionOutdated),
+        (_, Some(MemberState::Suspended)) => Some(Hindrance::MemberSuspended),
+        _ if seat.factor_missing => Some(Hindrance::MfaRequired),
+        (OrganizationState::Suspended, Some(MemberState::Active)) => Some(Hindrance::OrganizationSuspended),
+        (OrganizationState::Active, Some(MemberState::Active)) => None,
     }
 }
 
@@ -62,5 +103,91 @@ impl Action {
             Action::Restore => "members.restore",
             Action::TransferOwnership => "ownership.transfer",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEAT: Seat = Seat {
+        organization: OrganizationState::Active,
+        member: Some(MemberState::Active),
+        session_outdated: false,
+        factor_missing: false,
+    };
+
+    #[test]
+    fn a_member_acts_where_nothing_is_in_the_way() {
+        assert_eq!(standing(SEAT), None);
+    }
+
+    #[test]
+    fn each_hindrance_is_told() {
+        let hindered = [
+            (Seat { member: None, ..SEAT }, Hindrance::NotAMember),
+            (
+                Seat {
+                    member: Some(MemberState::Removed),
+                    ..SEAT
+                },
+                Hindrance::NotAMember,
+            ),
+            (
+                Seat {
+                    organization: OrganizationState::Deleted,
+                    ..SEAT
+                },
+                Hindrance::NotAMember,
+            ),
+            (
+                Seat {
+                    session_outdated: true,
+                    ..SEAT
+                },
+                Hindrance::SessionOutdated,
+            ),
+            (
+                Seat {
+                    member: Some(MemberState::Suspended),
+                    ..SEAT
+                },
+                Hindrance::MemberSuspended,
+            ),
+            (
+                Seat {
+                    factor_missing: true,
+                    ..SEAT
+                },
+                Hindrance::MfaRequired,
+            ),
+            (
+                Seat {
+                    organization: OrganizationState::Suspended,
+                    ..SEAT
+                },
+                Hindrance::OrganizationSuspended,
+            ),
+        ];
+        for (seat, expected) in hindered {
+            assert_eq!(standing(seat), Some(expected), "{seat:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_outside_is_told_of_anything_inside() {
+        let all = Seat {
+            organization: OrganizationState::Suspended,
+            member: Some(MemberState::Removed),
+            session_outdated: true,
+            factor_missing: true,
+        };
+        assert_eq!(standing(all), Some(Hindrance::NotAMember));
+        // A session that is dead is told nothing but that.
+        let outdated = Seat {
+            member: Some(MemberState::Suspended),
+            ..all
+        };
+        assert_eq!(standing(outdated), Some(Hindrance::SessionOutdated));
     }
 }

@@ -79,6 +79,15 @@ impl Scopes {
         wanted.iter().find(|scope| !self.allow(scope))
     }
 
+    /// Whether whoever has these scopes, and a key, may still do what a call once needed: what it needed was kept with it, or, by an earlier version, was not. Then it was one of
+    /// `before`.
+    pub fn still_cover(&self, needed: Option<&Scopes>, before: &[&str]) -> bool {
+        match needed {
+            Some(needed) => self.missing(needed).is_none(),
+            None => before.iter().any(|scope| self.allow(scope)),
+        }
+    }
+
     /// The scopes' names, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
@@ -104,6 +113,17 @@ mod tests {
         );
         assert_eq!(held.missing(&Scopes::parse([OPERATOR]).unwrap()), Some(OPERATOR));
         assert_eq!(held.missing(&held), None);
+    }
+
+    #[test]
+    fn what_a_call_needed_is_still_covered_or_not() {
+        let held = Scopes::parse(["invitations.write"]).unwrap();
+        let as_user = Scopes::parse(["invitations.write", ACT_AS_USER]).unwrap();
+        assert!(held.still_cover(Some(&held), &[]));
+        assert!(!held.still_cover(Some(&as_user), &["invitations.write"]));
+        assert!(held.still_cover(None, &["organizations.write", "invitations.write"]));
+        assert!(!held.still_cover(None, &["ownership.write"]));
+        assert!(Scopes::parse([OPERATOR]).unwrap().still_cover(Some(&as_user), &[]));
     }
 
     #[test]

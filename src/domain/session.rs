@@ -40,6 +40,34 @@ impl SessionPolicy {
     }
 }
 
+/// When a session began.
+#[derive(Debug, Clone, Copy)]
+pub struct Began {
+    /// Which sign-in of the user it began with; `None` of a session from before sign-ins were counted.
+    pub sign_in: Option<i64>,
+    /// The time, by the clock of the process that began it.
+    pub time: DateTime<Utc>,
+}
+
+/// When a membership was interrupted last: by a removal, a suspension, or the end of one.
+#[derive(Debug, Clone, Copy)]
+pub struct Interruption {
+    /// The user's last sign-in before it; `None` where it was before sign-ins were counted, or never.
+    pub after_sign_in: Option<i64>,
+    /// The time, by the clock of the process that did it; `None`: never.
+    pub time: Option<DateTime<Utc>>,
+}
+
+/// Whether a session is from before an interruption: when the member comes back it stays dead there (ab_24). What came first is told by the user's sign-ins, which have one order; by
+/// time, which two processes may tell differently, only where they were not counted yet (ab_57).
+pub fn outdated(began: Began, interrupted: Interruption) -> bool {
+    match (interrupted.after_sign_in, interrupted.time) {
+        (Some(last), _) => began.sign_in.unwrap_or(0) <= last,
+        (None, Some(time)) => began.time < time,
+        (None, None) => false,
+    }
+}
+
 /// Whether a session counts as confirmed by a second step, which lasts until a time (JH03).
 pub fn stepped_up(until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
     until.is_some_and(|until| now < until)
@@ -93,6 +121,24 @@ mod tests {
         assert!(!policy.live(start, end, None, start + policy.idle));
         assert!(!policy.live(end - tick, end, None, end));
         assert!(!policy.live(start, end, Some(start), start + tick));
+    }
+
+    #[test]
+    fn a_session_is_outdated_by_the_order_of_sign_ins_and_by_time_only_without_one() {
+        let noon = DateTime::<Utc>::UNIX_EPOCH;
+        let later = noon + Duration::minutes(3);
+        let began = |sign_in, time| Began { sign_in, time };
+        let interrupted = |after_sign_in, time| Interruption { after_sign_in, time };
+        // Whatever the clocks say.
+        for (one, other) in [(noon, later), (later, noon)] {
+            assert!(outdated(began(Some(4), one), interrupted(Some(4), Some(other))));
+            assert!(outdated(began(None, one), interrupted(Some(0), Some(other))));
+            assert!(!outdated(began(Some(5), one), interrupted(Some(4), Some(other))));
+        }
+        assert!(outdated(began(Some(1), noon), interrupted(None, Some(later))));
+        assert!(!outdated(began(None, later), interrupted(None, Some(noon))));
+        assert!(!outdated(began(None, noon), interrupted(None, Some(noon))));
+        assert!(!outdated(began(None, noon), interrupted(None, None)));
     }
 
     #[test]

@@ -34,6 +34,7 @@ impl Parse for pb::CreateMemberRequest {
                 email: email?,
                 // That somebody typed an address does not show whose it is.
                 email_verified: false,
+                proven: false,
                 given_name: given_name?,
                 family_name: family_name?,
                 password: Some(password?),

@@ -131,6 +131,7 @@ fn new_owner(person: &pb::NewUser, fields: &mut Fields<'_>) -> Option<NewUser> {
     Some(NewUser {
         email: email?,
         email_verified: person.email_verified,
+        proven: false,
         given_name: given_name?,
         family_name: family_name?,
         password: Some(password?),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     app::permissions::{self, Check, Decision, Denial, Effective},
-    domain::access_model::PermissionId,
+    domain::{access_model::PermissionId, member::Hindrance},
 };
 
 /// Questions of one batch at the most.
@@ -117,11 +117,20 @@ impl From<Decision> for pb::CheckPermissionResponse {
 impl From<Denial> for pb::DenyReason {
     fn from(denial: Denial) -> Self {
         match denial {
-            Denial::NotAMember => pb::DenyReason::NotAMember,
             Denial::NotGranted => pb::DenyReason::NotGranted,
-            Denial::MemberSuspended => pb::DenyReason::MemberSuspended,
-            Denial::OrganizationSuspended => pb::DenyReason::OrganizationSuspended,
-            Denial::MfaRequired => pb::DenyReason::MfaRequired,
+            Denial::Hindered(hindrance) => hindrance.into(),
+        }
+    }
+}
+
+impl From<Hindrance> for pb::DenyReason {
+    fn from(hindrance: Hindrance) -> Self {
+        match hindrance {
+            Hindrance::NotAMember => pb::DenyReason::NotAMember,
+            Hindrance::SessionOutdated => pb::DenyReason::SessionOutdated,
+            Hindrance::MemberSuspended => pb::DenyReason::MemberSuspended,
+            Hindrance::MfaRequired => pb::DenyReason::MfaRequired,
+            Hindrance::OrganizationSuspended => pb::DenyReason::OrganizationSuspended,
         }
     }
 }
@@ -140,6 +149,7 @@ impl From<Effective> for pb::ListEffectivePermissionsResponse {
             roles: roles(&effective.roles),
             permissions: effective.permissions,
             revision: effective.revision,
+            deny_reason: effective.denial.map_or(pb::DenyReason::Unspecified, Into::into).into(),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! SessionService.
 
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -46,14 +45,9 @@ impl SessionService for Edge {
         &self,
         request: Request<pb::VerifySessionRequest>,
     ) -> Result<Response<pb::VerifySessionResponse>, Status> {
-        let (ctx, token) = self.admit(request)?;
-        let live = sessions::verify(&self.app, &ctx, token).await?;
-        let response = live.map(|holder| pb::VerifySessionResponse {
-            valid: true,
-            session: Some(self.session(holder.session)),
-            user: Some(user(holder.user)),
-        });
-        Ok(Response::new(response.unwrap_or_default()))
+        let (ctx, query) = self.admit(request)?;
+        let verdict = sessions::verify(&self.app, &ctx, query).await?;
+        Ok(Response::new(self.verdict(verdict)))
     }
 
     async fn list_sessions(
@@ -117,6 +111,22 @@ impl Edge {
         self.app.sessions.idle_expire_time(row.last_used_time, row.expire_time)
     }
 
+    fn verdict(&self, verdict: sessions::Verdict) -> pb::VerifySessionResponse {
+        match verdict {
+            sessions::Verdict::Good(holder) => pb::VerifySessionResponse {
+                valid: true,
+                session: Some(self.session(holder.session)),
+                user: Some(user(holder.user)),
+                ..pb::VerifySessionResponse::default()
+            },
+            sessions::Verdict::Hindered(hindrance) => pb::VerifySessionResponse {
+                deny_reason: pb::DenyReason::from(hindrance).into(),
+                ..pb::VerifySessionResponse::default()
+            },
+            sessions::Verdict::Over => pb::VerifySessionResponse::default(),
+        }
+    }
+
     fn session(&self, row: Session) -> pb::Session {
         let idle_end = self.idle_end(&row);
         session(row, idle_end)
@@ -124,10 +134,15 @@ impl Edge {
 }
 
 impl Parse for pb::VerifySessionRequest {
-    type Command = SecretString;
+    type Command = sessions::Verify;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        fields.secret("session_token", &self.session_token, TOKEN)
+        let token = fields.secret("session_token", &self.session_token, TOKEN);
+        let organization_id = fields.optional_uuid("organization_id", &self.organization_id);
+        Some(sessions::Verify {
+            token: token?,
+            organization_id: organization_id?,
+        })
     }
 }
 

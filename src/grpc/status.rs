@@ -115,6 +115,7 @@ fn code(reason: Reason) -> Code {
         | Reason::EmailMismatch
         | Reason::EmailUnverified
         | Reason::MfaRequired
+        | Reason::ServiceRequired
         | Reason::NotOwner => Code::PermissionDenied,
         Reason::OrganizationNotFound
         | Reason::MemberNotFound
@@ -159,6 +160,7 @@ fn code(reason: Reason) -> Code {
         | Reason::InvitationRevoked
         | Reason::InvitationDeclined
         | Reason::InviterNoLongerAuthorized
+        | Reason::TransferNoLongerAuthorized
         | Reason::RemovedMember
         | Reason::StepUpRequired
         | Reason::DirectCreationNotAllowed

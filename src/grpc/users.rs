@@ -134,6 +134,7 @@ impl Parse for pb::CreateUserRequest {
             person: NewUser {
                 email: email?,
                 email_verified: self.email_verified,
+                proven: false,
                 given_name: given_name?,
                 family_name: family_name?,
                 password: Some(password?),

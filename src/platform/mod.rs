@@ -15,7 +15,7 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod turns;
 
-pub use clock::{Clock, Stopwatch};
+pub use clock::{Clock, Skew, Stopwatch};
 pub use entropy::Entropy;
 pub use hashing::{HashError, HashParams, Hasher, Verdict};
 pub use keyring::{Keyring, KeyringError};

@@ -1,5 +1,6 @@
 //! Puts the parts together and keeps them running: the only place that knows all of them.
 
+mod clocks;
 mod connections;
 mod data_dir;
 mod error;
@@ -134,6 +135,7 @@ impl Server {
             parts = Parts::open_patiently(database, keys, &platform.entropy) => parts?,
             () = shutdown.requested() => return Err(StartError::Stopped),
         };
+        clocks::watch(&parts.store, &platform.clock, shutdown).await;
         Ok(Self {
             grpc_address: None,
             http_address,

@@ -16,7 +16,7 @@ use crate::{
         attempts::Attempts,
         overlays::Overlays,
         postage::Budgets,
-        providers::{FETCH_TIME, Providers},
+        providers::{FETCH_TIME, ProviderPolicy, Providers},
     },
     config::{DatabaseConfig, KeyConfig, MailConfig, OidcConfig, OutboxConfig, ServeConfig},
     domain::{
@@ -207,7 +207,11 @@ fn providers(config: &OidcConfig) -> Result<Providers, StartError> {
     let roots = roots.map_err(|error| wrong(error.to_string()))?;
     let fetcher = Fetcher::new(roots.as_deref(), FETCH_TIME).map_err(wrong)?;
     let trusted = config.providers().map_err(StartError::Settings)?;
-    Ok(Providers::new(trusted, fetcher, config.oidc_internal))
+    let policy = ProviderPolicy {
+        internal: config.oidc_internal,
+        services_only: config.oidc_require_service,
+    };
+    Ok(Providers::new(trusted, fetcher, policy))
 }
 
 /// The shipped access models, and those of the operator's directory in their stead or beside them.

@@ -12,6 +12,7 @@ use super::{
     OutboxSignal, Result, Store, StoreError, Tx, View,
     writer::{WriterState, is_between_transactions},
 };
+use crate::platform::Skew;
 
 /// Any number that no other program takes on the same database.
 const MIGRATION_LOCK: i64 = 0x726f_7374_6572;
@@ -87,6 +88,7 @@ impl Store {
             write,
             writer,
             signal: OutboxSignal::new(),
+            skew: Skew::default(),
         })
     }
 
@@ -109,6 +111,7 @@ impl Store {
             write: connection,
             writer: WriterState::default(),
             signal,
+            skew: Skew::default(),
         })
     }
 

@@ -8,7 +8,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Cursor, Invitation, Organization, Result, Tx, View,
+    Cursor, Invitation, Member, Organization, Result, ServiceAccount, ServiceKey, Tx, View,
     entities::{invitations, organizations, outbox_messages, users},
 };
 use crate::domain::{
@@ -28,6 +28,15 @@ pub(crate) struct InvitationRow {
     pub(crate) delivery_state: Option<DeliveryState>,
     /// The account with the invited address, if there is one.
     pub(crate) known_user_id: Option<Uuid>,
+}
+
+/// What there is of whoever sent an invitation, as it is now.
+#[derive(Debug, Clone)]
+pub(crate) struct Sender {
+    /// The inviter's membership; `None` without one, and where their account is out of use.
+    pub(crate) member: Option<Member>,
+    /// The service account, and the key.
+    pub(crate) service: Option<(ServiceAccount, Option<ServiceKey>)>,
 }
 
 /// Which invitations.
@@ -73,6 +82,23 @@ impl<C: ConnectionTrait> View<C> {
             .filter(invitations::Column::TokenDigest.eq(digest))
             .one(&self.0)
             .await?)
+    }
+
+    /// Whoever sent an invitation, as they are now.
+    pub(crate) async fn sender(&self, invitation: &Invitation) -> Result<Sender> {
+        // A seat, and not a member's row: somebody whose account is out of use has none.
+        let seat = match invitation.inviter_user_id {
+            Some(user) => self.seat(invitation.organization_id, user).await?,
+            None => None,
+        };
+        let service = match invitation.inviter_service_account_id {
+            Some(account) => self.service_by_key(account, invitation.inviter_service_key_id).await?,
+            None => None,
+        };
+        Ok(Sender {
+            member: seat.and_then(|(_, member)| member),
+            service,
+        })
     }
 
     /// The pending invitations of an organization to an address, in time or not.

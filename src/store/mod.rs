@@ -28,6 +28,7 @@ mod service_accounts;
 mod sessions;
 mod sign_ins;
 mod signal;
+mod skew;
 mod users;
 mod writer;
 
@@ -38,6 +39,8 @@ use sea_orm::{
     IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use uuid::Uuid;
+
+use crate::platform::Skew;
 
 pub(crate) use activity::{ActivityFilter, MemberActivity};
 pub(crate) use audit::{EventFilter, Names};
@@ -54,7 +57,7 @@ pub(crate) use entities::{
 };
 pub(crate) use error::StoreError;
 pub(crate) use events::{Actor, Event, event_hash};
-pub(crate) use invitations::{InvitationFilter, InvitationRow};
+pub(crate) use invitations::{InvitationFilter, InvitationRow, Sender};
 pub(crate) use outbox::{ClaimedMessage, MailOf, MessageFilter, Settlement};
 pub(crate) use replays::ReplayKey;
 pub(crate) use roster::{RosterFacts, RosterFilter, RosterRow};
@@ -91,6 +94,7 @@ pub(crate) struct Store {
     write: DatabaseConnection,
     writer: WriterState,
     signal: OutboxSignal,
+    skew: Skew,
 }
 
 impl Store {
@@ -144,6 +148,7 @@ impl Store {
         Ok(Tx {
             view: View(Transaction::new(begun, self.writer.clone())),
             signal: self.signal.clone(),
+            skew: self.skew.clone(),
             queued: false,
         })
     }
@@ -177,6 +182,7 @@ pub(crate) type Snapshot = View<DatabaseTransaction>;
 pub(crate) struct Tx {
     view: View<Transaction>,
     signal: OutboxSignal,
+    skew: Skew,
     queued: bool,
 }
 

@@ -2,6 +2,9 @@
 //!
 //! A claim is a lease with a fencing token: it moves `available_time` to the lease's end and raises `fence`. Whoever settles or extends names the
 //! fence of their claim, so a worker that was thought dead cannot overwrite what its successor did.
+//!
+//! `available_time` is of the database's clock, and is turned into it and back here alone: processes compare it with each other, and one whose clock is fast would take over every delivery
+//! that is in progress elsewhere (ab_57). All other times are of the clock of the process that wrote them.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -154,6 +157,10 @@ fn filtered(filter: &MessageFilter) -> Select<outbox_messages::Entity> {
 impl Tx {
     /// Queues a message. It is delivered if and only if this transaction commits.
     pub(crate) async fn insert_message(&mut self, message: Message) -> Result<()> {
+        let message = Message {
+            available_time: self.skew.to_shared(message.available_time),
+            ..message
+        };
         outbox_messages::Entity::insert(message.into_active_model())
             .exec_without_returning(&self.view.0)
             .await?;
@@ -188,7 +195,10 @@ impl Tx {
     pub(crate) async fn requeue_message(&mut self, id: Uuid, now: DateTime<Utc>) -> Result<bool> {
         let queued = outbox_messages::Entity::update_many()
             .col_expr(outbox_messages::Column::State, Expr::value(DeliveryState::Queued))
-            .col_expr(outbox_messages::Column::AvailableTime, Expr::value(now))
+            .col_expr(
+                outbox_messages::Column::AvailableTime,
+                Expr::value(self.skew.to_shared(now)),
+            )
             .col_expr(outbox_messages::Column::QueueTime, Expr::value(now))
             .col_expr(outbox_messages::Column::SettleTime, Expr::value(None::<DateTime<Utc>>))
             .filter(outbox_messages::Column::Id.eq(id))
@@ -225,8 +235,8 @@ impl Store {
                  RETURNING id, kind, sealed, attempts, fence, queue_time"
             ),
             [
-                lease_until.into(),
-                now.into(),
+                self.skew.to_shared(lease_until).into(),
+                self.skew.to_shared(now).into(),
                 i64::try_from(limit).unwrap_or(i64::MAX).into(),
             ],
         );
@@ -238,7 +248,10 @@ impl Store {
     /// Moves a lease's end. `false` where the claim was lost.
     pub(crate) async fn extend_message_lease(&self, id: Uuid, fence: i64, until: DateTime<Utc>) -> Result<bool> {
         let extended = claimed(id, fence)
-            .col_expr(outbox_messages::Column::AvailableTime, Expr::value(until))
+            .col_expr(
+                outbox_messages::Column::AvailableTime,
+                Expr::value(self.skew.to_shared(until)),
+            )
             .exec(&self.write)
             .await?;
         Ok(extended.rows_affected == 1)
@@ -262,14 +275,14 @@ impl Store {
                 .col_expr(Column::LastError, Expr::value(None::<String>))
                 .col_expr(Column::SettleTime, Expr::value(now)),
             Settlement::Retry { at, error } => update
-                .col_expr(Column::AvailableTime, Expr::value(at))
+                .col_expr(Column::AvailableTime, Expr::value(self.skew.to_shared(at)))
                 .col_expr(Column::LastError, Expr::value(error)),
             Settlement::Failed { error } => update
                 .col_expr(Column::State, Expr::value(DeliveryState::Failed))
                 .col_expr(Column::LastError, Expr::value(error))
                 .col_expr(Column::SettleTime, Expr::value(now)),
             Settlement::Released => update
-                .col_expr(Column::AvailableTime, Expr::value(now))
+                .col_expr(Column::AvailableTime, Expr::value(self.skew.to_shared(now)))
                 .col_expr(Column::Attempts, Expr::col(Column::Attempts).sub(1)),
         };
         Ok(update.exec(&self.write).await?.rows_affected == 1)
@@ -277,7 +290,7 @@ impl Store {
 
     /// When the next message is due.
     pub(crate) async fn next_message_due(&self) -> Result<Option<DateTime<Utc>>> {
-        Ok(outbox_messages::Entity::find()
+        let due: Option<DateTime<Utc>> = outbox_messages::Entity::find()
             .select_only()
             .column(outbox_messages::Column::AvailableTime)
             .filter(outbox_messages::Column::State.eq(DeliveryState::Queued))
@@ -285,7 +298,8 @@ impl Store {
             .order_by_asc(outbox_messages::Column::AvailableTime)
             .into_tuple()
             .one(&self.read.0)
-            .await?)
+            .await?;
+        Ok(due.map(|time| self.skew.to_own(time)))
     }
 }
 

@@ -41,6 +41,22 @@ impl<C: ConnectionTrait> View<C> {
         Ok(service_accounts::Entity::find_by_id(id).one(&self.0).await?)
     }
 
+    /// The service account that has called with a key, and the key; `None` without a key where the call was of a version that did not keep it.
+    pub(crate) async fn service_by_key(
+        &self,
+        account: Uuid,
+        key: Option<Uuid>,
+    ) -> Result<Option<(ServiceAccount, Option<ServiceKey>)>> {
+        let Some(found) = self.service_account(account).await? else {
+            return Ok(None);
+        };
+        let key = match key {
+            Some(key) => self.service_key(account, key).await?,
+            None => None,
+        };
+        Ok(Some((found, key)))
+    }
+
     /// Service accounts, oldest first.
     pub(crate) async fn service_accounts_page(
         &self,
@@ -111,6 +127,18 @@ impl Tx {
             .lock(LockType::NoKeyUpdate)
             .one(&self.view.0)
             .await?)
+    }
+
+    /// Holds a service account as it is until the transaction ends, together with others who do.
+    ///
+    /// The race it prevents: an invitation is accepted by the right of a key that is being revoked, and the acceptance is there after the revocation was answered. Whoever revokes,
+    /// disables or takes scopes away locks the account's row, and comes first or last.
+    pub(crate) async fn hold_service_account(&mut self, id: Uuid) -> Result<()> {
+        service_accounts::Entity::find_by_id(id)
+            .lock(LockType::Share)
+            .one(&self.view.0)
+            .await?;
+        Ok(())
     }
 
     /// Adds a service account.

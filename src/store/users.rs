@@ -119,12 +119,16 @@ impl Tx {
         Ok(())
     }
 
-    /// Notes a sign-in.
-    pub(crate) async fn record_sign_in(&mut self, user: Uuid, now: DateTime<Utc>) -> Result<()> {
+    /// Notes a sign-in, the next one of the user. Needs the user's lock: what interrupts a membership notes under the same one which sign-in was the last before it, so that the two
+    /// have one order on all replicas, whatever their clocks (ab_57).
+    pub(crate) async fn record_sign_in(&mut self, user: &mut User, now: DateTime<Utc>) -> Result<()> {
+        user.sign_in_count += 1;
+        user.last_sign_in_time = Some(now);
         users::Entity::update_many()
             .col_expr(users::Column::LastSignInTime, Expr::value(now))
             .col_expr(users::Column::LastActiveTime, Expr::value(now))
-            .filter(users::Column::Id.eq(user))
+            .col_expr(users::Column::SignInCount, Expr::value(user.sign_in_count))
+            .filter(users::Column::Id.eq(user.id))
             .exec(&self.view.0)
             .await?;
         Ok(())

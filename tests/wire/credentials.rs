@@ -37,7 +37,7 @@ pub(crate) fn reset(token: &str, new: &str) -> ResetPasswordRequest {
     }
 }
 
-async fn ask_for_reset(world: &World, email: &str) -> Result<(), Status> {
+pub(crate) async fn ask_for_reset(world: &World, email: &str) -> Result<(), Status> {
     let request = RequestPasswordResetRequest {
         email: email.to_owned(),
         ..RequestPasswordResetRequest::default()

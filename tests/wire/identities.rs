@@ -447,6 +447,41 @@ wire_tests! { @sqlite;
         assert!(heard.is_err(), "something inside was connected to");
     }
 
+    /// With ROSTER_OIDC_REQUIRE_SERVICE, an ID token is worth nothing to whoever has no service key: not to sign in, not to sign up, not to link. It is not used up by the attempt.
+    async fn an_id_token_is_taken_from_services_only(world: World) {
+        let provider = IdentityProvider::start(&world, Signer::es256()).await;
+        let mut settings = provider.settings().to_vec();
+        settings.push(("oidc-require-service", "true".to_owned()));
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        world.restart_with(&settings).await;
+        let acme = Scenario::acme(&world).await;
+        let key = service_key(&world, &["credentials.write"]).await;
+        let token = provider.token(&world, "1");
+        let invitation = acme.invited(ADA, &["member"]).await;
+        let before = traces(&world).await;
+        let refused = assert_refused(accept_with(&world, &invitation, token.clone(), "").await, Code::PermissionDenied, "SERVICE_REQUIRED");
+        assert!(refused.hint().contains("service key"));
+        assert_eq!(traces(&world).await, before);
+        let request = AcceptInvitationRequest {
+            token: invitation,
+            sign_up: Some(SignUp { given_name: "Ada".to_owned(), open_id_connect: Some(token), ..SignUp::default() }),
+            ..AcceptInvitationRequest::default()
+        };
+        let accepted = call!(world, invitations.accept_invitation, &key, request).unwrap();
+
+        let token = provider.token(&world, "1");
+        assert_refused(enter(&world, token.clone()).await, Code::PermissionDenied, "SERVICE_REQUIRED");
+        let request = SignInRequest { open_id_connect: Some(token), ..SignInRequest::default() };
+        call!(world, sessions.sign_in, &key, request).unwrap();
+
+        let token = provider.token(&world, "2");
+        let session = &accepted.session_token;
+        assert_refused(link(&world, session, token.clone()).await, Code::PermissionDenied, "SERVICE_REQUIRED");
+        let request = LinkIdentityRequest { open_id_connect: Some(token), ..LinkIdentityRequest::default() };
+        let request = world.on_behalf_of(&key, session, request);
+        world.credentials().link_identity(request).await.unwrap();
+    }
+
     /// An ID token is a secret: it rests nowhere.
     async fn an_id_token_rests_nowhere(world: World) {
         let provider = provider(&world).await;

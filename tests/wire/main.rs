@@ -23,6 +23,7 @@ mod bad_input;
 mod before_and_after;
 mod claims;
 mod climbing;
+mod clocks;
 mod contacts;
 mod conventions;
 mod credentials;
@@ -53,9 +54,11 @@ mod model_files;
 mod models_over_the_wire;
 mod organizations;
 mod outbox_faults;
+mod outdated;
 mod ownership;
 mod paging;
 mod permissions;
+mod planted;
 mod races;
 mod races_acceptance;
 mod races_members;
@@ -92,6 +95,7 @@ mod upkeep;
 mod user_states;
 mod users;
 mod what_others_see;
+mod withdrawn;
 
 fn main() -> std::process::ExitCode {
     if std::env::var_os(support::grpcurl::SWITCH).is_some() {

@@ -228,6 +228,37 @@ wire_tests! {
         empty.remove().await;
     }
 
+    /// ab_34: of accounts from before it was noted, those have chosen their password by a link that signed up by one, or have reset it and have nothing older; of all others it is not
+    /// known, and their next reset takes away what was there before.
+    async fn ab_34_who_has_chosen_a_password_by_a_link_is_found(world: World) {
+        const OLGA: &str = "(SELECT id FROM users WHERE email = 'olga@example.com')";
+        const ZOE: &str = "(SELECT id FROM users WHERE email LIKE 'Zo%')";
+        let before = versions().iter().position(|name| name.contains("ways_in")).unwrap();
+        let rows = std::fs::read_to_string(file(&versions()[before - 1], world.database().get_database_backend())).unwrap();
+        let (reset, older, newer) = ("2030-01-02 00:00:00+00:00", "2030-01-01 00:00:00+00:00", "2030-01-03 00:00:00+00:00");
+        let identity = |of: &str, subject: &str, time: &str| format!("INSERT INTO identities (id, user_id, issuer, subject, create_time) SELECT {of}, {of}, 'i', '{subject}', '{time}'");
+        let event = |of: &str, revision: i64, kind: &str, time: &str| format!("INSERT INTO user_events (user_id, revision, kind, data, create_time) SELECT {of}, {revision}, '{kind}', '{{}}', '{time}'");
+        for (changes, expected) in [
+            (vec![], vec!["bea@example.com"]),
+            (vec![event(OLGA, 900, "user.password_reset", reset), identity(OLGA, "1", newer)], vec!["bea@example.com", "olga@example.com"]),
+            (vec![event(OLGA, 900, "user.password_reset", reset), event(OLGA, 901, "user.email_changed", newer)], vec!["bea@example.com"]),
+            (vec![event(ZOE, 900, "user.password_reset", reset), identity(ZOE, "1", older)], vec!["bea@example.com"]),
+        ] {
+            let empty = Empty::make(&world).await;
+            let connection = postgres::connect(&empty.url).await.unwrap();
+            Migrator::up(&connection, Some(u32::try_from(before).unwrap())).await.unwrap();
+            connection.execute_unprepared(&rows).await.unwrap();
+            for change in &changes {
+                connection.execute_unprepared(change).await.unwrap();
+            }
+            Migrator::up(&connection, None).await.unwrap();
+            let proven = texts(&connection, "SELECT email AS n FROM users WHERE proof_time IS NOT NULL ORDER BY email", "n").await;
+            assert_eq!(proven, expected, "{changes:?}");
+            let _ = connection.close().await;
+            empty.remove().await;
+        }
+    }
+
     /// No migration disappears or changes its name once its rows are checked in: a database that has it could not be brought forward any more.
     async fn a_released_migration_stays(_world: World) {
         for entry in std::fs::read_dir(schemas()).unwrap() {

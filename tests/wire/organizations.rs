@@ -299,7 +299,7 @@ wire_tests! {
         assert_eq!(rows.len(), 3);
         assert!(rows.iter().all(|row| row.allowed_actions.is_empty()));
         // The session is alive, here and elsewhere.
-        let verified = call!(world, sessions.verify_session, world.operator_key(), VerifySessionRequest { session_token: ada.session.clone() }).unwrap();
+        let verified = call!(world, sessions.verify_session, world.operator_key(), VerifySessionRequest { session_token: ada.session.clone(), ..Default::default() }).unwrap();
         assert!(verified.valid);
         call!(world, users.get_user, &ada.session, GetUserRequest { user_id: ada.user_id.clone() }).unwrap();
         get(&world, &ada.session, &other).await.unwrap();

@@ -189,7 +189,8 @@ wire_tests! {
         assert_eq!((answer.permissions, answer.roles), (texts(&expected), texts(&["billing_user", "standard_user"])));
         assert_eq!(answer.revision, revision(&scenario).await);
         for user in [create_user(&world, "stranger@example.com").await.user_id, NOBODY.to_owned()] {
-            assert_eq!(effective(&scenario, world.operator_key(), &user).await, ListEffectivePermissionsResponse::default());
+            let nothing = ListEffectivePermissionsResponse { deny_reason: DenyReason::NotAMember.into(), ..ListEffectivePermissionsResponse::default() };
+            assert_eq!(effective(&scenario, world.operator_key(), &user).await, nothing);
         }
         let all: BTreeSet<String> = effective(&scenario, world.operator_key(), &scenario.owner.user_id).await.permissions.into_iter().collect();
         assert!(all.contains("members.invite") && !all.contains("billing.read"));

@@ -171,7 +171,7 @@ wire_tests! {
             if fit {
                 assert!(!usable(&world, &wrong).await, "{wrong:?}");
             }
-            let request = world.as_service(&key, VerifySessionRequest { session_token: wrong.clone() });
+            let request = world.as_service(&key, VerifySessionRequest { session_token: wrong.clone(), ..Default::default() });
             match world.sessions().verify_session(request).await {
                 Ok(answer) => assert!(!answer.into_inner().valid, "{wrong:?}"),
                 Err(status) => assert_eq!(status.code(), Code::InvalidArgument, "{wrong:?}"),
@@ -199,7 +199,7 @@ wire_tests! {
         }
         // As the session that a service was handed.
         for text in [&key, &link, &format!("rss_{}", &link[4..])] {
-            let request = world.as_service(&key, VerifySessionRequest { session_token: text.clone() });
+            let request = world.as_service(&key, VerifySessionRequest { session_token: text.clone(), ..Default::default() });
             assert!(!world.sessions().verify_session(request).await.unwrap().into_inner().valid);
             let request = world.on_behalf_of(world.operator_key(), text, GetUserRequest { user_id: team.owner_id.clone() });
             let refused = world.users().get_user(request).await;
@@ -504,6 +504,7 @@ async fn flow(world: &World, channel: tonic::transport::Channel) -> Canaries {
     canaries.told(sessions.sign_in(credentials("nobody@example.com", passwords[2])).await);
     let request = VerifySessionRequest {
         session_token: session.clone(),
+        ..Default::default()
     };
     assert!(
         sessions

@@ -21,6 +21,7 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn verify(world: &World, token: &str) -> VerifySessionResponse {
     let request = VerifySessionRequest {
         session_token: token.to_owned(),
+        ..Default::default()
     };
     call!(world, sessions.verify_session, world.operator_key(), request).unwrap()
 }
@@ -235,7 +236,7 @@ wire_tests! {
     /// VerifySession is for services with its scope, and says no more than no to anything that is not a live session.
     async fn verifying_says_no_more_than_no(world: World) {
         let ada = create_user(&world, ADA).await;
-        let request = || VerifySessionRequest { session_token: ada.session.clone() };
+        let request = || VerifySessionRequest { session_token: ada.session.clone(), ..Default::default() };
         let other = service_key(&world, &["sessions.read"]).await;
         assert_refused(call!(world, sessions.verify_session, &other, request()), Code::PermissionDenied, "SCOPE_REQUIRED");
         assert_refused(call!(world, sessions.verify_session, &ada.session, request()), Code::PermissionDenied, "CALLER_NOT_ALLOWED");

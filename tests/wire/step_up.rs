@@ -157,7 +157,7 @@ wire_tests! {
         let request = world.on_behalf_of(&service, &hub.owner.session, completion(&begun.step_up_id, &code));
         let until = world.sessions().complete_step_up(request).await.unwrap().into_inner().step_up_expire_time;
         assert_eq!(time(until.as_ref()), world.clock.now() + chrono::Duration::minutes(10));
-        let verified = call!(world, sessions.verify_session, world.operator_key(), VerifySessionRequest { session_token: hub.owner.session.clone() }).unwrap();
+        let verified = call!(world, sessions.verify_session, world.operator_key(), VerifySessionRequest { session_token: hub.owner.session.clone(), ..Default::default() }).unwrap();
         assert_eq!(verified.session.unwrap().step_up_expire_time, until);
         let inviting = |email: &str| CreateInvitationRequest { organization_id: hub.organization_id.clone(), email: email.to_owned(), ..CreateInvitationRequest::default() };
         let request = world.on_behalf_of(&service, &hub.owner.session, inviting("guest@example.com"));

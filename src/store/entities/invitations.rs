@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::domain::{access_model::RoleSet, invitation::InvitationState};
+use crate::domain::{access_model::RoleSet, invitation::InvitationState, scope::Scopes};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "invitations")]
@@ -32,6 +32,8 @@ pub(crate) struct Model {
     pub(crate) signup_completed: bool,
     pub(crate) given_name: String,
     pub(crate) family_name: String,
+    pub(crate) inviter_service_key_id: Option<Uuid>,
+    pub(crate) inviter_scopes: Option<Scopes>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -22,6 +22,7 @@ pub(crate) struct Model {
     pub(crate) create_time: DateTime<Utc>,
     pub(crate) update_time: DateTime<Utc>,
     pub(crate) admit_time: Option<DateTime<Utc>>,
+    pub(crate) interrupted_after_sign_in: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::domain::ownership::TransferState;
+use crate::domain::{ownership::TransferState, scope::Scopes};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "ownership_transfers")]
@@ -20,6 +20,8 @@ pub(crate) struct Model {
     pub(crate) create_time: DateTime<Utc>,
     pub(crate) expire_time: DateTime<Utc>,
     pub(crate) settle_time: Option<DateTime<Utc>>,
+    pub(crate) actor_service_key_id: Option<Uuid>,
+    pub(crate) actor_scopes: Option<Scopes>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

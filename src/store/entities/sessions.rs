@@ -17,6 +17,7 @@ pub(crate) struct Model {
     pub(crate) expire_time: DateTime<Utc>,
     pub(crate) revoke_time: Option<DateTime<Utc>>,
     pub(crate) step_up_expire_time: Option<DateTime<Utc>>,
+    pub(crate) sign_in_number: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

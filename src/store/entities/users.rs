@@ -29,6 +29,8 @@ pub(crate) struct Model {
     pub(crate) mfa_enabled: bool,
     pub(crate) phone_number: Option<String>,
     pub(crate) state_before_deletion: Option<UserState>,
+    pub(crate) proof_time: Option<DateTime<Utc>>,
+    pub(crate) sign_in_count: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

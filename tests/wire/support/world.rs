@@ -161,13 +161,23 @@ impl World {
 
     /// Another server with other settings: flags without their dashes.
     pub(crate) async fn server_with(&self, settings: &[(&str, &str)]) -> Replica {
+        self.start_server(settings, &self.clock).await
+    }
+
+    /// Another server whose clock is ahead of the world's by so much, and moves with it.
+    pub(crate) async fn server_ahead(&self, by: Duration, settings: &[(&str, &str)]) -> Replica {
+        let by = chrono::TimeDelta::from_std(by).unwrap();
+        self.start_server(settings, &self.clock.set_ahead(by)).await
+    }
+
+    async fn start_server(&self, settings: &[(&str, &str)], clock: &Clock) -> Replica {
         let mut all = self.inner.settings.clone();
         all.extend(
             settings
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
-        let (replica, _) = Replica::start(&all, &self.inner.folder, &self.clock).await.unwrap();
+        let (replica, _) = Replica::start(&all, &self.inner.folder, clock).await.unwrap();
         lock(&self.inner.replicas).push(replica.clone());
         replica
     }
