@@ -1,5 +1,7 @@
 //! ab_35: what a service has begun ends with its rights: an invitation that waits, and a transfer of ownership that waits.
 
+use std::time::Duration;
+
 use tonic::{Code, Request, Status};
 
 use crate::ownership::{WITH_CONFIRMATION, team, with_confirmation};
@@ -152,6 +154,9 @@ async fn nobody_accepts(world: &World, token: &str) {
     assert_eq!(traces(world).await, before);
 }
 
+/// After which an address may be written to again.
+const HOUR: Duration = Duration::from_secs(3600);
+
 const INVITING: &[&str] = &["invitations.write", "act_as_user"];
 
 wire_tests! {
@@ -206,12 +211,14 @@ wire_tests! {
             ..ResendInvitationRequest::default()
         };
         let second = Service::with(&world, INVITING).await;
+        world.clock.advance(HOUR);
         call!(world, invitations.resend_invitation, &second.key, resend()).unwrap();
         let again = world.mailbox.wait_for("cyd@example.com", 2).await[1].invitation_token();
         settled(&world).await;
         preview(&world, &again).await.unwrap();
         second.withdraw(&world, &Way::RevokeKey).await;
         nobody_accepts(&world, &again).await;
+        world.clock.advance(HOUR);
         call!(world, invitations.resend_invitation, &acme.owner.session, resend()).unwrap();
         let last = world.mailbox.wait_for("cyd@example.com", 3).await[2].invitation_token();
         accept_as_new(&world, &last, "Cyd").await.unwrap();
@@ -279,7 +286,9 @@ wire_tests! {
             assert!(!refused.hint().is_empty());
             assert_eq!(traces(&world).await, before);
             team.cancel(&one.session, &transfer).await.unwrap();
-            world.clock.advance(std::time::Duration::from_secs(1));
+            // Both sides have had their mail for this hour.
+            settled(&world).await;
+            world.clock.advance(HOUR);
         }
         let service = Service::with(&world, &["ownership.write", "act_as_user"]).await;
         let transfer = start(&service, Actor).await;
