@@ -142,34 +142,55 @@ pub(crate) async fn enter_about(app: &App, ctx: &Ctx, organization: Uuid, user: 
     Ok(access)
 }
 
+/// What a change of an organization asks of a user who calls. Of a service that calls for nobody its scope has been asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// The permission of the method.
+    Permission,
+    /// The same, also where the organization is suspended: for what ends or begins a suspension.
+    PermissionInAnyState,
+    /// To be an active member, for what every member may do about themselves. No permission, nor a second factor where the organization asks for one: giving something up, as leaving and
+    /// calling a transfer off, takes none. What gives something asks by [`Access::require_factor`].
+    Membership,
+}
+
+/// Refuses a user who may not change an organization, by what is committed now and without a lock: whoever has no right there holds up nobody, and waits for nobody (ab_50). Whoever passes
+/// is asked again by [`lock`].
+///
+/// # Errors
+/// Those of [`lock`].
+pub(super) async fn require(app: &App, ctx: &Ctx, organization: Uuid, asked: Asked) -> Result<()> {
+    let Some(caller) = ctx.caller.user_id() else {
+        return Ok(());
+    };
+    let found = app.store.read().entrance(organization, Some(caller)).await?;
+    let (organization, seat) = found.ok_or(Reason::OrganizationNotFound)?;
+    admit_to_change(app, ctx, organization, seat, asked).map(drop)
+}
+
 /// Locks an organization and admits a caller to change it, by the membership that they have under the lock.
 ///
 /// # Errors
-/// Those of [`enter`]; `ORGANIZATION_SUSPENDED` for services too.
-pub(crate) async fn lock(app: &App, ctx: &Ctx, tx: &mut Tx, organization: Uuid) -> Result<Access> {
-    let access = lock_any_state(app, ctx, tx, organization).await?;
-    access.organization.state.usable()?;
-    Ok(access)
+/// `ORGANIZATION_NOT_FOUND` where there is none or the caller is no member, `PERMISSION_REQUIRED`, also for a suspended member; `ORGANIZATION_SUSPENDED`, for services too.
+pub(crate) async fn lock(app: &App, ctx: &Ctx, tx: &mut Tx, organization: Uuid, asked: Asked) -> Result<Access> {
+    let (organization, seat) = locked(ctx, tx, organization).await?;
+    admit_to_change(app, ctx, organization, seat, asked)
 }
 
-/// As [`lock`], also where the organization is suspended: for what ends or begins a suspension.
-///
-/// # Errors
-/// Those of [`enter`] but `ORGANIZATION_SUSPENDED`.
-pub(crate) async fn lock_any_state(app: &App, ctx: &Ctx, tx: &mut Tx, organization: Uuid) -> Result<Access> {
-    let (organization, seat) = locked(ctx, tx, organization).await?;
-    admit(app, ctx, organization, seat)
-}
-
-/// As [`lock`], for what every member may do about themselves: it asks for no permission. Nor for a second factor, where the organization does: giving something up, as leaving
-/// and calling a transfer off, takes none. What gives something asks by [`Access::require_factor`].
-///
-/// # Errors
-/// `ORGANIZATION_NOT_FOUND`, `PERMISSION_REQUIRED` for a suspended member, `ORGANIZATION_SUSPENDED`.
-pub(crate) async fn lock_as_member(app: &App, ctx: &Ctx, tx: &mut Tx, organization: Uuid) -> Result<Access> {
-    let (organization, seat) = locked(ctx, tx, organization).await?;
-    let access = admit_anyhow(app, ctx, organization, seat)?;
-    access.organization.state.usable()?;
+fn admit_to_change(
+    app: &App,
+    ctx: &Ctx,
+    organization: Organization,
+    seat: Option<Member>,
+    asked: Asked,
+) -> Result<Access> {
+    let access = match asked {
+        Asked::Membership => admit_anyhow(app, ctx, organization, seat)?,
+        Asked::Permission | Asked::PermissionInAnyState => admit(app, ctx, organization, seat)?,
+    };
+    if asked != Asked::PermissionInAnyState {
+        access.organization.state.usable()?;
+    }
     Ok(access)
 }
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     App,
-    access::{self, Access},
+    access::{self, Access, Asked},
     context::Ctx,
     error::Result,
     mutation::Mutation,
@@ -41,8 +41,12 @@ pub(crate) struct Create {
 impl Mutation for Create {
     type Outcome = (Contact, i64);
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::Permission))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
         require_free(tx, &access, &self.email, None).await?;
         let contact = Contact {
             id: app.entropy.uuid(ctx.now),
@@ -124,8 +128,12 @@ pub(crate) struct Update {
 impl Mutation for Update {
     type Outcome = (Contact, i64);
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::Permission))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
         let mut contact = find(tx, &access, self.contact_id).await?;
         require_etag(&self.etag, contact.changed_revision)?;
         let before = facts(&contact);
@@ -164,8 +172,12 @@ pub(crate) struct Delete {
 impl Mutation for Delete {
     type Outcome = i64;
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::Permission))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<i64> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
         let contact = find(tx, &access, self.contact_id).await?;
         require_etag(&self.etag, contact.changed_revision)?;
         tx.delete_contact(contact.id).await?;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     App,
-    access::{self, Access},
+    access::{self, Access, Asked},
     context::Ctx,
     error::{Error, Result},
     members::newcomer,
@@ -229,7 +229,7 @@ impl Batch {
         }
         let mut doors = Doors::new();
         for id in wanted {
-            let door = match access::lock(app, ctx, tx, id).await {
+            let door = match access::lock(app, ctx, tx, id, Asked::Permission).await {
                 Ok(access) => Ok(access),
                 Err(Error::Refused(refusal)) => Err(refusal),
                 Err(error) => return Err(error),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     App,
-    access::{self, Access},
+    access::{self, Access, Asked},
     context::Ctx,
     error::{Error, Result},
     mails::DEFAULT_LOCALE,
@@ -84,11 +84,15 @@ pub(crate) struct Create {
 impl Mutation for Create {
     type Outcome = Issued;
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::Permission))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Issued> {
         if self.include_link {
             ctx.require_scope(scope::INVITATION_LINK)?;
         }
-        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
         self.invite(app, ctx, tx, &mut access, &mut Postage::default()).await
     }
 
@@ -162,11 +166,15 @@ pub(crate) struct IssuedBatch {
 impl Mutation for CreateBatch {
     type Outcome = IssuedBatch;
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::Permission))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<IssuedBatch> {
         if self.include_links {
             ctx.require_scope(scope::INVITATION_LINK)?;
         }
-        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
         let (mut results, mut postage) = (Vec::new(), Postage::default());
         for one in &self.invitations {
             results.push(match one.invite(app, ctx, tx, &mut access, &mut postage).await {
@@ -353,11 +361,15 @@ pub(crate) struct Resend {
 impl Mutation for Resend {
     type Outcome = Issued;
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::Permission))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Issued> {
         if self.include_link {
             ctx.require_scope(scope::INVITATION_LINK)?;
         }
-        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
         let row = find(tx, self.organization_id, self.invitation_id).await?;
         let mut invitation = row.invitation;
         require_etag(&self.etag, invitation.changed_revision)?;
@@ -417,8 +429,12 @@ pub(crate) struct Revoke {
 impl Mutation for Revoke {
     type Outcome = (InvitationRow, i64);
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::Permission))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
         let mut row = find(tx, self.organization_id, self.invitation_id).await?;
         require_etag(&self.etag, row.invitation.changed_revision)?;
         // Taking back gives nobody anything, so no owner has to be counted.

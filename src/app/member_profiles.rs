@@ -4,7 +4,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    App, access,
+    App,
+    access::{self, Asked},
     context::Ctx,
     error::Result,
     members::{Seen, newcomer, see_changed, target},
@@ -68,8 +69,12 @@ pub(crate) async fn create<A: Answer<(Seen, i64)>>(app: &App, ctx: &Ctx, command
 impl Mutation for CreateHashed {
     type Outcome = (Seen, i64);
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::Permission))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
         let owners = access::owners_where_it_matters(tx, &access, &[&self.roles]).await?;
         let roles = decide_create(&access.situation(ctx, owners), &self.roles, true)?;
         if self.username {
@@ -123,14 +128,22 @@ pub(crate) struct Update {
 impl Mutation for Update {
     type Outcome = (Seen, i64);
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::Permission))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
+        // Looked at first: people of other organizations are not locked for whoever has no say over them (ab_50).
+        tx.member(self.organization_id, self.user_id)
+            .await?
+            .ok_or(Reason::MemberNotFound)?;
         let user = tx.lock_user(self.user_id).await?;
         // A person who can be edited here may have seats in deleted organizations too. Locked first, since locks of organizations are taken by ascending id.
         let seats = match &user {
             Some(user) => seats(tx, user).await?,
             None => Vec::new(),
         };
-        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
         let member = tx.member(self.organization_id, self.user_id).await?;
         let (mut member, mut user) = member.zip(user).ok_or(Reason::MemberNotFound)?;
         require_etag(&self.etag, member.changed_revision)?;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     App,
-    access::{self, Access},
+    access::{self, Access, Asked},
     context::Ctx,
     error::Result,
     members::{Seen, see_changed, target},
@@ -82,10 +82,10 @@ pub(crate) struct ChangeState {
 }
 
 impl ChangeState {
-    async fn admitted(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Access> {
+    fn asked(&self) -> Asked {
         match self.change {
-            Change::Leave => access::lock_as_member(app, ctx, tx, self.organization_id).await,
-            _ => access::lock(app, ctx, tx, self.organization_id).await,
+            Change::Leave => Asked::Membership,
+            _ => Asked::Permission,
         }
     }
 
@@ -116,14 +116,22 @@ impl ChangeState {
 impl Mutation for ChangeState {
     type Outcome = (Seen, i64);
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, self.asked()))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
         let caller = ctx.caller.user.as_ref().map(|caller| caller.user.id);
         let user_id = self.user_id.or(caller).ok_or_else(|| {
             Refusal::new(Reason::MemberNotManageable).with("hint", "only the member can leave; others are removed")
         })?;
+        // Looked at first: people of other organizations are not locked for whoever has no say over them (ab_50).
+        tx.member(self.organization_id, user_id)
+            .await?
+            .ok_or(Reason::MemberNotFound)?;
         // The person before the organization, as everywhere: a sign-in at this moment either is ended below or sees what happened here (ab_08).
         let user = tx.lock_user(user_id).await?;
-        let mut access = self.admitted(app, ctx, tx).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, self.asked()).await?;
         let member = tx.member(self.organization_id, user_id).await?;
         let (mut member, user) = member.zip(user).ok_or(Reason::MemberNotFound)?;
         require_etag(&self.etag, member.changed_revision)?;

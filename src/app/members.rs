@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     App,
-    access::{self, Access},
+    access::{self, Access, Asked},
     context::Ctx,
     error::Result,
     invitations::facts as facts_of,
@@ -275,8 +275,12 @@ pub(crate) struct SetRoles {
 impl Mutation for SetRoles {
     type Outcome = (Seen, i64);
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::Permission))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
         let found = tx.member_row(self.organization_id, self.user_id).await?;
         let (mut member, user) = found.ok_or(Reason::MemberNotFound)?;
         require_etag(&self.etag, member.changed_revision)?;

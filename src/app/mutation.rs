@@ -2,8 +2,11 @@
 
 use std::{future::Future, time::Duration};
 
+use uuid::Uuid;
+
 use super::{
     App,
+    access::{self, Asked},
     context::{Ctx, RequestIdentity},
     error::{Error, Result},
 };
@@ -24,6 +27,12 @@ const FIRST_WAIT: Duration = Duration::from_millis(5);
 pub(crate) trait Mutation: Sync {
     /// What came of it.
     type Outcome: Send;
+
+    /// The organization that it changes, and what that asks of a user who calls: asked before anything is locked, and again by [`access::lock`]. `None`: what it needs is no right in
+    /// one organization.
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        None
+    }
 
     /// Does it, in a transaction that the caller commits. May run several times; only one of them is committed.
     fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> impl Future<Output = Result<Self::Outcome>> + Send;
@@ -75,6 +84,10 @@ impl App {
     }
 
     async fn attempt<M: Mutation, A: Answer<M::Outcome>>(&self, ctx: &Ctx, mutation: &M) -> Result<A> {
+        // Before the transaction: on SQLite, its beginning is the lock of all writers.
+        if let Some((organization, asked)) = mutation.organization() {
+            access::require(self, ctx, organization, asked).await?;
+        }
         let mut tx = self.store.begin().await?;
         // An early return drops the transaction, which takes everything back.
         let answer = A::of(mutation.apply(self, ctx, &mut tx).await?);

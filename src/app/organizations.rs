@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     App,
-    access::{self, Access},
+    access::{self, Access, Asked},
     context::Ctx,
     error::Result,
     invitations::{self, Cleared},
@@ -275,8 +275,12 @@ pub(crate) struct Update {
 impl Mutation for Update {
     type Outcome = Organization;
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::Permission))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Organization> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
         require_etag(&self.etag, access.organization.changed_revision)?;
         self.decide_mfa(ctx, &access)?;
         let organization = &mut access.organization;
@@ -324,8 +328,12 @@ pub(crate) struct ChangeState {
 impl Mutation for ChangeState {
     type Outcome = Organization;
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::PermissionInAnyState))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Organization> {
-        let mut access = access::lock_any_state(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::PermissionInAnyState).await?;
         if ctx.caller.user.is_some() {
             access.organization.state.usable()?;
         }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     App,
-    access::{self, Access},
+    access::{self, Access, Asked},
     context::Ctx,
     error::{Error, Result},
     mails::locale_of,
@@ -139,6 +139,10 @@ impl Sides {
 impl Mutation for Start {
     type Outcome = Outcome;
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::Permission))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Outcome> {
         let caller = ctx.caller.user.as_ref().map(|caller| caller.user.id);
         let owner_id = self
@@ -146,7 +150,7 @@ impl Mutation for Start {
             .or(caller)
             .ok_or_else(|| Error::violation("owner_user_id", "is required from a service that acts for nobody"))?;
         // The lock is what lets one of two transfers at once come first, and the other find another owner (ab_07).
-        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
         let mut sides = Sides::load(tx, self.organization_id, owner_id, self.nominee_user_id).await?;
         require_etag(&self.etag, sides.nominee.changed_revision)?;
         // How many owners there are plays no part: one hands over to one.
@@ -281,8 +285,12 @@ pub(crate) enum Settlement {
 impl Mutation for Settle {
     type Outcome = Outcome;
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::Membership))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Outcome> {
-        let mut access = access::lock_as_member(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Membership).await?;
         let found = tx.transfer(self.organization_id, self.transfer_id).await?;
         let mut transfer = found.ok_or(Reason::TransferNotFound)?;
         require_etag(&self.etag, transfer.changed_revision)?;

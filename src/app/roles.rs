@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     App,
-    access::{self, Access},
+    access::{self, Access, Asked},
     context::Ctx,
     error::Result,
     mutation::Mutation,
@@ -108,8 +108,12 @@ pub(crate) struct Create {
 impl Mutation for Create {
     type Outcome = (Seen, i64);
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::Permission))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
         let roles = Roles::of(app, &access)?;
         let draft = self.draft.clone();
         let role = CustomRole {
@@ -196,8 +200,12 @@ pub(crate) struct Update {
 impl Mutation for Update {
     type Outcome = (Seen, i64);
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::Permission))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
         let roles = Roles::of(app, &access)?;
         let old = roles.own(&self.role)?;
         require_etag(&self.etag, old.changed_revision)?;
@@ -244,8 +252,12 @@ pub(crate) struct Delete {
 impl Mutation for Delete {
     type Outcome = i64;
 
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        Some((self.organization_id, Asked::Permission))
+    }
+
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<i64> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id).await?;
+        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
         let roles = Roles::of(app, &access)?;
         let old = roles.own(&self.role)?;
         require_etag(&self.etag, old.changed_revision)?;

@@ -69,6 +69,7 @@ mod real_provider;
 mod recovery;
 mod repeatable;
 mod restored_backups;
+mod rights_before_locks;
 mod rollback;
 mod safety_accounts;
 mod safety_callers;
