@@ -270,11 +270,13 @@ wire_tests! {
         world.credentials().reset_password(reset(&token, PASSWORD)).await.unwrap();
         let events = events_of(&world, &grace.user_id).await;
         let kinds: Vec<&str> = events.iter().map(|(kind, _)| kind.as_str()).collect();
-        assert_eq!(kinds, ["user.identity_linked", "user.identity_linked", "user.identity_unlinked", "user.mfa_enabled", "user.mfa_removed", "user.password_changed", "user.password_reset"]);
+        assert_eq!(kinds, ["user.identity_linked", "user.identity_linked", "user.identity_unlinked", "user.mfa_enabled", "user.mfa_removed", "user.password_changed", "user.password_reset", "user.identity_unlinked"]);
         let identity = json!({ "identity_id": second.identity_id, "issuer": provider.issuer, "subject": "2" });
         assert_eq!((&events[1].1, &events[2].1), (&identity, &identity));
         assert_eq!(events[3].1, json!({ "kind": "totp" }));
-        assert!(events[4..].iter().all(|(_, data)| *data == json!({})), "{events:?}");
+        assert!(events[4..7].iter().all(|(_, data)| *data == json!({})), "{events:?}");
+        // The first password that she chooses by a link takes away what was there before it (ab_34).
+        assert_eq!(events[7].1, events[0].1);
         settled(&world).await;
     }
 }

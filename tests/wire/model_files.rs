@@ -136,6 +136,7 @@ wire_tests! {
 
     /// An invitation speaks the language that the request names, by itself and in a batch, and so does the mail of its resending; one that no mail speaks is English.
     async fn an_invitation_speaks_the_language_that_was_asked_for(world: World) {
+        world.restart_with(&[("invitation-resend-interval", "0s")]).await;
         let acme = Scenario::acme(&world).await;
         let (owner, id) = (&acme.owner.session, || acme.organization_id.clone());
         let request = CreateInvitationRequest { organization_id: id(), email: "de@example.com".to_owned(), locale: "de-CH".to_owned(), ..CreateInvitationRequest::default() };
