@@ -13,11 +13,11 @@ use super::{
     error::{Error, Result},
 };
 use crate::{
-    domain::{
-        attempts::{AFTER_RESET, AttemptPolicy, MEMORY},
+    domain::attempts::{AFTER_RESET, AttemptPolicy, MEMORY},
+    platform::{
         network::Network,
+        turns::{Turn, Turns},
     },
-    platform::turns::{Turn, Turns},
     store::{Attempts as Counted, Tx, User},
 };
 

@@ -9,10 +9,10 @@ use super::error::Result;
 use crate::{
     domain::{
         error::{Reason, Refusal},
-        network::Network,
         roster::Authority,
         scope::{self, Scopes},
     },
+    platform::network::Network,
     store::{Actor, Member, ReplayKey, Session, User},
 };
 

@@ -8,8 +8,11 @@ use super::{
     error::{Error, Result},
 };
 use crate::{
-    domain::{network::Network, password},
-    platform::hashing::{HashError, Hasher, Party},
+    domain::password,
+    platform::{
+        hashing::{HashError, Hasher, Party},
+        network::Network,
+    },
 };
 
 /// A password that somebody has chosen. Its form is in order; whether it is hard to guess is found out when it is hashed.

@@ -19,7 +19,6 @@ pub mod mail;
 pub mod mail_budget;
 pub mod member;
 pub mod mfa;
-pub mod network;
 pub mod organization;
 pub mod ownership;
 pub mod password;

@@ -27,8 +27,9 @@ use crate::{
         context::{Caller, Rule},
         error::{Error, Result},
     },
-    domain::{error::Reason, network::Network},
+    domain::error::Reason,
     platform::{
+        network::Network,
         queues::{Queues, Turn},
         shares::Shares,
     },

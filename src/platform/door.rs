@@ -1,10 +1,6 @@
 //! Taking connections: within limits, in fair shares, and without burning the processor when there are no descriptors.
 
-use std::{
-    fs, io,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::{fs, io, net::SocketAddr, time::Duration};
 
 use opentelemetry::{
     KeyValue, global,
@@ -12,7 +8,10 @@ use opentelemetry::{
 };
 use tokio::net::{TcpListener, TcpStream};
 
-use super::shares::{Share, Shares};
+use super::{
+    network::Network,
+    shares::{Share, Shares},
+};
 
 /// How long nothing is accepted after accepting has failed, at first and at the longest. Without a pause, a process without descriptors asks for the next connection for ever (ab_58).
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -20,34 +19,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Connections that an address may have for as long as there is any place, however many others there are.
 const LEAST: usize = 2;
 
-/// Where connections come from: an IPv4 address, or the 64 bits of an IPv6 address that somebody is given as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Prefix(IpAddr);
-
-impl From<IpAddr> for Prefix {
-    fn from(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V4(address) => IpAddr::V4(address),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-        })
-    }
-}
-
 /// A listener that takes so many connections at a time and of each address no more than its share.
 #[derive(Debug)]
 pub struct Door {
     listener: TcpListener,
-    places: Shares<Prefix>,
+    places: Shares<Network>,
     metrics: Metrics,
 }
 
 /// A connection's place; it is free again when this is dropped.
 #[derive(Debug)]
 pub struct Place {
-    _share: Share<Prefix>,
+    _share: Share<Network>,
     open: UpDownCounter<i64>,
     name: KeyValue,
 }
@@ -86,7 +69,7 @@ impl Door {
                 }
             };
             pause = FIRST_PAUSE;
-            let Some(share) = self.places.take(&Prefix::from(peer.ip()), 1) else {
+            let Some(share) = self.places.take(&Network::of(peer.ip()), 1) else {
                 self.metrics.refused("limit");
                 tracing::debug!("a connection is refused: its address has its share of them");
                 continue;
@@ -155,7 +138,7 @@ impl Metrics {
         }
     }
 
-    fn place(&self, share: Share<Prefix>) -> Place {
+    fn place(&self, share: Share<Network>) -> Place {
         self.open.add(1, std::slice::from_ref(&self.name));
         Place {
             _share: share,
@@ -173,15 +156,6 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_that_one_holder_has_are_one() {
-        let prefix = |text: &str| Prefix::from(text.parse::<IpAddr>().unwrap());
-        assert_eq!(prefix("2001:db8:1:2::1"), prefix("2001:db8:1:2:ffff::9"));
-        assert_ne!(prefix("2001:db8:1:2::1"), prefix("2001:db8:1:3::1"));
-        assert_eq!(prefix("::ffff:192.0.2.7"), prefix("192.0.2.7"));
-        assert_ne!(prefix("192.0.2.7"), prefix("192.0.2.8"));
-    }
 
     #[test]
     #[cfg(target_os = "linux")]

@@ -9,6 +9,7 @@ pub mod entropy;
 pub mod hashing;
 pub mod https;
 pub mod keyring;
+pub mod network;
 pub mod queues;
 pub mod shares;
 pub mod shutdown;
