@@ -47,11 +47,11 @@ pub(crate) async fn ask_for_reset(world: &World, email: &str) -> Result<(), Stat
 
 /// The token of a link to choose a new password, out of the mail.
 pub(crate) async fn reset_token(world: &World, email: &str) -> String {
-    let before = world.mailbox.mails_for(email).len();
+    let before = world.mailbox.tokens(email, "rpr_").len();
     ask_for_reset(world, email).await.unwrap();
-    let mails = world.mailbox.wait_for(email, before + 1).await;
+    let token = world.mailbox.wait_for_token(email, "rpr_", before + 1).await;
     settled(world).await;
-    mails[before].token("rpr_")
+    token
 }
 
 /// Whether a session is live, on the first server and on another one.

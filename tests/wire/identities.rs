@@ -11,12 +11,13 @@ use tokio::net::TcpListener;
 use tonic::{Code, Response, Status};
 use tonic_types::StatusExt;
 
+use crate::credentials::{reset, reset_token};
 use crate::mfa::guard;
 use crate::support::identity_provider::{CLIENT, DISCOVERY, IdentityProvider, KEYS, Page, Signer, shown, unsigned};
 use crate::support::pb::{
     AcceptInvitationRequest, AcceptInvitationResponse, DeleteUserRequest, Identity, LinkIdentityRequest,
-    ListIdentitiesRequest, OpenIdConnectToken, RequestPasswordResetRequest, ResetPasswordRequest, SignInRequest,
-    SignInResponse, SignUp, SuspendUserRequest, UnlinkIdentityRequest,
+    ListIdentitiesRequest, OpenIdConnectToken, SignInRequest, SignInResponse, SignUp, SuspendUserRequest,
+    UnlinkIdentityRequest,
 };
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{
@@ -165,13 +166,8 @@ wire_tests! {
         assert_eq!(refused.hint(), "set a password or link another identity first");
         assert_refused(sign_in(&world, ADA, PASSWORD).await, Code::Unauthenticated, "SIGN_IN_FAILED");
 
-        let before = world.mailbox.mails_for(ADA).len();
-        let request = RequestPasswordResetRequest { email: ADA.to_owned(), ..Default::default() };
-        world.credentials().request_password_reset(request).await.unwrap();
-        let token = world.mailbox.wait_for(ADA, before + 1).await[before].token("rpr_");
-        settled(&world).await;
-        let request = ResetPasswordRequest { token, new_password: PASSWORD.to_owned(), ..Default::default() };
-        world.credentials().reset_password(request).await.unwrap();
+        let token = reset_token(&world, ADA).await;
+        world.credentials().reset_password(reset(&token, PASSWORD)).await.unwrap();
         let session = sign_in(&world, ADA, PASSWORD).await.unwrap().session_token;
         unlink(&world, &session, &own.identity_id).await.unwrap();
         link(&world, &session, provider.token(&world, "1")).await.unwrap();

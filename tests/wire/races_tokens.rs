@@ -96,10 +96,11 @@ wire_tests! {
                     calls.push(call(async move { client.complete_sign_in(request).await }));
                 }
                 one_wins(calls, &[WRONG, BOUNDED]).await;
-                // The notice of the set-up came first.
-                let mails = world.mailbox.wait_for(&ada.email, used + 2).await;
-                assert_eq!(mails[used + 1].subject, "A recovery code was used");
+                // The other one is the notice of the set-up.
+                world.mailbox.wait_for(&ada.email, used + 2).await;
                 settled(&world).await;
+                let notices = world.mailbox.mails_for(&ada.email);
+                assert_eq!(notices.iter().filter(|mail| mail.subject == "A recovery code was used").count(), used + 1);
                 world.clock.advance(HOUR);
             }
             let listing = ListMfaFactorsRequest { user_id: ada.user_id.clone() };

@@ -162,6 +162,7 @@ wire_tests! {
         link_identity(&world, &person.session, provider.token(&world, "1")).await.unwrap();
         guard(&world, &person).await;
 
+        crate::safety_kit::settled(&world).await;
         let before = world.mailbox.mails_for(ADA).len();
         let token = reset_token(&world, ADA).await;
         world.credentials().reset_password(reset(&token, ANOTHER)).await.unwrap();

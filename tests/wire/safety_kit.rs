@@ -78,13 +78,13 @@ impl Team {
 
     /// The same over another connection.
     pub(crate) async fn invite_at(&self, world: &World, channel: Channel, email: &str) -> (Invitation, String) {
-        let before = world.mailbox.mails_for(email).len();
+        let before = world.mailbox.tokens(email, "rin_").len();
         let request = world.as_session(&self.owner, self.invitation(email));
         let mut invitations = InvitationServiceClient::new(channel);
         let made = invitations.create_invitation(request).await.unwrap().into_inner();
-        let mails = world.mailbox.wait_for(email, before + 1).await;
+        let token = world.mailbox.wait_for_token(email, "rin_", before + 1).await;
         settled(world).await;
-        (made.invitation.unwrap(), mails[before].invitation_token())
+        (made.invitation.unwrap(), token)
     }
 }
 

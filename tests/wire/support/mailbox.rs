@@ -97,19 +97,24 @@ impl Mail {
 
     /// The token with this prefix, out of the link in the text part.
     pub(crate) fn token(&self, prefix: &str) -> String {
-        let start = self
-            .text
-            .find(prefix)
-            .unwrap_or_else(|| panic!("no {prefix} token in {:?}", self.text));
+        self.find_token(prefix)
+            .unwrap_or_else(|| panic!("no {prefix} token in {:?}", self.text))
+    }
+
+    fn find_token(&self, prefix: &str) -> Option<String> {
+        let start = self.text.find(prefix)?;
         let of_token = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        self.text[start..].chars().take_while(of_token).collect()
+        Some(self.text[start..].chars().take_while(of_token).collect())
     }
 
     /// The short code, which stands on a line of its own in the text part.
     pub(crate) fn code(&self) -> String {
+        self.find_code().unwrap_or_else(|| panic!("no code in {:?}", self.text))
+    }
+
+    fn find_code(&self) -> Option<String> {
         let is_code = |line: &&str| line.len() == 8 && line.chars().all(|c| c.is_ascii_digit());
-        let code = self.text.lines().map(str::trim).find(is_code);
-        code.unwrap_or_else(|| panic!("no code in {:?}", self.text)).to_owned()
+        self.text.lines().map(str::trim).find(is_code).map(str::to_owned)
     }
 }
 
@@ -208,20 +213,49 @@ impl Mailbox {
             .collect()
     }
 
-    /// Waits until at least `count` messages have arrived for an address, and answers with all of them.
+    /// Waits until at least `count` messages have arrived for an address, and answers with all of them. Two messages that were
+    /// under way together arrive in any order: who looks for one of them waits for its token or its code.
     pub(crate) async fn wait_for(&self, address: &str, count: usize) -> Vec<Mail> {
-        let mut arrived = self.0.arrived.subscribe();
-        let enough = arrived.wait_for(|_| self.mails_for(address).len() >= count);
-        let in_time = tokio::time::timeout(PATIENCE, enough).await.is_ok();
+        self.wait_until(address, count, || self.mails_for(address)).await
+    }
+
+    /// The tokens with this prefix that have arrived for an address, oldest first.
+    pub(crate) fn tokens(&self, address: &str, prefix: &str) -> Vec<String> {
         let mails = self.mails_for(address);
+        mails.iter().filter_map(|mail| mail.find_token(prefix)).collect()
+    }
+
+    /// Waits until `count` messages with such a token have arrived for an address, and answers with the last one's. Other messages
+    /// do not count.
+    pub(crate) async fn wait_for_token(&self, address: &str, prefix: &str, count: usize) -> String {
+        let mut tokens = self.wait_until(address, count, || self.tokens(address, prefix)).await;
+        tokens.swap_remove(count - 1)
+    }
+
+    /// The short codes that have arrived for an address, oldest first.
+    pub(crate) fn codes(&self, address: &str) -> Vec<String> {
+        self.mails_for(address).iter().filter_map(Mail::find_code).collect()
+    }
+
+    /// Waits until `count` messages with a short code have arrived for an address, and answers with the last one's.
+    pub(crate) async fn wait_for_code(&self, address: &str, count: usize) -> String {
+        let mut codes = self.wait_until(address, count, || self.codes(address)).await;
+        codes.swap_remove(count - 1)
+    }
+
+    async fn wait_until<T>(&self, address: &str, count: usize, look: impl Fn() -> Vec<T>) -> Vec<T> {
+        let mut arrived = self.0.arrived.subscribe();
+        let enough = arrived.wait_for(|_| look().len() >= count);
+        let in_time = tokio::time::timeout(PATIENCE, enough).await.is_ok();
+        let found = look();
         if !in_time {
             let others: Vec<String> = self.mails().into_iter().flat_map(|mail| mail.recipients).collect();
             panic!(
                 "{} of {count} messages for {address} in {PATIENCE:?}; arrived: {others:?}",
-                mails.len()
+                found.len()
             );
         }
-        mails
+        found
     }
 
     /// How many connections there have been.

@@ -93,13 +93,13 @@ impl Scenario {
         self.invited_by(self.world.operator_key(), email, roles).await.1
     }
 
-    /// Invites and answers with the invitation and with the token out of the mail. No other mail may be on its way to the address.
+    /// Invites and answers with the invitation and with the token out of the mail. No other invitation may be on its way to the address.
     pub(crate) async fn invited_by(&self, credential: &str, email: &str, roles: &[&str]) -> (Invitation, String) {
-        let before = self.world.mailbox.mails_for(email).len();
+        let before = self.world.mailbox.tokens(email, "rin_").len();
         let invitation = self.invite(credential, email, roles).await.unwrap();
-        let mails = self.world.mailbox.wait_for(email, before + 1).await;
+        let token = self.world.mailbox.wait_for_token(email, "rin_", before + 1).await;
         settled(&self.world).await;
-        (invitation, mails[before].invitation_token())
+        (invitation, token)
     }
 
     /// Invites by anybody's right.
