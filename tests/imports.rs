@@ -262,12 +262,9 @@ fn flatten(tokens: TokenStream, words: &mut Vec<(String, usize)>) {
     }
 }
 
-/// The module of a file, from the root: `src/store/users.rs` is `store::users`, `src/store/mod.rs` is `store`.
+/// The module of a file, from the root: `src/store/users.rs` is `store::users`, `src/store.rs` is `store`.
 fn module_of(path: &str) -> Vec<&str> {
-    let inner = path
-        .trim_start_matches("src/")
-        .trim_end_matches(".rs")
-        .trim_end_matches("/mod");
+    let inner = path.trim_start_matches("src/").trim_end_matches(".rs");
     inner
         .split('/')
         .filter(|name| !matches!(*name, "lib" | "main"))
@@ -293,7 +290,7 @@ fn no_files_import_each_other_in_a_circle() {
 fn a_circle_is_told_with_its_files() {
     let file = |path: &str, source: &str| (path.to_owned(), source.to_owned());
     let files = [
-        file("src/app/mod.rs", "pub use a::A; mod a; mod b; mod c;"),
+        file("src/app.rs", "pub use a::A; mod a; mod b; mod c;"),
         file("src/app/a.rs", "use super::{App, b::B}; mod tests { use super::*; }"),
         file("src/app/b.rs", "fn f() { crate::app::c::g() }"),
         file("src/app/c.rs", "use crate::{domain::x, app::{a::A, d}};"),
@@ -374,9 +371,9 @@ fn an_offending_line_is_told_with_file_and_line() {
             "src/platform/clock.rs:1: `platform` must not import `domain`",
         ),
         (
-            "src/platform/mod.rs",
+            "src/platform.rs",
             "use super::domain::error;",
-            "src/platform/mod.rs:1: `platform` must not import `domain`",
+            "src/platform.rs:1: `platform` must not import `domain`",
         ),
         (
             "src/app/a/b.rs",

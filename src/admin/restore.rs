@@ -4,8 +4,7 @@ use std::io::Write;
 
 use chrono::{DateTime, Utc};
 
-use super::line;
-use crate::app::restore::Restored;
+use crate::{admin::line, app::operators::restore::Restored};
 
 /// Writes a line for each thing, its kind first.
 pub(super) fn show(restored: &Restored, revoked: bool, out: &mut impl Write) -> Result<(), String> {

@@ -1,22 +1,30 @@
 //! Inviting people: create, resend, revoke. Looking at invitations and accepting them have files of their own.
 
+pub(crate) mod acceptance;
+pub(crate) mod lists;
+pub(crate) mod warrants;
+
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{
-    App,
-    access::{self, Access, Asked},
-    context::Ctx,
-    error::{Error, Result},
-    mails::DEFAULT_LOCALE,
-    mutation::Mutation,
-    postage::{Postage, Stamp},
-    require_etag,
-    users::{display_name, full_name},
-};
 use crate::{
+    app::{
+        App,
+        call::{
+            access::{self, Access, Asked},
+            context::Ctx,
+            error::{Error, Result},
+            mutation::Mutation,
+        },
+        mail::{
+            budgets::{Postage, Stamp},
+            queue::DEFAULT_LOCALE,
+        },
+        require_etag,
+        users::{display_name, full_name},
+    },
     domain::{
         access_model::{AccessModel, RoleSet},
         delivery::DeliveryState,

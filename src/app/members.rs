@@ -1,21 +1,26 @@
 //! The roster of an organization, and the roles of its members.
 
+pub(crate) mod profiles;
+pub(crate) mod states;
+
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{
-    App,
-    access::{self, Access, Asked},
-    context::Ctx,
-    error::Result,
-    invitations::facts as facts_of,
-    mutation::Mutation,
-    paging::{Page, PageRequest},
-    require_etag,
-    service_accounts::by_id,
-    users::display_name,
-};
 use crate::{
+    app::{
+        App,
+        call::{
+            access::{self, Access, Asked},
+            context::Ctx,
+            error::Result,
+            mutation::Mutation,
+            paging::{Page, PageRequest},
+        },
+        invitations::facts as facts_of,
+        operators::service_accounts::by_id,
+        require_etag,
+        users::display_name,
+    },
     domain::{
         access_model::RoleSet,
         actions::{Row, allowed_actions},

@@ -1,23 +1,31 @@
 //! Organizations: create, read, change, suspend.
 
+pub(crate) mod activity;
+pub(crate) mod audit;
+pub(crate) mod contacts;
+pub(crate) mod ownership;
+pub(crate) mod roles;
+
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{
-    App,
-    access::{self, Access, Asked},
-    context::Ctx,
-    error::Result,
-    invitations::{self, Cleared},
-    members::newcomer,
-    mutation::{Answer, Mutation},
-    paging::{Page, PageRequest},
-    postage::Postage,
-    require_etag,
-    service_accounts::by_id,
-    users::{HashedUser, NewUser, email_taken},
-};
 use crate::{
+    app::{
+        App,
+        call::{
+            access::{self, Access, Asked},
+            context::Ctx,
+            error::Result,
+            mutation::{Answer, Mutation},
+            paging::{Page, PageRequest},
+        },
+        invitations::{self, Cleared},
+        mail::budgets::Postage,
+        members::newcomer,
+        operators::service_accounts::by_id,
+        require_etag,
+        users::{HashedUser, NewUser, email_taken},
+    },
     domain::{
         access_model::AccessModel,
         email::EmailAddress,

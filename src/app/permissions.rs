@@ -1,16 +1,21 @@
 //! Permission checks.
 
+pub(crate) mod access_models;
+pub(crate) mod overlays;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::{
-    App,
-    access::{began, interruption},
-    context::Ctx,
-    error::Result,
-};
 use crate::{
+    app::{
+        App,
+        call::{
+            access::{began, interruption},
+            context::Ctx,
+            error::Result,
+        },
+    },
     domain::{
         access_model::{PermissionId, RoleSet},
         member::{self, Hindrance},

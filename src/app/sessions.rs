@@ -1,19 +1,26 @@
 //! Sessions: verified, listed, ended.
 
+pub(crate) mod first_factor;
+pub(crate) mod sign_in;
+pub(crate) mod step_up;
+
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::{
-    App, authentication,
-    context::Ctx,
-    error::{Error, Result},
-    mutation::{Answer, Mutation},
-    paging::{Page, PageRequest},
-    permissions::hindrance,
-    service_accounts::by_id,
-};
 use crate::{
+    app::{
+        App,
+        call::{
+            authentication,
+            context::Ctx,
+            error::{Error, Result},
+            mutation::{Answer, Mutation},
+            paging::{Page, PageRequest},
+        },
+        operators::service_accounts::by_id,
+        permissions::hindrance,
+    },
     domain::{challenge::ENDED_WITH_SESSIONS, error::Reason, member::Hindrance},
     store::{Session, SessionHolder, Tx},
 };

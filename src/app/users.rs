@@ -1,20 +1,27 @@
 //! Users: the people, whichever organizations they belong to.
 
+pub(crate) mod addresses;
+pub(crate) mod imports;
+pub(crate) mod profiles;
+pub(crate) mod states;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{
-    App,
-    context::Ctx,
-    error::{Error, Result},
-    mutation::{Answer, Mutation},
-    paging::{Page, PageRequest},
-    passwords::ChosenPassword,
-    service_accounts::by_id,
-};
 use crate::{
+    app::{
+        App,
+        call::{
+            context::Ctx,
+            error::{Error, Result},
+            mutation::{Answer, Mutation},
+            paging::{Page, PageRequest},
+        },
+        credentials::chosen_password::ChosenPassword,
+        operators::service_accounts::by_id,
+    },
     domain::{
         email::EmailAddress,
         error::{Reason, Refusal},

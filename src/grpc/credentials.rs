@@ -3,19 +3,21 @@
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
-use super::{
-    convert::timestamp,
-    edge::Edge,
-    fields::{Fields, PASSWORD, Parse, TOKEN},
-    pb::{self, credential_service_server::CredentialService},
-    sign_ins::{CODE, Shown, mfa_setup},
-};
 use crate::{
     app::{
-        credentials, identities, mfa,
+        credentials::{identities, mfa, passwords},
         records::{LinkedIdentity, MfaFactor},
     },
     domain::mfa::FactorKind,
+    grpc::{
+        pb::{self, credential_service_server::CredentialService},
+        sessions::sign_in::{CODE, Shown, mfa_setup},
+        wire::{
+            convert::timestamp,
+            edge::Edge,
+            fields::{Fields, PASSWORD, Parse, TOKEN},
+        },
+    },
 };
 
 #[tonic::async_trait]
@@ -25,7 +27,7 @@ impl CredentialService for Edge {
         request: Request<pb::ChangePasswordRequest>,
     ) -> Result<Response<pb::ChangePasswordResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let answer = credentials::change_password(&self.app, &ctx, command).await?;
+        let answer = passwords::change_password(&self.app, &ctx, command).await?;
         Ok(Response::new(answer))
     }
 
@@ -42,7 +44,7 @@ impl CredentialService for Edge {
         request: Request<pb::ResetPasswordRequest>,
     ) -> Result<Response<pb::ResetPasswordResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let answer = credentials::reset_password(&self.app, &ctx, command).await?;
+        let answer = passwords::reset_password(&self.app, &ctx, command).await?;
         Ok(Response::new(answer))
     }
 
@@ -116,34 +118,34 @@ impl CredentialService for Edge {
 }
 
 impl Parse for pb::ChangePasswordRequest {
-    type Command = credentials::ChangePassword;
+    type Command = passwords::ChangePassword;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let old = fields.secret("old_password", &self.old_password, PASSWORD);
         let new = fields.password("new_password", &self.new_password);
-        Some(credentials::ChangePassword { old: old?, new: new? })
+        Some(passwords::ChangePassword { old: old?, new: new? })
     }
 }
 
 impl Parse for pb::RequestPasswordResetRequest {
-    type Command = credentials::RequestReset;
+    type Command = passwords::RequestReset;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let email = fields.email("email", &self.email);
-        Some(credentials::RequestReset { email: email? })
+        Some(passwords::RequestReset { email: email? })
     }
 }
 
 impl Parse for pb::ResetPasswordRequest {
-    type Command = credentials::Reset;
+    type Command = passwords::Reset;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let token = fields.secret("token", &self.token, TOKEN);
         let new = fields.password("new_password", &self.new_password);
-        Some(credentials::Reset {
+        Some(passwords::Reset {
             token: token?,
             new: new?,
         })

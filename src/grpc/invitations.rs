@@ -1,28 +1,35 @@
 //! InvitationService.
 
+pub(super) mod batches;
+
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use tonic::{Request, Response, Status};
 
-use super::{
-    convert::{count, id, roles, timestamp},
-    edge::Edge,
-    fields::{ETAG, Fields, Parse, TOKEN},
-    pb::{self, invitation_service_server::InvitationService},
-    sign_ins::sign_in_challenge,
-};
 use crate::{
     app::{
-        acceptance::{self, Accepted, Preview},
-        etag, invitation_lists,
-        invitations::{self, Issued, status},
-        paging::Page,
+        call::paging::Page,
+        etag,
+        invitations::{
+            self, Issued,
+            acceptance::{self, Accepted, Preview},
+            lists, status,
+        },
         records::{InvitationFilter, InvitationRow},
-        sign_in::Entry,
+        sessions::sign_in::Entry,
     },
     domain::{
         invitation::{InvitationState, InvitationStatus},
         text::PersonName,
+    },
+    grpc::{
+        pb::{self, invitation_service_server::InvitationService},
+        sessions::sign_in::sign_in_challenge,
+        wire::{
+            convert::{count, id, roles, timestamp},
+            edge::Edge,
+            fields::{ETAG, Fields, Parse, TOKEN},
+        },
     },
 };
 
@@ -44,7 +51,7 @@ impl InvitationService for Edge {
         request: Request<pb::GetInvitationRequest>,
     ) -> Result<Response<pb::GetInvitationResponse>, Status> {
         let (ctx, (organization, id)) = self.admit(request)?;
-        let row = invitation_lists::get(&self.app, &ctx, organization, id).await?;
+        let row = lists::get(&self.app, &ctx, organization, id).await?;
         Ok(Response::new((row, ctx.now).into()))
     }
 
@@ -53,7 +60,7 @@ impl InvitationService for Edge {
         request: Request<pb::ListInvitationsRequest>,
     ) -> Result<Response<pb::ListInvitationsResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        let page = invitation_lists::list(&self.app, &ctx, query).await?;
+        let page = lists::list(&self.app, &ctx, query).await?;
         Ok(Response::new((page, ctx.now).into()))
     }
 
@@ -110,9 +117,7 @@ impl InvitationService for Edge {
         request: Request<pb::ListUserInvitationsRequest>,
     ) -> Result<Response<pb::ListUserInvitationsResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        Ok(Response::new(
-            invitation_lists::list_of_user(&self.app, &ctx, query).await?.into(),
-        ))
+        Ok(Response::new(lists::list_of_user(&self.app, &ctx, query).await?.into()))
     }
 }
 
@@ -153,7 +158,7 @@ impl Parse for pb::GetInvitationRequest {
 }
 
 impl Parse for pb::ListInvitationsRequest {
-    type Command = invitation_lists::List;
+    type Command = lists::List;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let organization_id = fields.uuid("organization_id", &self.organization_id);
@@ -161,7 +166,7 @@ impl Parse for pb::ListInvitationsRequest {
         let states = fields.values("states", &self.states, pb::InvitationState::known);
         let email = fields.optional_email("email", &self.email);
         let states = states?;
-        Some(invitation_lists::List {
+        Some(lists::List {
             organization_id: organization_id?,
             filter: InvitationFilter {
                 expired: states.contains(&InvitationStatus::Expired),

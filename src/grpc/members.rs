@@ -1,26 +1,29 @@
 //! MemberService.
 
+pub(super) mod changes;
+
 use chrono::{DateTime, Utc};
 use tonic::{Request, Response, Status};
 
-use super::{
-    convert::{count, id, roles, timestamp},
-    edge::Edge,
-    fields::{ETAG, Fields, Parse},
-    organizations::organization,
-    pb::{self, member_service_server::MemberService},
-};
 use crate::{
     app::{
+        call::paging::Page,
         etag,
         invitations::invited_name,
-        member_profiles,
-        members::{self, SHOWN_BY_DEFAULT, Seen},
-        paging::Page,
+        members::{self, SHOWN_BY_DEFAULT, Seen, profiles},
         records::{Invitation, Member, Organization, RosterFilter, RosterRow, User},
         users::display_name,
     },
     domain::{access_model::RoleId, member::MemberState},
+    grpc::{
+        organizations::organization,
+        pb::{self, member_service_server::MemberService},
+        wire::{
+            convert::{count, id, roles, timestamp},
+            edge::Edge,
+            fields::{ETAG, Fields, Parse},
+        },
+    },
 };
 
 #[tonic::async_trait]
@@ -66,7 +69,7 @@ impl MemberService for Edge {
         request: Request<pb::CreateMemberRequest>,
     ) -> Result<Response<pb::CreateMemberResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(member_profiles::create(&self.app, &ctx, command).await?))
+        Ok(Response::new(profiles::create(&self.app, &ctx, command).await?))
     }
 
     async fn update_member(

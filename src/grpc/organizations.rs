@@ -1,24 +1,32 @@
 //! OrganizationService.
 
+pub(super) mod activity;
+pub(super) mod audit;
+pub(super) mod contacts;
+pub(super) mod ownership;
+pub(super) mod roles;
+
 use tonic::{Request, Response, Status};
 
-use super::{
-    convert::{count, id, timestamp},
-    edge::Edge,
-    fields::{ETAG, Fields, Parse},
-    invitations::invitation,
-    pb::{self, organization_service_server::OrganizationService},
-};
 use crate::{
     app::{
+        call::paging::{Page, PageRequest},
         etag, organizations,
-        paging::{Page, PageRequest},
         records::Organization,
         users::NewUser,
     },
     domain::{
         organization::OrganizationChange,
         text::{OrganizationName, PersonName},
+    },
+    grpc::{
+        invitations::invitation,
+        pb::{self, organization_service_server::OrganizationService},
+        wire::{
+            convert::{count, id, timestamp},
+            edge::Edge,
+            fields::{ETAG, Fields, Parse},
+        },
     },
 };
 

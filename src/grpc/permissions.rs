@@ -1,16 +1,20 @@
 //! PermissionService.
 
+pub(super) mod access_models;
+
 use tonic::{Request, Response, Status};
 
-use super::{
-    convert::roles,
-    edge::Edge,
-    fields::{Fields, Parse},
-    pb::{self, permission_service_server::PermissionService},
-};
 use crate::{
     app::permissions::{self, Check, Decision, Denial, Effective},
     domain::{access_model::PermissionId, member::Hindrance},
+    grpc::{
+        pb::{self, permission_service_server::PermissionService},
+        wire::{
+            convert::roles,
+            edge::Edge,
+            fields::{Fields, Parse},
+        },
+    },
 };
 
 /// Questions of one batch at the most.

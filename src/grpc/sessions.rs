@@ -1,24 +1,27 @@
 //! SessionService.
 
+pub(super) mod sign_in;
+
 use chrono::{DateTime, Utc};
 use tonic::{Request, Response, Status};
 
-use super::{
-    convert::{count, timestamp},
-    edge::Edge,
-    fields::{Fields, Parse, TOKEN},
-    pb::{self, session_service_server::SessionService},
-    sign_ins::{entered, session},
-    users::user,
-};
 use crate::{
     app::{
-        first_factor,
-        paging::Page,
+        call::paging::Page,
         records::{Challenge, Session},
-        sessions, sign_in, step_up,
+        sessions::{self, first_factor, step_up},
     },
     domain::challenge::Purpose,
+    grpc::{
+        pb::{self, session_service_server::SessionService},
+        sessions::sign_in::{entered, session},
+        users::user,
+        wire::{
+            convert::{count, timestamp},
+            edge::Edge,
+            fields::{Fields, Parse, TOKEN},
+        },
+    },
 };
 
 /// Characters of a short code at the most.
@@ -37,7 +40,7 @@ impl SessionService for Edge {
         request: Request<pb::CompleteSignInRequest>,
     ) -> Result<Response<pb::CompleteSignInResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let answer = sign_in::complete(&self.app, &ctx, command).await?;
+        let answer = sessions::sign_in::complete(&self.app, &ctx, command).await?;
         Ok(Response::new(answer))
     }
 

@@ -1,23 +1,28 @@
 //! UserService.
 
+pub(super) mod changes;
+pub(super) mod imports;
+
 use futures_util::stream::BoxStream;
 use secrecy::SecretString;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{
-    convert::{count, timestamp},
-    edge::Edge,
-    fields::{ETAG, Fields, PASSWORD, Parse, TOKEN},
-    pb::{self, user_service_server::UserService},
-};
 use crate::{
     app::{
-        emails, etag,
-        paging::Page,
+        call::paging::Page,
+        etag,
         records::User,
-        users::{self, NewUser, display_name},
+        users::{self, NewUser, addresses, display_name},
     },
     domain::{text::PersonName, user::UserState},
+    grpc::{
+        pb::{self, user_service_server::UserService},
+        wire::{
+            convert::{count, timestamp},
+            edge::Edge,
+            fields::{ETAG, Fields, PASSWORD, Parse, TOKEN},
+        },
+    },
 };
 
 #[tonic::async_trait]
@@ -40,7 +45,7 @@ impl UserService for Edge {
         request: Request<pb::ChangeUserEmailRequest>,
     ) -> Result<Response<pb::ChangeUserEmailResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let answer = emails::change(&self.app, &ctx, command).await?;
+        let answer = addresses::change(&self.app, &ctx, command).await?;
         Ok(Response::new(answer))
     }
 
@@ -156,7 +161,7 @@ impl Parse for pb::GetUserRequest {
 }
 
 impl Parse for pb::ChangeUserEmailRequest {
-    type Command = emails::Change;
+    type Command = addresses::Change;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
@@ -164,7 +169,7 @@ impl Parse for pb::ChangeUserEmailRequest {
         let email = fields.email("email", &self.email);
         let password = fields.at_most("password", &self.password, PASSWORD);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        Some(emails::Change {
+        Some(addresses::Change {
             user_id: user_id?,
             email: email?,
             password: password
@@ -178,17 +183,17 @@ impl Parse for pb::ChangeUserEmailRequest {
 }
 
 impl Parse for pb::VerifyUserEmailRequest {
-    type Command = emails::Verify;
+    type Command = addresses::Verify;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let token = fields.secret("token", &self.token, TOKEN);
-        Some(emails::Verify { token: token? })
+        Some(addresses::Verify { token: token? })
     }
 }
 
-impl From<emails::Changed> for pb::ChangeUserEmailResponse {
-    fn from(changed: emails::Changed) -> Self {
+impl From<addresses::Changed> for pb::ChangeUserEmailResponse {
+    fn from(changed: addresses::Changed) -> Self {
         Self {
             user: Some(user(changed.user)),
             verification_sent: changed.verification_sent,

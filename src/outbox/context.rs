@@ -2,8 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{backoff::Backoff, mail::Sender, metrics::Metrics, templates::Renderer, transport::Transport};
 use crate::{
+    outbox::{
+        backoff::Backoff,
+        mail::{Sender, templates::Renderer},
+        metrics::Metrics,
+        transport::Transport,
+    },
     platform::{Clock, Entropy, Keyring},
     store::Store,
 };

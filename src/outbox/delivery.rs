@@ -6,13 +6,13 @@ use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
-use super::{
-    context::Context,
-    outcome::DeliveryError,
-    text::{tidy, without_addresses},
-};
 use crate::{
     domain::mail::Payload,
+    outbox::{
+        context::Context,
+        mail::text::{tidy, without_addresses},
+        outcome::DeliveryError,
+    },
     platform::{KeyringError, Stopwatch},
     store::{ClaimedMessage, Settlement},
 };

@@ -61,7 +61,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::outbox::{mail::Sender, templates::Rendered};
+    use crate::outbox::mail::{Sender, templates::Rendered};
 
     fn email() -> Result<Email, String> {
         let words = Rendered {

@@ -5,6 +5,11 @@
 //! that stands alone. The last is what keeps RUSTSEC-2026-0561 (lettre before 0.11.24 does not stuff a dot after a bare line
 //! ending, so a body could end the message and speak SMTP) out of reach.
 
+pub(super) mod samples;
+pub(super) mod templates;
+pub(super) mod text;
+pub(super) mod values;
+
 use chrono::{DateTime, Utc};
 use lettre::{
     Address, Message,
@@ -16,14 +21,14 @@ use lettre::{
 };
 use uuid::Uuid;
 
-use super::{
+use crate::outbox::mail::{
     templates::Rendered,
     text::{ControlCharacter, one_line},
 };
 
 /// RFC 5322 2.1.1: no line is longer, its CRLF not counted.
 const MAX_LINE_BYTES: usize = 998;
-/// A subject is cut there; mail programs show less. Only what an operator's template writes is as long: names are cut before ([`super::text::shorten`]).
+/// A subject is cut there; mail programs show less. Only what an operator's template writes is as long: names are cut before ([`crate::outbox::mail::text::shorten`]).
 const MAX_SUBJECT_CHARACTERS: usize = 200;
 
 /// The configured sender cannot be used.
@@ -173,5 +178,4 @@ fn check_lines(bytes: &[u8]) -> Result<(), ComposeError> {
 }
 
 #[cfg(test)]
-#[path = "mail_tests.rs"]
 mod tests;

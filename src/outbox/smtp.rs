@@ -5,6 +5,11 @@
 //! connection that breaks after the final dot leaves open whether the message was taken; it is sent again, with the same
 //! Message-ID (ab_03).
 
+#[cfg(test)]
+pub(super) mod sink;
+pub(super) mod stream;
+pub(super) mod url;
+
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -22,13 +27,17 @@ use lettre::transport::smtp::{
 use rustls::ClientConfig;
 use tokio::time::timeout;
 
-use super::{
-    mail::Email,
-    outcome::{Accepted, DeliveryError},
-    smtp_stream::{dial, tls_config},
-    smtp_url::{SmtpUrl, SmtpUrlError},
+use crate::{
+    outbox::{
+        mail::Email,
+        outcome::{Accepted, DeliveryError},
+        smtp::{
+            stream::{dial, tls_config},
+            url::{SmtpUrl, SmtpUrlError},
+        },
+    },
+    platform::Clock,
 };
-use crate::platform::Clock;
 
 /// An idle connection is closed after that; servers wait longer (RFC 5321 4.5.3.2.7: 5 minutes).
 const MAX_IDLE: Duration = Duration::from_secs(30);
@@ -279,5 +288,4 @@ fn one_text(reply: &Response) -> String {
 }
 
 #[cfg(test)]
-#[path = "smtp_tests.rs"]
 mod tests;

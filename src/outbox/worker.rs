@@ -166,5 +166,4 @@ async fn keep_house(context: Arc<Context>) {
 }
 
 #[cfg(test)]
-#[path = "worker_tests.rs"]
 mod tests;

@@ -4,11 +4,11 @@ use std::{fs, io::Write, path::Path};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::StartError;
 use crate::{
-    app::{App, bootstrap},
+    app::{App, operators::bootstrap},
     config::{DatabaseConfig, OPERATOR_KEY_FILE},
     platform::{entropy::Entropy, keyring::Keyring},
+    server::StartError,
 };
 
 /// The file of the data directory that holds the generated key.

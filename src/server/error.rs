@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{app::error::Error, store::StoreError};
+use crate::{app::call::error::Error, store::StoreError};
 
 /// Why the program does not start, as a sentence for whoever started it.
 #[derive(Debug, thiserror::Error)]

@@ -9,14 +9,15 @@ use std::{
 
 use secrecy::ExposeSecret;
 
-use super::{Platform, StartError, data_dir};
 use crate::{
     app::{
         App,
-        attempts::Attempts,
-        overlays::Overlays,
-        postage::Budgets,
-        providers::{FETCH_TIME, ProviderPolicy, Providers},
+        credentials::{
+            attempts::Attempts,
+            providers::{FETCH_TIME, ProviderPolicy, Providers},
+        },
+        mail::budgets::Budgets,
+        permissions::overlays::Overlays,
     },
     config::{DatabaseConfig, KeyConfig, MailConfig, OidcConfig, OutboxConfig, ServeConfig},
     domain::{
@@ -25,6 +26,7 @@ use crate::{
     },
     outbox::{Links, MailDirectory, Mailer, Renderer, Sender, Settings, SmtpRelay, Transport, Worker},
     platform::{entropy::Entropy, hashing::Hasher, https::Fetcher, keyring::Keyring},
+    server::{Platform, StartError, data_dir},
     store::{SchemaState, Store, StoreSettings},
 };
 

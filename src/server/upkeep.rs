@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::{Platform, parts::Parts};
 use crate::{
-    app::resealing::reseal_factors,
+    app::credentials::resealing::reseal_factors,
     domain::activity::REMEMBERED_DAYS,
     http::Readiness,
     platform::{clock::Clock, shutdown::Shutdown},
+    server::{Platform, parts::Parts},
     store::{Store, StoreError},
 };
 

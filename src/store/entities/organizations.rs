@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::{domain::organization::OrganizationState, store::columns::OwnRoles};
+use crate::{domain::organization::OrganizationState, store::database::columns::OwnRoles};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "organizations")]

@@ -1,0 +1,8 @@
+//! What every use case has in common: who calls and by which rule, the proof of their right, the one way of a mutation, pages, errors.
+
+pub(crate) mod access;
+pub(crate) mod authentication;
+pub(crate) mod context;
+pub(crate) mod error;
+pub(crate) mod mutation;
+pub(crate) mod paging;

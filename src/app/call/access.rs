@@ -1,0 +1,278 @@
+//! The proof that a caller may do in an organization what the method's rule asks.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::{
+    app::{
+        App,
+        call::{
+            context::Ctx,
+            error::{Error, Result},
+        },
+    },
+    domain::{
+        access_model::{AccessModel, RoleSet},
+        error::{Reason, Refusal},
+        member::{Hindrance, Seat, standing},
+        mfa,
+        roster::{Authority, Owners, Situation},
+        session::{self, Began, Interruption},
+    },
+    store::{Member, Organization, Session, Snapshot, Tx},
+};
+
+/// The proof. Made here and nowhere else, after the rule of the called method has been checked; what it shows is that organization only.
+#[derive(Debug, Clone)]
+pub(crate) struct Access {
+    /// The organization. Under [`lock`], locked and as it is now.
+    pub(crate) organization: Organization,
+    /// Its access model.
+    pub(crate) model: Arc<AccessModel>,
+    /// The caller's own membership; `None` where a service calls for nobody.
+    seat: Option<Member>,
+}
+
+impl Access {
+    /// The proof for an organization that this very transaction has created.
+    pub(crate) fn of_new(organization: Organization, model: Arc<AccessModel>) -> Self {
+        Self {
+            organization,
+            model,
+            seat: None,
+        }
+    }
+
+    /// Makes the decision's frame: the model, the caller's right, and how many owners there are.
+    pub(crate) fn situation<'a>(&'a self, ctx: &Ctx, owners: Owners) -> Situation<'a> {
+        Situation {
+            model: &self.model,
+            organization_kind: self.organization.kind.as_deref(),
+            authority: self.authority(ctx),
+            owners,
+        }
+    }
+
+    /// Takes the caller's own membership as it was just written, where it was theirs.
+    pub(crate) fn refresh_seat(&mut self, written: &Member) {
+        if let Some(seat) = self.seat.as_mut().filter(|seat| seat.user_id == written.user_id) {
+            *seat = written.clone();
+        }
+    }
+
+    /// Refuses a caller without a second factor where the organization asks for one.
+    ///
+    /// # Errors
+    /// `MFA_REQUIRED`, with the method that begins to set one up.
+    pub(crate) fn require_factor(&self, ctx: &Ctx) -> Result<()> {
+        match self.standing(ctx) {
+            Some(Hindrance::MfaRequired) => {
+                Err(Refusal::new(Reason::MfaRequired).with("method", mfa::ENROLLING).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What keeps the caller from acting here; nothing keeps a service that calls for nobody.
+    fn standing(&self, ctx: &Ctx) -> Option<Hindrance> {
+        let caller = ctx.caller.user.as_ref()?;
+        let seat = self.seat.as_ref();
+        standing(Seat {
+            organization: self.organization.state,
+            member: seat.map(|member| member.state),
+            session_outdated: seat
+                .zip(ctx.session())
+                .is_some_and(|(member, session)| session::outdated(began(session), interruption(member))),
+            // Only of the caller, whom authentication has read: it costs nothing.
+            factor_missing: !caller.user.mfa_enabled && mfa::enforced(&self.model, self.organization.mfa_required),
+        })
+    }
+
+    /// Whether the caller may do here what another permission guards, which is also the name of the scope that a service needs for it.
+    pub(crate) fn also_allows(&self, ctx: &Ctx, permission: &str) -> bool {
+        let service = ctx.caller.service.is_none() || ctx.caller.has_scope(permission);
+        let member = self.seat.as_ref();
+        service && member.is_none_or(|member| self.model.allows(&member.roles, permission))
+    }
+
+    fn authority<'a>(&'a self, ctx: &Ctx) -> Authority<'a> {
+        ctx.authority(self.seat.as_ref())
+    }
+}
+
+/// Admits a caller to read in an organization.
+///
+/// # Errors
+/// `ORGANIZATION_NOT_FOUND` where there is none or the caller is no member, `PERMISSION_REQUIRED`, `ORGANIZATION_SUSPENDED` for members.
+pub(crate) async fn enter(app: &App, ctx: &Ctx, organization: Uuid) -> Result<Access> {
+    let found = app.store.read().entrance(organization, ctx.caller.user_id()).await?;
+    let_in(app, ctx, found)
+}
+
+/// As [`enter`], by what was committed at the moment of a snapshot: the organization's revision is then that of everything else which is read from it.
+///
+/// # Errors
+/// Those of [`enter`].
+pub(crate) async fn enter_at(app: &App, ctx: &Ctx, moment: &Snapshot, organization: Uuid) -> Result<Access> {
+    let found = moment.entrance(organization, ctx.caller.user_id()).await?;
+    let_in(app, ctx, found)
+}
+
+fn let_in(app: &App, ctx: &Ctx, found: Option<(Organization, Option<Member>)>) -> Result<Access> {
+    let (organization, seat) = found.ok_or(Reason::OrganizationNotFound)?;
+    let access = admit(app, ctx, organization, seat)?;
+    if !ctx.caller.is_service_alone() {
+        access.organization.state.usable()?;
+    }
+    Ok(access)
+}
+
+/// Admits a caller to read about a user in an organization: a member about themselves without the method's permission, anybody else with it.
+///
+/// # Errors
+/// Those of [`enter`].
+pub(crate) async fn enter_about(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) -> Result<Access> {
+    if ctx.caller.user.as_ref().is_none_or(|caller| caller.user.id != user) {
+        return enter(app, ctx, organization).await;
+    }
+    let found = app.store.read().seat(organization, user).await?;
+    let (organization, seat) = found.ok_or(Reason::OrganizationNotFound)?;
+    let access = admit_anyhow(app, ctx, organization, seat)?;
+    access.require_factor(ctx)?;
+    access.organization.state.usable()?;
+    Ok(access)
+}
+
+/// What a change of an organization asks of a user who calls. Of a service that calls for nobody its scope has been asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// The permission of the method.
+    Permission,
+    /// The same, also where the organization is suspended: for what ends or begins a suspension.
+    PermissionInAnyState,
+    /// To be an active member, for what every member may do about themselves. No permission, nor a second factor where the organization asks for one: giving something up, as leaving and
+    /// calling a transfer off, takes none. What gives something asks by [`Access::require_factor`].
+    Membership,
+}
+
+/// Refuses a user who may not change an organization, by what is committed now and without a lock: whoever has no right there holds up nobody, and waits for nobody (ab_50). Whoever passes
+/// is asked again by [`lock`].
+///
+/// # Errors
+/// Those of [`lock`].
+pub(crate) async fn require(app: &App, ctx: &Ctx, organization: Uuid, asked: Asked) -> Result<()> {
+    let Some(caller) = ctx.caller.user_id() else {
+        return Ok(());
+    };
+    let found = app.store.read().entrance(organization, Some(caller)).await?;
+    let (organization, seat) = found.ok_or(Reason::OrganizationNotFound)?;
+    admit_to_change(app, ctx, organization, seat, asked).map(drop)
+}
+
+/// Locks an organization and admits a caller to change it, by the membership that they have under the lock.
+///
+/// # Errors
+/// `ORGANIZATION_NOT_FOUND` where there is none or the caller is no member, `PERMISSION_REQUIRED`, also for a suspended member; `ORGANIZATION_SUSPENDED`, for services too.
+pub(crate) async fn lock(app: &App, ctx: &Ctx, tx: &mut Tx, organization: Uuid, asked: Asked) -> Result<Access> {
+    let (organization, seat) = locked(ctx, tx, organization).await?;
+    admit_to_change(app, ctx, organization, seat, asked)
+}
+
+fn admit_to_change(
+    app: &App,
+    ctx: &Ctx,
+    organization: Organization,
+    seat: Option<Member>,
+    asked: Asked,
+) -> Result<Access> {
+    let access = match asked {
+        Asked::Membership => admit_anyhow(app, ctx, organization, seat)?,
+        Asked::Permission | Asked::PermissionInAnyState => admit(app, ctx, organization, seat)?,
+    };
+    if asked != Asked::PermissionInAnyState {
+        access.organization.state.usable()?;
+    }
+    Ok(access)
+}
+
+async fn locked(ctx: &Ctx, tx: &mut Tx, organization: Uuid) -> Result<(Organization, Option<Member>)> {
+    let organization = tx
+        .lock_organization(organization)
+        .await?
+        .ok_or(Reason::OrganizationNotFound)?;
+    // Only now: read before the lock, it could be a role that was taken away while we waited.
+    let seat = match &ctx.caller.user {
+        Some(caller) => tx.seat(organization.id, caller.user.id).await?,
+        None => None,
+    };
+    Ok((organization, seat.and_then(|(_, member)| member)))
+}
+
+fn admit(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>) -> Result<Access> {
+    let access = admit_anyhow(app, ctx, organization, seat)?;
+    let permission = ctx.rule.permission.as_str();
+    access.require_factor(ctx)?;
+    match &access.seat {
+        Some(member) if !access.model.allows(&member.roles, permission) => {
+            Err(Refusal::new(Reason::PermissionRequired)
+                .with("permission", permission)
+                .into())
+        }
+        _ => Ok(access),
+    }
+}
+
+/// Admits whoever belongs there and may act, with or without the permission.
+fn admit_anyhow(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>) -> Result<Access> {
+    let access = Access {
+        model: app.model_of(&organization)?,
+        organization,
+        seat,
+    };
+    match access.standing(ctx) {
+        Some(Hindrance::NotAMember) => Err(Reason::OrganizationNotFound.into()),
+        Some(Hindrance::SessionOutdated) => Err(session_outdated()),
+        Some(Hindrance::MemberSuspended) => Err(Refusal::new(Reason::PermissionRequired)
+            .with("permission", ctx.rule.permission.as_str())
+            .with("state", "SUSPENDED")
+            .into()),
+        // Asked for where it counts: giving something up takes no factor, and some calls are about the suspension.
+        Some(Hindrance::MfaRequired | Hindrance::OrganizationSuspended) | None => Ok(access),
+    }
+}
+
+/// The refusal of a session from before its user's membership was interrupted (ab_24).
+pub(crate) fn session_outdated() -> Error {
+    Refusal::new(Reason::SessionOutdated)
+        .with("hint", "sign in again")
+        .into()
+}
+
+/// When a session began.
+pub(crate) fn began(session: &Session) -> Began {
+    Began {
+        sign_in: session.sign_in_number,
+        time: session.create_time,
+    }
+}
+
+/// When a membership was interrupted last.
+pub(crate) fn interruption(member: &Member) -> Interruption {
+    Interruption {
+        after_sign_in: member.interrupted_after_sign_in,
+        time: member.admit_time,
+    }
+}
+
+/// How many active owners an organization has, where the roles in question make it matter; otherwise nobody counts.
+pub(crate) async fn owners_where_it_matters(tx: &Tx, access: &Access, roles: &[&RoleSet]) -> Result<Owners> {
+    let role = access.model.owner_role();
+    let active = if roles.iter().any(|roles| roles.contains(role)) {
+        tx.count_active_holders(access.organization.id, role.as_str()).await?
+    } else {
+        // No decision about roles without the owner role asks for it.
+        0
+    };
+    Ok(Owners { active })
+}

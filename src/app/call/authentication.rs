@@ -1,0 +1,148 @@
+//! Who calls: reads the credentials of a call.
+
+use chrono::{DateTime, Duration, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use crate::{
+    app::{
+        App,
+        call::{
+            context::{Caller, ServiceCaller, UserCaller},
+            error::Result,
+        },
+    },
+    domain::{
+        error::{Reason, Refusal},
+        scope,
+        token::{Token, TokenKind},
+        user::UserState,
+    },
+    store::SessionHolder,
+};
+
+/// How old the note of a session's last use may be: noting every use would make every read a write.
+const TOUCH_INTERVAL: Duration = Duration::minutes(1);
+
+/// What a call carries to say who calls.
+#[derive(Debug, Default)]
+pub(crate) struct Credentials {
+    /// A service key or a session.
+    pub(crate) bearer: Option<SecretString>,
+    /// The session of the user for whom a service calls.
+    pub(crate) on_behalf_of: Option<SecretString>,
+    /// The user as whom a service with the scope `act_as_user` calls.
+    pub(crate) actor: Option<Uuid>,
+}
+
+/// Finds out who calls. Without any credential it is nobody; with one that is not valid it is an error, also where none is needed.
+///
+/// # Errors
+/// `CREDENTIALS_INVALID`, `SCOPE_REQUIRED`.
+pub(crate) async fn authenticate(app: &App, credentials: &Credentials, now: DateTime<Utc>) -> Result<Caller> {
+    let Some(bearer) = &credentials.bearer else {
+        return match (&credentials.on_behalf_of, credentials.actor) {
+            (None, None) => Ok(Caller::default()),
+            // A user is named, and nobody vouches for it.
+            _ => Err(Reason::CredentialsInvalid.into()),
+        };
+    };
+    match TokenKind::of(bearer.expose_secret()) {
+        Some(TokenKind::ServiceKey) => {
+            let service = service(app, bearer, now).await?;
+            let user = on_behalf_of(app, credentials, &service, now).await?;
+            Ok(Caller {
+                service: Some(service),
+                user,
+            })
+        }
+        Some(TokenKind::Session) if credentials.on_behalf_of.is_none() && credentials.actor.is_none() => Ok(Caller {
+            service: None,
+            user: Some(session_caller(app, bearer, now).await?),
+        }),
+        _ => Err(Reason::CredentialsInvalid.into()),
+    }
+}
+
+/// The live session of a token, if it is one. Counts as a use of it.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn live_session(app: &App, token: &str, now: DateTime<Utc>) -> Result<Option<SessionHolder>> {
+    let Some(token) = Token::parse(TokenKind::Session, token) else {
+        return Ok(None);
+    };
+    let Some(mut holder) = app.store.read().session_by_token(&token.digest()).await? else {
+        return Ok(None);
+    };
+    let session = &mut holder.session;
+    let policy = &app.sessions;
+    if !policy.live(session.last_used_time, session.expire_time, session.revoke_time, now)
+        || holder.user.state != UserState::Active
+    {
+        return Ok(None);
+    }
+    if now - session.last_used_time >= TOUCH_INTERVAL {
+        match app.store.touch_session(session.id, session.user_id, now).await {
+            Ok(()) => session.last_used_time = now,
+            // The next use notes it; a call that could be answered is not refused for it.
+            Err(error) => tracing::warn!(%error, "could not note the use of a session"),
+        }
+    }
+    Ok(Some(holder))
+}
+
+async fn service(app: &App, bearer: &SecretString, now: DateTime<Utc>) -> Result<ServiceCaller> {
+    let invalid = || Refusal::new(Reason::CredentialsInvalid);
+    let token = Token::parse(TokenKind::ServiceKey, bearer.expose_secret()).ok_or_else(invalid)?;
+    let holder = app
+        .store
+        .read()
+        .key_by_token(&token.digest())
+        .await?
+        .ok_or_else(invalid)?;
+    let over = holder.key.expire_time.is_some_and(|end| now >= end);
+    if holder.key.revoke_time.is_some() || holder.account.disabled || over {
+        return Err(invalid().into());
+    }
+    Ok(ServiceCaller {
+        account_id: holder.account.id,
+        key_id: holder.key.id,
+        scopes: holder.account.scopes,
+        key_expire_time: holder.key.expire_time,
+    })
+}
+
+async fn session_caller(app: &App, token: &SecretString, now: DateTime<Utc>) -> Result<UserCaller> {
+    let holder = live_session(app, token.expose_secret(), now)
+        .await?
+        .ok_or(Reason::CredentialsInvalid)?;
+    Ok(UserCaller {
+        user: holder.user,
+        session: Some(holder.session),
+    })
+}
+
+async fn on_behalf_of(
+    app: &App,
+    credentials: &Credentials,
+    service: &ServiceCaller,
+    now: DateTime<Utc>,
+) -> Result<Option<UserCaller>> {
+    match (&credentials.on_behalf_of, credentials.actor) {
+        (None, None) => Ok(None),
+        (Some(token), None) => Ok(Some(session_caller(app, token, now).await?)),
+        (None, Some(_)) if !service.scopes.allow(scope::ACT_AS_USER) => Err(Refusal::new(Reason::ScopeRequired)
+            .with("scope", scope::ACT_AS_USER)
+            .into()),
+        (None, Some(id)) => {
+            let user = app.store.read().user(id).await?;
+            let user = user
+                .filter(|user| user.state == UserState::Active)
+                .ok_or(Reason::CredentialsInvalid)?;
+            Ok(Some(UserCaller { user, session: None }))
+        }
+        // Two users for one call.
+        (Some(_), Some(_)) => Err(Reason::CredentialsInvalid.into()),
+    }
+}

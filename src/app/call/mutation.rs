@@ -1,0 +1,144 @@
+//! How every mutation runs: once per request id, in one transaction, tried again where another got in the way.
+
+use std::{future::Future, time::Duration};
+
+use uuid::Uuid;
+
+use crate::{
+    app::{
+        App,
+        call::{
+            access::{self, Asked},
+            context::{Ctx, RequestIdentity},
+            error::{Error, Result},
+        },
+    },
+    domain::error::{Reason, Refusal},
+    platform::keyring::KeyringError,
+    store::Tx,
+};
+
+/// How long an answer is kept for a repeated call.
+const REPLAY_TIME: chrono::Duration = chrono::Duration::hours(24);
+
+/// How often a transaction is tried in all, and the first wait between two tries; each further wait is twice as long.
+const TRIES: u32 = 6;
+const FIRST_WAIT: Duration = Duration::from_millis(5);
+
+/// A use case that changes something: loads under lock, asks the domain, stores the decision with its event and its messages.
+pub(crate) trait Mutation: Sync {
+    /// What came of it.
+    type Outcome: Send;
+
+    /// The organization that it changes, and what that asks of a user who calls: asked before anything is locked, and again by [`access::lock`]. `None`: what it needs is no right in
+    /// one organization.
+    fn organization(&self) -> Option<(Uuid, Asked)> {
+        None
+    }
+
+    /// Does it, in a transaction that the caller commits. May run several times; only one of them is committed.
+    fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> impl Future<Output = Result<Self::Outcome>> + Send;
+
+    /// Whether everything is to be checked and nothing to be changed.
+    fn validate_only(&self) -> bool {
+        false
+    }
+}
+
+/// What the edge answers with: made from the outcome, and kept in this form so that a later version of the program can still replay it.
+pub(crate) trait Answer<T>: Sized + Send {
+    /// Makes the answer.
+    fn of(outcome: T) -> Self;
+    /// The bytes to keep.
+    fn encode(&self) -> Vec<u8>;
+    /// The answer that was kept.
+    fn decode(bytes: &[u8]) -> Option<Self>;
+}
+
+impl App {
+    /// Runs a mutation.
+    ///
+    /// # Errors
+    /// What the mutation refuses; `REQUEST_ID_REUSED`; the database's errors. In every case nothing has changed.
+    pub(crate) async fn execute<M: Mutation, A: Answer<M::Outcome>>(&self, ctx: &Ctx, mutation: &M) -> Result<A> {
+        if let Some(answer) = self.replayed(ctx).await? {
+            return Ok(answer);
+        }
+        let mut wait = FIRST_WAIT;
+        for attempt in 1.. {
+            let error = match self.attempt(ctx, mutation).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            // The same call may have been committed meanwhile by another connection: its effect is then what refused this one.
+            if let Some(answer) = self.replayed(ctx).await? {
+                return Ok(answer);
+            }
+            if !error.is_busy() || attempt >= TRIES {
+                return Err(error);
+            }
+            // Jitter, so that two who met do not meet again.
+            let [jitter] = self.entropy.bytes::<1>();
+            tokio::time::sleep(wait + wait.mul_f64(f64::from(jitter) / 256.0)).await;
+            wait *= 2;
+        }
+        Err(Error::Internal("the tries never end".to_owned()))
+    }
+
+    async fn attempt<M: Mutation, A: Answer<M::Outcome>>(&self, ctx: &Ctx, mutation: &M) -> Result<A> {
+        // Before the transaction: on SQLite, its beginning is the lock of all writers.
+        if let Some((organization, asked)) = mutation.organization() {
+            access::require(self, ctx, organization, asked).await?;
+        }
+        let mut tx = self.store.begin().await?;
+        // An early return drops the transaction, which takes everything back.
+        let answer = A::of(mutation.apply(self, ctx, &mut tx).await?);
+        if mutation.validate_only() {
+            tx.rollback().await?;
+            return Ok(answer);
+        }
+        if let (Some(key), Some(request)) = (ctx.replay_key(), &ctx.request) {
+            let kept = [&belonging(ctx, request), answer.encode().as_slice()].concat();
+            // Sealed: an answer may carry a session's token.
+            let sealed = self.keyring.seal(&self.entropy, &key.context(), &kept);
+            let kept = tx.keep_replay(&key, sealed, ctx.now, ctx.now + REPLAY_TIME);
+            if !kept.await? {
+                tx.rollback().await?;
+                return Err(Error::Busy("the same call was committed meanwhile".to_owned()));
+            }
+        }
+        tx.commit().await?;
+        Ok(answer)
+    }
+
+    /// The answer that this very call, with this very credential, got before. A use case that has to look at a secret before its transaction asks for it first: the secret is used by then.
+    ///
+    /// # Errors
+    /// `REQUEST_ID_REUSED`.
+    pub(crate) async fn replayed<T, A: Answer<T>>(&self, ctx: &Ctx) -> Result<Option<A>> {
+        let (Some(key), Some(request)) = (ctx.replay_key(), &ctx.request) else {
+            return Ok(None);
+        };
+        let Some(sealed) = self.store.read().replay(&key, ctx.now).await? else {
+            return Ok(None);
+        };
+        let kept = match self.keyring.open(&key.context(), &sealed) {
+            // Kept for another caller, method or id.
+            Err(KeyringError::Rejected) => return Err(Refusal::new(Reason::RequestIdReused).into()),
+            opened => opened?,
+        };
+        let belonging = belonging(ctx, request);
+        match kept.split_at_checked(belonging.len()) {
+            Some((found, answer)) if found == belonging => A::decode(answer)
+                .map(Some)
+                .ok_or_else(|| Error::Internal("a kept answer is not understood".to_owned())),
+            _ => Err(Refusal::new(Reason::RequestIdReused).into()),
+        }
+    }
+}
+
+/// What an answer belongs to: the request, and what showed who called. Of the same length always.
+fn belonging(ctx: &Ctx, request: &RequestIdentity) -> Vec<u8> {
+    let [key, session] = ctx.shown().map(|id| id.unwrap_or_default().into_bytes());
+    [request.fingerprint.as_slice(), &key, &session].concat()
+}

@@ -1,0 +1,455 @@
+//! How an invited person gets in: preview, and acceptance with an account or as a new person.
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    app::{
+        App,
+        call::{
+            access,
+            context::Ctx,
+            error::{Error, Result},
+            mutation::{Answer, Mutation},
+        },
+        credentials::{chosen_password::ChosenPassword, providers::ShownToken},
+        invitations::{facts, find, role_names, warrants::may_still_invite},
+        members::newcomer,
+        sessions::sign_in::Entry,
+        users::{HashedUser, NewUser, display_name, email_unverified},
+    },
+    domain::{
+        access_model::RoleSet,
+        email::EmailAddress,
+        error::{Reason, Refusal},
+        id_token::Identity,
+        invitation::{self, Acceptance, InvitationState},
+        member::MemberState,
+        phone::PhoneNumber,
+        roster::{Authority, Owners},
+        session::{self, Interruption},
+        text::{Locale, PersonName},
+        token::{Token, TokenKind},
+    },
+    store::{Event, Invitation, InvitationRow, Member, Sender, Tx, User},
+};
+
+/// What a link invites to.
+#[derive(Debug)]
+pub(crate) struct Preview {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// Its name.
+    pub(crate) organization_name: String,
+    /// The invited address.
+    pub(crate) email: String,
+    /// The names of the roles.
+    pub(crate) role_names: Vec<String>,
+    /// The name of the user who invited.
+    pub(crate) inviter_name: Option<String>,
+    /// From when on it can no longer be accepted.
+    pub(crate) expire_time: DateTime<Utc>,
+    /// Whether the address has an account.
+    pub(crate) account_exists: bool,
+    /// The given name that the invitation has.
+    pub(crate) given_name: String,
+    /// The family name that the invitation has.
+    pub(crate) family_name: String,
+}
+
+/// Shows what a token invites to. Consumes nothing. Who holds the token is told that the address has an account: the page has to know whether to
+/// ask for a new password, and the token came to that address.
+///
+/// # Errors
+/// `INVITATION_NOT_FOUND`, and why it cannot be accepted any more.
+pub(crate) async fn preview(app: &App, ctx: &Ctx, token: SecretString) -> Result<Preview> {
+    let view = app.store.read();
+    let invitation = view.invitation_by_token(&digest(&token)?).await?;
+    let invitation = invitation.ok_or(Reason::InvitationNotFound)?;
+    // First: an invitation that is over is told to be, whatever became of its organization.
+    facts(&invitation).open(ctx.now)?;
+    let organization = view.organization(invitation.organization_id).await?;
+    let organization = organization.ok_or(Reason::InvitationNotFound)?;
+    organization.state.usable()?;
+    let model = app.model_of(&organization)?;
+    let inviter = match invitation.inviter_user_id {
+        Some(user) => view.user(user).await?,
+        None => None,
+    };
+    let answering = self::inviter(&invitation, view.sender(&invitation).await?);
+    let owner = model.owner_role();
+    let active = match invitation.roles.contains(owner) {
+        true => view.count_active_holders(organization.id, owner.as_str()).await?,
+        false => 0,
+    };
+    // Whoever looks is told what whoever accepts would be.
+    let acceptance = Acceptance {
+        model: &model,
+        organization_kind: organization.kind.as_deref(),
+        inviter: answering.as_ref().map(Inviter::authority),
+        existing: None,
+        owners: Owners { active },
+        now: ctx.now,
+    };
+    invitation::decide_accept(&acceptance, &facts(&invitation))?;
+    Ok(Preview {
+        organization_id: organization.id,
+        organization_name: organization.display_name,
+        role_names: role_names(&model, &invitation.roles),
+        inviter_name: inviter.as_ref().map(display_name),
+        expire_time: invitation.expire_time,
+        account_exists: view.user_by_email(&invitation.email_key).await?.is_some(),
+        email: invitation.email,
+        given_name: invitation.given_name,
+        family_name: invitation.family_name,
+    })
+}
+
+fn digest(token: &SecretString) -> Result<[u8; 32]> {
+    let token = Token::parse(TokenKind::Invitation, token.expose_secret());
+    Ok(token.ok_or(Reason::InvitationNotFound)?.digest())
+}
+
+/// What a new person signs in with from now on (JH07).
+#[derive(Debug)]
+pub(crate) enum Way {
+    /// A password.
+    Password(ChosenPassword),
+    /// An identity at a provider.
+    Identity(ShownToken),
+}
+
+/// A new person, by their own hand.
+#[derive(Debug)]
+pub(crate) struct SignUp {
+    /// Given name.
+    pub(crate) given_name: PersonName,
+    /// Family name.
+    pub(crate) family_name: Option<PersonName>,
+    /// What they sign in with from now on.
+    pub(crate) way: Way,
+    /// The language of messages.
+    pub(crate) locale: Option<Locale>,
+    /// How people reach the person besides by mail (JP01).
+    pub(crate) phone_number: Option<PhoneNumber>,
+    /// Whether the person wants a second factor, where none is asked for (JP06).
+    pub(crate) enroll_mfa: bool,
+}
+
+/// Accepts an invitation.
+#[derive(Debug)]
+pub(crate) struct Accept {
+    /// The token of the link.
+    pub(crate) token: SecretString,
+    /// The new person; `None`: the caller's session says who accepts.
+    pub(crate) sign_up: Option<SignUp>,
+}
+
+/// What came of an acceptance.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    /// The user, new or not.
+    pub(crate) user_id: Uuid,
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// The roles that the user now holds.
+    pub(crate) roles: RoleSet,
+    /// A new person's session, or the question for their second factor.
+    pub(crate) entry: Option<Entry>,
+    /// The invitation afterwards.
+    pub(crate) invitation: InvitationRow,
+    /// The organization's revision afterwards.
+    pub(crate) revision: i64,
+}
+
+struct AcceptReady {
+    digest: [u8; 32],
+    organization_id: Uuid,
+    who: Who,
+    enroll_mfa: bool,
+}
+
+enum Who {
+    /// The caller.
+    Known,
+    New(Box<HashedUser>, Option<Identity>),
+}
+
+/// Accepts an invitation: creates user, membership and session in one commit, or nothing.
+///
+/// # Errors
+/// `INVITATION_NOT_FOUND`, why it cannot be accepted any more, `ACCOUNT_EXISTS`, `EMAIL_MISMATCH`, `EMAIL_UNVERIFIED`, `CREDENTIALS_MISSING`;
+/// of an identity `ID_TOKEN_INVALID`, `ID_TOKEN_USED`, `IDENTITY_TAKEN`, `IDENTITY_PROVIDER_UNAVAILABLE`.
+pub(crate) async fn accept<A: Answer<Accepted>>(app: &App, ctx: &Ctx, command: Accept) -> Result<A> {
+    let digest = digest(&command.token)?;
+    // Looked at before the lock, so that a token that is none costs neither a transaction nor a password hash.
+    let invitation = app.store.read().invitation_by_token(&digest).await?;
+    let invitation = invitation.ok_or(Reason::InvitationNotFound)?;
+    let enroll_mfa = command.sign_up.as_ref().is_some_and(|sign_up| sign_up.enroll_mfa);
+    let who = match (command.sign_up, &ctx.caller.user) {
+        (Some(sign_up), _) => {
+            // First: an ID token has been used by then.
+            if let Some(answer) = app.replayed(ctx).await? {
+                return Ok(answer);
+            }
+            // Looked at once more under the lock; here, so that a link that is good for nothing costs neither a password hash nor a question to a provider (ab_31).
+            facts(&invitation).open(ctx.now)?;
+            let organization = app.store.read().organization(invitation.organization_id).await?;
+            organization.ok_or(Reason::InvitationNotFound)?.state.usable()?;
+            let (password, identity) = match &sign_up.way {
+                Way::Password(password) => (Some(password.clone()), None),
+                Way::Identity(shown) => (None, Some(app.identify(ctx, shown).await?)),
+            };
+            let invited = [invitation.given_name.as_str(), &invitation.family_name];
+            let person = person(&invitation, sign_up, password)?;
+            Who::New(Box::new(app.hashed(ctx, person, &invited).await?), identity)
+        }
+        (None, Some(_)) => Who::Known,
+        (None, None) => {
+            return Err(Refusal::new(Reason::CredentialsMissing)
+                .with("hint", "call with the account's session, or give sign_up")
+                .into());
+        }
+    };
+    let mutation = AcceptReady {
+        digest,
+        organization_id: invitation.organization_id,
+        who,
+        enroll_mfa,
+    };
+    app.execute(ctx, &mutation).await
+}
+
+/// The link came to the address, so whoever signs up through it has shown that the address is theirs.
+fn person(invitation: &Invitation, sign_up: SignUp, password: Option<ChosenPassword>) -> Result<NewUser> {
+    let email = EmailAddress::parse(&invitation.email)
+        .map_err(|flaw| Error::Internal(format!("the stored address of an invitation {flaw}")))?;
+    Ok(NewUser {
+        email,
+        email_verified: true,
+        proven: true,
+        given_name: sign_up.given_name,
+        family_name: sign_up.family_name,
+        password,
+        locale: sign_up.locale,
+        username: None,
+        phone_number: sign_up.phone_number,
+    })
+}
+
+impl Mutation for AcceptReady {
+    type Outcome = Accepted;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Accepted> {
+        let known = match &self.who {
+            // Before the organization, as everywhere: an account that is being deleted either joins first and is removed with it, or is gone.
+            Who::Known => Some(ctx.lock_caller(tx).await?),
+            Who::New(..) => None,
+        };
+        // The token is the caller's right to this organization; the lock is what makes acceptance, revocation, resending and suspension come one
+        // after the other.
+        let mut organization = tx
+            .lock_organization(self.organization_id)
+            .await?
+            .ok_or(Reason::InvitationNotFound)?;
+        organization.state.usable()?;
+        let model = app.model_of(&organization)?;
+        // Only now: read before the lock, it could have been accepted, revoked or replaced while we waited.
+        let invitation = tx.invitation_by_token(&self.digest).await?;
+        let mut invitation = invitation.ok_or(Reason::InvitationNotFound)?;
+        facts(&invitation).open(ctx.now)?;
+
+        let (user, is_new) = match &self.who {
+            Who::Known => {
+                let user = known.ok_or(Reason::CredentialsInvalid)?;
+                (require_invited(user, &invitation)?, false)
+            }
+            Who::New(person, identity) => {
+                let user = person.insert(app, ctx.now, tx, account_exists()).await?;
+                if let Some(identity) = identity {
+                    app.use_id_token(ctx, tx, identity).await?;
+                    app.add_identity(ctx, tx, user.id, identity, true).await?;
+                }
+                (user, true)
+            }
+        };
+        let existing = match is_new {
+            true => None,
+            false => tx.member(organization.id, user.id).await?,
+        };
+        if let Some(account) = invitation.inviter_service_account_id {
+            tx.hold_service_account(account).await?;
+        }
+        let inviter = inviter(&invitation, tx.sender(&invitation).await?);
+        let owner_role = model.owner_role();
+        let owners = match invitation.roles.contains(owner_role) {
+            true => tx.count_active_holders(organization.id, owner_role.as_str()).await?,
+            false => 0,
+        };
+        let acceptance = Acceptance {
+            model: &model,
+            organization_kind: organization.kind.as_deref(),
+            inviter: inviter.as_ref().map(Inviter::authority),
+            existing: existing.as_ref().map(|member| member.state),
+            owners: Owners { active: owners },
+            now: ctx.now,
+        };
+        let roles = invitation::decide_accept(&acceptance, &facts(&invitation))?;
+        // Whoever comes back does so with a session that began after they were removed: the one that accepts is no exception, or those between would live on with it.
+        let left = existing.as_ref().map(|removed| Interruption {
+            after_sign_in: removed.interrupted_after_sign_in,
+            time: Some(removed.update_time),
+        });
+        if let Some((session, left)) = ctx.session().zip(left)
+            && session::outdated(access::began(session), left)
+        {
+            return Err(access::session_outdated());
+        }
+
+        let revision = organization.revision + 1;
+        let member = Member {
+            invitation_id: Some(invitation.id),
+            invitation_sent_time: Some(invitation.sent_time),
+            invitation_accepted_time: Some(ctx.now),
+            create_time: existing.as_ref().map_or(ctx.now, |member| member.create_time),
+            // Sessions from before the removal stay dead here (ab_24).
+            admit_time: existing.as_ref().map(|removed| removed.update_time),
+            interrupted_after_sign_in: existing.as_ref().and_then(|removed| removed.interrupted_after_sign_in),
+            ..newcomer(ctx, &organization, &user, roles.clone())
+        };
+        let before = existing.map(|member| json!({ "state": member.state.as_str(), "roles": member.roles }));
+        let after = json!({ "user_id": user.id, "state": member.state.as_str(), "roles": member.roles });
+        match before {
+            None => tx.insert_member(member).await?,
+            Some(_) => tx.update_member(member).await?,
+        }
+        // The link may have come another way, before its message.
+        tx.cancel_message(invitation.message_id, ctx.now).await?;
+        invitation.state = InvitationState::Accepted;
+        invitation.accept_time = Some(ctx.now);
+        invitation.accepted_user_id = Some(user.id);
+        invitation.signup_completed = is_new;
+        invitation.changed_revision = revision;
+        tx.update_invitation(invitation.clone()).await?;
+        let entry = match is_new {
+            true => Some(app.enter(ctx, tx, user.clone(), None, self.enroll_mfa).await?),
+            false => None,
+        };
+        let event = Event {
+            kind: "invitation.accepted",
+            actor: crate::store::Actor {
+                user: Some(user.id),
+                ..ctx.actor()
+            },
+            subject: Some(invitation.id),
+            data: json!({ "before": before, "after": after }),
+            time: ctx.now,
+        };
+        tx.record(&mut organization, event).await?;
+        Ok(Accepted {
+            invitation: find(tx, organization.id, invitation.id).await?,
+            user_id: user.id,
+            organization_id: organization.id,
+            roles,
+            entry,
+            revision,
+        })
+    }
+}
+
+/// Declines an invitation.
+#[derive(Debug)]
+pub(crate) struct Decline {
+    /// The token of the link.
+    pub(crate) token: SecretString,
+}
+
+impl Mutation for Decline {
+    type Outcome = (InvitationRow, i64);
+
+    async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
+        let digest = digest(&self.token)?;
+        let found = tx.invitation_by_token(&digest).await?;
+        let organization_id = found.ok_or(Reason::InvitationNotFound)?.organization_id;
+        let organization = tx.lock_organization(organization_id).await?;
+        let mut organization = organization.ok_or(Reason::InvitationNotFound)?;
+        organization.state.usable()?;
+        // Only now: read before the lock, it could have been accepted, revoked or replaced while we waited.
+        let invitation = tx.invitation_by_token(&digest).await?;
+        let mut invitation = invitation.ok_or(Reason::InvitationNotFound)?;
+        let declined = invitation::decide_decline(&facts(&invitation), ctx.now)?;
+        let before = std::mem::replace(&mut invitation.state, declined);
+        invitation.changed_revision = organization.revision + 1;
+        tx.cancel_message(invitation.message_id, ctx.now).await?;
+        let event = Event {
+            kind: "invitation.declined",
+            actor: ctx.actor(),
+            subject: Some(invitation.id),
+            data: json!({
+                "before": { "state": before.as_str() },
+                "after": { "state": declined.as_str(), "email": invitation.email },
+            }),
+            time: ctx.now,
+        };
+        let id = invitation.id;
+        tx.update_invitation(invitation).await?;
+        tx.record(&mut organization, event).await?;
+        Ok((find(tx, organization.id, id).await?, organization.revision))
+    }
+}
+
+/// An account is never handed to whoever holds the link: it has to sign in itself (ab_18).
+fn account_exists() -> Error {
+    Refusal::new(Reason::AccountExists)
+        .with("hint", "accept with the account's session")
+        .into()
+}
+
+/// Refuses an account of another address, and one whose address nobody has shown to be theirs: it could have been made in the invited person's name.
+fn require_invited(user: User, invitation: &Invitation) -> Result<User> {
+    if user.email_key != invitation.email_key {
+        return Err(Reason::EmailMismatch.into());
+    }
+    if user.email_verify_time.is_none() {
+        return Err(email_unverified());
+    }
+    Ok(user)
+}
+
+/// By whose right an invitation stands at this moment (ab_17).
+enum Inviter {
+    /// The inviter's, who is a member.
+    Member(Box<Member>),
+    /// A service's.
+    Service,
+}
+
+impl Inviter {
+    fn authority(&self) -> Authority<'_> {
+        match self {
+            Inviter::Member(member) => Authority::Member {
+                user_id: member.user_id,
+                roles: &member.roles,
+            },
+            Inviter::Service => Authority::Service { operator: false },
+        }
+    }
+}
+
+/// Who answers for the invitation now; `None` where nobody does any more. Where a service invited for a user, both do: a key that is taken back for having fallen into wrong hands may
+/// have invited with it (ab_35).
+fn inviter(invitation: &Invitation, sender: Sender) -> Option<Inviter> {
+    let by_service = invitation.inviter_service_account_id.is_some();
+    if by_service && !may_still_invite(invitation, sender.service.as_ref()) {
+        return None;
+    }
+    match invitation.inviter_user_id {
+        Some(_) => sender
+            .member
+            .filter(|member| member.state == MemberState::Active)
+            .map(|member| Inviter::Member(Box::new(member))),
+        None => by_service.then_some(Inviter::Service),
+    }
+}

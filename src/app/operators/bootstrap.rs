@@ -1,0 +1,64 @@
+//! The first start: an operator's key, so that there is a caller at all.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    app::{App, call::error::Result, operators::service_accounts::new_key},
+    domain::{
+        error::{Reason, Refusal},
+        scope::{self, Scopes},
+        token::Token,
+    },
+    platform::entropy::Entropy,
+    store::{ServiceAccount, Store, Tx},
+};
+
+/// Whether there is any service account.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn has_accounts(app: &App) -> Result<bool> {
+    Ok(!app.store.read().service_accounts_page(None, 1).await?.is_empty())
+}
+
+/// Creates the operator's service account with a key, where there is no service account yet. On the embedded database, whose writing transactions exclude each
+/// other: two processes that start at once make one operator.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn first_key(app: &App, now: DateTime<Utc>) -> Result<Option<Token>> {
+    let mut tx = app.store.begin().await?;
+    if !tx.service_accounts_page(None, 1).await?.is_empty() {
+        return Ok(None);
+    }
+    let token = operator(&mut tx, &app.entropy, now).await?;
+    tx.commit().await?;
+    Ok(Some(token))
+}
+
+/// Creates another operator with a key, whatever there is: for whoever can reach the database and has lost every key.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn another_key(store: &Store, entropy: &Entropy, now: DateTime<Utc>) -> Result<Token> {
+    let mut tx = store.begin().await?;
+    let token = operator(&mut tx, entropy, now).await?;
+    tx.commit().await?;
+    Ok(token)
+}
+
+async fn operator(tx: &mut Tx, entropy: &Entropy, now: DateTime<Utc>) -> Result<Token> {
+    let scopes =
+        Scopes::parse([scope::OPERATOR]).map_err(|unknown| Refusal::new(Reason::Internal).with("scope", unknown))?;
+    let account = ServiceAccount {
+        id: entropy.uuid(now),
+        display_name: "Operator".to_owned(),
+        scopes,
+        disabled: false,
+        create_time: now,
+    };
+    let (key, token) = new_key(entropy, account.id, None, now);
+    tx.insert_service_account(account).await?;
+    tx.insert_service_key(key).await?;
+    Ok(token)
+}

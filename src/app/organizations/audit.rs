@@ -1,0 +1,201 @@
+//! The audit log of an organization: its events as people read them, and whether their record is whole.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    app::{
+        App,
+        call::{
+            access::{self, Access},
+            context::Ctx,
+            error::Result,
+            paging::{Page, PageRequest},
+        },
+        organizations::CHAIN_START,
+        users::display_name,
+    },
+    domain::audit::{Anchor, Break, Verification},
+    store::{Cursor, EventFilter, EventRecord, Names, event_hash},
+};
+
+/// Entries of one batch of an export, and entries that a verification holds at a time.
+const BATCH: u64 = 200;
+
+/// One change, with names.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The event.
+    pub(crate) event: EventRecord,
+    /// Who did it.
+    pub(crate) actor_name: Option<String>,
+    /// The user it was done to.
+    pub(crate) subject_user_id: Option<Uuid>,
+    /// The name of what it was done to.
+    pub(crate) subject_name: Option<String>,
+    /// What was there before.
+    pub(crate) before: Option<Value>,
+    /// What is there since.
+    pub(crate) after: Option<Value>,
+}
+
+/// Which entries.
+#[derive(Debug)]
+pub(crate) struct List {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// The filter.
+    pub(crate) filter: EventFilter,
+    /// Which page.
+    pub(crate) page: PageRequest,
+}
+
+/// Entries, newest first.
+///
+/// # Errors
+/// Those of [`access::enter`].
+pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Entry>> {
+    let access = access::enter(app, ctx, query.organization_id).await?;
+    let view = app.store.read();
+    let id = access.organization.id;
+    let below = query.page.after().map(revision_of);
+    let rows = view.events_page(id, &query.filter, below, query.page.limit()).await?;
+    let total = query.page.total(view.events_count(id, &query.filter)).await?;
+    let names = view.names_in(&rows).await?;
+    let page = query.page.page(rows, total, |row| by_revision(row.revision));
+    Ok(page.map(|event| entry(event, &names)))
+}
+
+/// The next batch of an export, in order; none at its end. The caller's right is looked up for each batch.
+///
+/// # Errors
+/// Those of [`access::enter`].
+pub(crate) async fn export(app: &App, ctx: &Ctx, organization: Uuid, after: i64) -> Result<Vec<Entry>> {
+    let access = access::enter(app, ctx, organization).await?;
+    let view = app.store.read();
+    let rows = view.events_after(access.organization.id, after, BATCH).await?;
+    let names = view.names_in(&rows).await?;
+    Ok(rows.into_iter().map(|event| entry(event, &names)).collect())
+}
+
+/// Asks whether the record is whole.
+#[derive(Debug)]
+pub(crate) struct Verify {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// An entry that the caller has kept outside.
+    pub(crate) known: Option<Anchor>,
+}
+
+/// What a verification found.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// The last whole entry.
+    pub(crate) last: Anchor,
+    /// Where the record is broken first; `None`: it is whole.
+    pub(crate) broken: Option<Break>,
+}
+
+/// Computes the chain anew, a batch at a time. What is recorded meanwhile is left to the next verification.
+///
+/// # Errors
+/// Those of [`access::enter`].
+pub(crate) async fn verify(app: &App, ctx: &Ctx, question: Verify) -> Result<Verified> {
+    // The newest entry first: whatever is there now, the organization's row, which is read after it, knows of.
+    let newest = app.store.read().newest_event(question.organization_id).await?;
+    let access = access::enter(app, ctx, question.organization_id).await?;
+    let mut verification = Verification::begin(CHAIN_START.to_vec(), question.known);
+    let broken = walk(app, &access, newest, &mut verification).await?.err();
+    Ok(Verified {
+        organization_id: access.organization.id,
+        last: verification.verified().clone(),
+        broken,
+    })
+}
+
+async fn walk(
+    app: &App,
+    access: &Access,
+    newest: i64,
+    verification: &mut Verification,
+) -> Result<std::result::Result<(), Break>> {
+    let head = Anchor {
+        revision: access.organization.revision,
+        hash: access.organization.chain_hash.clone(),
+    };
+    loop {
+        let after = verification.verified().revision;
+        let mut rows = app
+            .store
+            .read()
+            .events_after(access.organization.id, after, BATCH)
+            .await?;
+        rows.retain(|row| row.revision <= head.revision);
+        if rows.is_empty() {
+            return Ok(verification.finish(&head, newest));
+        }
+        for row in rows {
+            let computed = event_hash(&verification.verified().hash, &row);
+            if let Err(broken) = verification.take(row.revision, &row.hash, &computed) {
+                return Ok(Err(broken));
+            }
+        }
+    }
+}
+
+fn entry(event: EventRecord, names: &Names) -> Entry {
+    let user_name = |id: Uuid| names.users.get(&id).map(display_name);
+    let actor_name = match (event.actor_user_id, event.actor_service_account_id) {
+        (Some(user), _) => user_name(user),
+        (None, Some(service)) => names.service_accounts.get(&service).cloned(),
+        (None, None) => None,
+    };
+    let subject_user_id = match event.kind.as_str() {
+        "invitation.accepted" => event.actor_user_id,
+        _ => event.subject_id.filter(|id| names.users.contains_key(id)),
+    };
+    let (before, after) = sides(&event.data);
+    let named = |side: &Option<Value>| Some(side.as_ref()?.get("display_name")?.as_str()?.to_owned());
+    let known = event
+        .subject_id
+        .and_then(|id| user_name(id).or_else(|| names.invitations.get(&id).cloned()));
+    // What has no row of its own, or none any more, is called as it was when it was there.
+    let subject_name = known.or_else(|| named(&after)).or_else(|| named(&before));
+    Entry {
+        event,
+        actor_name,
+        subject_user_id,
+        subject_name,
+        before,
+        after,
+    }
+}
+
+/// What was there before, and what is there since. An event that tells of one side only tells what is there since.
+fn sides(data: &str) -> (Option<Value>, Option<Value>) {
+    let data: Value = serde_json::from_str(data).unwrap_or_default();
+    let side = |name: &str| data.get(name).filter(|value| !value.is_null()).cloned();
+    match (side("before"), side("after")) {
+        (None, None) => (
+            None,
+            data.as_object()
+                .filter(|object| !object.is_empty())
+                .map(|_| data.clone()),
+        ),
+        sides => sides,
+    }
+}
+
+/// The place in a list that is sorted by revision.
+fn by_revision(revision: i64) -> Cursor {
+    Cursor {
+        key: Vec::new(),
+        id: Uuid::from_u64_pair(0, u64::try_from(revision).unwrap_or(0)),
+    }
+}
+
+fn revision_of(cursor: &Cursor) -> i64 {
+    i64::try_from(cursor.id.as_u64_pair().1).unwrap_or(i64::MAX)
+}

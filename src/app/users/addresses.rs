@@ -1,0 +1,218 @@
+//! The address of an account: changing it, and showing that it is the person's.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    app::{
+        App,
+        call::{
+            context::Ctx,
+            error::{Error, Result},
+            mutation::{Answer, Mutation},
+        },
+        credentials::passwords::{record, require_patience},
+        mail::queue::secret_mail,
+        require_etag,
+        users::email_taken,
+    },
+    domain::{
+        challenge::Purpose,
+        email::EmailAddress,
+        error::{Reason, Refusal},
+        mail::{Notice, Payload},
+        token::{Token, TokenKind},
+        user::UserState,
+    },
+    store::{StoreError, Tx, User},
+};
+
+/// What another address ends: links that were sent to the old one.
+const ENDED_BY_ADDRESS: [Purpose; 3] = [
+    Purpose::PasswordReset,
+    Purpose::EmailVerification,
+    Purpose::StepUpInviteMembers,
+];
+
+/// Changes the address of an account, or has the present one confirmed.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// Whose.
+    pub(crate) user_id: Uuid,
+    /// The address that it is to be.
+    pub(crate) email: EmailAddress,
+    /// The person's password, where they do it themselves.
+    pub(crate) password: Option<SecretString>,
+    /// Whether the calling service has made sure that the address is the person's.
+    pub(crate) verified: bool,
+    /// The state that the change is based on.
+    pub(crate) etag: String,
+    /// Whether everything is checked, and nothing is changed or sent.
+    pub(crate) validate_only: bool,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    /// The user, with the address that they have now.
+    pub(crate) user: User,
+    /// Whether a link is on its way to the new address, without which it does not take effect.
+    pub(crate) verification_sent: bool,
+}
+
+enum Ready {
+    /// By a service that answers for it: at once.
+    AtOnce(Change),
+    /// By the person, whose password has this hash: once they have shown that the address is theirs.
+    Later(Change, Option<String>),
+}
+
+/// Changes the address of an account. A service that calls for nobody answers for it, and it takes effect at once; the person themselves enters their password, and
+/// it takes effect when they have followed a link that goes to the new address. The old address is told. Nobody else changes it, whatever their role (JP10).
+///
+/// # Errors
+/// `USER_NOT_FOUND`, `EMAIL_TAKEN` for a service, `PASSWORD_INCORRECT`, `TOO_MANY_ATTEMPTS`; a violation where the person gives no password.
+pub(crate) async fn change<A: Answer<Changed>>(app: &App, ctx: &Ctx, command: Change) -> Result<A> {
+    ctx.require_self(command.user_id)?;
+    if let Some(answer) = app.replayed(ctx).await? {
+        return Ok(answer);
+    }
+    let Some(caller) = &ctx.caller.user else {
+        return app.execute(ctx, &Ready::AtOnce(command)).await;
+    };
+    let Some(password) = &command.password else {
+        return Err(Error::violation("password", "is required of the person themselves"));
+    };
+    app.require_password_of(ctx, &caller.user, password).await?;
+    let verified = caller.user.password_hash.clone();
+    app.execute(ctx, &Ready::Later(command, verified)).await
+}
+
+impl Mutation for Ready {
+    type Outcome = Changed;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Changed> {
+        match self {
+            Ready::AtOnce(command) => {
+                let user = tx.lock_user(command.user_id).await?.ok_or(Reason::UserNotFound)?;
+                require_etag(&command.etag, user.revision)?;
+                let user = take_effect(app, ctx, tx, user, &command.email, command.verified).await?;
+                Ok(Changed {
+                    user,
+                    verification_sent: false,
+                })
+            }
+            Ready::Later(command, verified) => {
+                let user = ctx.lock_caller(tx).await?;
+                // What was verified may be the old password by now.
+                if user.password_hash != *verified {
+                    return Err(Reason::PasswordIncorrect.into());
+                }
+                require_etag(&command.etag, user.revision)?;
+                require_patience(ctx, tx, Purpose::EmailVerification, user.id).await?;
+                // Whether somebody else has the address is told to whoever reads its mail, and to nobody who only guesses.
+                let token = Token::new(TokenKind::EmailVerification, app.entropy.bytes());
+                let address = command.email.typed();
+                let purpose = Purpose::EmailVerification;
+                tx.end_challenges(user.id, &[purpose], ctx.now).await?;
+                let challenge = app.new_challenge(ctx, purpose, Some(user.id), Some(&token), Some(address.as_bytes()));
+                let mail = secret_mail(token.expose(), address, Some(&user), challenge.expire_time);
+                tx.insert_challenge(challenge).await?;
+                app.queue(ctx, tx, &Payload::EmailVerification(mail)).await?;
+                // Told now and not only afterwards, so that whoever reads the old address can still prevent it.
+                if user.email_key != command.email.key() {
+                    app.notify(ctx, tx, &user, Notice::EmailChangeRequested).await?;
+                }
+                Ok(Changed {
+                    user,
+                    verification_sent: true,
+                })
+            }
+        }
+    }
+
+    fn validate_only(&self) -> bool {
+        let (Ready::AtOnce(command) | Ready::Later(command, _)) = self;
+        command.validate_only
+    }
+}
+
+/// Confirms an address by the link that came to it.
+#[derive(Debug)]
+pub(crate) struct Verify {
+    /// The token of the link.
+    pub(crate) token: SecretString,
+}
+
+impl Mutation for Verify {
+    type Outcome = User;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<User> {
+        let invalid = || Refusal::new(Reason::ChallengeInvalid);
+        let token = Token::parse(TokenKind::EmailVerification, self.token.expose_secret()).ok_or_else(invalid)?;
+        let found = tx
+            .challenge_by_digest(Purpose::EmailVerification, &token.digest())
+            .await?
+            .ok_or_else(invalid)?;
+        let user = found.user_id.ok_or_else(invalid)?;
+        let user = tx.lock_user(user).await?;
+        let user = user
+            .filter(|user| user.state == UserState::Active)
+            .ok_or_else(invalid)?;
+        if !tx.consume_challenge(found.id, ctx.now).await? {
+            return Err(invalid().into());
+        }
+        let address = String::from_utf8(app.opened(&found)?.to_vec()).unwrap_or_default();
+        let email = EmailAddress::parse(&address)
+            .map_err(|flaw| Error::Internal(format!("the address of a challenge {flaw}")))?;
+        take_effect(app, ctx, tx, user, &email, true).await
+    }
+}
+
+/// Gives the account the address. Sessions go on, and so does every way in: whoever follows a link has not chosen a password by it. The first who does takes them away (ab_34).
+async fn take_effect(
+    app: &App,
+    ctx: &Ctx,
+    tx: &mut Tx,
+    old: User,
+    email: &EmailAddress,
+    verified: bool,
+) -> Result<User> {
+    if old.state == UserState::Deleted {
+        return Err(Refusal::new(Reason::UserStateConflict).with("state", "DELETED").into());
+    }
+    let moved = old.email_key != email.key();
+    let other = tx.user_by_email(email.key()).await?;
+    if other.is_some_and(|other| other.id != old.id) {
+        return Err(email_taken());
+    }
+    let verify_time = match (verified, moved) {
+        (true, _) => Some(ctx.now),
+        (false, true) => None,
+        (false, false) => old.email_verify_time,
+    };
+    if email.typed() == old.email && verify_time.is_some() == old.email_verify_time.is_some() {
+        return Ok(old);
+    }
+    let mut user = User {
+        email: email.typed().to_owned(),
+        email_key: email.key().to_owned(),
+        email_verify_time: verify_time,
+        // Another mailbox, perhaps another person: what was shown for the old one says nothing of who reads this one (ab_34).
+        proof_time: old.proof_time.filter(|_| !moved),
+        ..old.clone()
+    };
+    let data = json!({ "before": { "email": old.email }, "after": { "email": user.email } });
+    match record(ctx, tx, &mut user, "user.email_changed", data).await {
+        Ok(()) => {}
+        // Another transaction added the address since we looked.
+        Err(StoreError::Duplicate(_)) => return Err(email_taken()),
+        Err(error) => return Err(error.into()),
+    }
+    if moved {
+        tx.end_challenges(old.id, &ENDED_BY_ADDRESS, ctx.now).await?;
+        app.notify(ctx, tx, &old, Notice::EmailChanged).await?;
+    }
+    Ok(user)
+}

@@ -1,0 +1,34 @@
+//! The edge: the only place that knows tonic and prost.
+//!
+//! A call passes [`layers::trace`] (its span), [`layers::arrival`] (its whole message), [`layers::authenticate`] (who calls, and whether they may call this method at all) and then the method of [`Edge`],
+//! which parses the request with all its violations at once, runs the use case, and converts the outcome. A method has no branch in it.
+
+mod credentials;
+mod invitations;
+mod layers;
+mod members;
+mod operators;
+mod organizations;
+mod permissions;
+mod sessions;
+mod users;
+mod wire;
+
+/// The contract: messages, clients and servers generated from `proto/`.
+#[expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::large_enum_variant,
+    reason = "generated from the contract, whose comments are its documentation"
+)]
+pub mod pb {
+    tonic::include_proto!("roster.v1");
+}
+
+pub use layers::descriptor::DESCRIPTOR_SET;
+
+pub(crate) use layers::{
+    arrival::ArrivalLayer, authenticate::AuthenticateLayer, deadline::DeadlineLayer, descriptor::Rules, peer::Peer,
+    trace::TraceLayer,
+};
+pub(crate) use wire::edge::Edge;

@@ -1,0 +1,143 @@
+//! The message of a call, which has to be there as a whole before the call is looked at.
+//!
+//! Until then a call is at no work and has no place among those that are: headers alone cost their sender nothing, and would keep the places from everybody (ab_32). What arrives is
+//! bounded for the process, and no connection has more of it than what is left for the others.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full};
+use prost::bytes::{Buf, Bytes};
+use tonic::{Status, body::Body};
+use tower::{Layer, Service};
+
+use crate::{
+    domain::error::Reason,
+    grpc::{
+        Peer,
+        layers::descriptor::Rules,
+        wire::status::{refuse, retryable},
+    },
+    platform::shares::{Share, Shares},
+};
+
+/// Bytes of calls that are arriving, in the whole process.
+const ARRIVING: usize = 64 * 1024 * 1024;
+/// What a call costs beside its headers and its message.
+const CALL: usize = 4 * 1024;
+/// What stands before a message: whether it is compressed, and its length in four bytes.
+const FRAME: usize = 5;
+/// Calls whose answer may begin before their message is there.
+const CONVERSATION: &str = "/grpc.reflection.";
+
+/// Puts the wait for the message in front of a service.
+#[derive(Clone)]
+pub(crate) struct ArrivalLayer {
+    rules: Rules,
+    limit: Duration,
+    largest: usize,
+    arriving: Shares<Peer>,
+}
+
+impl ArrivalLayer {
+    /// A layer that gives messages of up to `largest` bytes the time `limit` to arrive.
+    pub(crate) fn new(rules: Rules, limit: Duration, largest: usize) -> Self {
+        Self {
+            rules,
+            limit,
+            largest,
+            arriving: Shares::new(ARRIVING, 0),
+        }
+    }
+
+    /// The whole message of a call.
+    async fn message(&self, peer: Peer, headers: &HeaderMap, body: Body) -> Result<Bytes, Status> {
+        let overloaded = || retryable(Reason::Overloaded);
+        let headers = headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum::<usize>();
+        let mut share = self.arriving.take(&peer, CALL + headers).ok_or_else(overloaded)?;
+        let whole = tokio::time::timeout(self.limit, self.read(body, &mut share));
+        match whole.await {
+            Ok(message) => message,
+            Err(_) => Err(refuse(&Reason::DeadlineExceeded.into())),
+        }
+    }
+
+    /// Reads to the end, and of what is longer than a message may be only enough for tonic to say so.
+    async fn read(&self, mut body: Body, share: &mut Share<Peer>) -> Result<Bytes, Status> {
+        let mut message = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame?.into_data() else { continue };
+            if !share.grow(data.len()) {
+                return Err(retryable(Reason::Overloaded));
+            }
+            message.extend_from_slice(&data);
+            let announced = message.get(1..FRAME).map(|mut length| length.get_u32());
+            if announced.is_some_and(|length| length as usize > self.largest) || message.len() > FRAME + self.largest {
+                break;
+            }
+        }
+        Ok(message.into())
+    }
+}
+
+impl<S> Layer<S> for ArrivalLayer {
+    type Service = Arrival<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Arrival {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// A service behind the wait for the message.
+#[derive(Clone)]
+pub(crate) struct Arrival<S> {
+    inner: S,
+    layer: ArrivalLayer,
+}
+
+impl<S> Service<Request<Body>> for Arrival<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The clone that was polled ready has to be the one that is called.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let path = request.uri().path();
+        if path.starts_with(CONVERSATION) || self.layer.rules.streams_requests(path) {
+            return Box::pin(inner.call(request));
+        }
+        let layer = self.layer.clone();
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            match layer.message(Peer::of(&head.extensions), &head.headers, body).await {
+                Ok(message) => {
+                    inner
+                        .call(Request::from_parts(head, Body::new(Full::new(message))))
+                        .await
+                }
+                Err(status) => Ok(status.into_http()),
+            }
+        })
+    }
+}

@@ -1,0 +1,243 @@
+//! Who calls, and whether they may call this method at all.
+//!
+//! A tower layer in front of every service of ours: it finds the method's access rule, refuses a method that has none, reads the credentials, and hands
+//! both on. Health and reflection carry no data of ours and need no credential.
+
+use std::{
+    future::Future,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, Request, Response};
+use secrecy::SecretString;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::{Status, body::Body};
+use tower::{Layer, Service};
+use uuid::Uuid;
+
+use crate::{
+    app::{
+        App,
+        call::{
+            authentication::{self, Credentials},
+            context::{Caller, Rule},
+            error::{Error, Result},
+        },
+    },
+    domain::error::Reason,
+    grpc::{Peer, layers::descriptor::Rules, wire::status::retryable},
+    platform::{
+        network::Network,
+        queues::{Queues, Turn},
+        shares::Shares,
+    },
+};
+
+/// Calls of one connection that may be at work for as long as there is any place, however many others there are.
+const LEAST: usize = 2;
+
+/// The services that need no credential.
+const OPEN: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
+
+/// What the layer found out about a call.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) caller: Caller,
+    /// What the caller showed, for a stream that asks again with each message.
+    pub(crate) credentials: Credentials,
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) client_ip: Option<String>,
+    /// Where in the network the connection comes from.
+    pub(crate) peer: Option<Network>,
+    /// The places of the calls at work.
+    places: Arc<Semaphore>,
+    /// The turns of those who read much, where the method does.
+    reading: Option<Queues<Reader>>,
+}
+
+/// Who reads: the user, or the service that calls for nobody.
+type Reader = Option<Uuid>;
+
+impl Admitted {
+    /// A place among the calls at work for a message of a stream. Between its messages a stream has none: a client that sends nothing, or takes nothing, would
+    /// keep it from the others for as long as it likes (ab_13). Whoever has begun is not refused in the middle, but waits.
+    ///
+    /// # Errors
+    /// `OVERLOADED`, where the server is closing.
+    pub(crate) async fn place(&self) -> std::result::Result<(OwnedSemaphorePermit, Option<Turn>), Status> {
+        let place = self.places.clone().acquire_owned().await;
+        let place = place.map_err(|_| retryable(Reason::Overloaded))?;
+        // In this order, as a call takes them, or two could wait for each other.
+        Ok((place, self.turn().await?))
+    }
+
+    /// A turn among those who read much, where the method does: they have some connections to the database and never all, so that checks find one (ab_54).
+    async fn turn(&self) -> std::result::Result<Option<Turn>, Status> {
+        let Some(reading) = &self.reading else {
+            return Ok(None);
+        };
+        let user = self.caller.user.as_ref().map(|caller| caller.user.id);
+        let reader = user.or(self.caller.service.as_ref().map(|service| service.account_id));
+        let turn = reading.take(reader).await;
+        turn.map(Some).map_err(|_| retryable(Reason::Overloaded))
+    }
+}
+
+/// Puts authentication in front of a service.
+#[derive(Clone)]
+pub(crate) struct AuthenticateLayer {
+    app: Arc<App>,
+    rules: Rules,
+    places: Arc<Semaphore>,
+    shares: Shares<Peer>,
+    reading: Queues<Reader>,
+}
+
+impl AuthenticateLayer {
+    /// A layer that lets `places` calls be at work at a time and refuses the next at once, so that an overloaded server answers quickly instead of queueing. No
+    /// connection has more of them than what is left for the others. A call is at work from when its message has arrived until its answer begins.
+    /// Of those that read many rows, `readers` are at it at a time, and the others wait for their turns.
+    pub(crate) fn new(app: Arc<App>, rules: Rules, places: usize, readers: usize) -> Self {
+        Self {
+            app,
+            rules,
+            places: Arc::new(Semaphore::new(places)),
+            shares: Shares::new(places, LEAST),
+            reading: Queues::new(readers),
+        }
+    }
+}
+
+impl<S> Layer<S> for AuthenticateLayer {
+    type Service = Authenticate<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Authenticate {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// A service behind authentication.
+#[derive(Clone)]
+pub(crate) struct Authenticate<S> {
+    inner: S,
+    layer: AuthenticateLayer,
+}
+
+type Answer<E> = Pin<Box<dyn Future<Output = std::result::Result<Response<Body>, E>> + Send>>;
+
+impl<S> Service<Request<Body>> for Authenticate<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Answer<S::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<std::result::Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // The clone that was polled ready has to be the one that is called.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        if OPEN.iter().any(|service| request.uri().path().starts_with(service)) {
+            return Box::pin(inner.call(request));
+        }
+        let layer = self.layer.clone();
+        let peer = Peer::of(request.extensions());
+        Box::pin(async move {
+            let share = layer.shares.take(&peer, 1);
+            let (Some(_share), Ok(_place)) = (share, layer.places.clone().try_acquire_owned()) else {
+                return Ok(retryable(Reason::Overloaded).into_http());
+            };
+            match layer.admit(request.uri().path(), request.headers(), peer).await {
+                Ok(admitted) => {
+                    let _turn = match admitted.turn().await {
+                        Ok(turn) => turn,
+                        Err(status) => return Ok(status.into_http()),
+                    };
+                    request.extensions_mut().insert(Arc::new(admitted));
+                    inner.call(request).await
+                }
+                Err(error) => Ok(Status::from(error).into_http()),
+            }
+        })
+    }
+}
+
+impl AuthenticateLayer {
+    async fn admit(&self, path: &str, headers: &HeaderMap, peer: Peer) -> Result<Admitted> {
+        // A path that is no method's is not repeated: it could be anything.
+        let rule = self.rules.get(path).cloned().ok_or(Reason::CallerNotAllowed)?;
+        let now = self.app.clock.now();
+        let credentials = credentials(headers)?;
+        let caller = authentication::authenticate(&self.app, &credentials, now).await?;
+        rule.admit(&caller)?;
+        Ok(Admitted {
+            // A person reports their own address at will; a service is believed.
+            client_ip: caller
+                .service
+                .as_ref()
+                .and_then(|_| header(headers, "roster-client-ip").ok().flatten())
+                .and_then(network_address),
+            caller,
+            credentials,
+            rule,
+            now,
+            peer: peer.address.map(Network::of),
+            places: self.places.clone(),
+            reading: self.rules.reads_much(path).then(|| self.reading.clone()),
+        })
+    }
+}
+
+/// A header that may be there once. One that is there twice, or in bytes that are no text, is an error and never counts as absent: whoever
+/// passes on what a client sent would speak for themselves then, or for whom the client likes (ab_33).
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| Reason::CredentialsInvalid.into()),
+        (Some(_), Some(_)) => Err(Reason::CredentialsInvalid.into()),
+    }
+}
+
+/// A reported network address in the one form that it is written in (RFC 5952). What is none is not kept: people read it among their sessions, and it stands for nothing else.
+fn network_address(text: &str) -> Option<String> {
+    let address: IpAddr = text.parse().ok()?;
+    Some(address.to_canonical().to_string())
+}
+
+fn credentials(headers: &HeaderMap) -> Result<Credentials> {
+    let invalid = || Error::from(Reason::CredentialsInvalid);
+    let bearer = match header(headers, "authorization")? {
+        None => None,
+        Some(text) => {
+            let (scheme, token) = text.split_once(' ').ok_or_else(invalid)?;
+            // RFC 9110, 11.1: the scheme is case-insensitive.
+            if !scheme.eq_ignore_ascii_case("bearer") {
+                return Err(invalid());
+            }
+            Some(SecretString::from(token.trim()))
+        }
+    };
+    let actor = match header(headers, "roster-actor")? {
+        None => None,
+        Some(text) => Some(Uuid::parse_str(text).map_err(|_| invalid())?),
+    };
+    Ok(Credentials {
+        bearer,
+        on_behalf_of: header(headers, "roster-on-behalf-of")?.map(SecretString::from),
+        actor,
+    })
+}

@@ -1,0 +1,232 @@
+//! AuditService.
+
+use std::sync::Arc;
+
+use futures_util::stream::{self, BoxStream, StreamExt};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    app::{
+        call::paging::Page,
+        organizations::audit::{self, Entry, Verified},
+        records::EventFilter,
+    },
+    domain::audit::{Anchor, Flaw},
+    grpc::{
+        layers::authenticate::Admitted,
+        pb::{self, audit_service_server::AuditService},
+        wire::{
+            convert::{count, id, json, timestamp},
+            edge::{Edge, admitted},
+            fields::{Fields, Parse},
+        },
+    },
+};
+
+/// Characters of a hash at the most: SHA-256 in hexadecimal.
+const HASH: usize = 64;
+
+#[tonic::async_trait]
+impl AuditService for Edge {
+    async fn list_audit_entries(
+        &self,
+        request: Request<pb::ListAuditEntriesRequest>,
+    ) -> Result<Response<pb::ListAuditEntriesResponse>, Status> {
+        let (ctx, query) = self.admit(request)?;
+        Ok(Response::new(audit::list(&self.app, &ctx, query).await?.into()))
+    }
+
+    type ExportAuditEntriesStream = BoxStream<'static, Result<pb::ExportAuditEntriesResponse, Status>>;
+
+    async fn export_audit_entries(
+        &self,
+        request: Request<pb::ExportAuditEntriesRequest>,
+    ) -> Result<Response<Self::ExportAuditEntriesStream>, Status> {
+        let export = Export {
+            edge: self.clone(),
+            admitted: admitted(&request)?,
+            request: request.into_inner(),
+        };
+        Ok(Response::new(batches(export).await?))
+    }
+
+    async fn verify_audit_chain(
+        &self,
+        request: Request<pb::VerifyAuditChainRequest>,
+    ) -> Result<Response<pb::VerifyAuditChainResponse>, Status> {
+        let (ctx, question) = self.admit(request)?;
+        Ok(Response::new(audit::verify(&self.app, &ctx, question).await?.into()))
+    }
+}
+
+/// An export that is under way.
+struct Export {
+    edge: Edge,
+    admitted: Arc<Admitted>,
+    /// The request for what is left.
+    request: pb::ExportAuditEntriesRequest,
+}
+
+impl Export {
+    /// By who the reader is by now: credentials, and the right to read here, may have been taken back since the batch before.
+    async fn next(&mut self) -> Result<Vec<Entry>, Status> {
+        let (ctx, (organization, after)) = self.edge.admit_again(&self.admitted, &self.request).await?;
+        let batch = audit::export(&self.edge.app, &ctx, organization, after).await?;
+        self.request.after_revision = batch.last().map_or(after, |entry| entry.event.revision);
+        Ok(batch)
+    }
+}
+
+/// Reads a batch when the one before it has been taken, so that a slow reader costs one batch of memory. The first is read before the answer begins:
+/// who may not read at all is told by the answer's status.
+async fn batches(
+    mut export: Export,
+) -> Result<BoxStream<'static, Result<pb::ExportAuditEntriesResponse, Status>>, Status> {
+    let first = export.next().await?;
+    let batches = stream::try_unfold((export, Some(first)), |(mut export, ready)| async move {
+        let batch = match ready {
+            Some(batch) => batch,
+            None => {
+                let _place = export.admitted.place().await?;
+                export.next().await?
+            }
+        };
+        let more = !batch.is_empty();
+        Ok(more.then(|| (batch.into(), (export, None))))
+    });
+    Ok(batches.boxed())
+}
+
+impl Parse for pb::ListAuditEntriesRequest {
+    type Command = audit::List;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let organization_id = fields.uuid("organization_id", &self.organization_id);
+        let page = fields.page(self);
+        let actor = fields.optional_uuid("actor_user_id", &self.actor_user_id);
+        let subject = fields.optional_uuid("subject_user_id", &self.subject_user_id);
+        let kinds = fields.identifiers("kinds", &self.kinds, 50);
+        let from = fields.time("start_time", self.start_time.as_ref());
+        let until = fields.time("end_time", self.end_time.as_ref());
+        Some(audit::List {
+            organization_id: organization_id?,
+            filter: EventFilter {
+                actor: actor?,
+                subject: subject?,
+                kinds: kinds?,
+                from: from?,
+                until: until?,
+            },
+            page: page?,
+        })
+    }
+}
+
+impl Parse for pb::ExportAuditEntriesRequest {
+    type Command = (uuid::Uuid, i64);
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let organization = fields.uuid("organization_id", &self.organization_id);
+        let after = fields.not_negative("after_revision", self.after_revision);
+        Some((organization?, after?))
+    }
+}
+
+impl Parse for pb::VerifyAuditChainRequest {
+    type Command = audit::Verify;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let organization_id = fields.uuid("organization_id", &self.organization_id);
+        let revision = fields.not_negative("known_revision", self.known_revision);
+        let hash = fields.at_most("known_hash", &self.known_hash, HASH);
+        let known = Anchor {
+            revision: revision?,
+            hash: unhex(&hash?),
+        };
+        Some(audit::Verify {
+            organization_id: organization_id?,
+            known: (known.revision > 0).then_some(known),
+        })
+    }
+}
+
+impl From<Vec<Entry>> for pb::ExportAuditEntriesResponse {
+    fn from(batch: Vec<Entry>) -> Self {
+        Self {
+            entries: batch.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Page<Entry>> for pb::ListAuditEntriesResponse {
+    fn from(page: Page<Entry>) -> Self {
+        Self {
+            entries: page.items.into_iter().map(Into::into).collect(),
+            next_page_token: page.next_page_token,
+            total_size: count(page.total_size),
+        }
+    }
+}
+
+impl From<Entry> for pb::AuditEntry {
+    fn from(entry: Entry) -> Self {
+        let event = entry.event;
+        Self {
+            organization_id: event.organization_id.to_string(),
+            revision: event.revision,
+            kind: event.kind,
+            create_time: Some(timestamp(event.create_time)),
+            actor_user_id: id(event.actor_user_id),
+            actor_service_account_id: id(event.actor_service_account_id),
+            actor_display_name: entry.actor_name.unwrap_or_default(),
+            subject_id: id(event.subject_id),
+            subject_user_id: id(entry.subject_user_id),
+            subject_display_name: entry.subject_name.unwrap_or_default(),
+            before: entry.before.map(json),
+            after: entry.after.map(json),
+            hash: hex(&event.hash),
+        }
+    }
+}
+
+impl From<Verified> for pb::VerifyAuditChainResponse {
+    fn from(verified: Verified) -> Self {
+        Self {
+            organization_id: verified.organization_id.to_string(),
+            intact: verified.broken.is_none(),
+            verified_entries: verified.last.revision,
+            broken_revision: verified.broken.map_or(0, |broken| broken.revision),
+            flaw: verified
+                .broken
+                .map_or(pb::AuditFlaw::Unspecified, |broken| broken.flaw.into())
+                .into(),
+            hash: hex(&verified.last.hash),
+        }
+    }
+}
+
+impl From<Flaw> for pb::AuditFlaw {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::EntryChanged => pb::AuditFlaw::EntryChanged,
+            Flaw::EntryMissing => pb::AuditFlaw::EntryMissing,
+            Flaw::EndMissing => pb::AuditFlaw::EndMissing,
+            Flaw::EntryAdded => pb::AuditFlaw::EntryAdded,
+            Flaw::ChainReplaced => pb::AuditFlaw::ChainReplaced,
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The octets of a hash as it was given. What is no hash is nobody's, and equals none.
+fn unhex(text: &str) -> Vec<u8> {
+    let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    text.as_bytes()
+        .chunks(2)
+        .map(octet)
+        .collect::<Option<_>>()
+        .unwrap_or_default()
+}

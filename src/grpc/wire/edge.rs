@@ -1,0 +1,138 @@
+//! The way of every call from a request to a use case's context and command.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use chrono::{DateTime, Utc};
+use prost::Message;
+use tonic::{Request, Status};
+
+use crate::{
+    app::{
+        App,
+        call::{
+            authentication::authenticate,
+            context::{Caller, Ctx, RequestIdentity},
+            error::Error,
+            mutation::Answer,
+        },
+    },
+    domain::error::Reason,
+    grpc::{
+        layers::authenticate::Admitted,
+        pb,
+        wire::{
+            fields::{Fields, Parse},
+            status::refuse,
+        },
+    },
+};
+
+/// Implements the services of the contract.
+#[derive(Clone)]
+pub(crate) struct Edge {
+    pub(crate) app: Arc<App>,
+}
+
+impl Edge {
+    /// The edge of an application.
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+
+    /// The call's context and command.
+    ///
+    /// # Errors
+    /// Every violated field at once. A call that did not pass authentication is refused.
+    pub(crate) fn admit<R: Parse>(&self, request: Request<R>) -> Result<(Ctx, R::Command), Status> {
+        let admitted = admitted(&request)?;
+        let caller = admitted.caller.clone();
+        self.read(&admitted, caller, admitted.now, &request.into_inner())
+    }
+
+    /// The same for a message of a stream, by who its caller is now: credentials may have been taken back since the stream began.
+    ///
+    /// # Errors
+    /// Those of a new call.
+    pub(crate) async fn admit_again<R: Parse>(
+        &self,
+        admitted: &Admitted,
+        message: &R,
+    ) -> Result<(Ctx, R::Command), Status> {
+        let now = self.app.clock.now();
+        let caller = authenticate(&self.app, &admitted.credentials, now).await?;
+        admitted.rule.admit(&caller).map_err(Error::from)?;
+        self.read(admitted, caller, now, message)
+    }
+
+    fn read<R: Parse>(
+        &self,
+        admitted: &Admitted,
+        caller: Caller,
+        now: DateTime<Utc>,
+        message: &R,
+    ) -> Result<(Ctx, R::Command), Status> {
+        let mut fields = Fields::new(&self.app.passwords, now, &admitted.rule.method);
+        let command = message.parse(&mut fields);
+        let (command, request_id) = fields.finish(command)?;
+        let ctx = Ctx {
+            caller,
+            rule: admitted.rule.clone(),
+            now,
+            request: request_id.map(|id| RequestIdentity {
+                id,
+                fingerprint: fingerprint(message),
+            }),
+            client_ip: admitted.client_ip.clone(),
+            peer: admitted.peer,
+        };
+        Ok((ctx, command))
+    }
+}
+
+/// What the layer in front found out about a call.
+///
+/// # Errors
+/// `CREDENTIALS_MISSING`: without the layer in front there is no caller, and whoever it is, is denied.
+pub(crate) fn admitted<T>(request: &Request<T>) -> Result<Arc<Admitted>, Status> {
+    let admitted = request.extensions().get::<Arc<Admitted>>().cloned();
+    admitted.ok_or_else(|| refuse(&Reason::CredentialsMissing.into()))
+}
+
+fn fingerprint(message: &impl Message) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for (to, from) in bytes.iter_mut().zip(digest(&SHA256, &message.encode_to_vec()).as_ref()) {
+        *to = *from;
+    }
+    bytes
+}
+
+/// A response of the contract is what the use case's outcome converts to, and is kept in its wire form.
+impl<T, M: Message + Default + From<T>> Answer<T> for M {
+    fn of(outcome: T) -> Self {
+        outcome.into()
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        self.encode_to_vec()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        <M as Message>::decode(bytes).ok()
+    }
+}
+
+/// Requests without fields.
+macro_rules! empty_requests {
+    ($($request:ty),*) => {
+        $(impl Parse for $request {
+            type Command = ();
+
+            fn parse(&self, _fields: &mut Fields<'_>) -> Option<()> {
+                Some(())
+            }
+        })*
+    };
+}
+
+empty_requests!(pb::ListAccessModelsRequest, pb::SignOutRequest);

@@ -1,0 +1,76 @@
+//! The paging fields, which every list has under the same names (AIP-158).
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::{
+    app::call::paging::PageRequest,
+    grpc::{pb, wire::fields::Fields},
+};
+
+/// A request for a page of a list.
+pub(crate) trait Paged: prost::Message + Clone {
+    /// How many rows, behind which token, and whether they are counted.
+    fn paging(&self) -> (i32, &str, bool);
+
+    /// The request without its paging fields: what the pages of one list have in common.
+    fn unpaged(&self) -> Self;
+}
+
+macro_rules! paged {
+    ($($request:ty),* $(,)?) => {
+        $(impl Paged for $request {
+            fn paging(&self) -> (i32, &str, bool) {
+                (self.page_size, &self.page_token, self.include_total_size)
+            }
+
+            fn unpaged(&self) -> Self {
+                let mut unpaged = self.clone();
+                unpaged.page_size = 0;
+                unpaged.page_token.clear();
+                unpaged.include_total_size = false;
+                unpaged
+            }
+        })*
+    };
+}
+
+paged!(
+    pb::ListActivityRequest,
+    pb::ListAuditEntriesRequest,
+    pb::ListContactRecipientsRequest,
+    pb::ListContactsRequest,
+    pb::ListInvitationsRequest,
+    pb::ListMembersRequest,
+    pb::ListMessagesRequest,
+    pb::ListOrganizationsRequest,
+    pb::ListOwnershipTransfersRequest,
+    pb::ListPermissionsRequest,
+    pb::ListRolesRequest,
+    pb::ListServiceAccountsRequest,
+    pb::ListServiceKeysRequest,
+    pb::ListSessionsRequest,
+    pb::ListUserInvitationsRequest,
+    pb::ListUserMembershipsRequest,
+    pb::ListUsersRequest,
+);
+
+impl Fields<'_> {
+    /// The paging fields. A token only fits requests that are the same in everything else.
+    pub(crate) fn page(&mut self, request: &impl Paged) -> Option<PageRequest> {
+        let list = [self.method().as_bytes(), &request.unpaged().encode_to_vec()].concat();
+        let mut binding = [0; 8];
+        for (to, from) in binding.iter_mut().zip(digest(&SHA256, &list).as_ref()) {
+            *to = *from;
+        }
+        let (size, token, count) = request.paging();
+        match PageRequest::parse(size, token, count, binding) {
+            Ok(page) => Some(page),
+            Err(wrong) => {
+                for (field, description) in wrong {
+                    self.violation(field, description);
+                }
+                None
+            }
+        }
+    }
+}

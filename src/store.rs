@@ -1,0 +1,214 @@
+//! The database: the only place that knows sea-orm.
+//!
+//! [`View`] reads, inside or outside a transaction; [`Tx`] writes. There is one file per aggregate. SQLite has one connection that writes and a pool
+//! that reads, because its writers exclude each other anyhow and a pool of them only waits longer; PostgreSQL has one pool for both.
+
+mod activity;
+mod attempts;
+mod audit;
+mod challenges;
+mod contacts;
+mod database;
+mod entities;
+mod events;
+mod identities;
+mod imports;
+mod invitations;
+mod members;
+mod mfa;
+mod organizations;
+mod outbox;
+mod ownership;
+mod replays;
+mod restore;
+mod roster;
+mod service_accounts;
+mod sessions;
+mod sign_ins;
+mod users;
+
+use std::ops::Deref;
+
+use sea_orm::{
+    AccessMode, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use uuid::Uuid;
+
+use crate::platform::Skew;
+
+pub(crate) use activity::{ActivityFilter, MemberActivity};
+pub(crate) use audit::{EventFilter, Names};
+use database::writer::{Transaction, WriterState};
+pub(crate) use database::{
+    columns::OwnRoles,
+    connect::{SchemaState, StoreSettings},
+    error::StoreError,
+    signal::OutboxSignal,
+};
+pub(crate) use entities::{
+    activities::Model as Activity, attempts::Model as Attempts, challenges::Model as Challenge,
+    contacts::Model as Contact, events::Model as EventRecord, identities::Model as LinkedIdentity,
+    imported_users::Model as ImportedUser, invitations::Model as Invitation, members::Model as Member,
+    mfa_factors::Model as MfaFactor, organizations::Model as Organization, outbox_messages::Model as Message,
+    ownership_transfers::Model as Transfer, service_accounts::Model as ServiceAccount,
+    service_keys::Model as ServiceKey, sessions::Model as Session, sign_ins::Model as SignInRecord,
+    users::Model as User,
+};
+pub(crate) use events::{Actor, Event, event_hash};
+pub(crate) use invitations::{InvitationFilter, InvitationRow, Sender};
+pub(crate) use outbox::{ClaimedMessage, MailOf, MessageFilter, Settlement};
+pub(crate) use replays::ReplayKey;
+pub(crate) use roster::{RosterFacts, RosterFilter, RosterRow};
+pub(crate) use sessions::SessionHolder;
+pub(crate) use sign_ins::SignInFilter;
+pub(crate) use users::UserEvent;
+
+/// What the store's functions answer.
+pub(crate) type Result<T> = std::result::Result<T, StoreError>;
+
+/// A place in a list: the sort key and the tie-break of the last row that was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    /// What the list is sorted by; empty where it is sorted by id alone.
+    pub(crate) key: Vec<u8>,
+    /// The row's id.
+    pub(crate) id: Uuid,
+}
+
+impl Cursor {
+    /// The rows behind it in the order of the two columns. The first half says nothing that the second does not, but is what an index is entered by:
+    /// for the second alone, databases read the list from its beginning.
+    pub(crate) fn behind<K: ColumnTrait, I: ColumnTrait>(&self, key: K, id: I) -> Condition {
+        let later = Condition::any().add(key.gt(self.key.clone())).add(id.gt(self.id));
+        Condition::all().add(key.gte(self.key.clone())).add(later)
+    }
+}
+
+/// The database of one process.
+pub(crate) struct Store {
+    read: View<DatabaseConnection>,
+    write: DatabaseConnection,
+    writer: WriterState,
+    signal: OutboxSignal,
+    skew: Skew,
+}
+
+impl Store {
+    /// Reads committed rows, outside any transaction.
+    pub(crate) fn read(&self) -> &View<DatabaseConnection> {
+        &self.read
+    }
+
+    /// Reads what was committed at one moment, by however many statements: what claims a revision is read together with it (ab_56). Whoever reads by one
+    /// statement needs none of it.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot> {
+        let postgres = self.read.backend() == DbBackend::Postgres;
+        let options = TransactionOptions {
+            isolation_level: postgres.then_some(IsolationLevel::RepeatableRead),
+            access_mode: postgres.then_some(AccessMode::ReadOnly),
+            // In WAL mode the first statement decides what the others see.
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
+        };
+        Ok(View(self.read.0.begin_with_options(options).await?))
+    }
+
+    /// Begins a transaction that writes.
+    ///
+    /// On SQLite it is IMMEDIATE: a deferred one that reads and then writes fails at once when another writer came between, whatever the busy
+    /// timeout. On PostgreSQL it is READ COMMITTED, so that the statements after the organization's lock see what the previous holder committed; with a
+    /// snapshot taken before the lock, two demotions each still count the other's owner.
+    ///
+    /// # Errors
+    /// The database does not answer, or is busy.
+    pub(crate) async fn begin(&self) -> Result<Tx> {
+        let options = TransactionOptions {
+            isolation_level: match self.write.get_database_backend() {
+                DbBackend::Postgres => Some(IsolationLevel::ReadCommitted),
+                _ => None,
+            },
+            access_mode: match self.write.get_database_backend() {
+                DbBackend::Postgres => Some(AccessMode::ReadWrite),
+                _ => None,
+            },
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        };
+        let begun = match self.write.begin_with_options(options).await {
+            Ok(begun) => begun,
+            // Waiting for a connection in vain says nothing about what its holder does with it.
+            Err(error @ DbErr::ConnectionAcquire(_)) => return Err(error.into()),
+            Err(error) => return Err(self.writer.failure(error)),
+        };
+        Ok(Tx {
+            view: View(Transaction::new(begun, self.writer.clone())),
+            signal: self.signal.clone(),
+            skew: self.skew.clone(),
+            queued: false,
+        })
+    }
+
+    /// Wakes when a message may have been queued.
+    pub(crate) fn outbox_signal(&self) -> OutboxSignal {
+        self.signal.clone()
+    }
+
+    /// Ends all connections, after what they are doing.
+    pub(crate) async fn close(&self) {
+        // By reference: whoever still holds the store gets an error from now on.
+        let _ = self.write.close_by_ref().await;
+        let _ = self.read.0.close_by_ref().await;
+    }
+}
+
+/// Something that can be read from: a pool, or a transaction.
+pub(crate) struct View<C>(C);
+
+impl<C: ConnectionTrait> View<C> {
+    fn backend(&self) -> DbBackend {
+        self.0.get_database_backend()
+    }
+}
+
+/// What was committed at one moment.
+pub(crate) type Snapshot = View<DatabaseTransaction>;
+
+/// A transaction. What it wrote is gone unless it is committed.
+pub(crate) struct Tx {
+    view: View<Transaction>,
+    signal: OutboxSignal,
+    skew: Skew,
+    queued: bool,
+}
+
+impl Deref for Tx {
+    type Target = View<Transaction>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.view
+    }
+}
+
+impl Tx {
+    /// Makes it durable, and then wakes the outbox worker where a message was queued.
+    ///
+    /// # Errors
+    /// The commit failed or its outcome is unknown; a statement failed before.
+    pub(crate) async fn commit(self) -> Result<()> {
+        self.view.0.commit().await?;
+        if self.queued {
+            self.signal.raise();
+        }
+        Ok(())
+    }
+
+    /// Takes everything back.
+    ///
+    /// # Errors
+    /// The database does not answer; it takes everything back by itself then.
+    pub(crate) async fn rollback(self) -> Result<()> {
+        self.view.0.rollback().await
+    }
+}
