@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tonic::Code;
 
-use crate::identities::accept_with;
-use crate::step_up::{complete, start};
+use crate::services::credentials::identities::accept_with;
+use crate::services::sessions::step_up::{complete, start};
 use crate::support::identity_provider::{IdentityProvider, Signer};
 use crate::support::pb::create_organization_request::Owner as FirstUser;
 use crate::support::pb::{CreateOrganizationRequest, GetUserRequest, MemberAction, NewUser};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tonic::Code;
 
-use crate::activity::{listed, of, report, send};
-use crate::mfa::{complete, demand, guard};
+use crate::services::credentials::mfa::{complete, demand, guard};
+use crate::services::organizations::activity::{listed, of, report, send};
 use crate::support::authenticator::code;
 use crate::support::dynamic::Contract;
 use crate::support::pb::complete_sign_in_request::Code as Shown;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tonic::Code;
 
-use crate::activity::{listed, of, report, send};
-use crate::contacts::{add, adding, recipients};
+use crate::services::organizations::activity::{listed, of, report, send};
+use crate::services::organizations::contacts::{add, adding, recipients};
 use crate::support::dynamic::Contract;
 use crate::support::pb::{
     ActivateMemberRequest, BatchCreateInvitationsRequest, CheckPermissionRequest, Contact, CreateContactRequest,

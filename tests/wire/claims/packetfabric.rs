@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use crate::contacts::{add, recipients};
+use crate::services::organizations::contacts::{add, recipients};
 use crate::support::pb::{
     ChangePasswordRequest, CreateMemberRequest, Member, MemberState, RequestPasswordResetRequest, ResetPasswordRequest,
     SignInRequest,

@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use crate::contacts::{add, recipients};
+use crate::services::organizations::contacts::{add, recipients};
 use crate::support::pb::create_organization_request::Owner as FirstUser;
 use crate::support::pb::{
     CreateOrganizationRequest, DeleteContactRequest, Founder, Member, MemberState, NewUser, ResendInvitationRequest,
@@ -190,7 +190,7 @@ wire_tests! {
         let guarded = portal.join("guarded@example.com", &["manager"]).await;
         let paused = portal.join("paused@example.com", &["manager"]).await;
         let joined = world.clock.now();
-        crate::mfa::guard(&world, &guarded).await;
+        crate::services::credentials::mfa::guard(&world, &guarded).await;
         portal.suspend(owner, &paused.user_id).await.unwrap();
         world.clock.advance(std::time::Duration::from_secs(60));
         let owner = sign_in(&world, OWNER, PASSWORD).await.unwrap().session_token;

@@ -21,7 +21,7 @@ use super::{postgres, real_provider};
 const PATIENCE: Duration = Duration::from_secs(480);
 
 /// The tests that need an identity provider that is not ours.
-const NEEDS_PROVIDER: &str = "real_provider";
+const NEEDS_PROVIDER: &str = "services::credentials::real_provider";
 
 /// How long messages may take to leave the outbox once a test's body is through.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);

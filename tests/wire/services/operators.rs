@@ -1,0 +1,4 @@
+//! What operators use: service accounts and deliveries.
+
+pub(crate) mod deliveries;
+pub(crate) mod service_accounts;
