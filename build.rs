@@ -1,6 +1,20 @@
-//! Compiles the contract in `proto/` into clients, servers and the descriptor set that reflection and the access table are read from.
+//! Compiles the contract in `proto/` into clients, servers and the descriptor set of reflection, and what stands in it beside the messages into Rust: the access rule of each
+//! method, the fields that rules name, and the paging fields of lists.
 
-use std::{error::Error, fs, path::PathBuf};
+use std::{
+    error::Error,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, MessageDescriptor, MethodDescriptor, Value};
+
+/// The option that carries the access rule.
+const OPTION: &str = "roster.v1.access";
+
+/// The field by which a request asks for a page (AIP-158).
+const PAGE_TOKEN: &str = "page_token";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -14,14 +28,123 @@ fn main() -> Result<(), Box<dyn Error>> {
         .include_source_info(true)
         .include_imports(true)
         .open_files(&files)?;
-    // Encoded by protox: prost would drop the access option of each method, which it does not know.
     #[expect(
         clippy::disallowed_methods,
         reason = "cargo tells a build script where to write through the environment"
     )]
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    fs::write(out.join("roster.v1.binpb"), compiler.encode_file_descriptor_set())?;
+    // Encoded by protox: prost would drop the access option of each method, which it does not know.
+    let encoded = compiler.encode_file_descriptor_set();
+    write_rules(&DescriptorPool::decode(encoded.as_slice())?, &out)?;
+    fs::write(out.join("roster.v1.binpb"), encoded)?;
 
     tonic_prost_build::compile_fds(compiler.file_descriptor_set())?;
     Ok(())
+}
+
+/// Writes `rules.rs`, the access rules sorted by method, and `requests.rs`, what their requests have in common. A method without a rule ends the build.
+fn write_rules(pool: &DescriptorPool, out: &Path) -> Result<(), Box<dyn Error>> {
+    let option = pool
+        .get_extension_by_name(OPTION)
+        .ok_or_else(|| format!("the contract does not declare {OPTION}"))?;
+    let mut methods: Vec<MethodDescriptor> = pool
+        .services()
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
+        .collect();
+    methods.sort_by_key(path);
+    let (mut rules, mut requests) = (String::new(), String::new());
+    for method in &methods {
+        let rule = rule(method, &option)?;
+        write_rule(&mut rules, method, &rule)?;
+        write_request(&mut requests, &method.input(), &rule)?;
+    }
+    fs::write(out.join("rules.rs"), format!("&[{rules}]"))?;
+    fs::write(out.join("requests.rs"), requests)?;
+    Ok(())
+}
+
+fn path(method: &MethodDescriptor) -> String {
+    format!("/{}/{}", method.parent_service().full_name(), method.name())
+}
+
+fn rule(method: &MethodDescriptor, option: &ExtensionDescriptor) -> Result<DynamicMessage, String> {
+    let options = method.options();
+    match options.get_extension(option).as_ref() {
+        Value::Message(rule) if options.has_extension(option) => Ok(rule.clone()),
+        _ => Err(format!("{} has no access rule", path(method))),
+    }
+}
+
+fn text(rule: &DynamicMessage, field: &str) -> String {
+    let value = rule.get_field_by_name(field);
+    value
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+fn flag(rule: &DynamicMessage, field: &str) -> bool {
+    rule.get_field_by_name(field)
+        .and_then(|value| value.as_bool())
+        .unwrap_or_default()
+}
+
+fn write_rule(rules: &mut String, method: &MethodDescriptor, rule: &DynamicMessage) -> Result<(), Box<dyn Error>> {
+    writeln!(
+        rules,
+        "Rule {{ method: {:?}, public: {}, scope: {:?}, permission: {:?}, self_field: {:?}, signed_in: {}, streams_requests: {}, answers_many: {} }},",
+        path(method),
+        flag(rule, "public"),
+        text(rule, "scope"),
+        text(rule, "permission"),
+        text(rule, "self_field"),
+        flag(rule, "signed_in"),
+        method.is_client_streaming(),
+        method.output().get_field_by_name("next_page_token").is_some()
+            || method.is_server_streaming() && !method.is_client_streaming(),
+    )?;
+    Ok(())
+}
+
+fn write_request(
+    requests: &mut String,
+    request: &MessageDescriptor,
+    rule: &DynamicMessage,
+) -> Result<(), Box<dyn Error>> {
+    let message = format!("crate::grpc::pb::{}", request.name());
+    writeln!(requests, "impl Ruled for {message} {{")?;
+    for (function, field) in [("organization", "organization_field"), ("user", "self_field")] {
+        let field = text(rule, field);
+        if !field.is_empty() {
+            let getter = getter(request, &field)?;
+            writeln!(requests, "fn {function}(&self) -> Option<&str> {{ {getter} }}")?;
+        }
+    }
+    writeln!(requests, "}}")?;
+    if request.get_field_by_name(PAGE_TOKEN).is_some() {
+        writeln!(requests, "paged!({message});")?;
+    }
+    Ok(())
+}
+
+/// The expression that reads a field such as `user_id` or `user.user_id`.
+fn getter(request: &MessageDescriptor, field: &str) -> Result<String, String> {
+    let missing = || {
+        format!(
+            "{}: the access rule names {field}, which is not there",
+            request.full_name()
+        )
+    };
+    match field.split_once('.') {
+        None => {
+            request.get_field_by_name(field).ok_or_else(missing)?;
+            Ok(format!("Some(self.{field}.as_str())"))
+        }
+        Some((outer, inner)) => {
+            let message = request.get_field_by_name(outer).ok_or_else(missing)?;
+            let kind = message.kind();
+            let kind = kind.as_message().ok_or_else(missing)?;
+            kind.get_field_by_name(inner).ok_or_else(missing)?;
+            Ok(format!("self.{outer}.as_ref().map(|message| message.{inner}.as_str())"))
+        }
+    }
 }

@@ -28,7 +28,6 @@ pub mod pb {
 pub use layers::descriptor::DESCRIPTOR_SET;
 
 pub(crate) use layers::{
-    arrival::ArrivalLayer, authenticate::AuthenticateLayer, deadline::DeadlineLayer, descriptor::Rules, peer::Peer,
-    trace::TraceLayer,
+    arrival::ArrivalLayer, authenticate::AuthenticateLayer, deadline::DeadlineLayer, peer::Peer, trace::TraceLayer,
 };
 pub(crate) use wire::edge::Edge;

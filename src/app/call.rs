@@ -6,3 +6,4 @@ pub(crate) mod context;
 pub(crate) mod error;
 pub(crate) mod mutation;
 pub(crate) mod paging;
+pub(crate) mod rule;

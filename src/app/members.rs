@@ -15,6 +15,7 @@ use crate::{
             error::Result,
             mutation::Mutation,
             paging::{Page, PageRequest},
+            rule::Rule,
         },
         invitations::facts as facts_of,
         operators::service_accounts::by_id,
@@ -77,15 +78,21 @@ pub(super) fn target<'a>(member: &'a Member, user: &User) -> Target<'a> {
     }
 }
 
-/// The scope that a service key needs for the method behind an action.
+/// The scope that a service key needs for an action: that of its method.
 fn scope_of(action: Action) -> &'static str {
-    match action {
-        Action::ResendInvitation | Action::RevokeInvitation => "invitations.write",
-        Action::SetRoles | Action::Update | Action::Suspend | Action::Activate | Action::Remove | Action::Restore => {
-            "members.write"
-        }
-        Action::TransferOwnership => "ownership.write",
-    }
+    let method = match action {
+        Action::ResendInvitation => "/roster.v1.InvitationService/ResendInvitation",
+        Action::RevokeInvitation => "/roster.v1.InvitationService/RevokeInvitation",
+        Action::SetRoles => "/roster.v1.MemberService/SetMemberRoles",
+        Action::Update => "/roster.v1.MemberService/UpdateMember",
+        Action::Suspend => "/roster.v1.MemberService/SuspendMember",
+        Action::Activate => "/roster.v1.MemberService/ActivateMember",
+        Action::Remove => "/roster.v1.MemberService/RemoveMember",
+        Action::Restore => "/roster.v1.MemberService/RestoreMember",
+        Action::TransferOwnership => "/roster.v1.OwnershipService/TransferOwnership",
+    };
+    // No key has the scope of a method that is not there.
+    Rule::of(method).map_or("", |rule| rule.scope)
 }
 
 /// What the rows of a page have in common.
@@ -310,3 +317,15 @@ impl Mutation for SetRoles {
 
 /// The states of members that a list shows where the request does not say.
 pub(crate) const SHOWN_BY_DEFAULT: [MemberState; 2] = [MemberState::Active, MemberState::Suspended];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_action_is_a_method_with_a_scope() {
+        for action in Action::ALL {
+            assert!(!scope_of(*action).is_empty(), "{action:?}");
+        }
+    }
+}

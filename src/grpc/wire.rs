@@ -4,5 +4,5 @@ pub(crate) mod convert;
 pub(crate) mod edge;
 pub(crate) mod fields;
 pub(crate) mod mask;
-pub(crate) mod paged;
+pub(crate) mod requests;
 pub(crate) mod status;

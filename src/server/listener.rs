@@ -19,7 +19,7 @@ use crate::{
     app::App,
     config::{DatabaseConfig, ServeConfig},
     grpc::{
-        ArrivalLayer, AuthenticateLayer, DESCRIPTOR_SET, DeadlineLayer, Edge, Rules, TraceLayer,
+        ArrivalLayer, AuthenticateLayer, DESCRIPTOR_SET, DeadlineLayer, Edge, TraceLayer,
         pb::{
             access_model_service_server::AccessModelServiceServer, activity_service_server::ActivityServiceServer,
             audit_service_server::AuditServiceServer, contact_service_server::ContactServiceServer,
@@ -70,7 +70,6 @@ pub(super) fn serve(
     shutdown: &Shutdown,
 ) -> Result<(), StartError> {
     let grpc = &config.grpc;
-    let rules = Rules::load().map_err(StartError::Installation)?;
     let most = connections(config);
     let opening = Opening {
         tls: tls::acceptor(grpc)?,
@@ -90,16 +89,14 @@ pub(super) fn serve(
         .layer(option_layer(grpc.grpc_web.then(cors)))
         // Outside of the others: to them a call from a browser is one like any other.
         .layer(option_layer(grpc.grpc_web.then(GrpcWebLayer::new)))
-        .layer(TraceLayer::new(rules.clone()))
+        .layer(TraceLayer::new())
         .layer(DeadlineLayer::new(grpc.request_timeout))
         .layer(ArrivalLayer::new(
-            rules.clone(),
             grpc.message_timeout,
             grpc.max_message_bytes,
         ))
         .layer(AuthenticateLayer::new(
             app.clone(),
-            rules,
             grpc.max_concurrent_requests,
             readers(&config.database),
         ));

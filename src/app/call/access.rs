@@ -141,6 +141,7 @@ pub(crate) async fn enter_about(app: &App, ctx: &Ctx, organization: Uuid, user: 
     let access = admit_anyhow(app, ctx, organization, seat)?;
     access.require_factor(ctx)?;
     access.organization.state.usable()?;
+    ctx.require_self(user)?;
     Ok(access)
 }
 
@@ -211,7 +212,7 @@ async fn locked(ctx: &Ctx, tx: &mut Tx, organization: Uuid) -> Result<(Organizat
 
 fn admit(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>) -> Result<Access> {
     let access = admit_anyhow(app, ctx, organization, seat)?;
-    let permission = ctx.rule.permission.as_str();
+    let permission = ctx.rule.permission;
     access.require_factor(ctx)?;
     match &access.seat {
         Some(member) if !access.model.allows(&member.roles, permission) => {
@@ -219,7 +220,10 @@ fn admit(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>)
                 .with("permission", permission)
                 .into())
         }
-        _ => Ok(access),
+        _ => {
+            ctx.prove_in(access.organization.id);
+            Ok(access)
+        }
     }
 }
 
@@ -234,7 +238,7 @@ fn admit_anyhow(app: &App, ctx: &Ctx, organization: Organization, seat: Option<M
         Some(Hindrance::NotAMember) => Err(Reason::OrganizationNotFound.into()),
         Some(Hindrance::SessionOutdated) => Err(session_outdated()),
         Some(Hindrance::MemberSuspended) => Err(Refusal::new(Reason::PermissionRequired)
-            .with("permission", ctx.rule.permission.as_str())
+            .with("permission", ctx.rule.permission)
             .with("state", "SUSPENDED")
             .into()),
         // Asked for where it counts: giving something up takes no factor, and some calls are about the suspension.

@@ -1,12 +1,13 @@
 //! Who calls, by which rule, and when: what every use case gets to know of its call.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::{
-    app::call::error::Result,
+    app::call::{
+        error::{Error, Result},
+        rule::{Proof, Rule},
+    },
     domain::{
         error::{Reason, Refusal},
         roster::Authority,
@@ -15,23 +16,6 @@ use crate::{
     platform::network::Network,
     store::{Actor, Member, ReplayKey, Session, User},
 };
-
-/// Who may call a method: the contract's `AccessRule`, read from the descriptor set.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Rule {
-    /// The method's full name, such as `/roster.v1.UserService/GetUser`.
-    pub(crate) method: String,
-    /// No credential is needed: the request carries it.
-    pub(crate) public: bool,
-    /// The scope that a service key needs; empty: no service key may call.
-    pub(crate) scope: String,
-    /// The permission that a user needs in the organization of the request; empty: none.
-    pub(crate) permission: String,
-    /// The field that names the user who may call for themselves; empty: none.
-    pub(crate) self_field: String,
-    /// Any signed-in user may call.
-    pub(crate) signed_in: bool,
-}
 
 /// A service that calls, by one of its keys.
 #[derive(Debug, Clone)]
@@ -81,31 +65,13 @@ impl Caller {
     }
 }
 
-impl Rule {
-    /// Refuses a caller who may not call the method, whatever the request says. What depends on the request, [`Ctx::require_self`] and
-    /// [`crate::app::call::access`] decide.
-    ///
-    /// # Errors
-    /// `CREDENTIALS_MISSING`, `SCOPE_REQUIRED`, `CALLER_NOT_ALLOWED`.
-    pub(crate) fn admit(&self, caller: &Caller) -> std::result::Result<(), Refusal> {
-        if self.public {
-            return Ok(());
-        }
-        let not_allowed = || Refusal::new(Reason::CallerNotAllowed).with("method", self.method.as_str());
-        match &caller.service {
-            None if caller.user.is_none() => return Err(Reason::CredentialsMissing.into()),
-            Some(_) if self.scope.is_empty() => return Err(not_allowed()),
-            Some(service) if !service.scopes.allow(&self.scope) => {
-                return Err(Refusal::new(Reason::ScopeRequired).with("scope", self.scope.as_str()));
-            }
-            _ => {}
-        }
-        let for_users = self.signed_in || !self.permission.is_empty() || !self.self_field.is_empty();
-        if caller.user.is_some() && !for_users {
-            return Err(not_allowed());
-        }
-        Ok(())
-    }
+/// The organization and the user that the method's rule names, as they are in the request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Named {
+    /// Where the rule's permission is looked up.
+    pub(crate) organization: Option<Uuid>,
+    /// Who may call for themselves.
+    pub(crate) user: Option<Uuid>,
 }
 
 /// What a use case knows of its call.
@@ -114,7 +80,11 @@ pub(crate) struct Ctx {
     /// Who calls.
     pub(crate) caller: Caller,
     /// The method's rule.
-    pub(crate) rule: Arc<Rule>,
+    pub(crate) rule: &'static Rule,
+    /// What the rule names, as the request has it.
+    pub(crate) named: Named,
+    /// Whether the right that the rule asks for has been proven.
+    pub(crate) proof: Proof,
     /// The time of the call, read once.
     pub(crate) now: DateTime<Utc>,
     /// The id that makes the call safe to repeat, with a fingerprint of the request.
@@ -162,7 +132,7 @@ impl Ctx {
             return (None, None);
         };
         let named = self.caller.user.as_ref().is_some_and(|user| user.session.is_none());
-        let needed = [self.rule.scope.as_str(), scope::ACT_AS_USER];
+        let needed = [self.rule.scope, scope::ACT_AS_USER];
         let needed = needed.into_iter().take(if named { 2 } else { 1 });
         (Some(service.key_id), Scopes::parse(needed).ok())
     }
@@ -178,9 +148,33 @@ impl Ctx {
     /// `USER_NOT_FOUND`.
     pub(crate) fn require_self(&self, user: Uuid) -> Result<()> {
         match self.caller.user_id() {
-            Some(caller) if self.rule.self_field.is_empty() || caller != user => Err(Reason::UserNotFound.into()),
-            _ => Ok(()),
+            Some(caller) if self.named.user != Some(user) || caller != user => Err(Reason::UserNotFound.into()),
+            _ => {
+                self.proof.give();
+                Ok(())
+            }
         }
+    }
+
+    /// The call's right in an organization is proven. Only in the one that the method's rule names: by another one's, nothing is.
+    pub(crate) fn prove_in(&self, organization: Uuid) {
+        if self.named.organization == Some(organization) {
+            self.proof.give();
+        }
+    }
+
+    /// Refuses to go on where the right that the method's rule asks of the caller has not been proven: a use case has forgotten it.
+    ///
+    /// # Errors
+    /// Internal.
+    pub(crate) fn require_proof(&self) -> Result<()> {
+        if self.caller.user.is_some() && self.rule.asks_a_right() && !self.proof.is_given() {
+            return Err(Error::Internal(format!(
+                "{} has not asked for the caller's right",
+                self.rule.method
+            )));
+        }
+        Ok(())
     }
 
     /// Refuses a caller who asks for an invitation's link without the right to it.
@@ -227,47 +221,8 @@ impl Ctx {
         };
         Some(ReplayKey {
             caller,
-            method: self.rule.method.clone(),
+            method: self.rule.method.to_owned(),
             request_id: request.id,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn service(scopes: &[&str]) -> Caller {
-        Caller {
-            service: Some(ServiceCaller {
-                account_id: Uuid::nil(),
-                key_id: Uuid::nil(),
-                scopes: Scopes::parse(scopes.iter().copied()).unwrap(),
-                key_expire_time: None,
-            }),
-            user: None,
-        }
-    }
-
-    fn reason(rule: &Rule, caller: &Caller) -> Option<Reason> {
-        rule.admit(caller).err().map(|refusal| refusal.reason)
-    }
-
-    #[test]
-    fn a_method_without_any_rule_admits_nobody() {
-        let none = Rule::default();
-        assert_eq!(reason(&none, &Caller::default()), Some(Reason::CredentialsMissing));
-        assert_eq!(reason(&none, &service(&["operator"])), Some(Reason::CallerNotAllowed));
-    }
-
-    #[test]
-    fn a_service_needs_the_scope() {
-        let rule = Rule {
-            scope: "users.read".to_owned(),
-            ..Rule::default()
-        };
-        assert_eq!(reason(&rule, &service(&["users.write"])), Some(Reason::ScopeRequired));
-        assert_eq!(reason(&rule, &service(&["users.read"])), None);
-        assert_eq!(reason(&rule, &Caller::default()), Some(Reason::CredentialsMissing));
     }
 }

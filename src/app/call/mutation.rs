@@ -93,6 +93,7 @@ impl App {
         let mut tx = self.store.begin().await?;
         // An early return drops the transaction, which takes everything back.
         let answer = A::of(mutation.apply(self, ctx, &mut tx).await?);
+        ctx.require_proof()?;
         if mutation.validate_only() {
             tx.rollback().await?;
             return Ok(answer);
@@ -129,9 +130,13 @@ impl App {
         };
         let belonging = belonging(ctx, request);
         match kept.split_at_checked(belonging.len()) {
-            Some((found, answer)) if found == belonging => A::decode(answer)
-                .map(Some)
-                .ok_or_else(|| Error::Internal("a kept answer is not understood".to_owned())),
+            Some((found, answer)) if found == belonging => {
+                // This very caller had the right when the answer was made.
+                ctx.proof.give();
+                A::decode(answer)
+                    .map(Some)
+                    .ok_or_else(|| Error::Internal("a kept answer is not understood".to_owned()))
+            }
             _ => Err(Refusal::new(Reason::RequestIdReused).into()),
         }
     }

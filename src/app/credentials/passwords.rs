@@ -87,7 +87,7 @@ impl Ctx {
     }
 
     fn not_allowed(&self) -> Refusal {
-        Refusal::new(Reason::CallerNotAllowed).with("method", self.rule.method.as_str())
+        Refusal::new(Reason::CallerNotAllowed).with("method", self.rule.method)
     }
 }
 

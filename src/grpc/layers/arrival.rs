@@ -17,10 +17,10 @@ use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
 use crate::{
+    app::call::rule::Rule,
     domain::error::Reason,
     grpc::{
         Peer,
-        layers::descriptor::Rules,
         wire::status::{refuse, retryable},
     },
     platform::shares::{Share, Shares},
@@ -38,7 +38,6 @@ const CONVERSATION: &str = "/grpc.reflection.";
 /// Puts the wait for the message in front of a service.
 #[derive(Clone)]
 pub(crate) struct ArrivalLayer {
-    rules: Rules,
     limit: Duration,
     largest: usize,
     arriving: Shares<Peer>,
@@ -46,9 +45,8 @@ pub(crate) struct ArrivalLayer {
 
 impl ArrivalLayer {
     /// A layer that gives messages of up to `largest` bytes the time `limit` to arrive.
-    pub(crate) fn new(rules: Rules, limit: Duration, largest: usize) -> Self {
+    pub(crate) fn new(limit: Duration, largest: usize) -> Self {
         Self {
-            rules,
             limit,
             largest,
             arriving: Shares::new(ARRIVING, 0),
@@ -124,7 +122,7 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let path = request.uri().path();
-        if path.starts_with(CONVERSATION) || self.layer.rules.streams_requests(path) {
+        if path.starts_with(CONVERSATION) || Rule::of(path).is_some_and(|rule| rule.streams_requests) {
             return Box::pin(inner.call(request));
         }
         let layer = self.layer.clone();

@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use http::{HeaderMap, Request, Response};
 use secrecy::SecretString;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::{Status, body::Body};
+use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 use uuid::Uuid;
 
@@ -24,12 +24,16 @@ use crate::{
         App,
         call::{
             authentication::{self, Credentials},
-            context::{Caller, Rule},
+            context::Caller,
             error::{Error, Result},
+            rule::{Proof, Rule},
         },
     },
     domain::error::Reason,
-    grpc::{Peer, layers::descriptor::Rules, wire::status::retryable},
+    grpc::{
+        Peer,
+        wire::status::{defect, retryable},
+    },
     platform::{
         network::Network,
         queues::{Queues, Turn},
@@ -49,7 +53,9 @@ pub(crate) struct Admitted {
     pub(crate) caller: Caller,
     /// What the caller showed, for a stream that asks again with each message.
     pub(crate) credentials: Credentials,
-    pub(crate) rule: Arc<Rule>,
+    pub(crate) rule: &'static Rule,
+    /// Whether the right that the rule asks for has been proven.
+    pub(crate) proof: Proof,
     pub(crate) now: DateTime<Utc>,
     pub(crate) client_ip: Option<String>,
     /// Where in the network the connection comes from.
@@ -92,7 +98,6 @@ impl Admitted {
 #[derive(Clone)]
 pub(crate) struct AuthenticateLayer {
     app: Arc<App>,
-    rules: Rules,
     places: Arc<Semaphore>,
     shares: Shares<Peer>,
     reading: Queues<Reader>,
@@ -102,10 +107,9 @@ impl AuthenticateLayer {
     /// A layer that lets `places` calls be at work at a time and refuses the next at once, so that an overloaded server answers quickly instead of queueing. No
     /// connection has more of them than what is left for the others. A call is at work from when its message has arrived until its answer begins.
     /// Of those that read many rows, `readers` are at it at a time, and the others wait for their turns.
-    pub(crate) fn new(app: Arc<App>, rules: Rules, places: usize, readers: usize) -> Self {
+    pub(crate) fn new(app: Arc<App>, places: usize, readers: usize) -> Self {
         Self {
             app,
-            rules,
             places: Arc::new(Semaphore::new(places)),
             shares: Shares::new(places, LEAST),
             reading: Queues::new(readers),
@@ -166,8 +170,13 @@ where
                         Ok(turn) => turn,
                         Err(status) => return Ok(status.into_http()),
                     };
-                    request.extensions_mut().insert(Arc::new(admitted));
-                    inner.call(request).await
+                    let admitted = Arc::new(admitted);
+                    request.extensions_mut().insert(admitted.clone());
+                    let response = inner.call(request).await?;
+                    Ok(match admitted.caller.user {
+                        Some(_) => proven(admitted.rule, &admitted.proof, response),
+                        None => response,
+                    })
                 }
                 Err(error) => Ok(Status::from(error).into_http()),
             }
@@ -178,7 +187,7 @@ where
 impl AuthenticateLayer {
     async fn admit(&self, path: &str, headers: &HeaderMap, peer: Peer) -> Result<Admitted> {
         // A path that is no method's is not repeated: it could be anything.
-        let rule = self.rules.get(path).cloned().ok_or(Reason::CallerNotAllowed)?;
+        let rule = Rule::of(path).ok_or(Reason::CallerNotAllowed)?;
         let now = self.app.clock.now();
         let credentials = credentials(headers)?;
         let caller = authentication::authenticate(&self.app, &credentials, now).await?;
@@ -193,12 +202,23 @@ impl AuthenticateLayer {
             caller,
             credentials,
             rule,
+            proof: Proof::default(),
             now,
             peer: peer.address.map(Network::of),
             places: self.places.clone(),
-            reading: self.rules.reads_much(path).then(|| self.reading.clone()),
+            reading: rule.reads_much().then(|| self.reading.clone()),
         })
     }
+}
+
+/// The answer to a user, or that of a defect where the method has not asked for the right that its rule asks of them. A stream of requests is answered before the first of them is
+/// looked at; each of them is committed with a proof of its own.
+fn proven(rule: &Rule, proof: &Proof, response: Response<Body>) -> Response<Body> {
+    let refused = Status::from_header_map(response.headers()).is_some_and(|status| status.code() != Code::Ok);
+    if refused || rule.streams_requests || proof.is_given() || !rule.asks_a_right() {
+        return response;
+    }
+    defect(&format!("{} has not asked for the caller's right", rule.method)).into_http()
 }
 
 /// A header that may be there once. One that is there twice, or in bytes that are no text, is an error and never counts as absent: whoever
@@ -240,4 +260,32 @@ fn credentials(headers: &HeaderMap) -> Result<Credentials> {
         on_behalf_of: header(headers, "roster-on-behalf-of")?.map(SecretString::from),
         actor,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_leaves_only_with_the_right_that_its_rule_asks() {
+        let code = |path: &str, proof: &Proof, response: Response<Body>| {
+            let response = proven(Rule::of(path).unwrap(), proof, response);
+            Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
+        };
+        let (missing, given) = (Proof::default(), Proof::default());
+        given.give();
+        let answer = || Response::new(Body::empty());
+        for path in ["/roster.v1.MemberService/ListMembers", "/roster.v1.UserService/GetUser"] {
+            assert_eq!(code(path, &missing, answer()), Code::Internal, "{path}");
+            assert_eq!(code(path, &given, answer()), Code::Ok, "{path}");
+            let refusal = Status::not_found("").into_http();
+            assert_eq!(code(path, &missing, refusal), Code::NotFound, "{path}");
+        }
+        for path in [
+            "/roster.v1.SessionService/SignOut",
+            "/roster.v1.UserService/ImportUsers",
+        ] {
+            assert_eq!(code(path, &missing, answer()), Code::Ok, "{path}");
+        }
+    }
 }

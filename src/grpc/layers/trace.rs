@@ -13,7 +13,7 @@ use tower::{Layer, Service};
 use tracing::{Instrument, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::{grpc::layers::descriptor::Rules, platform::clock::Stopwatch};
+use crate::{app::call::rule::Rule, platform::clock::Stopwatch};
 
 /// The services that are served here and are not ours.
 const OTHERS: [&str; 2] = ["/grpc.health.v1.Health", "/grpc.reflection"];
@@ -21,15 +21,13 @@ const OTHERS: [&str; 2] = ["/grpc.health.v1.Health", "/grpc.reflection"];
 /// Puts a span around each call, under the caller's W3C trace context, and measures it.
 #[derive(Clone)]
 pub(crate) struct TraceLayer {
-    rules: Rules,
     duration: Histogram<f64>,
 }
 
 impl TraceLayer {
     /// A layer that measures with the global meter.
-    pub(crate) fn new(rules: Rules) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            rules,
             duration: global::meter("roster")
                 .f64_histogram("rpc.server.duration")
                 .with_unit("s")
@@ -45,14 +43,13 @@ impl TraceLayer {
 impl TraceLayer {
     /// The method's name, or the service's for those that are not ours, or one word for all that is neither: a label that callers could choose would
     /// let them fill the memory.
-    fn name(&self, path: &str) -> String {
-        match self.rules.get(path) {
-            Some(rule) => rule.method.clone(),
+    fn name(path: &str) -> &'static str {
+        match Rule::of(path) {
+            Some(rule) => rule.method,
             None => OTHERS
                 .iter()
                 .find(|service| path.starts_with(*service))
-                .map_or("/unknown", |service| *service)
-                .to_owned(),
+                .map_or("/unknown", |service| *service),
         }
     }
 }
@@ -89,7 +86,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let method = self.layer.name(request.uri().path());
+        let method = TraceLayer::name(request.uri().path());
         let span = tracing::info_span!(
             "rpc",
             otel.name = method.trim_start_matches('/'),

@@ -6,13 +6,14 @@ use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
 use prost::Message;
 use tonic::{Request, Status};
+use uuid::Uuid;
 
 use crate::{
     app::{
         App,
         call::{
             authentication::authenticate,
-            context::{Caller, Ctx, RequestIdentity},
+            context::{Caller, Ctx, Named, RequestIdentity},
             error::Error,
             mutation::Answer,
         },
@@ -23,6 +24,7 @@ use crate::{
         pb,
         wire::{
             fields::{Fields, Parse},
+            requests::Ruled,
             status::refuse,
         },
     },
@@ -44,7 +46,7 @@ impl Edge {
     ///
     /// # Errors
     /// Every violated field at once. A call that did not pass authentication is refused.
-    pub(crate) fn admit<R: Parse>(&self, request: Request<R>) -> Result<(Ctx, R::Command), Status> {
+    pub(crate) fn admit<R: Parse + Ruled>(&self, request: Request<R>) -> Result<(Ctx, R::Command), Status> {
         let admitted = admitted(&request)?;
         let caller = admitted.caller.clone();
         self.read(&admitted, caller, admitted.now, &request.into_inner())
@@ -54,7 +56,7 @@ impl Edge {
     ///
     /// # Errors
     /// Those of a new call.
-    pub(crate) async fn admit_again<R: Parse>(
+    pub(crate) async fn admit_again<R: Parse + Ruled>(
         &self,
         admitted: &Admitted,
         message: &R,
@@ -65,19 +67,24 @@ impl Edge {
         self.read(admitted, caller, now, message)
     }
 
-    fn read<R: Parse>(
+    fn read<R: Parse + Ruled>(
         &self,
         admitted: &Admitted,
         caller: Caller,
         now: DateTime<Utc>,
         message: &R,
     ) -> Result<(Ctx, R::Command), Status> {
-        let mut fields = Fields::new(&self.app.passwords, now, &admitted.rule.method);
+        let mut fields = Fields::new(&self.app.passwords, now, admitted.rule.method);
         let command = message.parse(&mut fields);
         let (command, request_id) = fields.finish(command)?;
         let ctx = Ctx {
             caller,
-            rule: admitted.rule.clone(),
+            rule: admitted.rule,
+            named: Named {
+                organization: id_in(message.organization()),
+                user: id_in(message.user()),
+            },
+            proof: admitted.proof.clone(),
             now,
             request: request_id.map(|id| RequestIdentity {
                 id,
@@ -97,6 +104,10 @@ impl Edge {
 pub(crate) fn admitted<T>(request: &Request<T>) -> Result<Arc<Admitted>, Status> {
     let admitted = request.extensions().get::<Arc<Admitted>>().cloned();
     admitted.ok_or_else(|| refuse(&Reason::CredentialsMissing.into()))
+}
+
+fn id_in(field: Option<&str>) -> Option<Uuid> {
+    field.and_then(|text| Uuid::parse_str(text).ok())
 }
 
 fn fingerprint(message: &impl Message) -> [u8; 32] {

@@ -68,7 +68,8 @@ pub(crate) fn retryable(reason: Reason) -> Status {
     status(&reason.into(), details)
 }
 
-fn defect(cause: &str) -> Status {
+/// The answer to a defect of this program. Its cause is for the log.
+pub(crate) fn defect(cause: &str) -> Status {
     tracing::error!(cause, "a defect");
     status(&Reason::Internal.into(), ErrorDetails::new())
 }

@@ -1,11 +1,21 @@
-//! The paging fields, which every list has under the same names (AIP-158).
+//! What requests have in common, as the build reads it from the contract: the fields that access rules name, and those of pages (AIP-158).
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::{
-    app::call::paging::PageRequest,
-    grpc::{pb, wire::fields::Fields},
-};
+use crate::{app::call::paging::PageRequest, grpc::wire::fields::Fields};
+
+/// A request, by the access rule of its method.
+pub(crate) trait Ruled {
+    /// The organization that the rule's permission is looked up in, as the request names it.
+    fn organization(&self) -> Option<&str> {
+        None
+    }
+
+    /// The user who may call for themselves, as the request names them.
+    fn user(&self) -> Option<&str> {
+        None
+    }
+}
 
 /// A request for a page of a list.
 pub(crate) trait Paged: prost::Message + Clone {
@@ -17,8 +27,8 @@ pub(crate) trait Paged: prost::Message + Clone {
 }
 
 macro_rules! paged {
-    ($($request:ty),* $(,)?) => {
-        $(impl Paged for $request {
+    ($request:ty) => {
+        impl Paged for $request {
             fn paging(&self) -> (i32, &str, bool) {
                 (self.page_size, &self.page_token, self.include_total_size)
             }
@@ -30,29 +40,11 @@ macro_rules! paged {
                 unpaged.include_total_size = false;
                 unpaged
             }
-        })*
+        }
     };
 }
 
-paged!(
-    pb::ListActivityRequest,
-    pb::ListAuditEntriesRequest,
-    pb::ListContactRecipientsRequest,
-    pb::ListContactsRequest,
-    pb::ListInvitationsRequest,
-    pb::ListMembersRequest,
-    pb::ListMessagesRequest,
-    pb::ListOrganizationsRequest,
-    pb::ListOwnershipTransfersRequest,
-    pb::ListPermissionsRequest,
-    pb::ListRolesRequest,
-    pb::ListServiceAccountsRequest,
-    pb::ListServiceKeysRequest,
-    pb::ListSessionsRequest,
-    pb::ListUserInvitationsRequest,
-    pb::ListUserMembershipsRequest,
-    pb::ListUsersRequest,
-);
+include!(concat!(env!("OUT_DIR"), "/requests.rs"));
 
 impl Fields<'_> {
     /// The paging fields. A token only fits requests that are the same in everything else.
