@@ -8,7 +8,7 @@ use crate::{
     app::{
         App,
         call::{
-            context::{Caller, ServiceCaller, UserCaller},
+            caller::{Caller, ServiceCaller, UserCaller},
             error::Result,
         },
     },

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use crate::{
-    app::call::context::Caller,
+    app::call::caller::Caller,
     domain::error::{Reason, Refusal},
 };
 
@@ -108,7 +108,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        app::call::context::ServiceCaller,
+        app::call::caller::ServiceCaller,
         domain::{
             access_model::SERVICE_PERMISSIONS,
             scope::{self, Scopes},

@@ -8,7 +8,8 @@ use crate::{
     app::{
         App,
         call::{
-            context::{Ctx, UserCaller},
+            caller::UserCaller,
+            context::Ctx,
             error::Result,
             mutation::{Answer, Mutation},
         },

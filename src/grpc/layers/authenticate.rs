@@ -24,7 +24,7 @@ use crate::{
         App,
         call::{
             authentication::{self, Credentials},
-            context::Caller,
+            caller::Caller,
             error::{Error, Result},
             rule::{Proof, Rule},
         },

@@ -13,7 +13,8 @@ use crate::{
         App,
         call::{
             authentication::authenticate,
-            context::{Caller, Ctx, Named, RequestIdentity},
+            caller::Caller,
+            context::{Ctx, Named, RequestIdentity},
             error::Error,
             mutation::Answer,
         },

@@ -1,0 +1,57 @@
+//! Who calls.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::{
+    domain::scope::Scopes,
+    store::{Session, User},
+};
+
+/// A service that calls, by one of its keys.
+#[derive(Debug, Clone)]
+pub(crate) struct ServiceCaller {
+    /// The service account.
+    pub(crate) account_id: Uuid,
+    /// The key.
+    pub(crate) key_id: Uuid,
+    /// What its keys may do.
+    pub(crate) scopes: Scopes,
+    /// From when on this key of it is refused; `None` means never.
+    pub(crate) key_expire_time: Option<DateTime<Utc>>,
+}
+
+/// A user who calls, or for whom a service calls.
+#[derive(Debug, Clone)]
+pub(crate) struct UserCaller {
+    /// The user.
+    pub(crate) user: User,
+    /// Their session; `None` where a service acts as the user.
+    pub(crate) session: Option<Session>,
+}
+
+/// Who calls: nobody, a service, a user, or a service for a user.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Caller {
+    /// The service.
+    pub(crate) service: Option<ServiceCaller>,
+    /// The user.
+    pub(crate) user: Option<UserCaller>,
+}
+
+impl Caller {
+    /// Whether a service calls for nobody.
+    pub(crate) fn is_service_alone(&self) -> bool {
+        self.service.is_some() && self.user.is_none()
+    }
+
+    /// Whether the caller holds a scope; a user by themselves holds none.
+    pub(crate) fn has_scope(&self, scope: &str) -> bool {
+        self.service.as_ref().is_some_and(|service| service.scopes.allow(scope))
+    }
+
+    /// The user who calls, or for whom a service calls.
+    pub(crate) fn user_id(&self) -> Option<Uuid> {
+        self.user.as_ref().map(|caller| caller.user.id)
+    }
+}
