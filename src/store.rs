@@ -22,6 +22,7 @@ mod ownership;
 mod replays;
 mod restore;
 mod roster;
+mod rows;
 mod service_accounts;
 mod sessions;
 mod sign_ins;
@@ -74,6 +75,13 @@ pub(crate) struct Cursor {
     pub(crate) key: Vec<u8>,
     /// The row's id.
     pub(crate) id: Uuid,
+}
+
+impl Cursor {
+    /// The place in a list that is sorted by id.
+    pub(crate) fn by_id(id: Uuid) -> Self {
+        Self { key: Vec::new(), id }
+    }
 }
 
 impl Cursor {

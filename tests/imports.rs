@@ -25,6 +25,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http", &["platform"]),
 ];
 
+/// The folders of `app`, from the top. Each imports only those below it, so that they can be read one after the other.
+const STAIRS: [&str; 10] = [
+    "organizations",
+    "invitations",
+    "members",
+    "users",
+    "sessions",
+    "credentials",
+    "permissions",
+    "mail",
+    "operators",
+    "call",
+];
+
 /// Libraries, and the rooms that alone may name them.
 const KNOWS: &[(&[&str], &[&str])] = &[
     (
@@ -138,6 +152,13 @@ fn offences_in(path: &str, source: &str) -> Vec<String> {
         if is_room && target != room && allowed.is_some_and(|allowed| !allowed.contains(&target)) {
             offences.push(format!("{path}:{line}: `{room}` must not import `{target}`"));
         }
+        if let (Some((at, own)), Some((above, other))) = (stair_of(&module_of(path)), stair_of(&used))
+            && above < at
+        {
+            offences.push(format!(
+                "{path}:{line}: `{own}` must not import `{other}`, which stands above it"
+            ));
+        }
     }
     for (at, (word, line)) in words.iter().enumerate() {
         let next = words.get(at + 1).map(|(word, _)| *word);
@@ -161,6 +182,14 @@ fn offences_in(path: &str, source: &str) -> Vec<String> {
     offences
 }
 
+/// Which of the [`STAIRS`] a module or a path is on, and how far down it is.
+fn stair_of<'a>(path: &[&'a str]) -> Option<(usize, &'a str)> {
+    match path {
+        ["app", folder, ..] => Some((STAIRS.iter().position(|stair| stair == folder)?, folder)),
+        _ => None,
+    }
+}
+
 /// Whether something stands before the `::` in front of this word: `foo::word`, and not `-> ::word`.
 fn is_within_path(words: &[(&str, usize)], at: usize) -> bool {
     let before = |back: usize| {
@@ -176,13 +205,28 @@ fn is_within_path(words: &[(&str, usize)], at: usize) -> bool {
 fn paths_used<'a>(words: &[(&'a str, usize)], module: &[&'a str]) -> Vec<(Vec<&'a str>, usize)> {
     let word = |at: usize| words.get(at).map_or("", |(word, _)| *word);
     let mut used = Vec::new();
+    // The modules that are written out in the file, with the depth of braces in which each stands.
+    let (mut inner, mut depth): (Vec<(&str, usize)>, usize) = (Vec::new(), 0);
     for at in 0..words.len() {
+        match word(at) {
+            "mod" if word(at + 2) == "{" => inner.push((word(at + 1), depth)),
+            "{" => depth += 1,
+            "}" => {
+                depth = depth.saturating_sub(1);
+                inner.retain(|(_, outer)| *outer < depth);
+            }
+            _ => {}
+        }
         if !matches!(word(at), "crate" | "super" | "self") || word(at + 1) != "::" || is_within_path(words, at) {
             continue;
         }
         let mut from = match word(at) {
             "crate" => Vec::new(),
-            _ => module.to_vec(),
+            _ => module
+                .iter()
+                .copied()
+                .chain(inner.iter().map(|(name, _)| *name))
+                .collect(),
         };
         let mut rest = at;
         while matches!(word(rest), "crate" | "super" | "self") && word(rest + 1) == "::" {
@@ -272,7 +316,7 @@ fn module_of(path: &str) -> Vec<&str> {
 }
 
 /// Files of one room that import each other in a circle can only be understood together: one of them is in the wrong place, or holds two things.
-/// A module and what stands in its folder are one thing here.
+/// The root of a room is left out: it puts the others together.
 #[test]
 fn no_files_import_each_other_in_a_circle() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -295,34 +339,44 @@ fn a_circle_is_told_with_its_files() {
         file("src/app/b.rs", "fn f() { crate::app::c::g() }"),
         file("src/app/c.rs", "use crate::{domain::x, app::{a::A, d}};"),
         file("src/app/d.rs", "use super::x::A;"),
+        file("src/grpc/users.rs", "mod states; use states::change;"),
+        file("src/grpc/users/states.rs", "use super::show;"),
+        file(
+            "src/grpc/members.rs",
+            "mod states; use crate::grpc::members::states::change;",
+        ),
+        file("src/grpc/members/states.rs", "use super::show;"),
     ];
     assert_eq!(
         circles(&files),
-        ["src/app/a.rs -> src/app/b.rs -> src/app/c.rs -> src/app/a.rs"]
+        [
+            "src/app/a.rs -> src/app/b.rs -> src/app/c.rs -> src/app/a.rs",
+            "src/grpc/members.rs -> src/grpc/members/states.rs -> src/grpc/members.rs"
+        ]
     );
 }
 
 /// The shortest circle through each file that is in one, told once.
 fn circles(files: &[(String, String)]) -> Vec<String> {
     let modules: Vec<(&str, Vec<&str>)> = files.iter().map(|(path, _)| (path.as_str(), module_of(path))).collect();
-    // Whoever has files in a folder of its own is what they are put together by.
-    let is_leaf = |module: &[&str]| {
-        !modules
-            .iter()
-            .any(|(_, other)| other.len() > module.len() && other.starts_with(module))
-    };
-    let leaves: Vec<&(&str, Vec<&str>)> = modules.iter().filter(|(_, module)| is_leaf(module)).collect();
+    let within = |module: &[&str]| module.len() > 1;
     let mut imports: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (path, source) in files {
         let module = module_of(path);
         let words = words_of(source);
         let words: Vec<(&str, usize)> = words.iter().map(|(word, line)| (word.as_str(), *line)).collect();
+        // The file that a path leads to is that of the longest module that it begins with.
+        let file_of = |used: &[&str]| {
+            let found = modules.iter().filter(|(_, at)| within(at) && used.starts_with(at));
+            found.max_by_key(|(_, at)| at.len()).map(|(other, _)| *other)
+        };
         let used = paths_used(&words, &module);
-        let targets = leaves.iter().filter(|(other, at)| {
-            *other != path && at.first() == module.first() && used.iter().any(|(used, _)| used.starts_with(at))
-        });
-        if is_leaf(&module) {
-            imports.insert(path, targets.map(|(other, _)| *other).collect());
+        let targets = used.iter().filter(|(used, _)| used.first() == module.first());
+        let targets = targets
+            .filter_map(|(used, _)| file_of(used))
+            .filter(|other| other != path);
+        if within(&module) {
+            imports.insert(path, targets.collect());
         }
     }
     let mut told = BTreeSet::new();
@@ -430,6 +484,11 @@ fn an_offending_line_is_told_with_file_and_line() {
             "let id = Uuid :: now_v7();",
             "src/outbox/a.rs:1: `Uuid::now_v7` belongs to `platform`",
         ),
+        (
+            "src/app/users/states.rs",
+            "use crate::app::{\n    call::context::Ctx,\n    members::target,\n};",
+            "src/app/users/states.rs:3: `users` must not import `members`, which stands above it",
+        ),
     ] {
         if expected.ends_with("`root`") {
             // A group that starts with the root itself still has its other names looked at.
@@ -470,6 +529,10 @@ fn what_is_allowed_or_only_said_is_not_told() {
             "use crate::{app, grpc, outbox, store}; use tonic::transport::Server;",
         ),
         ("src/grpc/a.rs", "use tonic::Status; use crate::grpc::convert;"),
+        (
+            "src/app/members.rs",
+            "use crate::app::{users::find, members::states, App};",
+        ),
     ] {
         assert_eq!(offences_in(path, source), Vec::<String>::new(), "{source}");
     }

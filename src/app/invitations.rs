@@ -4,7 +4,6 @@ pub(crate) mod acceptance;
 pub(crate) mod lists;
 pub(crate) mod warrants;
 
-use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde_json::json;
 use uuid::Uuid;
@@ -23,21 +22,21 @@ use crate::{
             queue::DEFAULT_LOCALE,
         },
         require_etag,
-        users::{display_name, full_name},
     },
     domain::{
         access_model::{AccessModel, RoleSet},
         delivery::DeliveryState,
         email::EmailAddress,
         error::{Reason, Refusal},
-        invitation::{self, InvitationState, InvitationStatus, Opening},
+        invitation::{self, InvitationState, Opening},
         mail::{InvitationMail, Payload},
         roster::{Owners, decide_addition, decide_invite},
         scope,
         text::{Locale, PersonName, sort_key},
         token::{Token, TokenKind},
+        user::full_name,
     },
-    store::{Event, Invitation, InvitationRow, Message, Tx},
+    store::{Event, Invitation, InvitationRow, Message, Tx, User},
 };
 
 /// An invitation that was sent or sent again.
@@ -49,21 +48,6 @@ pub(crate) struct Issued {
     pub(crate) revision: i64,
     /// The link, where it was asked for.
     pub(crate) link: Option<SecretString>,
-}
-
-/// The facts that decisions rest on.
-pub(super) fn facts(invitation: &Invitation) -> invitation::Invitation {
-    invitation::Invitation {
-        email_key: invitation.email_key.clone(),
-        roles: invitation.roles.clone(),
-        state: invitation.state,
-        expire_time: invitation.expire_time,
-    }
-}
-
-/// How far an invitation is at a time.
-pub(crate) fn status(invitation: &Invitation, now: DateTime<Utc>) -> InvitationStatus {
-    facts(invitation).status(now)
 }
 
 /// Invites an address.
@@ -129,7 +113,7 @@ impl Create {
         let existing = person.and_then(|(_, member)| member).map(|member| member.state);
         decide_addition(&access.model, existing)?;
         let earlier = tx.pending_invitations(self.organization_id, self.email.key()).await?;
-        let known: Vec<_> = earlier.iter().map(facts).collect();
+        let known: Vec<_> = earlier.iter().map(Invitation::facts).collect();
         let opening = invitation::decide_opening(&access.model, &known, ctx.now)?;
         let validate_only = self.validate_only;
         let stamp = postage
@@ -329,7 +313,7 @@ fn compose(app: &App, ctx: &Ctx, access: &Access, invitation: &Invitation, token
     let inviter = ctx.caller.user.as_ref().map(|caller| &caller.user);
     let payload = Payload::Invitation(InvitationMail {
         token: token.expose().to_owned(),
-        inviter_name: inviter.map(display_name),
+        inviter_name: inviter.map(User::effective_display_name),
         inviter_email: inviter.map(|user| user.email.clone()),
         organization_name: access.organization.display_name.clone(),
         role_names: role_names(&access.model, &invitation.roles),
@@ -385,7 +369,7 @@ impl Mutation for Resend {
         let situation = access.situation(ctx, owners);
         // A fresh link is an invitation anew (JH03).
         invitation::require_step_up(&situation, ctx.stepped_up())?;
-        let expire_time = invitation::decide_resend(&situation, &facts(&invitation), ctx.now)?;
+        let expire_time = invitation::decide_resend(&situation, &invitation.facts(), ctx.now)?;
         let (sent, last) = (invitation.send_count, invitation.sent_time);
         app.mail_budgets
             .require_resend(situation.authority, sent, last, ctx.now)?;
@@ -447,7 +431,7 @@ impl Mutation for Revoke {
         require_etag(&self.etag, row.invitation.changed_revision)?;
         // Taking back gives nobody anything, so no owner has to be counted.
         let situation = access.situation(ctx, Owners { active: 0 });
-        let state = invitation::decide_revoke(&situation, &facts(&row.invitation))?;
+        let state = invitation::decide_revoke(&situation, &row.invitation.facts())?;
 
         let before = std::mem::replace(&mut row.invitation.state, state);
         row.invitation.changed_revision = access.organization.revision + 1;

@@ -17,20 +17,16 @@ use crate::{
             paging::{Page, PageRequest},
             rule::Rule,
         },
-        invitations::facts as facts_of,
-        operators::service_accounts::by_id,
         require_etag,
-        users::display_name,
     },
     domain::{
         access_model::RoleSet,
         actions::{Row, allowed_actions},
         error::Reason,
         member::{Action, MemberState},
-        roster::{Owners, Target, decide_set_roles},
-        text::sort_key,
+        roster::{Owners, decide_set_roles},
     },
-    store::{Event, Member, MemberActivity, Organization, RosterFacts, RosterFilter, RosterRow, Tx, User},
+    store::{Cursor, Event, Member, MemberActivity, Organization, RosterFacts, RosterFilter, RosterRow, Tx, User},
 };
 
 /// A row of the roster, as this caller sees it.
@@ -48,35 +44,6 @@ pub(crate) struct Seen {
 
 /// The permission that shows what members do, and the scope that shows it to services.
 const ACTIVITY_READ: &str = "activity.read";
-
-/// A new member's row, to be inserted with the event of the organization's next revision.
-pub(super) fn newcomer(ctx: &Ctx, organization: &Organization, user: &User, roles: RoleSet) -> Member {
-    Member {
-        organization_id: organization.id,
-        user_id: user.id,
-        state: MemberState::Active,
-        roles,
-        sort_key: sort_key(&display_name(user)),
-        invitation_id: None,
-        invitation_sent_time: None,
-        invitation_accepted_time: None,
-        changed_revision: organization.revision + 1,
-        create_time: ctx.now,
-        update_time: ctx.now,
-        admit_time: None,
-        interrupted_after_sign_in: None,
-    }
-}
-
-/// The facts that decisions rest on.
-pub(super) fn target<'a>(member: &'a Member, user: &User) -> Target<'a> {
-    Target {
-        user_id: member.user_id,
-        roles: &member.roles,
-        state: member.state,
-        account: user.state,
-    }
-}
 
 /// The scope that a service key needs for an action: that of its method.
 fn scope_of(action: Action) -> &'static str {
@@ -139,7 +106,7 @@ impl Frame<'_> {
         match row {
             RosterRow::Member(member, user) => {
                 let row = Row::Member {
-                    target: target(member, user),
+                    target: member.target(user),
                     belongs_elsewhere: facts.elsewhere.contains(&member.user_id),
                 };
                 allowed_actions(&situation, in_scope, &row, ctx.now)
@@ -149,7 +116,7 @@ impl Frame<'_> {
                 let budget = &app.mail_budgets.budget;
                 let resent = budget.require_resend(situation.authority, sent, last, ctx.now).is_ok();
                 let in_scope = |action: Action| in_scope(action) && (resent || action != Action::ResendInvitation);
-                allowed_actions(&situation, in_scope, &Row::Invitation(&facts_of(invitation)), ctx.now)
+                allowed_actions(&situation, in_scope, &Row::Invitation(&invitation.facts()), ctx.now)
             }
         }
     }
@@ -268,7 +235,9 @@ pub(crate) async fn list_of_user(app: &App, ctx: &Ctx, query: ListOfUser) -> Res
         .into_iter()
         .filter_map(|(organization, member)| Some((organization, member?)))
         .collect();
-    Ok(query.page.page(rows, total, |(organization, _)| by_id(organization.id)))
+    Ok(query
+        .page
+        .page(rows, total, |(organization, _)| Cursor::by_id(organization.id)))
 }
 
 /// Replaces a member's roles.
@@ -297,7 +266,7 @@ impl Mutation for SetRoles {
         let (mut member, user) = found.ok_or(Reason::MemberNotFound)?;
         require_etag(&self.etag, member.changed_revision)?;
         let owners = access::owners_where_it_matters(tx, &access, &[&member.roles, &self.roles]).await?;
-        let roles = decide_set_roles(&access.situation(ctx, owners), &target(&member, &user), &self.roles)?;
+        let roles = decide_set_roles(&access.situation(ctx, owners), &member.target(&user), &self.roles)?;
 
         let before = std::mem::replace(&mut member.roles, roles);
         member.changed_revision = access.organization.revision + 1;

@@ -16,13 +16,11 @@ use crate::{
             access::{self, Access, Asked},
             context::Ctx,
             error::Result,
-            mutation::{Answer, Mutation},
+            mutation::{Mutation, Prepare},
             paging::{Page, PageRequest},
         },
         invitations::{self, Cleared},
         mail::budgets::Postage,
-        members::newcomer,
-        operators::service_accounts::by_id,
         require_etag,
         users::{HashedUser, NewUser, email_taken},
     },
@@ -36,7 +34,7 @@ use crate::{
         text::{Locale, OrganizationName},
         user::UserState,
     },
-    store::{Event, InvitationRow, Organization, Tx, User},
+    store::{Cursor, Event, InvitationRow, Member, Organization, Tx, User},
 };
 
 /// The access model of an organization where nobody says.
@@ -88,7 +86,8 @@ enum ReadyOwner {
     Founder(EmailAddress, Option<Locale>),
 }
 
-struct CreateReady {
+/// An organization whose first owner is known, or ready to be added.
+pub(crate) struct PreparedCreate {
     display_name: OrganizationName,
     model: std::sync::Arc<AccessModel>,
     kind: Option<String>,
@@ -100,33 +99,36 @@ struct CreateReady {
 ///
 /// # Errors
 /// `ACCESS_MODEL_NOT_FOUND`, `ORGANIZATION_KIND_UNKNOWN`, `USER_NOT_FOUND`, `USER_STATE_CONFLICT`, `EMAIL_TAKEN`.
-pub(crate) async fn create<A: Answer<Created>>(app: &App, ctx: &Ctx, command: Create) -> Result<A> {
-    let model = app.model(command.access_model.as_deref().unwrap_or(DEFAULT_MODEL))?;
-    if let Some(kind) = command
-        .kind
-        .as_ref()
-        .filter(|kind| !model.organization_kinds().contains(*kind))
-    {
-        return Err(Refusal::new(Reason::OrganizationKindUnknown)
-            .with("organization_kind", kind.as_str())
-            .into());
+impl Prepare for Create {
+    type Mutation = PreparedCreate;
+
+    async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedCreate> {
+        let model = app.model(self.access_model.as_deref().unwrap_or(DEFAULT_MODEL))?;
+        if let Some(kind) = self
+            .kind
+            .as_ref()
+            .filter(|kind| !model.organization_kinds().contains(*kind))
+        {
+            return Err(Refusal::new(Reason::OrganizationKindUnknown)
+                .with("organization_kind", kind.as_str())
+                .into());
+        }
+        let owner = match self.owner {
+            FirstOwner::User(id) => ReadyOwner::User(id),
+            FirstOwner::New(person) => ReadyOwner::New(Box::new(app.hashed(ctx, person, &[]).await?)),
+            FirstOwner::Founder(email, locale) => ReadyOwner::Founder(email, locale),
+        };
+        Ok(PreparedCreate {
+            display_name: self.display_name,
+            model,
+            kind: self.kind,
+            owner,
+            validate_only: self.validate_only,
+        })
     }
-    let owner = match command.owner {
-        FirstOwner::User(id) => ReadyOwner::User(id),
-        FirstOwner::New(person) => ReadyOwner::New(Box::new(app.hashed(ctx, person, &[]).await?)),
-        FirstOwner::Founder(email, locale) => ReadyOwner::Founder(email, locale),
-    };
-    let mutation = CreateReady {
-        display_name: command.display_name,
-        model,
-        kind: command.kind,
-        owner,
-        validate_only: command.validate_only,
-    };
-    app.execute(ctx, &mutation).await
 }
 
-impl Mutation for CreateReady {
+impl Mutation for PreparedCreate {
     type Outcome = Created;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Created> {
@@ -196,9 +198,9 @@ fn in_use(user: User) -> Result<User> {
     }
 }
 
-impl CreateReady {
+impl PreparedCreate {
     async fn seat_owner(&self, ctx: &Ctx, tx: &mut Tx, access: &mut Access, user: &User) -> Result<()> {
-        let member = newcomer(ctx, &access.organization, user, founding_roles(&self.model));
+        let member = Member::new(&access.organization, user, founding_roles(&self.model), ctx.now);
         let event = Event {
             kind: "member.added",
             actor: ctx.actor(),
@@ -264,7 +266,7 @@ pub(crate) async fn list(app: &App, _ctx: &Ctx, page: PageRequest) -> Result<Pag
     let view = app.store.read();
     let rows = view.organizations_page(page.after(), page.limit()).await?;
     let total = page.total(view.organizations_count()).await?;
-    Ok(page.page(rows, total, |row| by_id(row.id)))
+    Ok(page.page(rows, total, |row| Cursor::by_id(row.id)))
 }
 
 /// Changes an organization's settings.

@@ -15,14 +15,13 @@ use crate::{
             authentication,
             context::Ctx,
             error::{Error, Result},
-            mutation::{Answer, Mutation},
+            mutation::Mutation,
             paging::{Page, PageRequest},
         },
-        operators::service_accounts::by_id,
         permissions::hindrance,
     },
-    domain::{challenge::ENDED_WITH_SESSIONS, error::Reason, member::Hindrance},
-    store::{Session, SessionHolder, Tx},
+    domain::{error::Reason, member::Hindrance},
+    store::{Cursor, Session, SessionHolder, Tx},
 };
 
 /// Whether a token is a live session's, for a service that was handed one.
@@ -95,7 +94,7 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Sessi
         .page
         .total(view.sessions_count(query.user_id, ctx.now, used_after))
         .await?;
-    Ok(query.page.page(rows, total, |row| by_id(row.id)))
+    Ok(query.page.page(rows, total, |row| Cursor::by_id(row.id)))
 }
 
 /// Ends one session of a user.
@@ -120,30 +119,16 @@ pub(crate) struct RevokeAll {
 ///
 /// # Errors
 /// `USER_NOT_FOUND`.
-pub(crate) async fn revoke_all<A: Answer<u64>>(app: &App, ctx: &Ctx, command: RevokeAll) -> Result<A> {
-    ctx.require_self(command.user_id)?;
-    app.execute(ctx, &command).await
-}
-
 impl Mutation for RevokeAll {
     type Outcome = u64;
 
     async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<u64> {
+        ctx.require_self(self.user_id)?;
         let user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
         let session = ctx.caller.user.as_ref().and_then(|caller| caller.session.as_ref());
         let spared = session.map(|session| session.id).filter(|_| self.keep_current);
-        end_sessions(ctx, tx, user.id, spared).await
+        Ok(tx.end_sessions(user.id, spared, ctx.now).await?)
     }
-}
-
-/// Ends every session of a user but one, and what any of them has begun and nobody has finished: half-finished sign-ins, a change of the address that waits for its link
-/// (also one that the spared session asked for: who asked is not known), a second factor that waits for its code. Needs the user's lock. Answers with how many sessions ended.
-///
-/// # Errors
-/// The database's.
-pub(super) async fn end_sessions(ctx: &Ctx, tx: &mut Tx, user: Uuid, spared: Option<Uuid>) -> Result<u64> {
-    tx.end_challenges(user, &ENDED_WITH_SESSIONS, ctx.now).await?;
-    Ok(tx.revoke_sessions(user, spared, ctx.now).await?)
 }
 
 /// Ends the caller's own session.

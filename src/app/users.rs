@@ -16,11 +16,10 @@ use crate::{
         call::{
             context::Ctx,
             error::{Error, Result},
-            mutation::{Answer, Mutation},
+            mutation::{Mutation, Prepare},
             paging::{Page, PageRequest},
         },
         credentials::chosen_password::ChosenPassword,
-        operators::service_accounts::by_id,
     },
     domain::{
         email::EmailAddress,
@@ -29,7 +28,7 @@ use crate::{
         text::{Locale, PersonName, Username},
         user::UserState,
     },
-    store::{StoreError, Tx, User},
+    store::{Cursor, StoreError, Tx, User},
 };
 
 /// A person who gets an account.
@@ -152,19 +151,6 @@ impl HashedUser {
     }
 }
 
-/// The name that people see: one of its own, or given and family name.
-pub(crate) fn display_name(user: &User) -> String {
-    if let Some(name) = &user.display_name {
-        return name.clone();
-    }
-    full_name(&user.given_name, &user.family_name)
-}
-
-/// Given and family name, of those that there are.
-pub(super) fn full_name(given_name: &str, family_name: &str) -> String {
-    [given_name, family_name].join(" ").trim().to_owned()
-}
-
 /// Refuses what needs an address that is known to be the person's.
 pub(super) fn email_unverified() -> Error {
     Refusal::new(Reason::EmailUnverified)
@@ -188,7 +174,8 @@ pub(crate) struct Create {
     pub(crate) validate_only: bool,
 }
 
-struct CreateHashed {
+/// A user whose password is hashed.
+pub(crate) struct PreparedCreate {
     person: HashedUser,
     validate_only: bool,
 }
@@ -197,15 +184,18 @@ struct CreateHashed {
 ///
 /// # Errors
 /// `EMAIL_TAKEN`.
-pub(crate) async fn create<A: Answer<User>>(app: &App, ctx: &Ctx, command: Create) -> Result<A> {
-    let mutation = CreateHashed {
-        person: app.hashed(ctx, command.person, &[]).await?,
-        validate_only: command.validate_only,
-    };
-    app.execute(ctx, &mutation).await
+impl Prepare for Create {
+    type Mutation = PreparedCreate;
+
+    async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedCreate> {
+        Ok(PreparedCreate {
+            person: app.hashed(ctx, self.person, &[]).await?,
+            validate_only: self.validate_only,
+        })
+    }
 }
 
-impl Mutation for CreateHashed {
+impl Mutation for PreparedCreate {
     type Outcome = User;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<User> {
@@ -266,9 +256,9 @@ pub(crate) async fn list(app: &App, _ctx: &Ctx, query: List) -> Result<Page<User
         };
         let found: Vec<User> = found.into_iter().filter(asked).collect();
         let total = query.page.count.then_some(found.len() as u64);
-        return Ok(query.page.page(found, total, |row| by_id(row.id)));
+        return Ok(query.page.page(found, total, |row| Cursor::by_id(row.id)));
     }
     let rows = view.users_page(query.page.after(), query.page.limit()).await?;
     let total = query.page.total(view.users_count()).await?;
-    Ok(query.page.page(rows, total, |row| by_id(row.id)))
+    Ok(query.page.page(rows, total, |row| Cursor::by_id(row.id)))
 }

@@ -68,6 +68,12 @@ pub fn may_sign_in(state: UserState, standings: &[Standing], invited: bool) -> b
     state == UserState::Active && (invited || !(removed_from_everywhere && kept_out))
 }
 
+/// Given and family name, of those that there are.
+#[must_use]
+pub fn full_name(given_name: &str, family_name: &str) -> String {
+    [given_name, family_name].join(" ").trim().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

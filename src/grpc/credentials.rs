@@ -27,7 +27,7 @@ impl CredentialService for Edge {
         request: Request<pb::ChangePasswordRequest>,
     ) -> Result<Response<pb::ChangePasswordResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let answer = passwords::change_password(&self.app, &ctx, command).await?;
+        let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
 
@@ -36,7 +36,7 @@ impl CredentialService for Edge {
         request: Request<pb::RequestPasswordResetRequest>,
     ) -> Result<Response<pb::RequestPasswordResetResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn reset_password(
@@ -44,7 +44,7 @@ impl CredentialService for Edge {
         request: Request<pb::ResetPasswordRequest>,
     ) -> Result<Response<pb::ResetPasswordResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let answer = passwords::reset_password(&self.app, &ctx, command).await?;
+        let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
 
@@ -53,7 +53,7 @@ impl CredentialService for Edge {
         request: Request<pb::BeginMfaEnrollmentRequest>,
     ) -> Result<Response<pb::BeginMfaEnrollmentResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let answer = mfa::begin(&self.app, &ctx, command).await?;
+        let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
 
@@ -62,7 +62,7 @@ impl CredentialService for Edge {
         request: Request<pb::ConfirmMfaEnrollmentRequest>,
     ) -> Result<Response<pb::ConfirmMfaEnrollmentResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let answer = mfa::confirm(&self.app, &ctx, command).await?;
+        let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
 
@@ -71,7 +71,7 @@ impl CredentialService for Edge {
         request: Request<pb::RemoveMfaRequest>,
     ) -> Result<Response<pb::RemoveMfaResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let answer = mfa::remove(&self.app, &ctx, command).await?;
+        let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
 
@@ -88,7 +88,7 @@ impl CredentialService for Edge {
         request: Request<pb::LinkIdentityRequest>,
     ) -> Result<Response<pb::LinkIdentityResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(identities::link(&self.app, &ctx, command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn list_identities(
@@ -104,7 +104,7 @@ impl CredentialService for Edge {
         request: Request<pb::UnlinkIdentityRequest>,
     ) -> Result<Response<pb::UnlinkIdentityResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(identities::unlink(&self.app, &ctx, command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn regenerate_recovery_codes(
@@ -112,7 +112,7 @@ impl CredentialService for Edge {
         request: Request<pb::RegenerateRecoveryCodesRequest>,
     ) -> Result<Response<pb::RegenerateRecoveryCodesResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let answer = mfa::regenerate(&self.app, &ctx, command).await?;
+        let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
 }

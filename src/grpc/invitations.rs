@@ -13,7 +13,7 @@ use crate::{
         invitations::{
             self, Issued,
             acceptance::{self, Accepted, Preview},
-            lists, status,
+            lists,
         },
         records::{InvitationFilter, InvitationRow},
         sessions::sign_in::Entry,
@@ -43,7 +43,7 @@ impl InvitationService for Edge {
         request: Request<pb::CreateInvitationRequest>,
     ) -> Result<Response<pb::CreateInvitationResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn get_invitation(
@@ -69,7 +69,7 @@ impl InvitationService for Edge {
         request: Request<pb::ResendInvitationRequest>,
     ) -> Result<Response<pb::ResendInvitationResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn revoke_invitation(
@@ -77,7 +77,7 @@ impl InvitationService for Edge {
         request: Request<pb::RevokeInvitationRequest>,
     ) -> Result<Response<pb::RevokeInvitationResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn preview_invitation(
@@ -93,7 +93,7 @@ impl InvitationService for Edge {
         request: Request<pb::AcceptInvitationRequest>,
     ) -> Result<Response<pb::AcceptInvitationResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(acceptance::accept(&self.app, &ctx, command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn decline_invitation(
@@ -101,7 +101,7 @@ impl InvitationService for Edge {
         request: Request<pb::DeclineInvitationRequest>,
     ) -> Result<Response<pb::DeclineInvitationResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn batch_create_invitations(
@@ -109,7 +109,7 @@ impl InvitationService for Edge {
         request: Request<pb::BatchCreateInvitationsRequest>,
     ) -> Result<Response<pb::BatchCreateInvitationsResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn list_user_invitations(
@@ -273,7 +273,7 @@ fn sign_up(person: &pb::SignUp, fields: &mut Fields<'_>) -> Option<acceptance::S
 
 /// The invitation in the contract's terms, as it is at a time.
 pub(super) fn invitation(row: InvitationRow, now: DateTime<Utc>) -> pb::Invitation {
-    let status = status(&row.invitation, now);
+    let status = row.invitation.status(now);
     let invitation = row.invitation;
     pb::Invitation {
         invitation_id: invitation.id.to_string(),

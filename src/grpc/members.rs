@@ -10,9 +10,8 @@ use crate::{
         call::paging::Page,
         etag,
         invitations::invited_name,
-        members::{self, SHOWN_BY_DEFAULT, Seen, profiles},
+        members::{self, SHOWN_BY_DEFAULT, Seen},
         records::{Invitation, Member, Organization, RosterFilter, RosterRow, User},
-        users::display_name,
     },
     domain::{access_model::RoleId, member::MemberState},
     grpc::{
@@ -61,7 +60,7 @@ impl MemberService for Edge {
         request: Request<pb::SetMemberRolesRequest>,
     ) -> Result<Response<pb::SetMemberRolesResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn create_member(
@@ -69,7 +68,7 @@ impl MemberService for Edge {
         request: Request<pb::CreateMemberRequest>,
     ) -> Result<Response<pb::CreateMemberResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(profiles::create(&self.app, &ctx, command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn update_member(
@@ -77,7 +76,7 @@ impl MemberService for Edge {
         request: Request<pb::UpdateMemberRequest>,
     ) -> Result<Response<pb::UpdateMemberResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn suspend_member(
@@ -85,7 +84,7 @@ impl MemberService for Edge {
         request: Request<pb::SuspendMemberRequest>,
     ) -> Result<Response<pb::SuspendMemberResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn activate_member(
@@ -93,7 +92,7 @@ impl MemberService for Edge {
         request: Request<pb::ActivateMemberRequest>,
     ) -> Result<Response<pb::ActivateMemberResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn remove_member(
@@ -101,7 +100,7 @@ impl MemberService for Edge {
         request: Request<pb::RemoveMemberRequest>,
     ) -> Result<Response<pb::RemoveMemberResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn restore_member(
@@ -109,7 +108,7 @@ impl MemberService for Edge {
         request: Request<pb::RestoreMemberRequest>,
     ) -> Result<Response<pb::RestoreMemberResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn leave_organization(
@@ -117,7 +116,7 @@ impl MemberService for Edge {
         request: Request<pb::LeaveOrganizationRequest>,
     ) -> Result<Response<pb::LeaveOrganizationResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 }
 
@@ -221,7 +220,7 @@ fn of_member(member: Member, user: User, reported: Option<DateTime<Utc>>) -> pb:
         organization_id: member.organization_id.to_string(),
         user_id: member.user_id.to_string(),
         invitation_id: id(member.invitation_id),
-        display_name: display_name(&user),
+        display_name: user.effective_display_name(),
         email: user.email,
         username: user.username.unwrap_or_default(),
         given_name: user.given_name,

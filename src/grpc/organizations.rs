@@ -37,7 +37,7 @@ impl OrganizationService for Edge {
         request: Request<pb::CreateOrganizationRequest>,
     ) -> Result<Response<pb::CreateOrganizationResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(organizations::create(&self.app, &ctx, command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn get_organization(
@@ -61,7 +61,7 @@ impl OrganizationService for Edge {
         request: Request<pb::UpdateOrganizationRequest>,
     ) -> Result<Response<pb::UpdateOrganizationResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn suspend_organization(
@@ -69,7 +69,7 @@ impl OrganizationService for Edge {
         request: Request<pb::SuspendOrganizationRequest>,
     ) -> Result<Response<pb::SuspendOrganizationResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn activate_organization(
@@ -77,7 +77,7 @@ impl OrganizationService for Edge {
         request: Request<pb::ActivateOrganizationRequest>,
     ) -> Result<Response<pb::ActivateOrganizationResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn delete_organization(
@@ -85,7 +85,7 @@ impl OrganizationService for Edge {
         request: Request<pb::DeleteOrganizationRequest>,
     ) -> Result<Response<pb::DeleteOrganizationResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn undelete_organization(
@@ -93,7 +93,7 @@ impl OrganizationService for Edge {
         request: Request<pb::UndeleteOrganizationRequest>,
     ) -> Result<Response<pb::UndeleteOrganizationResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 }
 

@@ -40,7 +40,7 @@ impl SessionService for Edge {
         request: Request<pb::CompleteSignInRequest>,
     ) -> Result<Response<pb::CompleteSignInResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let answer = sessions::sign_in::complete(&self.app, &ctx, command).await?;
+        let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
 
@@ -80,7 +80,7 @@ impl SessionService for Edge {
         request: Request<pb::RevokeUserSessionsRequest>,
     ) -> Result<Response<pb::RevokeUserSessionsResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let answer = sessions::revoke_all(&self.app, &ctx, command).await?;
+        let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
 
@@ -89,7 +89,7 @@ impl SessionService for Edge {
         request: Request<pb::StartStepUpRequest>,
     ) -> Result<Response<pb::StartStepUpResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let answer = step_up::start(&self.app, &ctx, command).await?;
+        let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
 
@@ -98,7 +98,7 @@ impl SessionService for Edge {
         request: Request<pb::CompleteStepUpRequest>,
     ) -> Result<Response<pb::CompleteStepUpResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let answer = step_up::complete(&self.app, &ctx, command).await?;
+        let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
 

@@ -12,7 +12,7 @@ use crate::{
         call::paging::Page,
         etag,
         records::User,
-        users::{self, NewUser, addresses, display_name},
+        users::{self, NewUser, addresses},
     },
     domain::{text::PersonName, user::UserState},
     grpc::{
@@ -32,7 +32,7 @@ impl UserService for Edge {
         request: Request<pb::CreateUserRequest>,
     ) -> Result<Response<pb::CreateUserResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(users::create(&self.app, &ctx, command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn get_user(&self, request: Request<pb::GetUserRequest>) -> Result<Response<pb::GetUserResponse>, Status> {
@@ -45,7 +45,7 @@ impl UserService for Edge {
         request: Request<pb::ChangeUserEmailRequest>,
     ) -> Result<Response<pb::ChangeUserEmailResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        let answer = addresses::change(&self.app, &ctx, command).await?;
+        let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
 
@@ -54,7 +54,7 @@ impl UserService for Edge {
         request: Request<pb::VerifyUserEmailRequest>,
     ) -> Result<Response<pb::VerifyUserEmailResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn list_users(
@@ -79,7 +79,7 @@ impl UserService for Edge {
         request: Request<pb::UpdateUserRequest>,
     ) -> Result<Response<pb::UpdateUserResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn suspend_user(
@@ -87,7 +87,7 @@ impl UserService for Edge {
         request: Request<pb::SuspendUserRequest>,
     ) -> Result<Response<pb::SuspendUserResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn activate_user(
@@ -95,7 +95,7 @@ impl UserService for Edge {
         request: Request<pb::ActivateUserRequest>,
     ) -> Result<Response<pb::ActivateUserResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn delete_user(
@@ -103,7 +103,7 @@ impl UserService for Edge {
         request: Request<pb::DeleteUserRequest>,
     ) -> Result<Response<pb::DeleteUserResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn undelete_user(
@@ -111,7 +111,7 @@ impl UserService for Edge {
         request: Request<pb::UndeleteUserRequest>,
     ) -> Result<Response<pb::UndeleteUserResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     type ImportUsersStream = BoxStream<'static, Result<pb::ImportUsersResponse, Status>>;
@@ -226,7 +226,7 @@ impl Parse for pb::ListUsersRequest {
 pub(super) fn user(row: User) -> pb::User {
     pb::User {
         user_id: row.id.to_string(),
-        display_name: display_name(&row),
+        display_name: row.effective_display_name(),
         email: row.email,
         email_verified: row.email_verify_time.is_some(),
         given_name: row.given_name,

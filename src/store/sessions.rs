@@ -1,5 +1,7 @@
 //! Sessions of users.
 
+use crate::domain::challenge::ENDED_WITH_SESSIONS;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait, QueryFilter,
@@ -148,8 +150,15 @@ impl Tx {
         Ok(revoked.rows_affected == 1)
     }
 
+    /// Ends every session of a user but one, and what any of them has begun and nobody has finished: half-finished sign-ins, a change of the address that waits for its link
+    /// (also one that the spared session asked for: who asked is not known), a second factor that waits for its code. Needs the user's lock. Answers with how many sessions ended.
+    pub(crate) async fn end_sessions(&mut self, user: Uuid, spared: Option<Uuid>, now: DateTime<Utc>) -> Result<u64> {
+        self.end_challenges(user, &ENDED_WITH_SESSIONS, now).await?;
+        self.revoke_sessions(user, spared, now).await
+    }
+
     /// Revokes every session of a user but one. Answers with how many.
-    pub(crate) async fn revoke_sessions(&mut self, user: Uuid, but: Option<Uuid>, now: DateTime<Utc>) -> Result<u64> {
+    async fn revoke_sessions(&mut self, user: Uuid, but: Option<Uuid>, now: DateTime<Utc>) -> Result<u64> {
         let mut revoking = sessions::Entity::update_many()
             .col_expr(sessions::Column::RevokeTime, Expr::value(now))
             .filter(sessions::Column::UserId.eq(user))

@@ -45,6 +45,24 @@ pub(crate) trait Mutation: Sync {
     }
 }
 
+/// A use case that does something before its transaction: what is slow, as hashing; what asks others, as a provider; what looks at a secret, whose wrong guesses count. Every [`Mutation`] is
+/// one that does nothing before.
+pub(crate) trait Prepare: Send {
+    /// What is then left to do in the transaction.
+    type Mutation: Mutation + Send;
+
+    /// Does it. Not called for a repeated call: the secret is used by then.
+    fn prepare(self, app: &App, ctx: &Ctx) -> impl Future<Output = Result<Self::Mutation>> + Send;
+}
+
+impl<M: Mutation + Send> Prepare for M {
+    type Mutation = M;
+
+    async fn prepare(self, _app: &App, _ctx: &Ctx) -> Result<M> {
+        Ok(self)
+    }
+}
+
 /// What the edge answers with: made from the outcome, and kept in this form so that a later version of the program can still replay it.
 pub(crate) trait Answer<T>: Sized + Send {
     /// Makes the answer.
@@ -56,17 +74,21 @@ pub(crate) trait Answer<T>: Sized + Send {
 }
 
 impl App {
-    /// Runs a mutation.
+    /// Runs a mutation: gives the answer that the call got before, or prepares it, applies it and keeps its answer.
     ///
     /// # Errors
-    /// What the mutation refuses; `REQUEST_ID_REUSED`; the database's errors. In every case nothing has changed.
-    pub(crate) async fn execute<M: Mutation, A: Answer<M::Outcome>>(&self, ctx: &Ctx, mutation: &M) -> Result<A> {
+    /// What the mutation refuses; `REQUEST_ID_REUSED`; the database's errors. In every case nothing has changed but what counts wrong guesses.
+    pub(crate) async fn execute<P: Prepare, A>(&self, ctx: &Ctx, command: P) -> Result<A>
+    where
+        A: Answer<<P::Mutation as Mutation>::Outcome>,
+    {
         if let Some(answer) = self.replayed(ctx).await? {
             return Ok(answer);
         }
+        let mutation = command.prepare(self, ctx).await?;
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
-            let error = match self.attempt(ctx, mutation).await {
+            let error = match self.attempt(ctx, &mutation).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -112,11 +134,11 @@ impl App {
         Ok(answer)
     }
 
-    /// The answer that this very call, with this very credential, got before. A use case that has to look at a secret before its transaction asks for it first: the secret is used by then.
+    /// The answer that this very call, with this very credential, got before.
     ///
     /// # Errors
     /// `REQUEST_ID_REUSED`.
-    pub(crate) async fn replayed<T, A: Answer<T>>(&self, ctx: &Ctx) -> Result<Option<A>> {
+    async fn replayed<T, A: Answer<T>>(&self, ctx: &Ctx) -> Result<Option<A>> {
         let (Some(key), Some(request)) = (ctx.replay_key(), &ctx.request) else {
             return Ok(None);
         };

@@ -8,13 +8,12 @@ use crate::{
         call::{
             context::Ctx,
             error::Result,
-            mutation::{Answer, Mutation},
+            mutation::{Mutation, Prepare},
         },
         credentials::{
             passwords::{described, record},
             providers::ShownToken,
         },
-        sessions::end_sessions,
     },
     domain::{
         challenge::Purpose,
@@ -82,7 +81,8 @@ pub(crate) struct Link {
     pub(crate) shown: ShownToken,
 }
 
-struct LinkReady {
+/// An identity whose token is in order.
+pub(crate) struct PreparedLink {
     identity: Identity,
 }
 
@@ -90,20 +90,19 @@ struct LinkReady {
 ///
 /// # Errors
 /// `CALLER_NOT_ALLOWED`, `SESSION_NOT_RECENT`, `ID_TOKEN_INVALID`, `ID_TOKEN_USED`, `IDENTITY_TAKEN`, `TOO_MANY_IDENTITIES`, `IDENTITY_PROVIDER_UNAVAILABLE`.
-pub(crate) async fn link<A: Answer<LinkedIdentity>>(app: &App, ctx: &Ctx, command: Link) -> Result<A> {
-    ctx.require_session()?;
-    // First: the token has been used by then.
-    if let Some(answer) = app.replayed(ctx).await? {
-        return Ok(answer);
+impl Prepare for Link {
+    type Mutation = PreparedLink;
+
+    async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedLink> {
+        ctx.require_session()?;
+        ctx.require_recent_sign_in()?;
+        Ok(PreparedLink {
+            identity: app.identify(ctx, &self.shown).await?,
+        })
     }
-    ctx.require_recent_sign_in()?;
-    let mutation = LinkReady {
-        identity: app.identify(ctx, &command.shown).await?,
-    };
-    app.execute(ctx, &mutation).await
 }
 
-impl Mutation for LinkReady {
+impl Mutation for PreparedLink {
     type Outcome = LinkedIdentity;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<LinkedIdentity> {
@@ -139,28 +138,15 @@ pub(crate) struct Unlink {
     pub(crate) identity_id: Uuid,
 }
 
-struct UnlinkReady {
-    identity_id: Uuid,
-    session_id: Uuid,
-}
-
 /// Takes an identity away from the caller. Every other session of theirs ends, as with a new password: somebody else may have had the way in.
 ///
 /// # Errors
 /// `CALLER_NOT_ALLOWED`, `SESSION_NOT_RECENT`, `IDENTITY_NOT_FOUND`, `LAST_CREDENTIAL`.
-pub(crate) async fn unlink<A: Answer<()>>(app: &App, ctx: &Ctx, command: Unlink) -> Result<A> {
-    let (_, session_id) = ctx.require_session()?;
-    let mutation = UnlinkReady {
-        identity_id: command.identity_id,
-        session_id,
-    };
-    app.execute(ctx, &mutation).await
-}
-
-impl Mutation for UnlinkReady {
+impl Mutation for Unlink {
     type Outcome = ();
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
+        let (_, session_id) = ctx.require_session()?;
         ctx.require_recent_sign_in()?;
         let mut user = ctx.lock_caller(tx).await?;
         let all = tx.identities_of(user.id).await?;
@@ -173,7 +159,7 @@ impl Mutation for UnlinkReady {
         }
         tx.delete_identity(linked.id).await?;
         record(ctx, tx, &mut user, "user.identity_unlinked", described(linked)).await?;
-        end_sessions(ctx, tx, user.id, Some(self.session_id)).await?;
+        tx.end_sessions(user.id, Some(session_id), ctx.now).await?;
         app.notify(ctx, tx, &user, Notice::IdentityUnlinked).await
     }
 }

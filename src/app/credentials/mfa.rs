@@ -11,10 +11,9 @@ use crate::{
         call::{
             context::Ctx,
             error::Result,
-            mutation::{Answer, Mutation},
+            mutation::{Mutation, Prepare},
         },
         credentials::{challenges::too_many, passwords::record},
-        sessions::end_sessions,
     },
     domain::{
         challenge::{self, MAX_ATTEMPTS, Purpose},
@@ -233,7 +232,7 @@ impl App {
             json!({ "kind": factor.kind.as_str() }),
         )
         .await?;
-        end_sessions(ctx, tx, user.id, spared).await?;
+        tx.end_sessions(user.id, spared, ctx.now).await?;
         self.notify(ctx, tx, user, Notice::MfaEnabled).await?;
         Ok(Enrolled { factor, recovery_codes })
     }
@@ -242,8 +241,6 @@ impl App {
 /// Begins to set up a second factor.
 #[derive(Debug)]
 pub(crate) struct Begin;
-
-struct BeginReady;
 
 /// A factor that waits for its first code.
 #[derive(Debug)]
@@ -258,15 +255,11 @@ pub(crate) struct Begun {
 ///
 /// # Errors
 /// `CALLER_NOT_ALLOWED`, `SESSION_NOT_RECENT`, `MFA_ALREADY_ENROLLED`.
-pub(crate) async fn begin<A: Answer<Begun>>(app: &App, ctx: &Ctx, _command: Begin) -> Result<A> {
-    ctx.require_session()?;
-    app.execute(ctx, &BeginReady).await
-}
-
-impl Mutation for BeginReady {
+impl Mutation for Begin {
     type Outcome = Begun;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Begun> {
+        ctx.require_session()?;
         ctx.require_recent_sign_in()?;
         let user = ctx.lock_caller(tx).await?;
         if user.mfa_enabled {
@@ -293,7 +286,8 @@ pub(crate) struct Confirm {
     pub(crate) code: SecretString,
 }
 
-struct ConfirmReady {
+/// A factor of which a right code was shown.
+pub(crate) struct PreparedConfirm {
     challenge_id: Uuid,
     session_id: Uuid,
     secret: Zeroizing<Vec<u8>>,
@@ -304,32 +298,32 @@ struct ConfirmReady {
 ///
 /// # Errors
 /// `CALLER_NOT_ALLOWED`, `CHALLENGE_INVALID`, `CODE_INVALID`, `MFA_ALREADY_ENROLLED`.
-pub(crate) async fn confirm<A: Answer<Enrolled>>(app: &App, ctx: &Ctx, command: Confirm) -> Result<A> {
-    let (user, session_id) = ctx.require_session()?;
-    if let Some(answer) = app.replayed(ctx).await? {
-        return Ok(answer);
+impl Prepare for Confirm {
+    type Mutation = PreparedConfirm;
+
+    async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedConfirm> {
+        let (user, session_id) = ctx.require_session()?;
+        let view = app.store.read();
+        let found = view
+            .challenge_of(Purpose::MfaEnrollment, user.id, self.enrollment_id)
+            .await?;
+        let found = found.ok_or(Reason::ChallengeInvalid)?;
+        challenge::open(found.expire_time, found.consume_time, ctx.now)?;
+        if !app.store.take_attempt(found.id, MAX_ATTEMPTS, ctx.now).await? {
+            return Err(Reason::ChallengeInvalid.into());
+        }
+        let secret = app.opened(&found)?;
+        let step = totp::matching_step(&secret, self.code.expose_secret(), ctx.now, None);
+        Ok(PreparedConfirm {
+            challenge_id: found.id,
+            session_id,
+            step: step.ok_or(Reason::CodeInvalid)?,
+            secret,
+        })
     }
-    let view = app.store.read();
-    let found = view
-        .challenge_of(Purpose::MfaEnrollment, user.id, command.enrollment_id)
-        .await?;
-    let found = found.ok_or(Reason::ChallengeInvalid)?;
-    challenge::open(found.expire_time, found.consume_time, ctx.now)?;
-    if !app.store.take_attempt(found.id, MAX_ATTEMPTS, ctx.now).await? {
-        return Err(Reason::ChallengeInvalid.into());
-    }
-    let secret = app.opened(&found)?;
-    let step = totp::matching_step(&secret, command.code.expose_secret(), ctx.now, None);
-    let mutation = ConfirmReady {
-        challenge_id: found.id,
-        session_id,
-        step: step.ok_or(Reason::CodeInvalid)?,
-        secret,
-    };
-    app.execute(ctx, &mutation).await
 }
 
-impl Mutation for ConfirmReady {
+impl Mutation for PreparedConfirm {
     type Outcome = Enrolled;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Enrolled> {
@@ -352,7 +346,8 @@ pub(crate) struct Remove {
     pub(crate) proof: Proof,
 }
 
-struct RemoveReady {
+/// A request whose proof is right.
+pub(crate) struct PreparedRemove {
     checked: Checked,
 }
 
@@ -360,19 +355,19 @@ struct RemoveReady {
 ///
 /// # Errors
 /// `CALLER_NOT_ALLOWED`, `MFA_NOT_ENROLLED`, `MFA_ENFORCED` with the organization that asks for one, `CODE_INVALID`, `PASSWORD_INCORRECT`, `TOO_MANY_ATTEMPTS`.
-pub(crate) async fn remove<A: Answer<()>>(app: &App, ctx: &Ctx, command: Remove) -> Result<A> {
-    let (user, _) = ctx.require_session()?;
-    if let Some(answer) = app.replayed(ctx).await? {
-        return Ok(answer);
+impl Prepare for Remove {
+    type Mutation = PreparedRemove;
+
+    async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedRemove> {
+        let (user, _) = ctx.require_session()?;
+        require_not_enforced(app.demanded_by(user.id, None).await?)?;
+        Ok(PreparedRemove {
+            checked: app.check_proof(ctx, user, &self.proof).await?,
+        })
     }
-    require_not_enforced(app.demanded_by(user.id, None).await?)?;
-    let mutation = RemoveReady {
-        checked: app.check_proof(ctx, user, &command.proof).await?,
-    };
-    app.execute(ctx, &mutation).await
 }
 
-impl Mutation for RemoveReady {
+impl Mutation for PreparedRemove {
     type Outcome = ();
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
@@ -407,7 +402,8 @@ pub(crate) struct Regenerate {
     pub(crate) proof: Proof,
 }
 
-struct RegenerateReady {
+/// A request whose proof is right.
+pub(crate) struct PreparedRegenerate {
     checked: Checked,
 }
 
@@ -415,22 +411,18 @@ struct RegenerateReady {
 ///
 /// # Errors
 /// `CALLER_NOT_ALLOWED`, `MFA_NOT_ENROLLED`, `CODE_INVALID`, `PASSWORD_INCORRECT`, `TOO_MANY_ATTEMPTS`.
-pub(crate) async fn regenerate<A: Answer<Vec<Zeroizing<String>>>>(
-    app: &App,
-    ctx: &Ctx,
-    command: Regenerate,
-) -> Result<A> {
-    let (user, _) = ctx.require_session()?;
-    if let Some(answer) = app.replayed(ctx).await? {
-        return Ok(answer);
+impl Prepare for Regenerate {
+    type Mutation = PreparedRegenerate;
+
+    async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedRegenerate> {
+        let (user, _) = ctx.require_session()?;
+        Ok(PreparedRegenerate {
+            checked: app.check_proof(ctx, user, &self.proof).await?,
+        })
     }
-    let mutation = RegenerateReady {
-        checked: app.check_proof(ctx, user, &command.proof).await?,
-    };
-    app.execute(ctx, &mutation).await
 }
 
-impl Mutation for RegenerateReady {
+impl Mutation for PreparedRegenerate {
     type Outcome = Vec<Zeroizing<String>>;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {

@@ -11,7 +11,7 @@ use crate::{
             caller::UserCaller,
             context::Ctx,
             error::Result,
-            mutation::{Answer, Mutation},
+            mutation::{Mutation, Prepare},
         },
         credentials::{
             attempts::Account,
@@ -19,7 +19,6 @@ use crate::{
             chosen_password::ChosenPassword,
         },
         mail::queue::secret_mail,
-        sessions::end_sessions,
     },
     domain::{
         challenge::{Purpose, REQUEST_WINDOW},
@@ -163,7 +162,8 @@ pub(crate) struct ChangePassword {
     pub(crate) new: ChosenPassword,
 }
 
-struct ChangeReady {
+/// A new password, hashed, of somebody who knew the present one.
+pub(crate) struct PreparedChange {
     /// The session that goes on.
     session: Option<Uuid>,
     verified: Option<String>,
@@ -175,21 +175,21 @@ struct ChangeReady {
 ///
 /// # Errors
 /// `PASSWORD_INCORRECT`, `CALLER_NOT_ALLOWED`; overloaded, where too many are hashing.
-pub(crate) async fn change_password<A: Answer<()>>(app: &App, ctx: &Ctx, command: ChangePassword) -> Result<A> {
-    if let Some(answer) = app.replayed(ctx).await? {
-        return Ok(answer);
+impl Prepare for ChangePassword {
+    type Mutation = PreparedChange;
+
+    async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedChange> {
+        let caller = ctx.require_user()?;
+        app.require_password_of(ctx, &caller.user, &self.old).await?;
+        Ok(PreparedChange {
+            session: caller.session.as_ref().map(|session| session.id),
+            verified: caller.user.password_hash.clone(),
+            hash: app.hash_own(ctx, &caller.user, &self.new).await?,
+        })
     }
-    let caller = ctx.require_user()?;
-    app.require_password_of(ctx, &caller.user, &command.old).await?;
-    let mutation = ChangeReady {
-        session: caller.session.as_ref().map(|session| session.id),
-        verified: caller.user.password_hash.clone(),
-        hash: app.hash_own(ctx, &caller.user, &command.new).await?,
-    };
-    app.execute(ctx, &mutation).await
 }
 
-impl Mutation for ChangeReady {
+impl Mutation for PreparedChange {
     type Outcome = ();
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
@@ -201,7 +201,7 @@ impl Mutation for ChangeReady {
         user.password_hash = Some(self.hash.clone());
         record(ctx, tx, &mut user, "user.password_changed", json!({})).await?;
         tx.end_challenges(user.id, &[Purpose::PasswordReset], ctx.now).await?;
-        end_sessions(ctx, tx, user.id, self.session).await?;
+        tx.end_sessions(user.id, self.session, ctx.now).await?;
         app.notify(ctx, tx, &user, Notice::PasswordChanged).await
     }
 }
@@ -250,7 +250,8 @@ pub(crate) struct Reset {
     pub(crate) new: ChosenPassword,
 }
 
-struct ResetReady {
+/// A new password, hashed, for whoever showed an open link.
+pub(crate) struct PreparedReset {
     challenge_id: Uuid,
     user_id: Uuid,
     hash: String,
@@ -262,29 +263,29 @@ struct ResetReady {
 ///
 /// # Errors
 /// `CHALLENGE_INVALID`; overloaded, where too many are hashing.
-pub(crate) async fn reset_password<A: Answer<()>>(app: &App, ctx: &Ctx, command: Reset) -> Result<A> {
-    if let Some(answer) = app.replayed(ctx).await? {
-        return Ok(answer);
+impl Prepare for Reset {
+    type Mutation = PreparedReset;
+
+    async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedReset> {
+        // Looked at before the transaction, so that a token that is none costs no password hash.
+        let (challenge, user_id) = app
+            .shown_challenge(
+                ctx,
+                Purpose::PasswordReset,
+                TokenKind::PasswordReset,
+                self.token.expose_secret(),
+            )
+            .await?;
+        let user = app.store.read().user(user_id).await?.ok_or(Reason::ChallengeInvalid)?;
+        Ok(PreparedReset {
+            challenge_id: challenge.id,
+            user_id,
+            hash: app.hash_own(ctx, &user, &self.new).await?,
+        })
     }
-    // Looked at before the transaction, so that a token that is none costs no password hash.
-    let (challenge, user_id) = app
-        .shown_challenge(
-            ctx,
-            Purpose::PasswordReset,
-            TokenKind::PasswordReset,
-            command.token.expose_secret(),
-        )
-        .await?;
-    let user = app.store.read().user(user_id).await?.ok_or(Reason::ChallengeInvalid)?;
-    let mutation = ResetReady {
-        challenge_id: challenge.id,
-        user_id,
-        hash: app.hash_own(ctx, &user, &command.new).await?,
-    };
-    app.execute(ctx, &mutation).await
 }
 
-impl Mutation for ResetReady {
+impl Mutation for PreparedReset {
     type Outcome = ();
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
@@ -303,7 +304,7 @@ impl Mutation for ResetReady {
             take_planted_away(app, ctx, tx, &mut user).await?;
         }
         tx.end_challenges(user.id, &[Purpose::PasswordReset], ctx.now).await?;
-        end_sessions(ctx, tx, user.id, None).await?;
+        tx.end_sessions(user.id, None, ctx.now).await?;
         app.begin_anew(ctx, tx, &user).await?;
         app.notify(ctx, tx, &user, Notice::PasswordReset).await
     }

@@ -12,13 +12,12 @@ use crate::{
             access,
             context::Ctx,
             error::{Error, Result},
-            mutation::{Answer, Mutation},
+            mutation::{Mutation, Prepare},
         },
         credentials::{chosen_password::ChosenPassword, providers::ShownToken},
-        invitations::{facts, find, role_names, warrants::may_still_invite},
-        members::newcomer,
+        invitations::{find, role_names, warrants::may_still_invite},
         sessions::sign_in::Entry,
-        users::{HashedUser, NewUser, display_name, email_unverified},
+        users::{HashedUser, NewUser, email_unverified},
     },
     domain::{
         access_model::RoleSet,
@@ -69,7 +68,7 @@ pub(crate) async fn preview(app: &App, ctx: &Ctx, token: SecretString) -> Result
     let invitation = view.invitation_by_token(&digest(&token)?).await?;
     let invitation = invitation.ok_or(Reason::InvitationNotFound)?;
     // First: an invitation that is over is told to be, whatever became of its organization.
-    facts(&invitation).open(ctx.now)?;
+    invitation.facts().open(ctx.now)?;
     let organization = view.organization(invitation.organization_id).await?;
     let organization = organization.ok_or(Reason::InvitationNotFound)?;
     organization.state.usable()?;
@@ -93,12 +92,12 @@ pub(crate) async fn preview(app: &App, ctx: &Ctx, token: SecretString) -> Result
         owners: Owners { active },
         now: ctx.now,
     };
-    invitation::decide_accept(&acceptance, &facts(&invitation))?;
+    invitation::decide_accept(&acceptance, &invitation.facts())?;
     Ok(Preview {
         organization_id: organization.id,
         organization_name: organization.display_name,
         role_names: role_names(&model, &invitation.roles),
-        inviter_name: inviter.as_ref().map(display_name),
+        inviter_name: inviter.as_ref().map(User::effective_display_name),
         expire_time: invitation.expire_time,
         account_exists: view.user_by_email(&invitation.email_key).await?.is_some(),
         email: invitation.email,
@@ -164,7 +163,8 @@ pub(crate) struct Accepted {
     pub(crate) revision: i64,
 }
 
-struct AcceptReady {
+/// An acceptance whose person is known, or ready to be added.
+pub(crate) struct PreparedAccept {
     digest: [u8; 32],
     organization_id: Uuid,
     who: Who,
@@ -182,44 +182,43 @@ enum Who {
 /// # Errors
 /// `INVITATION_NOT_FOUND`, why it cannot be accepted any more, `ACCOUNT_EXISTS`, `EMAIL_MISMATCH`, `EMAIL_UNVERIFIED`, `CREDENTIALS_MISSING`;
 /// of an identity `ID_TOKEN_INVALID`, `ID_TOKEN_USED`, `IDENTITY_TAKEN`, `IDENTITY_PROVIDER_UNAVAILABLE`.
-pub(crate) async fn accept<A: Answer<Accepted>>(app: &App, ctx: &Ctx, command: Accept) -> Result<A> {
-    let digest = digest(&command.token)?;
-    // Looked at before the lock, so that a token that is none costs neither a transaction nor a password hash.
-    let invitation = app.store.read().invitation_by_token(&digest).await?;
-    let invitation = invitation.ok_or(Reason::InvitationNotFound)?;
-    let enroll_mfa = command.sign_up.as_ref().is_some_and(|sign_up| sign_up.enroll_mfa);
-    let who = match (command.sign_up, &ctx.caller.user) {
-        (Some(sign_up), _) => {
-            // First: an ID token has been used by then.
-            if let Some(answer) = app.replayed(ctx).await? {
-                return Ok(answer);
+impl Prepare for Accept {
+    type Mutation = PreparedAccept;
+
+    async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedAccept> {
+        let digest = digest(&self.token)?;
+        // Looked at before the lock, so that a token that is none costs neither a transaction nor a password hash.
+        let invitation = app.store.read().invitation_by_token(&digest).await?;
+        let invitation = invitation.ok_or(Reason::InvitationNotFound)?;
+        let enroll_mfa = self.sign_up.as_ref().is_some_and(|sign_up| sign_up.enroll_mfa);
+        let who = match (self.sign_up, &ctx.caller.user) {
+            (Some(sign_up), _) => {
+                // Looked at once more under the lock; here, so that a link that is good for nothing costs neither a password hash nor a question to a provider (ab_31).
+                invitation.facts().open(ctx.now)?;
+                let organization = app.store.read().organization(invitation.organization_id).await?;
+                organization.ok_or(Reason::InvitationNotFound)?.state.usable()?;
+                let (password, identity) = match &sign_up.way {
+                    Way::Password(password) => (Some(password.clone()), None),
+                    Way::Identity(shown) => (None, Some(app.identify(ctx, shown).await?)),
+                };
+                let invited = [invitation.given_name.as_str(), &invitation.family_name];
+                let person = person(&invitation, sign_up, password)?;
+                Who::New(Box::new(app.hashed(ctx, person, &invited).await?), identity)
             }
-            // Looked at once more under the lock; here, so that a link that is good for nothing costs neither a password hash nor a question to a provider (ab_31).
-            facts(&invitation).open(ctx.now)?;
-            let organization = app.store.read().organization(invitation.organization_id).await?;
-            organization.ok_or(Reason::InvitationNotFound)?.state.usable()?;
-            let (password, identity) = match &sign_up.way {
-                Way::Password(password) => (Some(password.clone()), None),
-                Way::Identity(shown) => (None, Some(app.identify(ctx, shown).await?)),
-            };
-            let invited = [invitation.given_name.as_str(), &invitation.family_name];
-            let person = person(&invitation, sign_up, password)?;
-            Who::New(Box::new(app.hashed(ctx, person, &invited).await?), identity)
-        }
-        (None, Some(_)) => Who::Known,
-        (None, None) => {
-            return Err(Refusal::new(Reason::CredentialsMissing)
-                .with("hint", "call with the account's session, or give sign_up")
-                .into());
-        }
-    };
-    let mutation = AcceptReady {
-        digest,
-        organization_id: invitation.organization_id,
-        who,
-        enroll_mfa,
-    };
-    app.execute(ctx, &mutation).await
+            (None, Some(_)) => Who::Known,
+            (None, None) => {
+                return Err(Refusal::new(Reason::CredentialsMissing)
+                    .with("hint", "call with the account's session, or give sign_up")
+                    .into());
+            }
+        };
+        Ok(PreparedAccept {
+            digest,
+            organization_id: invitation.organization_id,
+            who,
+            enroll_mfa,
+        })
+    }
 }
 
 /// The link came to the address, so whoever signs up through it has shown that the address is theirs.
@@ -239,7 +238,7 @@ fn person(invitation: &Invitation, sign_up: SignUp, password: Option<ChosenPassw
     })
 }
 
-impl Mutation for AcceptReady {
+impl Mutation for PreparedAccept {
     type Outcome = Accepted;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Accepted> {
@@ -259,7 +258,7 @@ impl Mutation for AcceptReady {
         // Only now: read before the lock, it could have been accepted, revoked or replaced while we waited.
         let invitation = tx.invitation_by_token(&self.digest).await?;
         let mut invitation = invitation.ok_or(Reason::InvitationNotFound)?;
-        facts(&invitation).open(ctx.now)?;
+        invitation.facts().open(ctx.now)?;
 
         let (user, is_new) = match &self.who {
             Who::Known => {
@@ -296,7 +295,7 @@ impl Mutation for AcceptReady {
             owners: Owners { active: owners },
             now: ctx.now,
         };
-        let roles = invitation::decide_accept(&acceptance, &facts(&invitation))?;
+        let roles = invitation::decide_accept(&acceptance, &invitation.facts())?;
         // Whoever comes back does so with a session that began after they were removed: the one that accepts is no exception, or those between would live on with it.
         let left = existing.as_ref().map(|removed| Interruption {
             after_sign_in: removed.interrupted_after_sign_in,
@@ -317,7 +316,7 @@ impl Mutation for AcceptReady {
             // Sessions from before the removal stay dead here (ab_24).
             admit_time: existing.as_ref().map(|removed| removed.update_time),
             interrupted_after_sign_in: existing.as_ref().and_then(|removed| removed.interrupted_after_sign_in),
-            ..newcomer(ctx, &organization, &user, roles.clone())
+            ..Member::new(&organization, &user, roles.clone(), ctx.now)
         };
         let before = existing.map(|member| json!({ "state": member.state.as_str(), "roles": member.roles }));
         let after = json!({ "user_id": user.id, "state": member.state.as_str(), "roles": member.roles });
@@ -379,7 +378,7 @@ impl Mutation for Decline {
         // Only now: read before the lock, it could have been accepted, revoked or replaced while we waited.
         let invitation = tx.invitation_by_token(&digest).await?;
         let mut invitation = invitation.ok_or(Reason::InvitationNotFound)?;
-        let declined = invitation::decide_decline(&facts(&invitation), ctx.now)?;
+        let declined = invitation::decide_decline(&invitation.facts(), ctx.now)?;
         let before = std::mem::replace(&mut invitation.state, declined);
         invitation.changed_revision = organization.revision + 1;
         tx.cancel_message(invitation.message_id, ctx.now).await?;

@@ -12,11 +12,10 @@ use crate::{
             paging::{Page, PageRequest},
         },
         invitations::role_names,
-        operators::service_accounts::by_id,
-        users::{display_name, email_unverified},
+        users::email_unverified,
     },
     domain::error::Reason,
-    store::{Invitation, InvitationFilter, InvitationRow},
+    store::{Cursor, Invitation, InvitationFilter, InvitationRow, User},
 };
 
 /// One invitation of an organization.
@@ -55,7 +54,7 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Invit
         .page
         .total(view.invitations_count(id, &query.filter, ctx.now))
         .await?;
-    Ok(query.page.page(rows, total, |row| by_id(row.invitation.id)))
+    Ok(query.page.page(rows, total, |row| Cursor::by_id(row.invitation.id)))
 }
 
 /// Whose invitations.
@@ -107,9 +106,9 @@ pub(crate) async fn list_of_user(app: &App, ctx: &Ctx, query: ListOfUser) -> Res
         waiting.push(Waiting {
             organization_name: organization.display_name,
             role_names: role_names(&model, &invitation.roles),
-            inviter_name: inviter.map(display_name),
+            inviter_name: inviter.map(User::effective_display_name),
             invitation,
         });
     }
-    Ok(query.page.page(waiting, total, |one| by_id(one.invitation.id)))
+    Ok(query.page.page(waiting, total, |one| Cursor::by_id(one.invitation.id)))
 }

@@ -10,12 +10,12 @@ use crate::{
             access::{self, Asked},
             context::Ctx,
             error::Result,
-            mutation::{Answer, Mutation},
+            mutation::{Mutation, Prepare},
         },
-        members::{Seen, newcomer, see_changed, target},
+        members::{Seen, see_changed},
         require_etag,
         users::{
-            HashedUser, NewUser, display_name,
+            HashedUser, NewUser,
             profiles::{ProfileChange, username_taken},
             states::{rename, seats},
         },
@@ -26,7 +26,7 @@ use crate::{
         roster::{decide_addition, decide_create, decide_update, require_usernames},
         text::sort_key,
     },
-    store::{Event, Tx, UserEvent},
+    store::{Event, Member, Tx, UserEvent},
 };
 
 /// Creates an account and makes it a member (PF07).
@@ -42,7 +42,8 @@ pub(crate) struct Create {
     pub(crate) validate_only: bool,
 }
 
-struct CreateHashed {
+/// A person whose password is hashed.
+pub(crate) struct PreparedCreate {
     organization_id: Uuid,
     person: HashedUser,
     username: bool,
@@ -56,21 +57,24 @@ struct CreateHashed {
 /// # Errors
 /// `DIRECT_CREATION_NOT_ALLOWED`, `ALREADY_MEMBER`, `REMOVED_MEMBER`, `ACCOUNT_EXISTS`, `USERNAME_TAKEN`, `FIELD_NOT_EDITABLE` for a username where
 /// the access model knows none, and those of roles.
-pub(crate) async fn create<A: Answer<(Seen, i64)>>(app: &App, ctx: &Ctx, command: Create) -> Result<A> {
-    // Refused before a password is hashed: hashing is work that only who may create members can ask for.
-    access::enter(app, ctx, command.organization_id).await?;
-    let mutation = CreateHashed {
-        organization_id: command.organization_id,
-        username: command.person.username.is_some(),
-        email_key: command.person.email.key().to_owned(),
-        person: app.hashed(ctx, command.person, &[]).await?,
-        roles: command.roles,
-        validate_only: command.validate_only,
-    };
-    app.execute(ctx, &mutation).await
+impl Prepare for Create {
+    type Mutation = PreparedCreate;
+
+    async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedCreate> {
+        // Refused before a password is hashed: hashing is work that only who may create members can ask for.
+        access::enter(app, ctx, self.organization_id).await?;
+        Ok(PreparedCreate {
+            organization_id: self.organization_id,
+            username: self.person.username.is_some(),
+            email_key: self.person.email.key().to_owned(),
+            person: app.hashed(ctx, self.person, &[]).await?,
+            roles: self.roles,
+            validate_only: self.validate_only,
+        })
+    }
 }
 
-impl Mutation for CreateHashed {
+impl Mutation for PreparedCreate {
     type Outcome = (Seen, i64);
 
     fn organization(&self) -> Option<(Uuid, Asked)> {
@@ -94,7 +98,7 @@ impl Mutation for CreateHashed {
             false => self.person.insert(app, ctx.now, tx, taken.into()).await?,
         };
 
-        let member = newcomer(ctx, &access.organization, &user, roles);
+        let member = Member::new(&access.organization, &user, roles, ctx.now);
         tx.insert_member(member.clone()).await?;
         let event = Event {
             kind: "member.created",
@@ -156,7 +160,7 @@ impl Mutation for Update {
         let fields: Vec<&str> = self.fields.iter().map(String::as_str).collect();
         decide_update(
             &access.situation(ctx, owners),
-            &target(&member, &user),
+            &member.target(&user),
             &fields,
             !elsewhere.is_empty(),
         )?;
@@ -181,7 +185,7 @@ impl Mutation for Update {
             .into_iter()
             .filter(|(organization, _)| organization.id != self.organization_id);
         rename(ctx, tx, &user, seats, &changed).await?;
-        member.sort_key = sort_key(&display_name(&user));
+        member.sort_key = sort_key(&user.effective_display_name());
         member.changed_revision = access.organization.revision + 1;
         member.update_time = ctx.now;
         tx.update_member(member.clone()).await?;

@@ -12,10 +12,8 @@ use crate::{
             error::Result,
             mutation::Mutation,
         },
-        members::{Seen, see_changed, target},
+        members::{Seen, see_changed},
         require_etag,
-        sessions::end_sessions,
-        users::display_name,
     },
     domain::{
         access_model::RoleSet,
@@ -140,7 +138,7 @@ impl Mutation for ChangeState {
         let owners = access::owners_where_it_matters(tx, &access, &[&member.roles]).await?;
         let (state, roles) = self
             .change
-            .decide(&access.situation(ctx, owners), &target(&member, &user))?;
+            .decide(&access.situation(ctx, owners), &member.target(&user))?;
 
         let before = std::mem::replace(&mut member.state, state);
         member.roles = roles;
@@ -153,7 +151,7 @@ impl Mutation for ChangeState {
         if state == MemberState::Active {
             member.admit_time = Some(ctx.now);
             // Whoever was removed may be called something else by now.
-            member.sort_key = sort_key(&display_name(&user));
+            member.sort_key = sort_key(&user.effective_display_name());
         }
         self.store(ctx, tx, &mut access, &member, before).await?;
         if state != MemberState::Active {
@@ -175,7 +173,7 @@ pub(crate) async fn end_sessions_of_nobodys_member(ctx: &Ctx, tx: &mut Tx, user:
         organization.state != OrganizationState::Deleted && member.state == MemberState::Active
     });
     if !somewhere {
-        end_sessions(ctx, tx, user.id, None).await?;
+        tx.end_sessions(user.id, None, ctx.now).await?;
     }
     Ok(())
 }

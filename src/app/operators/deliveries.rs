@@ -11,10 +11,9 @@ use crate::{
             mutation::Mutation,
             paging::{Page, PageRequest},
         },
-        operators::service_accounts::by_id,
     },
     domain::error::{Reason, Refusal},
-    store::{Message, MessageFilter, Tx},
+    store::{Cursor, Message, MessageFilter, Tx},
 };
 
 /// Which messages.
@@ -36,7 +35,7 @@ pub(crate) async fn list(app: &App, _ctx: &Ctx, query: List) -> Result<Page<Mess
         .messages_page(&query.filter, query.page.after(), query.page.limit())
         .await?;
     let total = query.page.total(view.messages_count(&query.filter)).await?;
-    Ok(query.page.page(rows, total, |row| by_id(row.id)))
+    Ok(query.page.page(rows, total, |row| Cursor::by_id(row.id)))
 }
 
 /// One message.

@@ -265,7 +265,7 @@ pub(crate) async fn list(app: &App, _ctx: &Ctx, page: PageRequest) -> Result<Pag
     let view = app.store.read();
     let rows = view.service_accounts_page(page.after(), page.limit()).await?;
     let total = page.total(view.service_accounts_count()).await?;
-    Ok(page.page(rows, total, |row| by_id(row.id)))
+    Ok(page.page(rows, total, |row| Cursor::by_id(row.id)))
 }
 
 /// Which keys.
@@ -291,10 +291,5 @@ pub(crate) async fn list_keys(app: &App, _ctx: &Ctx, query: ListKeys) -> Result<
         .service_keys_page(account.id, query.page.after(), query.page.limit())
         .await?;
     let total = query.page.total(view.service_keys_count(account.id)).await?;
-    Ok(query.page.page(rows, total, |row| by_id(row.id)))
-}
-
-/// The place in a list that is sorted by id.
-pub(crate) fn by_id(id: Uuid) -> Cursor {
-    Cursor { key: Vec::new(), id }
+    Ok(query.page.page(rows, total, |row| Cursor::by_id(row.id)))
 }

@@ -15,8 +15,6 @@ use crate::{
             mutation::Mutation,
             paging::{Page, PageRequest},
         },
-        operators::service_accounts::by_id,
-        users::display_name,
     },
     domain::{
         activity::{Report, ReportOutcome, Tally, acceptable, outcomes},
@@ -24,7 +22,7 @@ use crate::{
         member::MemberState,
         sign_in::SignInOutcome,
     },
-    store::{Activity, ActivityFilter, Member, SignInFilter, SignInRecord, Tx},
+    store::{Activity, ActivityFilter, Cursor, Member, SignInFilter, SignInRecord, Tx, User},
 };
 
 /// Takes reports.
@@ -167,9 +165,9 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Seen>
     }
     deeds.sort_by_key(|deed| std::cmp::Reverse(deed.id()));
     deeds.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let page = query
-        .page
-        .page(deeds, query.page.count.then_some(total), |deed| by_id(deed.id()));
+    let page = query.page.page(deeds, query.page.count.then_some(total), |deed| {
+        Cursor::by_id(deed.id())
+    });
     let names = view
         .users_named(page.items.iter().filter_map(Deed::user_id).collect())
         .await?;
@@ -179,7 +177,7 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Seen>
         user_name: deed
             .user_id()
             .and_then(|id| names.get(&id))
-            .map(display_name)
+            .map(User::effective_display_name)
             .unwrap_or_default(),
         deed: if whole { deed } else { without_origin(deed) },
     }))

@@ -13,10 +13,9 @@ use crate::{
             paging::{Page, PageRequest},
         },
         organizations::CHAIN_START,
-        users::display_name,
     },
     domain::audit::{Anchor, Break, Verification},
-    store::{Cursor, EventFilter, EventRecord, Names, event_hash},
+    store::{Cursor, EventFilter, EventRecord, Names, User, event_hash},
 };
 
 /// Entries of one batch of an export, and entries that a verification holds at a time.
@@ -146,7 +145,7 @@ async fn walk(
 }
 
 fn entry(event: EventRecord, names: &Names) -> Entry {
-    let user_name = |id: Uuid| names.users.get(&id).map(display_name);
+    let user_name = |id: Uuid| names.users.get(&id).map(User::effective_display_name);
     let actor_name = match (event.actor_user_id, event.actor_service_account_id) {
         (Some(user), _) => user_name(user),
         (None, Some(service)) => names.service_accounts.get(&service).cloned(),

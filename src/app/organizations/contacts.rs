@@ -13,7 +13,6 @@ use crate::{
             mutation::Mutation,
             paging::{Page, PageRequest},
         },
-        operators::service_accounts::by_id,
         require_etag,
     },
     domain::{
@@ -256,5 +255,5 @@ pub(crate) async fn list_recipients(app: &App, ctx: &Ctx, query: ListRecipients)
         .recipients_page(id, role, query.page.after(), query.page.limit())
         .await?;
     let total = query.page.total(view.recipients_count(id, role)).await?;
-    Ok(query.page.page(rows, total, |row| by_id(row.id)))
+    Ok(query.page.page(rows, total, |row| Cursor::by_id(row.id)))
 }

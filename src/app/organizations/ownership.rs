@@ -1,6 +1,5 @@
 //! Handing ownership over: at once, or after the nominee has confirmed.
 
-use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -16,28 +15,20 @@ use crate::{
         },
         invitations::warrants::may_still_transfer,
         mail::queue::locale_of,
-        members::target,
-        operators::service_accounts::by_id,
         require_etag,
-        users::display_name,
     },
     domain::{
         access_model::{Confirmation, RoleSet},
         error::{Reason, Refusal},
         mail::{OwnershipMail, OwnershipNews, Payload},
-        ownership::{self, CONFIRMATION_TIME, TransferState, TransferStatus},
+        ownership::{self, CONFIRMATION_TIME, TransferState},
         roster::{Authority, Owners, Situation, Target},
     },
-    store::{Event, Member, Transfer, Tx, User},
+    store::{Cursor, Event, Member, Transfer, Tx, User},
 };
 
 /// A transfer, and the organization's revision after the call.
 pub(crate) type Outcome = (Transfer, i64);
-
-/// How far a transfer is at a time.
-pub(crate) fn status(transfer: &Transfer, now: DateTime<Utc>) -> TransferStatus {
-    ownership::transfer_status(transfer.state, transfer.expire_time, now)
-}
 
 /// Hands ownership over, or asks the nominee.
 #[derive(Debug)]
@@ -79,7 +70,7 @@ impl Sides {
     /// The facts that decisions rest on: of the owner, of the nominee.
     fn targets(&self) -> [Target<'_>; 2] {
         let [owner, nominee] = &self.users;
-        [target(&self.owner, owner), target(&self.nominee, nominee)]
+        [self.owner.target(owner), self.nominee.target(nominee)]
     }
 
     /// Gives both their new roles: one commit, so that nobody ever sees two owners or none (JS12). Answers with the roles that they had: owner, nominee.
@@ -229,7 +220,7 @@ async fn tell(
             news,
             email: reader.email.clone(),
             organization_name: access.organization.display_name.clone(),
-            other_name: display_name(other),
+            other_name: other.effective_display_name(),
             time: ctx.now,
             expire_time: transfer.expire_time,
             locale: locale_of(reader),
@@ -304,7 +295,7 @@ impl Mutation for Settle {
             Settlement::Cancel => {
                 let situation = access.situation(ctx, Owners { active: 1 });
                 ownership::decide_cancellation(&situation, transfer.owner_user_id, transfer.nominee_user_id)?;
-                ownership::require_pending(status(&transfer, ctx.now))?;
+                ownership::require_pending(transfer.status(ctx.now))?;
                 None
             }
         };
@@ -345,7 +336,7 @@ impl Settle {
         if caller != transfer.nominee_user_id {
             return Err(nobody().into());
         }
-        ownership::require_pending(status(transfer, ctx.now))?;
+        ownership::require_pending(transfer.status(ctx.now))?;
         if let Some(account) = transfer.actor_service_account_id {
             tx.hold_service_account(account).await?;
             let service = tx.service_by_key(account, transfer.actor_service_key_id).await?;
@@ -401,5 +392,5 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Trans
     let id = access.organization.id;
     let rows = view.transfers_page(id, query.page.after(), query.page.limit()).await?;
     let total = query.page.total(view.transfers_count(id)).await?;
-    Ok(query.page.page(rows, total, |row| by_id(row.id)))
+    Ok(query.page.page(rows, total, |row| Cursor::by_id(row.id)))
 }

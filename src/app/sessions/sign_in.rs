@@ -12,7 +12,7 @@ use crate::{
         call::{
             context::Ctx,
             error::{Error, Result},
-            mutation::{Answer, Mutation},
+            mutation::{Mutation, Prepare},
         },
         credentials::mfa::{Checked, Code, Setup},
     },
@@ -224,7 +224,8 @@ pub(crate) struct Completed {
     pub(crate) recovery_codes: Vec<Zeroizing<String>>,
 }
 
-struct CompleteReady {
+/// A sign-in whose second factor is right.
+pub(crate) struct PreparedComplete {
     challenge_id: Uuid,
     user_id: Uuid,
     kept: Kept,
@@ -243,49 +244,49 @@ enum Way {
 /// # Errors
 /// `CHALLENGE_INVALID` where the sign-in is unknown, completed, over, or has had too many wrong answers; `CODE_INVALID`, `TOO_MANY_ATTEMPTS`; `SIGN_IN_FAILED` where the account
 /// may no longer sign in.
-pub(crate) async fn complete<A: Answer<Completed>>(app: &App, ctx: &Ctx, command: Complete) -> Result<A> {
-    if let Some(answer) = app.replayed(ctx).await? {
-        return Ok(answer);
-    }
-    let token = command.token.expose_secret();
-    let (found, user_id) = app
-        .shown_challenge(ctx, Purpose::SignIn, TokenKind::SignIn, token)
-        .await?;
-    app.require_quiet(ctx, user_id).await?;
-    if !app.store.take_attempt(found.id, MAX_ATTEMPTS, ctx.now).await? {
-        return Err(Reason::ChallengeInvalid.into());
-    }
-    let kept: Kept = serde_json::from_slice(&app.opened(&found)?)
-        .map_err(|_| Error::Internal(format!("the challenge {} is not understood", found.id)))?;
-    let way = match (&kept.secret, &command.code) {
-        (Some(secret), Code::Totp(typed)) => totp::matching_step(secret, typed.expose_secret(), ctx.now, None)
-            .map(Way::Enroll)
-            .ok_or_else(|| Reason::CodeInvalid.into()),
-        // Who has no factor yet has no recovery codes.
-        (Some(_), Code::Recovery(_)) => Err(Reason::CodeInvalid.into()),
-        (None, code) => app.check_code(ctx, user_id, code).await.map(Way::Prove),
-    };
-    let way = match way {
-        Ok(way) => way,
-        Err(refused) => {
-            let mut tx = app.store.begin().await?;
-            app.note_refused_sign_in(ctx, &mut tx, Some(user_id), kept.user_agent.as_deref())
-                .await?;
-            app.count_wrong_factor(ctx, &mut tx).await?;
-            tx.commit().await?;
-            return Err(refused);
+impl Prepare for Complete {
+    type Mutation = PreparedComplete;
+
+    async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedComplete> {
+        let token = self.token.expose_secret();
+        let (found, user_id) = app
+            .shown_challenge(ctx, Purpose::SignIn, TokenKind::SignIn, token)
+            .await?;
+        app.require_quiet(ctx, user_id).await?;
+        if !app.store.take_attempt(found.id, MAX_ATTEMPTS, ctx.now).await? {
+            return Err(Reason::ChallengeInvalid.into());
         }
-    };
-    let mutation = CompleteReady {
-        challenge_id: found.id,
-        user_id,
-        kept,
-        way,
-    };
-    app.execute(ctx, &mutation).await
+        let kept: Kept = serde_json::from_slice(&app.opened(&found)?)
+            .map_err(|_| Error::Internal(format!("the challenge {} is not understood", found.id)))?;
+        let way = match (&kept.secret, &self.code) {
+            (Some(secret), Code::Totp(typed)) => totp::matching_step(secret, typed.expose_secret(), ctx.now, None)
+                .map(Way::Enroll)
+                .ok_or_else(|| Reason::CodeInvalid.into()),
+            // Who has no factor yet has no recovery codes.
+            (Some(_), Code::Recovery(_)) => Err(Reason::CodeInvalid.into()),
+            (None, code) => app.check_code(ctx, user_id, code).await.map(Way::Prove),
+        };
+        let way = match way {
+            Ok(way) => way,
+            Err(refused) => {
+                let mut tx = app.store.begin().await?;
+                app.note_refused_sign_in(ctx, &mut tx, Some(user_id), kept.user_agent.as_deref())
+                    .await?;
+                app.count_wrong_factor(ctx, &mut tx).await?;
+                tx.commit().await?;
+                return Err(refused);
+            }
+        };
+        Ok(PreparedComplete {
+            challenge_id: found.id,
+            user_id,
+            kept,
+            way,
+        })
+    }
 }
 
-impl Mutation for CompleteReady {
+impl Mutation for PreparedComplete {
     type Outcome = Completed;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Completed> {

@@ -9,7 +9,7 @@ use crate::{
         call::{
             context::Ctx,
             error::Result,
-            mutation::{Answer, Mutation},
+            mutation::{Mutation, Prepare},
         },
         credentials::passwords::require_patience,
         mail::queue::secret_mail,
@@ -39,34 +39,21 @@ pub(crate) struct Start {
     pub(crate) purpose: Purpose,
 }
 
-struct StartReady {
-    purpose: Purpose,
-    session_id: Uuid,
-}
-
 /// Sends a code to the address of the caller's own account. The code before it is dead from then on.
 ///
 /// # Errors
 /// `CALLER_NOT_ALLOWED` for a caller without a session, `TOO_MANY_ATTEMPTS`.
-pub(crate) async fn start<A: Answer<Challenge>>(app: &App, ctx: &Ctx, command: Start) -> Result<A> {
-    let (_, session_id) = ctx.require_session()?;
-    let mutation = StartReady {
-        purpose: command.purpose,
-        session_id,
-    };
-    app.execute(ctx, &mutation).await
-}
-
-impl Mutation for StartReady {
+impl Mutation for Start {
     type Outcome = Challenge;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Challenge> {
+        let (_, session_id) = ctx.require_session()?;
         let user = ctx.lock_caller(tx).await?;
         require_patience(ctx, tx, self.purpose, user.id).await?;
         let code = short_code(app.entropy.bytes());
         tx.end_challenges(user.id, &[self.purpose], ctx.now).await?;
         let challenge = Challenge {
-            session_id: Some(self.session_id),
+            session_id: Some(session_id),
             ..app.new_challenge(ctx, self.purpose, Some(user.id), None, Some(code.as_bytes()))
         };
         tx.insert_challenge(challenge.clone()).await?;
@@ -85,7 +72,8 @@ pub(crate) struct Complete {
     pub(crate) code: SecretString,
 }
 
-struct CompleteReady {
+/// A session whose code is right.
+pub(crate) struct PreparedComplete {
     challenge_id: Uuid,
     session: Session,
 }
@@ -94,36 +82,32 @@ struct CompleteReady {
 ///
 /// # Errors
 /// `CALLER_NOT_ALLOWED`, `CHALLENGE_INVALID` where it was not sent for this session, is used or over, or has had too many wrong answers; `CODE_INVALID`.
-pub(crate) async fn complete<A: Answer<Session>>(app: &App, ctx: &Ctx, command: Complete) -> Result<A> {
-    let (user, session_id) = ctx.require_session()?;
-    if let Some(answer) = app.replayed(ctx).await? {
-        return Ok(answer);
+impl Prepare for Complete {
+    type Mutation = PreparedComplete;
+
+    async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedComplete> {
+        let (user, session_id) = ctx.require_session()?;
+        let purpose = Purpose::StepUpInviteMembers;
+        let found = app.store.read().challenge_of(purpose, user.id, self.step_up_id).await?;
+        let found = found
+            .filter(|found| found.session_id == Some(session_id))
+            .ok_or(Reason::ChallengeInvalid)?;
+        challenge::open(found.expire_time, found.consume_time, ctx.now)?;
+        if !app.store.take_attempt(found.id, MAX_ATTEMPTS, ctx.now).await? {
+            return Err(Reason::ChallengeInvalid.into());
+        }
+        if !totp::equal(&app.opened(&found)?, self.code.expose_secret().as_bytes()) {
+            return Err(Reason::CodeInvalid.into());
+        }
+        let session = ctx.caller.user.as_ref().and_then(|caller| caller.session.clone());
+        Ok(PreparedComplete {
+            challenge_id: found.id,
+            session: session.ok_or(Reason::ChallengeInvalid)?,
+        })
     }
-    let purpose = Purpose::StepUpInviteMembers;
-    let found = app
-        .store
-        .read()
-        .challenge_of(purpose, user.id, command.step_up_id)
-        .await?;
-    let found = found
-        .filter(|found| found.session_id == Some(session_id))
-        .ok_or(Reason::ChallengeInvalid)?;
-    challenge::open(found.expire_time, found.consume_time, ctx.now)?;
-    if !app.store.take_attempt(found.id, MAX_ATTEMPTS, ctx.now).await? {
-        return Err(Reason::ChallengeInvalid.into());
-    }
-    if !totp::equal(&app.opened(&found)?, command.code.expose_secret().as_bytes()) {
-        return Err(Reason::CodeInvalid.into());
-    }
-    let session = ctx.caller.user.as_ref().and_then(|caller| caller.session.clone());
-    let mutation = CompleteReady {
-        challenge_id: found.id,
-        session: session.ok_or(Reason::ChallengeInvalid)?,
-    };
-    app.execute(ctx, &mutation).await
 }
 
-impl Mutation for CompleteReady {
+impl Mutation for PreparedComplete {
     type Outcome = Session;
 
     async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Session> {

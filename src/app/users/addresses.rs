@@ -10,7 +10,7 @@ use crate::{
         call::{
             context::Ctx,
             error::{Error, Result},
-            mutation::{Answer, Mutation},
+            mutation::{Mutation, Prepare},
         },
         credentials::passwords::{record, require_patience},
         mail::queue::secret_mail,
@@ -61,7 +61,8 @@ pub(crate) struct Changed {
     pub(crate) verification_sent: bool,
 }
 
-enum Ready {
+/// Who changes the address, and so when it takes effect.
+pub(crate) enum PreparedChange {
     /// By a service that answers for it: at once.
     AtOnce(Change),
     /// By the person, whose password has this hash: once they have shown that the address is theirs.
@@ -73,28 +74,29 @@ enum Ready {
 ///
 /// # Errors
 /// `USER_NOT_FOUND`, `EMAIL_TAKEN` for a service, `PASSWORD_INCORRECT`, `TOO_MANY_ATTEMPTS`; a violation where the person gives no password.
-pub(crate) async fn change<A: Answer<Changed>>(app: &App, ctx: &Ctx, command: Change) -> Result<A> {
-    ctx.require_self(command.user_id)?;
-    if let Some(answer) = app.replayed(ctx).await? {
-        return Ok(answer);
+impl Prepare for Change {
+    type Mutation = PreparedChange;
+
+    async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedChange> {
+        ctx.require_self(self.user_id)?;
+        let Some(caller) = &ctx.caller.user else {
+            return Ok(PreparedChange::AtOnce(self));
+        };
+        let Some(password) = &self.password else {
+            return Err(Error::violation("password", "is required of the person themselves"));
+        };
+        app.require_password_of(ctx, &caller.user, password).await?;
+        let verified = caller.user.password_hash.clone();
+        Ok(PreparedChange::Later(self, verified))
     }
-    let Some(caller) = &ctx.caller.user else {
-        return app.execute(ctx, &Ready::AtOnce(command)).await;
-    };
-    let Some(password) = &command.password else {
-        return Err(Error::violation("password", "is required of the person themselves"));
-    };
-    app.require_password_of(ctx, &caller.user, password).await?;
-    let verified = caller.user.password_hash.clone();
-    app.execute(ctx, &Ready::Later(command, verified)).await
 }
 
-impl Mutation for Ready {
+impl Mutation for PreparedChange {
     type Outcome = Changed;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Changed> {
         match self {
-            Ready::AtOnce(command) => {
+            PreparedChange::AtOnce(command) => {
                 let user = tx.lock_user(command.user_id).await?.ok_or(Reason::UserNotFound)?;
                 require_etag(&command.etag, user.revision)?;
                 let user = take_effect(app, ctx, tx, user, &command.email, command.verified).await?;
@@ -103,7 +105,7 @@ impl Mutation for Ready {
                     verification_sent: false,
                 })
             }
-            Ready::Later(command, verified) => {
+            PreparedChange::Later(command, verified) => {
                 let user = ctx.lock_caller(tx).await?;
                 // What was verified may be the old password by now.
                 if user.password_hash != *verified {
@@ -133,7 +135,7 @@ impl Mutation for Ready {
     }
 
     fn validate_only(&self) -> bool {
-        let (Ready::AtOnce(command) | Ready::Later(command, _)) = self;
+        let (PreparedChange::AtOnce(command) | PreparedChange::Later(command, _)) = self;
         command.validate_only
     }
 }

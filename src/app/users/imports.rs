@@ -17,7 +17,6 @@ use crate::{
             error::{Error, Result},
             mutation::Mutation,
         },
-        members::newcomer,
     },
     domain::{
         access_model::RoleSet,
@@ -32,7 +31,7 @@ use crate::{
         user::UserState,
     },
     platform::hashing::{self, Cost, Unusable},
-    store::{Event, ImportedUser, StoreError, Tx, User, UserEvent},
+    store::{Event, ImportedUser, Member, StoreError, Tx, User, UserEvent},
 };
 
 /// The scope that a caller needs besides, where people come with memberships: that of CreateMember.
@@ -376,7 +375,7 @@ impl Person {
 
 /// Makes an account a member, with the event of it.
 async fn sit_down(ctx: &Ctx, tx: &mut Tx, access: &mut Access, user: &User, roles: RoleSet) -> Result<()> {
-    let member = newcomer(ctx, &access.organization, user, roles);
+    let member = Member::new(&access.organization, user, roles, ctx.now);
     tx.insert_member(member.clone()).await?;
     let event = Event {
         kind: "member.created",

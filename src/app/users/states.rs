@@ -11,13 +11,8 @@ use crate::{
             error::{Error, Result},
             mutation::Mutation,
         },
-        members::target,
         require_etag,
-        sessions::end_sessions,
-        users::{
-            display_name,
-            profiles::{ChangedProfile, ProfileChange, username_taken},
-        },
+        users::profiles::{ChangedProfile, ProfileChange, username_taken},
     },
     domain::{
         email::EmailAddress,
@@ -137,7 +132,7 @@ impl Mutation for ChangeState {
             tx.delete_identities(user.id).await?;
         }
         if self.change.ends_use() {
-            end_sessions(ctx, tx, user.id, None).await?;
+            tx.end_sessions(user.id, None, ctx.now).await?;
         }
         Ok(user)
     }
@@ -208,7 +203,7 @@ pub(crate) async fn rename(
     changed: &ChangedProfile,
 ) -> Result<()> {
     for (mut organization, mut member) in seats {
-        member.sort_key = sort_key(&display_name(user));
+        member.sort_key = sort_key(&user.effective_display_name());
         record(ctx, tx, &mut organization, member, "member.updated", changed.fields()).await?;
     }
     Ok(())
@@ -227,7 +222,7 @@ async fn require_other_owners(app: &App, tx: &Tx, user: &User, seats: &[(Organiz
                 .count_active_holders(organization.id, model.owner_role().as_str())
                 .await?,
         };
-        if is_last_owner(&model, &target(member, user), owners) {
+        if is_last_owner(&model, &member.target(user), owners) {
             owned.push(organization.id.to_string());
         }
     }

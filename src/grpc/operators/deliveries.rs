@@ -42,7 +42,7 @@ impl DeliveryService for Edge {
         request: Request<pb::RetryMessageRequest>,
     ) -> Result<Response<pb::RetryMessageResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 }
 

@@ -29,7 +29,7 @@ impl ServiceAccountService for Edge {
         request: Request<pb::CreateServiceAccountRequest>,
     ) -> Result<Response<pb::CreateServiceAccountResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn list_service_accounts(
@@ -47,7 +47,7 @@ impl ServiceAccountService for Edge {
         request: Request<pb::UpdateServiceAccountRequest>,
     ) -> Result<Response<pb::UpdateServiceAccountResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn disable_service_account(
@@ -55,7 +55,7 @@ impl ServiceAccountService for Edge {
         request: Request<pb::DisableServiceAccountRequest>,
     ) -> Result<Response<pb::DisableServiceAccountResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn create_service_key(
@@ -63,7 +63,7 @@ impl ServiceAccountService for Edge {
         request: Request<pb::CreateServiceKeyRequest>,
     ) -> Result<Response<pb::CreateServiceKeyResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn list_service_keys(
@@ -81,7 +81,7 @@ impl ServiceAccountService for Edge {
         request: Request<pb::RevokeServiceKeyRequest>,
     ) -> Result<Response<pb::RevokeServiceKeyResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 }
 

@@ -39,7 +39,7 @@ impl ActivityService for Edge {
         request: Request<pb::ReportActivityRequest>,
     ) -> Result<Response<pb::ReportActivityResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn list_activity(

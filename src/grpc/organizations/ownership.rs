@@ -7,7 +7,7 @@ use crate::{
     app::{
         call::paging::Page,
         etag,
-        organizations::ownership::{self, Settle, Settlement, Start, status},
+        organizations::ownership::{self, Settle, Settlement, Start},
         records::Transfer,
     },
     domain::ownership::TransferStatus,
@@ -28,7 +28,7 @@ impl OwnershipService for Edge {
         request: Request<pb::TransferOwnershipRequest>,
     ) -> Result<Response<pb::TransferOwnershipResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn list_ownership_transfers(
@@ -45,7 +45,7 @@ impl OwnershipService for Edge {
         request: Request<pb::ConfirmOwnershipTransferRequest>,
     ) -> Result<Response<pb::ConfirmOwnershipTransferResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn cancel_ownership_transfer(
@@ -53,7 +53,7 @@ impl OwnershipService for Edge {
         request: Request<pb::CancelOwnershipTransferRequest>,
     ) -> Result<Response<pb::CancelOwnershipTransferResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 }
 
@@ -117,7 +117,7 @@ settlements!(
 );
 
 fn transfer(row: Transfer, now: DateTime<Utc>) -> pb::OwnershipTransfer {
-    let state = match status(&row, now) {
+    let state = match row.status(now) {
         TransferStatus::Pending => pb::OwnershipTransferState::Pending,
         TransferStatus::Completed => pb::OwnershipTransferState::Completed,
         TransferStatus::Cancelled => pb::OwnershipTransferState::Cancelled,

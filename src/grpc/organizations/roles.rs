@@ -51,7 +51,7 @@ impl RoleService for Edge {
         request: Request<pb::CreateRoleRequest>,
     ) -> Result<Response<pb::CreateRoleResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn update_role(
@@ -59,7 +59,7 @@ impl RoleService for Edge {
         request: Request<pb::UpdateRoleRequest>,
     ) -> Result<Response<pb::UpdateRoleResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn delete_role(
@@ -67,7 +67,7 @@ impl RoleService for Edge {
         request: Request<pb::DeleteRoleRequest>,
     ) -> Result<Response<pb::DeleteRoleResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
-        Ok(Response::new(self.app.execute(&ctx, &command).await?))
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn list_permissions(

@@ -69,7 +69,7 @@ impl Import {
         };
         let _place = self.admitted.place().await?;
         let (ctx, batch) = self.edge.admit_again(&self.admitted, &batch).await?;
-        let mut answer: pb::ImportUsersResponse = self.edge.app.execute(&ctx, &batch).await?;
+        let mut answer: pb::ImportUsersResponse = self.edge.app.execute(&ctx, batch).await?;
         // Committed by now, or, of a validation, taken back.
         self.created += answer.created_count;
         self.already += answer.already_imported_count;

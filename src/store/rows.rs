@@ -1,0 +1,81 @@
+//! What rows are to the domain: the facts that decisions rest on.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    domain::{
+        access_model::RoleSet,
+        invitation::{self, InvitationStatus},
+        member::MemberState,
+        ownership::{self, TransferStatus},
+        roster::Target,
+        text::sort_key,
+        user::full_name,
+    },
+    store::{Invitation, Member, Organization, Transfer, User},
+};
+
+impl User {
+    /// The name that people see: one of its own, or given and family name.
+    pub(crate) fn effective_display_name(&self) -> String {
+        match &self.display_name {
+            Some(name) => name.clone(),
+            None => full_name(&self.given_name, &self.family_name),
+        }
+    }
+}
+
+impl Member {
+    /// The row of a member who is new in the organization, to be inserted with the event of its next revision.
+    pub(crate) fn new(organization: &Organization, user: &User, roles: RoleSet, now: DateTime<Utc>) -> Self {
+        Self {
+            organization_id: organization.id,
+            user_id: user.id,
+            state: MemberState::Active,
+            roles,
+            sort_key: sort_key(&user.effective_display_name()),
+            invitation_id: None,
+            invitation_sent_time: None,
+            invitation_accepted_time: None,
+            changed_revision: organization.revision + 1,
+            create_time: now,
+            update_time: now,
+            admit_time: None,
+            interrupted_after_sign_in: None,
+        }
+    }
+
+    /// The member as the target of a decision, with their account as it is.
+    pub(crate) fn target<'a>(&'a self, user: &User) -> Target<'a> {
+        Target {
+            user_id: self.user_id,
+            roles: &self.roles,
+            state: self.state,
+            account: user.state,
+        }
+    }
+}
+
+impl Invitation {
+    /// The facts that decisions rest on.
+    pub(crate) fn facts(&self) -> invitation::Invitation {
+        invitation::Invitation {
+            email_key: self.email_key.clone(),
+            roles: self.roles.clone(),
+            state: self.state,
+            expire_time: self.expire_time,
+        }
+    }
+
+    /// How far it is at a time.
+    pub(crate) fn status(&self, now: DateTime<Utc>) -> InvitationStatus {
+        self.facts().status(now)
+    }
+}
+
+impl Transfer {
+    /// How far it is at a time.
+    pub(crate) fn status(&self, now: DateTime<Utc>) -> TransferStatus {
+        ownership::transfer_status(self.state, self.expire_time, now)
+    }
+}
