@@ -1,10 +1,13 @@
 //! The gRPC listener: services, limits, TLS, health, reflection.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use http::{HeaderName, Method, header};
 use tokio::net::TcpListener;
-use tonic::transport::Server as Grpc;
+use tonic::{service::Routes, transport::Server as Grpc};
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
 use tower::util::option_layer;
@@ -100,25 +103,11 @@ pub(super) fn serve(
             grpc.max_concurrent_requests,
             readers(&config.database),
         ));
-    let reflect = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            // The details of errors, or a client of reflection could not show them.
-            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+    let reflection = match grpc.reflection {
+        true => REFLECTION.clone().map_err(StartError::Installation)?,
+        false => Routes::default(),
     };
-    let broken = |error: tonic_reflection::server::Error| StartError::Installation(format!("reflection: {error}"));
-    let (reflection, reflection_alpha) = match grpc.reflection {
-        true => (
-            Some(reflect().build_v1().map_err(broken)?),
-            Some(reflect().build_v1alpha().map_err(broken)?),
-        ),
-        false => (None, None),
-    };
-    let router = builder
-        .add_service(health_service)
-        .add_optional_service(reflection)
-        .add_optional_service(reflection_alpha);
+    let router = builder.add_routes(reflection).add_service(health_service);
     let edge = Edge::new(app);
     let router = services!(
         router,
@@ -158,6 +147,20 @@ pub(super) fn serve(
     tokio::spawn(report(health, readiness.clone(), shutdown.clone()));
     Ok(())
 }
+
+/// Both versions of reflection. The contract is compiled in: it is indexed once.
+static REFLECTION: LazyLock<Result<Routes, String>> = LazyLock::new(|| {
+    let reflect = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // The details of errors, or a client of reflection could not show them.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+    };
+    let broken = |error: tonic_reflection::server::Error| format!("reflection: {error}");
+    let alpha = reflect().build_v1alpha().map_err(broken)?;
+    Ok(Routes::new(reflect().build_v1().map_err(broken)?).add_service(alpha))
+});
 
 /// How many connections are taken. Fewer than there are descriptors: the database, the pages and what is sent need some too, and a process that has none left cannot even say that it lives
 /// (ab_58).

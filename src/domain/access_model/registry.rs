@@ -1,7 +1,7 @@
 //! The access models that a server has loaded, by id.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::{AccessModel, ModelError};
 
@@ -48,7 +48,8 @@ impl Models {
     /// # Errors
     /// Every mistake of a shipped document. A test makes sure that there is none.
     pub fn shipped() -> Result<Self, Vec<DocumentError>> {
-        Self::default().add(SHIPPED)
+        static PARSED: LazyLock<Result<Models, Vec<DocumentError>>> = LazyLock::new(|| Models::default().add(SHIPPED));
+        PARSED.clone()
     }
 
     /// The shipped models and these documents, each with a name for messages. A document takes the place of a shipped one of the same id.

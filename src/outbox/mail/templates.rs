@@ -3,8 +3,8 @@
 //! A mail has three templates, such as `invitation.en.subject.txt`, `invitation.en.txt` and `invitation.en.html`, in minijinja's language
 //! (Jinja2). An operator replaces any of them by a file of the same name, or adds a language to a mail by three files with another tag
 //! in place of `en`. The HTML templates fill the blocks of `layout.html` (title, preview, heading, body), which can be replaced as well, and is what
-//! gives all mails another look. All of them are rendered with a sample before anything is served: a template that names an unknown
-//! variable, forgets the link or code, or has a subject of two lines stops the start rather than the first mail.
+//! gives all mails another look. The mails with a replaced part are rendered with samples before anything is served: a template that names an
+//! unknown variable, forgets the link or code, or has a subject of two lines stops the start rather than the first mail. A test renders ours.
 //!
 //! In a subject, every text has at most 60 characters: a longer one is cut and ends with an ellipsis.
 //!
@@ -29,6 +29,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    sync::LazyLock,
 };
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, value::ValueKind};
@@ -71,6 +72,10 @@ macro_rules! shipped {
 }
 const SHIPPED: &[[[(&str, &str); 3]; 5]] =
     shipped!("invitation" "password_reset" "email_verification" "step_up" "security_notice" "ownership");
+/// The languages of each mail.
+type Locales = BTreeMap<&'static str, BTreeSet<String>>;
+/// The shipped templates, parsed. No setting changes them.
+static PARSED: LazyLock<Result<(Environment<'static>, Locales), TemplateError>> = LazyLock::new(parse_shipped);
 /// A template is a page of text; more is a mistake.
 const MAX_TEMPLATE_BYTES: u64 = 256 * 1024;
 
@@ -93,6 +98,9 @@ pub(crate) enum TemplateError {
         /// What is wrong with it.
         reason: String,
     },
+    /// One that comes with the program is wrong.
+    #[error("{0}")]
+    Shipped(&'static TemplateError),
 }
 
 /// One message could not be rendered; another may well be.
@@ -138,8 +146,7 @@ pub(crate) struct Links {
 pub(crate) struct Renderer {
     environment: Environment<'static>,
     links: Links,
-    /// The languages of each mail.
-    locales: BTreeMap<&'static str, BTreeSet<String>>,
+    locales: Locales,
 }
 
 /// What a mail hands to its reader: a link, a code, or nothing.
@@ -155,30 +162,13 @@ impl Renderer {
     /// # Errors
     /// [`TemplateError`] when a file cannot be read, has a name that no mail uses, or fails with a sample.
     pub(crate) fn new(links: Links, overrides: Option<&Path>) -> Result<Self, TemplateError> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_auto_escape_callback(|name| {
-            if name.ends_with(".html") {
-                AutoEscape::Html
-            } else {
-                AutoEscape::None
-            }
-        });
-        environment
-            .add_template(LAYOUT, include_str!("templates/layout.html"))
-            .map_err(|error| invalid(LAYOUT, &error))?;
-        let shipped = || SHIPPED.iter().flatten().flatten();
-        for (name, source) in shipped() {
-            environment
-                .add_template(name, source)
-                .map_err(|error| invalid(name, &error))?;
-        }
-        let mut locales: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
-        for (mail, locale) in shipped().filter_map(|(name, _)| mail_and_locale(name)) {
-            locales.entry(mail).or_default().insert(locale.to_owned());
-        }
+        let (mut environment, mut locales) = PARSED.as_ref().map_err(TemplateError::Shipped)?.clone();
+        let mut replaced = Locales::new();
+        let mut layout = false;
         for (name, source) in overrides.map(read_overrides).transpose()?.unwrap_or_default() {
-            if name != LAYOUT {
+            if name == LAYOUT {
+                layout = true;
+            } else {
                 let (mail, locale) = mail_and_locale(&name).ok_or_else(|| TemplateError::Invalid {
                     name: name.clone(),
                     reason: format!(
@@ -188,6 +178,7 @@ impl Renderer {
                     ),
                 })?;
                 locales.entry(mail).or_default().insert(locale.to_owned());
+                replaced.entry(mail).or_default().insert(locale.to_owned());
             }
             environment
                 .add_template_owned(name.clone(), source)
@@ -198,7 +189,7 @@ impl Renderer {
             links,
             locales,
         };
-        renderer.check()?;
+        renderer.check(if layout { &renderer.locales } else { &replaced })?;
         Ok(renderer)
     }
 
@@ -266,9 +257,9 @@ impl Renderer {
             .map_or(FALLBACK_LOCALE, String::as_str)
     }
 
-    /// Renders every mail in every language of it with samples of all that it may have to say.
-    fn check(&self) -> Result<(), TemplateError> {
-        for (mail, locales) in &self.locales {
+    /// Renders these mails in these languages with samples of all that they may have to say.
+    fn check(&self, mails: &Locales) -> Result<(), TemplateError> {
+        for (mail, locales) in mails {
             for locale in locales {
                 for sample in samples(locale).iter().filter(|sample| sample.kind() == *mail) {
                     self.check_sample(sample, locale)?;
@@ -329,6 +320,26 @@ fn shortened(values: &Value) -> Value {
         }
         _ => values.clone(),
     }
+}
+
+fn parse_shipped() -> Result<(Environment<'static>, Locales), TemplateError> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|name| match name.ends_with(".html") {
+        true => AutoEscape::Html,
+        false => AutoEscape::None,
+    });
+    let mut locales = Locales::new();
+    let layout = (LAYOUT, include_str!("templates/layout.html"));
+    for (name, source) in SHIPPED.iter().flatten().flatten().copied().chain([layout]) {
+        environment
+            .add_template(name, source)
+            .map_err(|error| invalid(name, &error))?;
+        if let Some((mail, locale)) = mail_and_locale(name) {
+            locales.entry(mail).or_default().insert(locale.to_owned());
+        }
+    }
+    Ok((environment, locales))
 }
 
 /// The mail and the language in a template's file name, when the name is one that a mail uses.

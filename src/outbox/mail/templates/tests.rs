@@ -40,6 +40,15 @@ fn with_files(files: &[(&str, &str)]) -> Result<Renderer, String> {
     Renderer::new(links(), Some(directory.path())).map_err(|error| error.to_string())
 }
 
+/// What a start holds of an operator's templates, it takes for granted of ours.
+#[test]
+fn the_shipped_mails_hand_over_what_they_are_about() {
+    let renderer = renderer();
+    renderer.check(&renderer.locales).unwrap();
+    let languages: Vec<usize> = renderer.locales.values().map(BTreeSet::len).collect();
+    assert_eq!(languages, [OTHERS.len() + 1; MAILS.len()]);
+}
+
 #[test]
 fn the_subject_and_text_of_an_invitation() {
     let mail = render(sample("en"));
