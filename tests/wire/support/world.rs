@@ -12,14 +12,17 @@ use roster::server::{Platform, Server};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 
 use super::mailbox::Mailbox;
 use super::pb;
+use super::place::passing;
 use super::postgres::{self, TestDatabase};
 use super::runner::Database;
+use super::sqlite;
 
 /// How long a server may take to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
@@ -60,24 +63,32 @@ impl World {
     pub(crate) async fn start(database: Database) -> Result<Self, String> {
         let folder = tempfile::Builder::new()
             .prefix("roster-world-")
-            .tempdir()
+            .tempdir_in(passing())
             .map_err(|error| error.to_string())?;
         let mailbox = Mailbox::start().await.map_err(|error| error.to_string())?;
         let clock = Clock::manual(Clock::system().now());
-        let postgres = match database {
-            Database::Sqlite => None,
-            Database::Postgres => Some(postgres::shared().await?.create_database().await?),
+        let file = folder.path().join("roster.db");
+        let (postgres, made) = match database {
+            Database::Sqlite => {
+                sqlite::create_database(&file).await?;
+                (None, None)
+            }
+            Database::Postgres => {
+                let (template, key) = founded().await?;
+                (Some(postgres::shared().await?.copy(&template.name).await?), Some(key))
+            }
         };
-        let file = || format!("sqlite://{}", folder.path().join("roster.db").display());
-        let url = postgres.as_ref().map_or_else(file, |database| database.url.clone());
+        let url = match &postgres {
+            Some(database) => database.url.clone(),
+            None => format!("sqlite://{}", file.display()),
+        };
         let settings = settings(&url, &mailbox);
 
         let (first, operator_key) = Replica::start(&settings, &folder, &clock).await?;
-        let operator_key = match (operator_key, database) {
-            (Some(key), _) => key,
-            (None, Database::Postgres) => bootstrap_key(&settings, &clock).await?,
-            (None, Database::Sqlite) => return Err("the first start on an empty file made no operator key".to_owned()),
-        };
+        let operator_key = made
+            .cloned()
+            .or(operator_key)
+            .ok_or("the first start on an empty file made no operator key")?;
         let inner = Inner {
             connection: postgres::connect(&url).await?,
             first: Mutex::new(first.clone()),
@@ -406,12 +417,19 @@ fn configuration(settings: &BTreeMap<String, String>) -> Result<ServeConfig, Str
     Ok(*config)
 }
 
-/// An operator's key, made in the database as `roster admin bootstrap-key` makes it.
-async fn bootstrap_key(settings: &BTreeMap<String, String>, clock: &Clock) -> Result<String, String> {
-    let database = configuration(settings)?.database;
-    let key = roster::server::bootstrap_key(&database, clock, &Entropy::system()).await;
-    key.map(|key| key.expose_secret().to_owned())
-        .map_err(|error| error.to_string())
+/// A database of PostgreSQL with an operator, whose key comes with it, made as `roster admin bootstrap-key` makes it. The databases of the worlds are copies of it.
+async fn founded() -> Result<(&'static TestDatabase, &'static String), String> {
+    static FOUNDED: OnceCell<Result<(TestDatabase, String), String>> = OnceCell::const_new();
+    let found = async || {
+        let database = postgres::shared().await?.create_database().await?;
+        let mailbox = Mailbox::start().await.map_err(|error| error.to_string())?;
+        let config = configuration(&settings(&database.url, &mailbox))?.database;
+        let key = roster::server::bootstrap_key(&config, &Clock::system(), &Entropy::system()).await;
+        let key = key.map_err(|error| error.to_string())?;
+        Ok((database, key.expose_secret().to_owned()))
+    };
+    let founded = FOUNDED.get_or_init(found).await.as_ref().map_err(Clone::clone)?;
+    Ok((&founded.0, &founded.1))
 }
 
 /// The message with `authorization: Bearer <credential>`.
