@@ -21,6 +21,7 @@ pub(crate) mod real_provider;
 pub(crate) mod runner;
 pub(crate) mod safety_kit;
 pub(crate) mod scenario;
+pub(crate) mod schedule;
 pub(crate) mod sqlite;
 pub(crate) mod steps;
 pub(crate) mod tenant;

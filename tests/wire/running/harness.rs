@@ -12,7 +12,8 @@ use crate::support::mailbox::{Fault, Mailbox, Stage};
 use crate::support::pb::create_organization_request::Owner;
 use crate::support::pb::{CreateOrganizationRequest, Founder, ListOrganizationsRequest};
 use crate::support::postgres::{self, Cluster, Durability};
-use crate::support::runner::{Database, wire_tests};
+use crate::support::runner::{Database, WireTest, wire_tests};
+use crate::support::schedule;
 use crate::support::world::World;
 
 const ADA: &str = "ada@example.com";
@@ -173,6 +174,15 @@ wire_tests! { @once;
             } else {
                 assert!(problems.len() == 1 && problems[0].contains("left in the outbox: invitation to ada@example.com"), "{problems:?}");
             }
+        }
+    }
+}
+
+wire_tests! { @once;
+    /// A test that has been renamed would run with the others.
+    async fn every_test_that_runs_alone_is_there() {
+        for alone in schedule::ALONE {
+            assert!(inventory::iter::<WireTest>().any(|test| test.name == alone), "{alone}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -15,7 +15,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
 
 use super::world::World;
-use super::{postgres, real_provider};
+use super::{postgres, real_provider, schedule};
 
 /// How long one test may take before it counts as hanging. Long forms of race tests get more, see [`rounds`].
 const PATIENCE: Duration = Duration::from_secs(480);
@@ -113,12 +113,12 @@ macro_rules! wire_tests {
 }
 pub(crate) use wire_tests;
 
-/// How many rounds a race test runs: 50, or what `ROSTER_TEST_ROUNDS` says (1,000 in the long form).
+/// How many rounds a race test runs: 10, or what `ROSTER_TEST_ROUNDS` says (1,000 in the long form).
 pub(crate) fn rounds() -> usize {
     std::env::var("ROSTER_TEST_ROUNDS")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(50)
+        .unwrap_or(10)
 }
 
 /// Runs what the command line asks for.
@@ -140,35 +140,45 @@ pub(crate) fn main() -> ExitCode {
     let without_provider = real_provider::missing();
     let required = std::env::var_os("ROSTER_TEST_REQUIRE_POSTGRES").is_some_and(|value| value != "0");
     let tally: &'static Tally = Box::leak(Box::default());
-    let mut trials = Vec::new();
+    let (mut trials, mut alone) = (Vec::new(), Vec::new());
     for test in inventory::iter::<WireTest> {
+        let trials = if schedule::ALONE.contains(&test.name) {
+            &mut alone
+        } else {
+            &mut trials
+        };
         let module = test.module.split_once("::").map_or("", |(_, inner)| inner);
         let Body::World(databases, body) = test.body else {
             let Body::Once(body) = test.body else { unreachable!() };
-            let run = move || tally.once.count(test.name, runtime.block_on(guard(body())));
-            trials.push(Trial::test(format!("once::{module}::{}", test.name), run));
+            let name = format!("once::{module}::{}", test.name);
+            let called = name.clone();
+            let run = move || {
+                tally
+                    .once
+                    .count(test.name, tally.timed(called, || runtime.block_on(guard(body()))))
+            };
+            trials.push(Trial::test(name, run));
             continue;
         };
         for &database in databases {
             let name = format!("{}::{module}::{}", database.name(), test.name);
             let ignored = database == Database::Postgres && missing.is_some() && !required
                 || module == NEEDS_PROVIDER && without_provider.is_some();
+            let called = name.clone();
             let run = move || {
-                tally
-                    .of(database)
-                    .count(test.name, runtime.block_on(in_world(database, body)))
+                let outcome = tally.timed(called, || runtime.block_on(in_world(database, body)));
+                tally.of(database).count(test.name, outcome)
             };
             trials.push(Trial::test(name, run).with_ignored_flag(ignored));
         }
     }
-    trials.sort_by(|a, b| a.name().cmp(b.name()));
-
-    let conclusion = libtest_mimic::run(&arguments, trials);
+    let passed = schedule::run(&arguments, trials, alone);
     runtime.block_on(postgres::stop_shared());
     if arguments.list {
         return ExitCode::SUCCESS;
     }
     report(tally, missing.as_deref(), required);
+    tally.say_slowest();
     if let Some(why) = without_provider {
         say(&format!(
             "The tests at an identity provider that is not ours were ignored: {why}"
@@ -182,7 +192,7 @@ pub(crate) fn main() -> ExitCode {
         ));
         return ExitCode::FAILURE;
     }
-    conclusion.exit_code()
+    ExitCode::from(u8::from(!passed))
 }
 
 fn report(tally: &Tally, missing: Option<&str>, required: bool) {
@@ -315,9 +325,30 @@ struct Tally {
     sqlite: Counts,
     postgres: Counts,
     once: Counts,
+    /// How long each test took.
+    times: Mutex<Vec<(Duration, String)>>,
 }
 
 impl Tally {
+    fn timed<T>(&self, name: String, run: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let outcome = run();
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.push((start.elapsed(), name));
+        outcome
+    }
+
+    /// Says which tests took longest, as many as `ROSTER_TEST_SLOWEST` asks for.
+    fn say_slowest(&self) {
+        let wanted = std::env::var("ROSTER_TEST_SLOWEST").ok();
+        let wanted = wanted.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.sort();
+        for (took, name) in times.iter().rev().take(wanted) {
+            say(&format!("{:7.2} s {name}", took.as_secs_f64()));
+        }
+    }
+
     const fn of(&self, database: Database) -> &Counts {
         match database {
             Database::Sqlite => &self.sqlite,
