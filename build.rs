@@ -13,8 +13,9 @@ use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, Message
 /// The option that carries the access rule.
 const OPTION: &str = "roster.v1.access";
 
-/// The field by which a request asks for a page (AIP-158).
+/// The fields by which a request asks for a page, and an answer tells of the next one (AIP-158).
 const PAGE_TOKEN: &str = "page_token";
+const NEXT_PAGE_TOKEN: &str = "next_page_token";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -42,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Writes `rules.rs`, the access rules sorted by method, and `requests.rs`, what their requests have in common. A method without a rule ends the build.
+/// Writes `rules.rs`, the access rules sorted by method, `requests.rs`, what their requests have in common, and `responses.rs`, how a page becomes the answer to a list. A method without a rule ends the build.
 fn write_rules(pool: &DescriptorPool, out: &Path) -> Result<(), Box<dyn Error>> {
     let option = pool
         .get_extension_by_name(OPTION)
@@ -52,14 +53,16 @@ fn write_rules(pool: &DescriptorPool, out: &Path) -> Result<(), Box<dyn Error>> 
         .flat_map(|service| service.methods().collect::<Vec<_>>())
         .collect();
     methods.sort_by_key(path);
-    let (mut rules, mut requests) = (String::new(), String::new());
+    let (mut rules, mut requests, mut responses) = (String::new(), String::new(), String::new());
     for method in &methods {
         let rule = rule(method, &option)?;
         write_rule(&mut rules, method, &rule)?;
         write_request(&mut requests, &method.input(), &rule)?;
+        write_response(&mut responses, &method.output())?;
     }
     fs::write(out.join("rules.rs"), format!("&[{rules}]"))?;
     fs::write(out.join("requests.rs"), requests)?;
+    fs::write(out.join("responses.rs"), responses)?;
     Ok(())
 }
 
@@ -99,7 +102,7 @@ fn write_rule(rules: &mut String, method: &MethodDescriptor, rule: &DynamicMessa
         text(rule, "self_field"),
         flag(rule, "signed_in"),
         method.is_client_streaming(),
-        method.output().get_field_by_name("next_page_token").is_some()
+        method.output().get_field_by_name(NEXT_PAGE_TOKEN).is_some()
             || method.is_server_streaming() && !method.is_client_streaming(),
     )?;
     Ok(())
@@ -123,6 +126,25 @@ fn write_request(
     if request.get_field_by_name(PAGE_TOKEN).is_some() {
         writeln!(requests, "paged!({message});")?;
     }
+    Ok(())
+}
+
+/// A list's answer has its rows in its only repeated field.
+fn write_response(responses: &mut String, response: &MessageDescriptor) -> Result<(), Box<dyn Error>> {
+    if response.get_field_by_name(NEXT_PAGE_TOKEN).is_none() {
+        return Ok(());
+    }
+    let rows = response.fields().find(|field| field.is_list());
+    let rows = rows.ok_or_else(|| format!("{}: a page without rows", response.full_name()))?;
+    let kind = rows.kind();
+    let row = kind
+        .as_message()
+        .ok_or_else(|| format!("{}: rows that are no messages", response.full_name()))?;
+    let fields = response.fields().count();
+    let (response, row, rows) = (response.name(), row.name(), rows.name());
+    // What an answer says beside its page, whoever makes it adds.
+    let rest = if fields > 3 { ", Self::default()" } else { "" };
+    writeln!(responses, "page!({response}, {row}, {rows}{rest});")?;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ pub mod network;
 pub mod queues;
 pub mod shares;
 pub mod shutdown;
+pub mod steps;
 pub mod telemetry;
 pub mod turns;
 
@@ -21,6 +22,7 @@ pub use entropy::Entropy;
 pub use hashing::{HashError, HashParams, Hasher, Verdict};
 pub use keyring::{Keyring, KeyringError};
 pub use shutdown::Shutdown;
+pub use steps::in_steps;
 pub use telemetry::Telemetry;
 
 /// Ends the process because a primitive that cannot fail has failed, and every way to go on would be unsafe: zeros for randomness, plain text for

@@ -19,6 +19,7 @@ mod mfa;
 mod organizations;
 mod outbox;
 mod ownership;
+mod page;
 mod replays;
 mod restore;
 mod roster;
@@ -31,10 +32,9 @@ mod users;
 use std::ops::Deref;
 
 use sea_orm::{
-    AccessMode, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
-use uuid::Uuid;
 
 use crate::platform::Skew;
 
@@ -59,6 +59,7 @@ pub(crate) use entities::{
 pub(crate) use events::{Actor, Event, event_hash};
 pub(crate) use invitations::{InvitationFilter, InvitationRow, Sender};
 pub(crate) use outbox::{ClaimedMessage, MailOf, MessageFilter, Settlement};
+pub(crate) use page::Cursor;
 pub(crate) use replays::ReplayKey;
 pub(crate) use roster::{RosterFacts, RosterFilter, RosterRow};
 pub(crate) use sessions::SessionHolder;
@@ -67,31 +68,6 @@ pub(crate) use users::UserEvent;
 
 /// What the store's functions answer.
 pub(crate) type Result<T> = std::result::Result<T, StoreError>;
-
-/// A place in a list: the sort key and the tie-break of the last row that was seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Cursor {
-    /// What the list is sorted by; empty where it is sorted by id alone.
-    pub(crate) key: Vec<u8>,
-    /// The row's id.
-    pub(crate) id: Uuid,
-}
-
-impl Cursor {
-    /// The place in a list that is sorted by id.
-    pub(crate) fn by_id(id: Uuid) -> Self {
-        Self { key: Vec::new(), id }
-    }
-}
-
-impl Cursor {
-    /// The rows behind it in the order of the two columns. The first half says nothing that the second does not, but is what an index is entered by:
-    /// for the second alone, databases read the list from its beginning.
-    pub(crate) fn behind<K: ColumnTrait, I: ColumnTrait>(&self, key: K, id: I) -> Condition {
-        let later = Condition::any().add(key.gt(self.key.clone())).add(id.gt(self.id));
-        Condition::all().add(key.gte(self.key.clone())).add(later)
-    }
-}
 
 /// The database of one process.
 pub(crate) struct Store {

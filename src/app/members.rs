@@ -180,7 +180,7 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, mut query: List) -> Result<(Page<
         facts: view.roster_facts(id, owner, &members, counters).await?,
     };
     let revision = access.organization.revision;
-    Ok((page.map(|row| frame.see(row)), revision))
+    Ok((page.map(|row| frame.see(row)).await, revision))
 }
 
 /// Whose holders are counted, and whether counters are shown.

@@ -8,12 +8,11 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     app::{
-        call::paging::Page,
         etag,
         invitations::{
             self, Issued,
             acceptance::{self, Accepted, Preview},
-            lists,
+            lists::{self, Waiting},
         },
         records::{InvitationFilter, InvitationRow},
         sessions::sign_in::Entry,
@@ -26,7 +25,7 @@ use crate::{
         pb::{self, invitation_service_server::InvitationService},
         sessions::sign_in::sign_in_challenge,
         wire::{
-            convert::{count, id, roles, timestamp},
+            convert::{id, roles, timestamp},
             edge::Edge,
             fields::{ETAG, Fields, Parse, TOKEN},
         },
@@ -61,7 +60,7 @@ impl InvitationService for Edge {
     ) -> Result<Response<pb::ListInvitationsResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
         let page = lists::list(&self.app, &ctx, query).await?;
-        Ok(Response::new((page, ctx.now).into()))
+        Ok(Response::new(page.map(|row| invitation(row, ctx.now)).await.into()))
     }
 
     async fn resend_invitation(
@@ -117,7 +116,8 @@ impl InvitationService for Edge {
         request: Request<pb::ListUserInvitationsRequest>,
     ) -> Result<Response<pb::ListUserInvitationsResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        Ok(Response::new(lists::list_of_user(&self.app, &ctx, query).await?.into()))
+        let page = lists::list_of_user(&self.app, &ctx, query).await?;
+        Ok(Response::new(page.map(user_invitation).await.into()))
     }
 }
 
@@ -366,16 +366,6 @@ impl From<(InvitationRow, DateTime<Utc>)> for pb::GetInvitationResponse {
     }
 }
 
-impl From<(Page<InvitationRow>, DateTime<Utc>)> for pb::ListInvitationsResponse {
-    fn from((page, now): (Page<InvitationRow>, DateTime<Utc>)) -> Self {
-        Self {
-            invitations: page.items.into_iter().map(|row| invitation(row, now)).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
-        }
-    }
-}
-
 impl From<Preview> for pb::PreviewInvitationResponse {
     fn from(preview: Preview) -> Self {
         Self {
@@ -416,5 +406,18 @@ impl From<Accepted> for pb::AcceptInvitationResponse {
                 ..answer
             },
         }
+    }
+}
+
+/// An invitation that waits for a person, in the contract's terms.
+fn user_invitation(one: Waiting) -> pb::UserInvitation {
+    pb::UserInvitation {
+        invitation_id: one.invitation.id.to_string(),
+        organization_id: one.invitation.organization_id.to_string(),
+        organization_name: one.organization_name,
+        role_names: one.role_names,
+        inviter_name: one.inviter_name.unwrap_or_default(),
+        sent_time: Some(timestamp(one.invitation.sent_time)),
+        expire_time: Some(timestamp(one.invitation.expire_time)),
     }
 }

@@ -7,7 +7,6 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     app::{
-        call::paging::Page,
         etag,
         invitations::invited_name,
         members::{self, SHOWN_BY_DEFAULT, Seen},
@@ -18,7 +17,7 @@ use crate::{
         organizations::organization,
         pb::{self, member_service_server::MemberService},
         wire::{
-            convert::{count, id, roles, timestamp},
+            convert::{id, roles, timestamp},
             edge::Edge,
             fields::{ETAG, Fields, Parse},
         },
@@ -32,7 +31,9 @@ impl MemberService for Edge {
         request: Request<pb::ListMembersRequest>,
     ) -> Result<Response<pb::ListMembersResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        Ok(Response::new(members::list(&self.app, &ctx, query).await?.into()))
+        let (page, revision) = members::list(&self.app, &ctx, query).await?;
+        let answer = pb::ListMembersResponse::from(page.map(row).await);
+        Ok(Response::new(pb::ListMembersResponse { revision, ..answer }))
     }
 
     async fn get_member(
@@ -50,9 +51,8 @@ impl MemberService for Edge {
         request: Request<pb::ListUserMembershipsRequest>,
     ) -> Result<Response<pb::ListUserMembershipsResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        Ok(Response::new(
-            members::list_of_user(&self.app, &ctx, query).await?.into(),
-        ))
+        let page = members::list_of_user(&self.app, &ctx, query).await?;
+        Ok(Response::new(page.map(membership).await.into()))
     }
 
     async fn set_member_roles(
@@ -256,17 +256,6 @@ fn of_invitation(invitation: Invitation) -> pb::Member {
     }
 }
 
-impl From<(Page<Seen>, i64)> for pb::ListMembersResponse {
-    fn from((page, revision): (Page<Seen>, i64)) -> Self {
-        Self {
-            members: page.items.into_iter().map(row).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
-            revision,
-        }
-    }
-}
-
 impl From<Seen> for pb::GetMemberResponse {
     fn from(seen: Seen) -> Self {
         Self {
@@ -305,18 +294,11 @@ impl From<(Seen, i64)> for pb::LeaveOrganizationResponse {
     }
 }
 
-impl From<Page<(Organization, Member)>> for pb::ListUserMembershipsResponse {
-    fn from(page: Page<(Organization, Member)>) -> Self {
-        let membership = |(of, member): (Organization, Member)| pb::Membership {
-            organization: Some(organization(of)),
-            roles: roles(&member.roles),
-            state: pb::MemberState::from(member.state).into(),
-            create_time: Some(timestamp(member.create_time)),
-        };
-        Self {
-            memberships: page.items.into_iter().map(membership).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
-        }
+fn membership((of, member): (Organization, Member)) -> pb::Membership {
+    pb::Membership {
+        organization: Some(organization(of)),
+        roles: roles(&member.roles),
+        state: pb::MemberState::from(member.state).into(),
+        create_time: Some(timestamp(member.create_time)),
     }
 }

@@ -9,12 +9,7 @@ pub(super) mod roles;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    app::{
-        call::paging::{Page, PageRequest},
-        etag, organizations,
-        records::Organization,
-        users::NewUser,
-    },
+    app::{call::paging::PageRequest, etag, organizations, records::Organization, users::NewUser},
     domain::{
         organization::OrganizationChange,
         text::{OrganizationName, PersonName},
@@ -23,7 +18,7 @@ use crate::{
         invitations::invitation,
         pb::{self, organization_service_server::OrganizationService},
         wire::{
-            convert::{count, id, timestamp},
+            convert::{id, timestamp},
             edge::Edge,
             fields::{ETAG, Fields, Parse},
         },
@@ -53,7 +48,8 @@ impl OrganizationService for Edge {
         request: Request<pb::ListOrganizationsRequest>,
     ) -> Result<Response<pb::ListOrganizationsResponse>, Status> {
         let (ctx, page) = self.admit(request)?;
-        Ok(Response::new(organizations::list(&self.app, &ctx, page).await?.into()))
+        let page = organizations::list(&self.app, &ctx, page).await?;
+        Ok(Response::new(page.map(organization).await.into()))
     }
 
     async fn update_organization(
@@ -293,16 +289,6 @@ impl From<Organization> for pb::GetOrganizationResponse {
     fn from(row: Organization) -> Self {
         Self {
             organization: Some(organization(row)),
-        }
-    }
-}
-
-impl From<Page<Organization>> for pb::ListOrganizationsResponse {
-    fn from(page: Page<Organization>) -> Self {
-        Self {
-            organizations: page.items.into_iter().map(organization).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
         }
     }
 }

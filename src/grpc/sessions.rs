@@ -7,7 +7,6 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     app::{
-        call::paging::Page,
         records::{Challenge, Session},
         sessions::{self, first_factor, step_up},
     },
@@ -17,7 +16,7 @@ use crate::{
         sessions::sign_in::{entered, session},
         users::user,
         wire::{
-            convert::{count, timestamp},
+            convert::timestamp,
             edge::Edge,
             fields::{Fields, Parse, TOKEN},
         },
@@ -58,12 +57,8 @@ impl SessionService for Edge {
         request: Request<pb::ListSessionsRequest>,
     ) -> Result<Response<pb::ListSessionsResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        let page: Page<Session> = sessions::list(&self.app, &ctx, query).await?;
-        Ok(Response::new(pb::ListSessionsResponse {
-            sessions: page.items.into_iter().map(|row| self.session(row)).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
-        }))
+        let page = sessions::list(&self.app, &ctx, query).await?;
+        Ok(Response::new(page.map(|row| self.session(row)).await.into()))
     }
 
     async fn revoke_session(

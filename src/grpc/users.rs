@@ -9,7 +9,6 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     app::{
-        call::paging::Page,
         etag,
         records::User,
         users::{self, NewUser, addresses},
@@ -18,7 +17,7 @@ use crate::{
     grpc::{
         pb::{self, user_service_server::UserService},
         wire::{
-            convert::{count, timestamp},
+            convert::timestamp,
             edge::Edge,
             fields::{ETAG, Fields, PASSWORD, Parse, TOKEN},
         },
@@ -62,7 +61,8 @@ impl UserService for Edge {
         request: Request<pb::ListUsersRequest>,
     ) -> Result<Response<pb::ListUsersResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        Ok(Response::new(users::list(&self.app, &ctx, query).await?.into()))
+        let page = users::list(&self.app, &ctx, query).await?;
+        Ok(Response::new(page.map(user).await.into()))
     }
 
     async fn batch_get_users(
@@ -281,13 +281,3 @@ of_user!(
     pb::DeleteUserResponse,
     pb::UndeleteUserResponse
 );
-
-impl From<Page<User>> for pb::ListUsersResponse {
-    fn from(page: Page<User>) -> Self {
-        Self {
-            users: page.items.into_iter().map(user).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
-        }
-    }
-}

@@ -5,4 +5,5 @@ pub(crate) mod edge;
 pub(crate) mod fields;
 pub(crate) mod mask;
 pub(crate) mod requests;
+mod responses;
 pub(crate) mod status;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, Order, PaginatorTrait, QueryFilter,
     QuerySelect, Select, TryInsertResult,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{
     Activity, Cursor, Result, Store, Tx, User, View,
     entities::{activities, activity_reports, member_activity, member_counters, members, users},
+    page,
 };
 use crate::domain::activity::{MemberKey, Tally};
 
@@ -74,11 +75,8 @@ impl<C: ConnectionTrait> View<C> {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<Activity>> {
-        let mut query = filtered(filter).order_by_desc(activities::Column::Id).limit(limit);
-        if let Some(cursor) = after {
-            query = query.filter(activities::Column::Id.lt(cursor.id));
-        }
-        Ok(query.all(&self.0).await?)
+        let query = page::by_id(filtered(filter), activities::Column::Id, Order::Desc, after, limit);
+        self.page(query).await
     }
 
     /// How many activities the filter leaves.

@@ -54,7 +54,7 @@ impl<C: ConnectionTrait> View<C> {
         if let Some(revision) = below {
             query = query.filter(events::Column::Revision.lt(revision));
         }
-        Ok(query.all(&self.0).await?)
+        self.page(query).await
     }
 
     /// How many events the filter leaves.
@@ -64,13 +64,12 @@ impl<C: ConnectionTrait> View<C> {
 
     /// An organization's events in order, those behind a revision.
     pub(crate) async fn events_after(&self, organization: Uuid, after: i64, limit: u64) -> Result<Vec<EventRecord>> {
-        Ok(events::Entity::find()
+        let query = events::Entity::find()
             .filter(events::Column::OrganizationId.eq(organization))
             .filter(events::Column::Revision.gt(after))
             .order_by_asc(events::Column::Revision)
-            .limit(limit)
-            .all(&self.0)
-            .await?)
+            .limit(limit);
+        self.page(query).await
     }
 
     /// The revision of the newest event; 0 where there is none.

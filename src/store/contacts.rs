@@ -1,14 +1,15 @@
 //! Contacts of an organization. `contact_roles` is `contacts.notification_roles` the other way round; both are written here and nowhere else.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, RelationDef, Select, Set,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, Order,
+    PaginatorTrait, QueryFilter, QuerySelect, RelationDef, Select, SelectTwoModel, Set,
 };
 use uuid::Uuid;
 
 use super::{
     Contact, Cursor, Result, Tx, View,
     entities::{contact_roles, contacts},
+    page,
 };
 
 impl<C: ConnectionTrait> View<C> {
@@ -35,14 +36,9 @@ impl<C: ConnectionTrait> View<C> {
     ) -> Result<Vec<Contact>> {
         use contacts::Column;
 
-        let mut query = with_email(organization, email_key)
-            .order_by_asc(Column::SortKey)
-            .order_by_asc(Column::Id)
-            .limit(limit);
-        if let Some(cursor) = after {
-            query = query.filter(cursor.behind(Column::SortKey, Column::Id));
-        }
-        Ok(query.all(&self.0).await?)
+        let query = with_email(organization, email_key);
+        self.page(page::by_key(query, Column::SortKey, Column::Id, after, limit))
+            .await
     }
 
     /// How many contacts the filter leaves.
@@ -62,15 +58,13 @@ impl<C: ConnectionTrait> View<C> {
             .from(contact_roles::Column::ContactId)
             .to(contacts::Column::Id)
             .into();
-        let mut query = with_role(organization, role)
+        let query = with_role(organization, role)
             .join(JoinType::InnerJoin, contact)
-            .select_also(contacts::Entity)
-            .order_by_asc(contact_roles::Column::ContactId)
-            .limit(limit);
-        if let Some(cursor) = after {
-            query = query.filter(contact_roles::Column::ContactId.gt(cursor.id));
-        }
-        let found = query.all(&self.0).await?;
+            .select_also(contacts::Entity);
+        let query = page::by_id(query, contact_roles::Column::ContactId, Order::Asc, after, limit);
+        let found = self
+            .page_of::<SelectTwoModel<contact_roles::Model, contacts::Model>>(query)
+            .await?;
         Ok(found.into_iter().filter_map(|(_, contact)| contact).collect())
     }
 

@@ -3,13 +3,14 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, JoinType,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, RelationDef, Select,
+    Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, RelationDef, Select, SelectModel, SelectTwoModel,
 };
 use uuid::Uuid;
 
 use super::{
     Cursor, Invitation, Member, Organization, Result, ServiceAccount, ServiceKey, Tx, View,
     entities::{invitations, organizations, outbox_messages, users},
+    page,
 };
 use crate::domain::{
     access_model::{RoleId, RoleSet},
@@ -120,14 +121,14 @@ impl<C: ConnectionTrait> View<C> {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<(Invitation, Organization)>> {
-        let mut query = waiting(email_key, now)
-            .select_also(organizations::Entity)
-            .order_by_desc(invitations::Column::Id)
-            .limit(limit);
-        if let Some(cursor) = after {
-            query = query.filter(invitations::Column::Id.lt(cursor.id));
-        }
-        let found = query.all(&self.0).await?;
+        let query = page::by_id(
+            waiting(email_key, now).select_also(organizations::Entity),
+            invitations::Column::Id,
+            Order::Desc,
+            after,
+            limit,
+        );
+        let found = self.page_of::<SelectTwoModel<Invitation, Organization>>(query).await?;
         Ok(found
             .into_iter()
             .filter_map(|(invitation, organization)| Some((invitation, organization?)))
@@ -153,13 +154,14 @@ impl<C: ConnectionTrait> View<C> {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<InvitationRow>> {
-        let mut query = filtered(rows(), organization, filter, now)
-            .order_by_desc(invitations::Column::Id)
-            .limit(limit);
-        if let Some(cursor) = after {
-            query = query.filter(invitations::Column::Id.lt(cursor.id));
-        }
-        Ok(query.into_model().all(&self.0).await?)
+        let query = page::by_id(
+            filtered(rows(), organization, filter, now),
+            invitations::Column::Id,
+            Order::Desc,
+            after,
+            limit,
+        );
+        self.page_of::<SelectModel<InvitationRow>>(query).await
     }
 
     /// How many invitations the filter leaves.

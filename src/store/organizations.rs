@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationDef, Select,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, Order,
+    PaginatorTrait, QueryFilter, QuerySelect, QueryTrait, RelationDef, Select, SelectTwoModel,
     sea_query::{Expr, ExprTrait, IntoColumnRef, LockType, SelectStatement},
 };
 use uuid::Uuid;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     Cursor, Member, Organization, OwnRoles, Result, Tx, View,
     entities::{members, organizations, role_holders, users},
+    page,
 };
 use crate::domain::{member::MemberState, organization::OrganizationState, user::UserState};
 
@@ -97,13 +98,14 @@ impl<C: ConnectionTrait> View<C> {
 
     /// Organizations, oldest first.
     pub(crate) async fn organizations_page(&self, after: Option<&Cursor>, limit: u64) -> Result<Vec<Organization>> {
-        let mut query = organizations::Entity::find()
-            .order_by_asc(organizations::Column::Id)
-            .limit(limit);
-        if let Some(cursor) = after {
-            query = query.filter(organizations::Column::Id.gt(cursor.id));
-        }
-        Ok(query.all(&self.0).await?)
+        let query = page::by_id(
+            organizations::Entity::find(),
+            organizations::Column::Id,
+            Order::Asc,
+            after,
+            limit,
+        );
+        self.page(query).await
     }
 
     /// How many organizations there are.
@@ -129,14 +131,14 @@ impl<C: ConnectionTrait> View<C> {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<(Organization, Option<Member>)>> {
-        let mut query = belonging(user)
-            .select_also(members::Entity)
-            .order_by_asc(members::Column::OrganizationId)
-            .limit(limit);
-        if let Some(cursor) = after {
-            query = query.filter(members::Column::OrganizationId.gt(cursor.id));
-        }
-        Ok(query.all(&self.0).await?)
+        let query = page::by_id(
+            belonging(user).select_also(members::Entity),
+            members::Column::OrganizationId,
+            Order::Asc,
+            after,
+            limit,
+        );
+        self.page_of::<SelectTwoModel<Organization, Member>>(query).await
     }
 
     /// How many organizations a user belongs to.

@@ -8,7 +8,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, IntoActiveModel, PaginatorTrait,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, IntoActiveModel, Order, PaginatorTrait,
     QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, Statement,
     sea_query::{Expr, ExprTrait},
 };
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::{
     Cursor, Message, Result, Store, Tx, View,
     entities::{invitations, outbox_messages},
+    page,
 };
 use crate::domain::delivery::DeliveryState;
 
@@ -106,11 +107,8 @@ impl<C: ConnectionTrait> View<C> {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<Message>> {
-        let mut query = filtered(filter).order_by_desc(outbox_messages::Column::Id).limit(limit);
-        if let Some(cursor) = after {
-            query = query.filter(outbox_messages::Column::Id.lt(cursor.id));
-        }
-        Ok(query.all(&self.0).await?)
+        let query = page::by_id(filtered(filter), outbox_messages::Column::Id, Order::Desc, after, limit);
+        self.page(query).await
     }
 
     /// How much mail there has been since a time.

@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, Select,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Order, PaginatorTrait, QueryFilter,
+    Select,
 };
 use uuid::Uuid;
 
-use super::{Cursor, Result, Transfer, Tx, View, entities::ownership_transfers};
+use super::{Cursor, Result, Transfer, Tx, View, entities::ownership_transfers, page};
 use crate::domain::ownership::TransferState;
 
 impl<C: ConnectionTrait> View<C> {
@@ -35,13 +35,14 @@ impl<C: ConnectionTrait> View<C> {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<Transfer>> {
-        let mut query = of(organization)
-            .order_by_desc(ownership_transfers::Column::Id)
-            .limit(limit);
-        if let Some(cursor) = after {
-            query = query.filter(ownership_transfers::Column::Id.lt(cursor.id));
-        }
-        Ok(query.all(&self.0).await?)
+        let query = page::by_id(
+            of(organization),
+            ownership_transfers::Column::Id,
+            Order::Desc,
+            after,
+            limit,
+        );
+        self.page(query).await
     }
 
     /// How many transfers an organization has seen.

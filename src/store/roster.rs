@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    RelationDef, Select,
+    ColumnTrait, ConnectionTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QuerySelect, RelationDef, Select,
+    SelectTwoModel,
     sea_query::{Expr, ExprTrait, IntoCondition},
 };
 use uuid::Uuid;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     Cursor, Invitation, Member, MemberActivity, Result, User, View,
     entities::{invitations, members, role_holders, users},
+    page,
 };
 use crate::domain::{access_model::RoleId, invitation::InvitationState, member::MemberState};
 
@@ -95,16 +96,18 @@ impl<C: ConnectionTrait> View<C> {
         let mut rows = Vec::new();
         for state in &filter.states {
             let query = member_rows(organization, filter, &[*state]);
+            let query = query.select_also(users::Entity);
             let query = match filter.role {
-                Some(_) => paged(
+                Some(_) => page::by_key(
                     query,
-                    (role_holders::Column::SortKey, role_holders::Column::UserId),
+                    role_holders::Column::SortKey,
+                    role_holders::Column::UserId,
                     after,
                     limit,
                 ),
-                None => paged(query, (members::Column::SortKey, members::Column::UserId), after, limit),
+                None => page::by_key(query, members::Column::SortKey, members::Column::UserId, after, limit),
             };
-            let found = query.select_also(users::Entity).all(&self.0).await?;
+            let found = self.page_of::<SelectTwoModel<Member, User>>(query).await?;
             rows.extend(
                 found
                     .into_iter()
@@ -112,12 +115,15 @@ impl<C: ConnectionTrait> View<C> {
             );
         }
         if filter.invited {
-            let found = invited_rows(organization, filter, after)
-                .order_by_asc(invitations::Column::SortKey)
-                .order_by_asc(invitations::Column::Id)
-                .limit(limit)
-                .all(&self.0)
-                .await?;
+            let query = invited_rows(organization, filter);
+            let query = page::by_key(
+                query,
+                invitations::Column::SortKey,
+                invitations::Column::Id,
+                after,
+                limit,
+            );
+            let found = self.page(query).await?;
             rows.extend(found.into_iter().map(RosterRow::Invited));
         }
         rows.sort_by_cached_key(|row| {
@@ -135,7 +141,7 @@ impl<C: ConnectionTrait> View<C> {
             count += member_rows(organization, filter, &filter.states).count(&self.0).await?;
         }
         if filter.invited {
-            count += invited_rows(organization, filter, None).count(&self.0).await?;
+            count += invited_rows(organization, filter).count(&self.0).await?;
         }
         Ok(count)
     }
@@ -203,21 +209,7 @@ fn member_rows(organization: Uuid, filter: &RosterFilter, states: &[MemberState]
     }
 }
 
-/// The page of those rows behind the cursor.
-fn paged<K: ColumnTrait, I: ColumnTrait>(
-    query: Select<members::Entity>,
-    (key, id): (K, I),
-    after: Option<&Cursor>,
-    limit: u64,
-) -> Select<members::Entity> {
-    let query = query.order_by_asc(key).order_by_asc(id).limit(limit);
-    match after {
-        Some(cursor) => query.filter(cursor.behind(key, id)),
-        None => query,
-    }
-}
-
-fn invited_rows(organization: Uuid, filter: &RosterFilter, after: Option<&Cursor>) -> Select<invitations::Entity> {
+fn invited_rows(organization: Uuid, filter: &RosterFilter) -> Select<invitations::Entity> {
     let mut query = invitations::Entity::find()
         .filter(invitations::Column::OrganizationId.eq(organization))
         .filter(invitations::Column::State.eq(InvitationState::Pending));
@@ -228,8 +220,5 @@ fn invited_rows(organization: Uuid, filter: &RosterFilter, after: Option<&Cursor
     if let Some(key) = &filter.email_key {
         query = query.filter(invitations::Column::EmailKey.eq(key.as_str()));
     }
-    match after {
-        Some(cursor) => query.filter(cursor.behind(invitations::Column::SortKey, invitations::Column::Id)),
-        None => query,
-    }
+    query
 }

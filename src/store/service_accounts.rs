@@ -1,14 +1,15 @@
 //! Service accounts and their keys.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, RelationDef, sea_query::LockType,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, Order, PaginatorTrait,
+    QueryFilter, QuerySelect, RelationDef, sea_query::LockType,
 };
 use uuid::Uuid;
 
 use super::{
     Cursor, Result, ServiceAccount, ServiceKey, Tx, View,
     entities::{service_accounts, service_keys},
+    page,
 };
 
 /// A key and the service account that holds it.
@@ -63,13 +64,14 @@ impl<C: ConnectionTrait> View<C> {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<ServiceAccount>> {
-        let mut query = service_accounts::Entity::find()
-            .order_by_asc(service_accounts::Column::Id)
-            .limit(limit);
-        if let Some(cursor) = after {
-            query = query.filter(service_accounts::Column::Id.gt(cursor.id));
-        }
-        Ok(query.all(&self.0).await?)
+        let query = page::by_id(
+            service_accounts::Entity::find(),
+            service_accounts::Column::Id,
+            Order::Asc,
+            after,
+            limit,
+        );
+        self.page(query).await
     }
 
     /// How many service accounts there are.
@@ -101,14 +103,14 @@ impl<C: ConnectionTrait> View<C> {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<ServiceKey>> {
-        let mut query = service_keys::Entity::find()
-            .filter(service_keys::Column::ServiceAccountId.eq(account))
-            .order_by_asc(service_keys::Column::Id)
-            .limit(limit);
-        if let Some(cursor) = after {
-            query = query.filter(service_keys::Column::Id.gt(cursor.id));
-        }
-        Ok(query.all(&self.0).await?)
+        let query = page::by_id(
+            service_keys::Entity::find().filter(service_keys::Column::ServiceAccountId.eq(account)),
+            service_keys::Column::Id,
+            Order::Asc,
+            after,
+            limit,
+        );
+        self.page(query).await
     }
 
     /// How many keys a service account has, dead ones included.

@@ -1,18 +1,19 @@
 //! Sessions of users.
 
-use crate::domain::challenge::ENDED_WITH_SESSIONS;
-
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, RelationDef, Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, Order, PaginatorTrait,
+    QueryFilter, QuerySelect, RelationDef, Select,
     sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
 
+use crate::domain::challenge::ENDED_WITH_SESSIONS;
+
 use super::{
     Cursor, Result, Session, Store, Tx, User, View,
     entities::{sessions, users},
+    page,
 };
 
 /// A session and whose it is.
@@ -67,13 +68,14 @@ impl<C: ConnectionTrait> View<C> {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<Session>> {
-        let mut query = live(user, now, used_after)
-            .order_by_desc(sessions::Column::Id)
-            .limit(limit);
-        if let Some(cursor) = after {
-            query = query.filter(sessions::Column::Id.lt(cursor.id));
-        }
-        Ok(query.all(&self.0).await?)
+        let query = page::by_id(
+            live(user, now, used_after),
+            sessions::Column::Id,
+            Order::Desc,
+            after,
+            limit,
+        );
+        self.page(query).await
     }
 
     /// How many sessions of a user are neither revoked nor past one of their limits.

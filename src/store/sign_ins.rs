@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, Order, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, Select,
 };
 use uuid::Uuid;
 
-use super::{Cursor, Result, SignInRecord, Store, Tx, View, entities::sign_ins};
+use super::{Cursor, Result, SignInRecord, Store, Tx, View, entities::sign_ins, page};
 use crate::domain::sign_in::SignInOutcome;
 
 /// Which attempts of a user.
@@ -31,11 +31,8 @@ impl<C: ConnectionTrait> View<C> {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<SignInRecord>> {
-        let mut query = filtered(filter).order_by_desc(sign_ins::Column::Id).limit(limit);
-        if let Some(cursor) = after {
-            query = query.filter(sign_ins::Column::Id.lt(cursor.id));
-        }
-        Ok(query.all(&self.0).await?)
+        let query = page::by_id(filtered(filter), sign_ins::Column::Id, Order::Desc, after, limit);
+        self.page(query).await
     }
 
     /// The network addresses from which a user has signed in last, newest first. Of nobody there are none, by the same question.

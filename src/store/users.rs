@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Order, PaginatorTrait, QueryFilter,
+    QuerySelect,
     sea_query::{Expr, LockType},
 };
 use serde_json::Value;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     Actor, Cursor, Result, Tx, User, View,
     entities::{user_events, users},
+    page,
 };
 
 /// Something that happened to an account.
@@ -51,19 +52,14 @@ impl<C: ConnectionTrait> View<C> {
 
     /// These users, in no order.
     pub(crate) async fn users_by_id(&self, ids: &[Uuid]) -> Result<Vec<User>> {
-        Ok(users::Entity::find()
-            .filter(users::Column::Id.is_in(ids.iter().copied()))
-            .all(&self.0)
-            .await?)
+        self.page(users::Entity::find().filter(users::Column::Id.is_in(ids.iter().copied())))
+            .await
     }
 
     /// Users, oldest first.
     pub(crate) async fn users_page(&self, after: Option<&Cursor>, limit: u64) -> Result<Vec<User>> {
-        let mut query = users::Entity::find().order_by_asc(users::Column::Id).limit(limit);
-        if let Some(cursor) = after {
-            query = query.filter(users::Column::Id.gt(cursor.id));
-        }
-        Ok(query.all(&self.0).await?)
+        let query = page::by_id(users::Entity::find(), users::Column::Id, Order::Asc, after, limit);
+        self.page(query).await
     }
 
     /// How many users there are.

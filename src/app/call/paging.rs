@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     app::call::error::Result,
+    platform::in_steps,
     store::{self, Cursor},
 };
 
@@ -116,10 +117,10 @@ impl PageRequest {
 }
 
 impl<T> Page<T> {
-    /// The same page with other rows.
-    pub(crate) fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
+    /// The same page with other rows. Made in steps, so that large pages hold nobody up.
+    pub(crate) async fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
         Page {
-            items: self.items.into_iter().map(change).collect(),
+            items: in_steps(self.items, change).await,
             next_page_token: self.next_page_token,
             total_size: self.total_size,
         }

@@ -173,14 +173,16 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Seen>
         .await?;
     // Where somebody signs in from is their own affair, and that of the services that look after their account.
     let whole = ctx.caller.is_service_alone() || ctx.caller.user.as_ref().map(|caller| caller.user.id) == query.user_id;
-    Ok(page.map(|deed| Seen {
-        user_name: deed
-            .user_id()
-            .and_then(|id| names.get(&id))
-            .map(User::effective_display_name)
-            .unwrap_or_default(),
-        deed: if whole { deed } else { without_origin(deed) },
-    }))
+    Ok(page
+        .map(|deed| Seen {
+            user_name: deed
+                .user_id()
+                .and_then(|id| names.get(&id))
+                .map(User::effective_display_name)
+                .unwrap_or_default(),
+            deed: if whole { deed } else { without_origin(deed) },
+        })
+        .await)
 }
 
 /// Admits a caller to what they ask for; answers with the membership of the user in question, where there is an organization.

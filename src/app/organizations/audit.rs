@@ -62,7 +62,7 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Entry
     let total = query.page.total(view.events_count(id, &query.filter)).await?;
     let names = view.names_in(&rows).await?;
     let page = query.page.page(rows, total, |row| by_revision(row.revision));
-    Ok(page.map(|event| entry(event, &names)))
+    Ok(page.map(|event| entry(event, &names)).await)
 }
 
 /// The next batch of an export, in order; none at its end. The caller's right is looked up for each batch.

@@ -5,12 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{
-        call::paging::Page,
-        invitations::{
-            self, Issued, IssuedBatch,
-            acceptance::Decline,
-            lists::{ListOfUser, Waiting},
-        },
+        invitations::{self, Issued, IssuedBatch, acceptance::Decline, lists::ListOfUser},
         records::InvitationRow,
     },
     domain::{
@@ -20,10 +15,7 @@ use crate::{
     grpc::{
         invitations::{MESSAGE, by_link, invitation},
         pb::{self, invitation_result::Outcome},
-        wire::{
-            convert::{count, timestamp},
-            fields::{Fields, Parse, TOKEN},
-        },
+        wire::fields::{Fields, Parse, TOKEN},
     },
 };
 
@@ -170,23 +162,4 @@ impl From<Refusal> for pb::BatchRefusal {
 /// The contract's value of a reason; that each has one is held by a test of `status`.
 pub(crate) fn wire_reason(reason: Reason) -> pb::ErrorReason {
     pb::ErrorReason::from_str_name(&format!("ERROR_REASON_{}", reason.as_str())).unwrap_or_default()
-}
-
-impl From<Page<Waiting>> for pb::ListUserInvitationsResponse {
-    fn from(page: Page<Waiting>) -> Self {
-        let seen = |one: Waiting| pb::UserInvitation {
-            invitation_id: one.invitation.id.to_string(),
-            organization_id: one.invitation.organization_id.to_string(),
-            organization_name: one.organization_name,
-            role_names: one.role_names,
-            inviter_name: one.inviter_name.unwrap_or_default(),
-            sent_time: Some(timestamp(one.invitation.sent_time)),
-            expire_time: Some(timestamp(one.invitation.expire_time)),
-        };
-        Self {
-            invitations: page.items.into_iter().map(seen).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
-        }
-    }
 }

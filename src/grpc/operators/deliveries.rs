@@ -4,7 +4,6 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     app::{
-        call::paging::Page,
         operators::deliveries,
         records::{Message, MessageFilter},
     },
@@ -12,7 +11,7 @@ use crate::{
     grpc::{
         pb::{self, delivery_service_server::DeliveryService},
         wire::{
-            convert::{count, id, timestamp},
+            convert::{id, timestamp},
             edge::Edge,
             fields::{Fields, Parse},
         },
@@ -26,7 +25,8 @@ impl DeliveryService for Edge {
         request: Request<pb::ListMessagesRequest>,
     ) -> Result<Response<pb::ListMessagesResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        Ok(Response::new(deliveries::list(&self.app, &ctx, query).await?.into()))
+        let page = deliveries::list(&self.app, &ctx, query).await?;
+        Ok(Response::new(page.map(message).await.into()))
     }
 
     async fn get_message(
@@ -95,16 +95,6 @@ fn message(row: Message) -> pb::Message {
         last_error: row.last_error.unwrap_or_default(),
         create_time: Some(timestamp(row.create_time)),
         settle_time: row.settle_time.map(timestamp),
-    }
-}
-
-impl From<Page<Message>> for pb::ListMessagesResponse {
-    fn from(page: Page<Message>) -> Self {
-        Self {
-            messages: page.items.into_iter().map(message).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
-        }
     }
 }
 

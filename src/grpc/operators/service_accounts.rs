@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     app::{
-        call::paging::{Page, PageRequest},
+        call::paging::PageRequest,
         operators::service_accounts,
         records::{ServiceAccount, ServiceKey},
     },
@@ -12,7 +12,7 @@ use crate::{
     grpc::{
         pb::{self, service_account_service_server::ServiceAccountService},
         wire::{
-            convert::{count, timestamp},
+            convert::timestamp,
             edge::Edge,
             fields::{ETAG, Fields, Parse},
         },
@@ -37,9 +37,8 @@ impl ServiceAccountService for Edge {
         request: Request<pb::ListServiceAccountsRequest>,
     ) -> Result<Response<pb::ListServiceAccountsResponse>, Status> {
         let (ctx, page) = self.admit(request)?;
-        Ok(Response::new(
-            service_accounts::list(&self.app, &ctx, page).await?.into(),
-        ))
+        let page = service_accounts::list(&self.app, &ctx, page).await?;
+        Ok(Response::new(page.map(account).await.into()))
     }
 
     async fn update_service_account(
@@ -71,9 +70,8 @@ impl ServiceAccountService for Edge {
         request: Request<pb::ListServiceKeysRequest>,
     ) -> Result<Response<pb::ListServiceKeysResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        Ok(Response::new(
-            service_accounts::list_keys(&self.app, &ctx, query).await?.into(),
-        ))
+        let page = service_accounts::list_keys(&self.app, &ctx, query).await?;
+        Ok(Response::new(page.map(key).await.into()))
     }
 
     async fn revoke_service_key(
@@ -258,16 +256,6 @@ impl From<ServiceAccount> for pb::DisableServiceAccountResponse {
     }
 }
 
-impl From<Page<ServiceAccount>> for pb::ListServiceAccountsResponse {
-    fn from(page: Page<ServiceAccount>) -> Self {
-        Self {
-            service_accounts: page.items.into_iter().map(account).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
-        }
-    }
-}
-
 impl From<(ServiceKey, Option<Token>)> for pb::CreateServiceKeyResponse {
     fn from((row, token): (ServiceKey, Option<Token>)) -> Self {
         Self {
@@ -281,16 +269,6 @@ impl From<ServiceKey> for pb::RevokeServiceKeyResponse {
     fn from(row: ServiceKey) -> Self {
         Self {
             service_key: Some(key(row)),
-        }
-    }
-}
-
-impl From<Page<ServiceKey>> for pb::ListServiceKeysResponse {
-    fn from(page: Page<ServiceKey>) -> Self {
-        Self {
-            service_keys: page.items.into_iter().map(key).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
         }
     }
 }

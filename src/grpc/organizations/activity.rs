@@ -3,10 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use crate::{
-    app::{
-        call::paging::Page,
-        organizations::activity::{self, Deed, Kind, Seen},
-    },
+    app::organizations::activity::{self, Deed, Kind, Seen},
     domain::{
         activity::{Report, ReportOutcome},
         sign_in::SignInOutcome,
@@ -15,7 +12,7 @@ use crate::{
     grpc::{
         pb::{self, activity_service_server::ActivityService},
         wire::{
-            convert::{count, id, timestamp},
+            convert::{id, timestamp},
             edge::Edge,
             fields::{Fields, Parse},
         },
@@ -47,7 +44,8 @@ impl ActivityService for Edge {
         request: Request<pb::ListActivityRequest>,
     ) -> Result<Response<pb::ListActivityResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        Ok(Response::new(activity::list(&self.app, &ctx, query).await?.into()))
+        let page = activity::list(&self.app, &ctx, query).await?;
+        Ok(Response::new(page.map(pb::Activity::from).await.into()))
     }
 }
 
@@ -198,16 +196,6 @@ impl From<SignInOutcome> for pb::ActivityKind {
         match outcome {
             SignInOutcome::Succeeded => pb::ActivityKind::SignIn,
             SignInOutcome::Failed => pb::ActivityKind::FailedSignIn,
-        }
-    }
-}
-
-impl From<Page<Seen>> for pb::ListActivityResponse {
-    fn from(page: Page<Seen>) -> Self {
-        Self {
-            activities: page.items.into_iter().map(Into::into).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
         }
     }
 }

@@ -7,7 +7,6 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     app::{
-        call::paging::Page,
         organizations::audit::{self, Entry, Verified},
         records::EventFilter,
     },
@@ -16,7 +15,7 @@ use crate::{
         layers::authenticate::Admitted,
         pb::{self, audit_service_server::AuditService},
         wire::{
-            convert::{count, id, json, timestamp},
+            convert::{id, json, timestamp},
             edge::{Edge, admitted},
             fields::{Fields, Parse},
         },
@@ -33,7 +32,8 @@ impl AuditService for Edge {
         request: Request<pb::ListAuditEntriesRequest>,
     ) -> Result<Response<pb::ListAuditEntriesResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        Ok(Response::new(audit::list(&self.app, &ctx, query).await?.into()))
+        let page = audit::list(&self.app, &ctx, query).await?;
+        Ok(Response::new(page.map(pb::AuditEntry::from).await.into()))
     }
 
     type ExportAuditEntriesStream = BoxStream<'static, Result<pb::ExportAuditEntriesResponse, Status>>;
@@ -154,16 +154,6 @@ impl From<Vec<Entry>> for pb::ExportAuditEntriesResponse {
     fn from(batch: Vec<Entry>) -> Self {
         Self {
             entries: batch.into_iter().map(Into::into).collect(),
-        }
-    }
-}
-
-impl From<Page<Entry>> for pb::ListAuditEntriesResponse {
-    fn from(page: Page<Entry>) -> Self {
-        Self {
-            entries: page.items.into_iter().map(Into::into).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
         }
     }
 }

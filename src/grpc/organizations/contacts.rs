@@ -3,12 +3,12 @@
 use tonic::{Request, Response, Status};
 
 use crate::{
-    app::{call::paging::Page, etag, organizations::contacts, records::Contact},
+    app::{etag, organizations::contacts, records::Contact},
     domain::{contact::NotificationRoles, text::DisplayName},
     grpc::{
         pb::{self, contact_service_server::ContactService},
         wire::{
-            convert::{count, timestamp},
+            convert::timestamp,
             edge::Edge,
             fields::{ETAG, Fields, Parse},
         },
@@ -43,7 +43,8 @@ impl ContactService for Edge {
         request: Request<pb::ListContactsRequest>,
     ) -> Result<Response<pb::ListContactsResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        Ok(Response::new(contacts::list(&self.app, &ctx, query).await?.into()))
+        let page = contacts::list(&self.app, &ctx, query).await?;
+        Ok(Response::new(page.map(contact).await.into()))
     }
 
     async fn update_contact(
@@ -67,9 +68,8 @@ impl ContactService for Edge {
         request: Request<pb::ListContactRecipientsRequest>,
     ) -> Result<Response<pb::ListContactRecipientsResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        Ok(Response::new(
-            contacts::list_recipients(&self.app, &ctx, query).await?.into(),
-        ))
+        let page = contacts::list_recipients(&self.app, &ctx, query).await?;
+        Ok(Response::new(page.map(recipient).await.into()))
     }
 }
 
@@ -222,16 +222,6 @@ impl From<Contact> for pb::GetContactResponse {
     }
 }
 
-impl From<Page<Contact>> for pb::ListContactsResponse {
-    fn from(page: Page<Contact>) -> Self {
-        Self {
-            contacts: page.items.into_iter().map(contact).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
-        }
-    }
-}
-
 impl From<(Contact, i64)> for pb::UpdateContactResponse {
     fn from((row, revision): (Contact, i64)) -> Self {
         Self {
@@ -247,17 +237,10 @@ impl From<i64> for pb::DeleteContactResponse {
     }
 }
 
-impl From<Page<Contact>> for pb::ListContactRecipientsResponse {
-    fn from(page: Page<Contact>) -> Self {
-        let recipient = |row: Contact| pb::ContactRecipient {
-            contact_id: row.id.to_string(),
-            email: row.email,
-            display_name: row.display_name,
-        };
-        Self {
-            recipients: page.items.into_iter().map(recipient).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
-        }
+fn recipient(row: Contact) -> pb::ContactRecipient {
+    pb::ContactRecipient {
+        contact_id: row.id.to_string(),
+        email: row.email,
+        display_name: row.display_name,
     }
 }

@@ -5,7 +5,6 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     app::{
-        call::paging::Page,
         etag,
         organizations::ownership::{self, Settle, Settlement, Start},
         records::Transfer,
@@ -14,7 +13,7 @@ use crate::{
     grpc::{
         pb::{self, ownership_service_server::OwnershipService},
         wire::{
-            convert::{count, timestamp},
+            convert::timestamp,
             edge::Edge,
             fields::{ETAG, Fields, Parse},
         },
@@ -37,7 +36,7 @@ impl OwnershipService for Edge {
     ) -> Result<Response<pb::ListOwnershipTransfersResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
         let page = ownership::list(&self.app, &ctx, query).await?;
-        Ok(Response::new((page, ctx.now).into()))
+        Ok(Response::new(page.map(|row| transfer(row, ctx.now)).await.into()))
     }
 
     async fn confirm_ownership_transfer(
@@ -157,13 +156,3 @@ changed!(
     pb::ConfirmOwnershipTransferResponse,
     pb::CancelOwnershipTransferResponse
 );
-
-impl From<(Page<Transfer>, DateTime<Utc>)> for pb::ListOwnershipTransfersResponse {
-    fn from((page, now): (Page<Transfer>, DateTime<Utc>)) -> Self {
-        Self {
-            transfers: page.items.into_iter().map(|row| transfer(row, now)).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
-        }
-    }
-}

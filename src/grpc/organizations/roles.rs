@@ -6,19 +6,17 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     app::{
-        call::paging::Page,
         etag,
         organizations::roles::{self, Draft, Seen},
     },
     domain::{
-        access_model::{MAX_PERMISSIONS, MAX_ROLES, Permission, PermissionId, RoleId},
+        access_model::{MAX_PERMISSIONS, MAX_ROLES, PermissionId, RoleId},
         text::one_line,
     },
     grpc::{
         pb::{self, role_service_server::RoleService},
         permissions::access_models::{permission, role as shown},
         wire::{
-            convert::count,
             edge::Edge,
             fields::{ETAG, Fields, Parse},
         },
@@ -36,7 +34,9 @@ impl RoleService for Edge {
         request: Request<pb::ListRolesRequest>,
     ) -> Result<Response<pb::ListRolesResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        Ok(Response::new(roles::list(&self.app, &ctx, query).await?.into()))
+        let (page, revision) = roles::list(&self.app, &ctx, query).await?;
+        let answer = pb::ListRolesResponse::from(page.map(role).await);
+        Ok(Response::new(pb::ListRolesResponse { revision, ..answer }))
     }
 
     async fn get_role(&self, request: Request<pb::GetRoleRequest>) -> Result<Response<pb::GetRoleResponse>, Status> {
@@ -75,9 +75,8 @@ impl RoleService for Edge {
         request: Request<pb::ListPermissionsRequest>,
     ) -> Result<Response<pb::ListPermissionsResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        Ok(Response::new(
-            roles::list_permissions(&self.app, &ctx, query).await?.into(),
-        ))
+        let page = roles::list_permissions(&self.app, &ctx, query).await?;
+        Ok(Response::new(page.map(|row| permission(&row)).await.into()))
     }
 }
 
@@ -227,17 +226,6 @@ fn role(seen: Seen) -> pb::Role {
     }
 }
 
-impl From<(Page<Seen>, i64)> for pb::ListRolesResponse {
-    fn from((page, revision): (Page<Seen>, i64)) -> Self {
-        Self {
-            roles: page.items.into_iter().map(role).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
-            revision,
-        }
-    }
-}
-
 impl From<Seen> for pb::GetRoleResponse {
     fn from(seen: Seen) -> Self {
         Self { role: Some(role(seen)) }
@@ -265,15 +253,5 @@ impl From<(Seen, i64)> for pb::UpdateRoleResponse {
 impl From<i64> for pb::DeleteRoleResponse {
     fn from(revision: i64) -> Self {
         Self { revision }
-    }
-}
-
-impl From<Page<Permission>> for pb::ListPermissionsResponse {
-    fn from(page: Page<Permission>) -> Self {
-        Self {
-            permissions: page.items.iter().map(permission).collect(),
-            next_page_token: page.next_page_token,
-            total_size: count(page.total_size),
-        }
     }
 }
