@@ -41,7 +41,7 @@ pub(crate) struct App {
     /// The loaded access models.
     pub(crate) models: Models,
     /// The models that organizations have laid their own roles over.
-    pub(crate) overlays: permissions::overlays::Overlays,
+    pub(crate) effective_models: permissions::effective_models::EffectiveModels,
     /// Seals what has to be kept but not read.
     pub(crate) keyring: Arc<Keyring>,
     /// Hashes passwords.
@@ -90,14 +90,14 @@ impl App {
         })
     }
 
-    /// The access model of an organization, with its own roles laid over it where it has any. Costs the same with and without: see [`permissions::overlays`].
+    /// The access model of an organization, with its own roles laid over it where it has any. Costs the same with and without: see [`permissions::effective_models`].
     ///
     /// # Errors
     /// Those of [`App::base_model_of`].
     pub(crate) fn model_of(&self, organization: &Organization) -> call::error::Result<Arc<AccessModel>> {
         let base = self.base_model_of(organization)?;
         match &organization.custom_roles {
-            Some(own) => self.overlays.model(organization.id, base, own),
+            Some(own) => self.effective_models.model(organization.id, base, own),
             None => Ok(base),
         }
     }

@@ -1,6 +1,6 @@
 //! The edge: the only place that knows tonic and prost.
 //!
-//! A call passes [`layers::trace`] (its span), [`layers::arrival`] (its whole message), [`layers::authenticate`] (who calls, and whether they may call this method at all) and then the method of [`Edge`],
+//! A call passes [`layers::trace`] (its span), [`layers::buffer_request`] (its whole message), [`layers::authenticate`] (who calls, and whether they may call this method at all) and then the method of [`Edge`],
 //! which parses the request with all its violations at once, runs the use case, and converts the outcome. A method has no branch in it.
 
 mod credentials;
@@ -28,6 +28,7 @@ pub mod pb {
 pub use layers::descriptor::DESCRIPTOR_SET;
 
 pub(crate) use layers::{
-    arrival::ArrivalLayer, authenticate::AuthenticateLayer, deadline::DeadlineLayer, peer::Peer, trace::TraceLayer,
+    authenticate::AuthenticateLayer, buffer_request::BufferRequestLayer, deadline::DeadlineLayer, peer::Peer,
+    trace::TraceLayer,
 };
 pub(crate) use wire::edge::Edge;

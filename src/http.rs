@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::Sleep;
 
-use crate::platform::door::{Door, Place};
+use crate::platform::limited_listener::{ConnectionPermit, LimitedListener};
 use crate::platform::telemetry::Metrics;
 
 /// Connections for pages at the most. Those who ask are an orchestrator and a scraper.
@@ -112,12 +112,12 @@ pub async fn serve(
     state: HttpState,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let pages = Pages(Door::new("http", listener, MAX_PAGES));
+    let pages = Pages(LimitedListener::new("http", listener, MAX_PAGES));
     axum::serve(pages, router(state)).with_graceful_shutdown(stop).await
 }
 
 /// The connections for pages, each with a place and an end.
-struct Pages(Door);
+struct Pages(LimitedListener);
 
 impl Listener for Pages {
     type Io = Page;
@@ -142,7 +142,7 @@ impl Listener for Pages {
 struct Page {
     stream: TcpStream,
     end: Pin<Box<Sleep>>,
-    _place: Place,
+    _place: ConnectionPermit,
 }
 
 impl Page {

@@ -4,18 +4,18 @@
 //! Nothing here knows a domain rule. Everything is handed around as a cheap clone, so that a test can put another one in its place.
 
 pub mod clock;
-pub mod door;
 pub mod entropy;
+pub mod fair_limit;
+pub mod fair_queue;
 pub mod hashing;
 pub mod https;
+pub mod keyed_lock;
 pub mod keyring;
+pub mod limited_listener;
 pub mod network;
-pub mod queues;
-pub mod shares;
 pub mod shutdown;
 pub mod steps;
 pub mod telemetry;
-pub mod turns;
 
 pub use clock::{Clock, Skew, Stopwatch};
 pub use entropy::Entropy;

@@ -2,7 +2,7 @@
 
 pub(crate) mod acceptance;
 pub(crate) mod lists;
-pub(crate) mod warrants;
+pub(crate) mod service_authorization;
 
 use secrecy::SecretString;
 use serde_json::json;
@@ -18,19 +18,19 @@ use crate::{
             mutation::Mutation,
         },
         mail::{
-            budgets::{Postage, Stamp},
+            budgets::{MailPermit, MailPermits},
             queue::DEFAULT_LOCALE,
         },
         require_etag,
     },
     domain::{
         access_model::{AccessModel, RoleSet},
+        authority::{Owners, decide_addition, decide_invite},
         delivery::DeliveryState,
         email::EmailAddress,
         error::{Reason, Refusal},
         invitation::{self, InvitationState, Opening},
         mail::{InvitationMail, Payload},
-        roster::{Owners, decide_addition, decide_invite},
         scope,
         text::{Locale, PersonName, sort_key},
         token::{Token, TokenKind},
@@ -85,7 +85,8 @@ impl Mutation for Create {
             ctx.require_scope(scope::INVITATION_LINK)?;
         }
         let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
-        self.invite(app, ctx, tx, &mut access, &mut Postage::default()).await
+        self.invite(app, ctx, tx, &mut access, &mut MailPermits::default())
+            .await
     }
 
     fn validate_only(&self) -> bool {
@@ -101,7 +102,7 @@ impl Create {
         ctx: &Ctx,
         tx: &mut Tx,
         access: &mut Access,
-        postage: &mut Postage,
+        permits: &mut MailPermits,
     ) -> Result<Issued> {
         let owners = access::owners_where_it_matters(tx, access, &[&self.roles]).await?;
         let situation = access.situation(ctx, owners);
@@ -116,8 +117,8 @@ impl Create {
         let known: Vec<_> = earlier.iter().map(Invitation::facts).collect();
         let opening = invitation::decide_opening(&access.model, &known, ctx.now)?;
         let validate_only = self.validate_only;
-        let stamp = postage
-            .stamp(app, ctx, tx, access, self.email.typed(), validate_only)
+        let permit = permits
+            .permit(app, ctx, tx, access, self.email.typed(), validate_only)
             .await?;
         if opening == Opening::Replace {
             for old in earlier {
@@ -127,7 +128,7 @@ impl Create {
         let cleared = Cleared {
             roles,
             known_user_id,
-            stamp,
+            permit,
         };
         issue(app, ctx, tx, access, self, cleared).await
     }
@@ -167,9 +168,9 @@ impl Mutation for CreateBatch {
             ctx.require_scope(scope::INVITATION_LINK)?;
         }
         let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
-        let (mut results, mut postage) = (Vec::new(), Postage::default());
+        let (mut results, mut permits) = (Vec::new(), MailPermits::default());
         for one in &self.invitations {
-            results.push(match one.invite(app, ctx, tx, &mut access, &mut postage).await {
+            results.push(match one.invite(app, ctx, tx, &mut access, &mut permits).await {
                 Ok(issued) => Ok(issued),
                 Err(Error::Refused(refusal)) => Err(refusal),
                 // Not about this address: nothing of the batch happens.
@@ -213,7 +214,7 @@ pub(super) struct Cleared {
     /// The account of the address.
     pub(super) known_user_id: Option<Uuid>,
     /// That its mail may be sent.
-    pub(super) stamp: Stamp,
+    pub(super) permit: MailPermit,
 }
 
 /// Writes a new invitation with its event and its message. That it may be given has been decided.
@@ -228,12 +229,12 @@ pub(super) async fn issue(
     let Cleared {
         roles,
         known_user_id,
-        stamp,
+        permit,
     } = cleared;
     let token = Token::new(TokenKind::Invitation, app.entropy.bytes());
     let decided = invitation::Invitation::issue(&access.model, command.email.key().to_owned(), roles, ctx.now);
     let actor = ctx.actor();
-    let (inviter_service_key_id, inviter_scopes) = ctx.warrant();
+    let (inviter_service_key_id, inviter_scopes) = ctx.service_authorization();
     let given_name = written(command.given_name.as_ref());
     let family_name = written(command.family_name.as_ref());
     let invitation = Invitation {
@@ -264,7 +265,7 @@ pub(super) async fn issue(
         inviter_scopes,
     };
     tx.insert_invitation(invitation.clone()).await?;
-    dispatch(app, ctx, tx, access, invitation, &token, ("invitation.created", stamp))
+    dispatch(app, ctx, tx, access, invitation, &token, ("invitation.created", permit))
         .await
         .map(|(invitation, revision)| Issued {
             // Whoever only tries an address out leaves no trace, and is not told whether it has an account (ab_40).
@@ -294,7 +295,7 @@ async fn dispatch(
     access: &mut Access,
     invitation: Invitation,
     token: &Token,
-    (event, Stamp { .. }): (&'static str, Stamp),
+    (event, MailPermit { .. }): (&'static str, MailPermit),
 ) -> Result<(Invitation, i64)> {
     let message = compose(app, ctx, access, &invitation, token)?;
     tx.insert_message(message).await?;
@@ -373,8 +374,8 @@ impl Mutation for Resend {
         let (sent, last) = (invitation.send_count, invitation.sent_time);
         app.mail_budgets
             .require_resend(situation.authority, sent, last, ctx.now)?;
-        let mut postage = Postage::default();
-        let stamp = postage.stamp(app, ctx, tx, &access, &invitation.email, false).await?;
+        let mut permits = MailPermits::default();
+        let permit = permits.permit(app, ctx, tx, &access, &invitation.email, false).await?;
 
         let token = Token::new(TokenKind::Invitation, app.entropy.bytes());
         tx.cancel_message(invitation.message_id, ctx.now).await?;
@@ -382,7 +383,7 @@ impl Mutation for Resend {
         invitation.token_digest = token.digest().to_vec();
         invitation.inviter_user_id = actor.user;
         invitation.inviter_service_account_id = actor.service_account;
-        (invitation.inviter_service_key_id, invitation.inviter_scopes) = ctx.warrant();
+        (invitation.inviter_service_key_id, invitation.inviter_scopes) = ctx.service_authorization();
         invitation.send_count += 1;
         invitation.message_id = app.entropy.uuid(ctx.now);
         invitation.sent_time = ctx.now;
@@ -396,7 +397,7 @@ impl Mutation for Resend {
             &mut access,
             invitation,
             &token,
-            ("invitation.resent", stamp),
+            ("invitation.resent", permit),
         )
         .await
         .map(|(invitation, revision)| Issued {

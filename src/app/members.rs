@@ -22,16 +22,16 @@ use crate::{
     domain::{
         access_model::RoleSet,
         actions::{Row, allowed_actions},
+        authority::{Owners, decide_set_roles},
         error::Reason,
         member::{Action, MemberState},
-        roster::{Owners, decide_set_roles},
     },
     store::{Cursor, Event, Member, MemberActivity, Organization, RosterFacts, RosterFilter, RosterRow, Tx, User},
 };
 
 /// A row of the roster, as this caller sees it.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct RosterEntry {
     /// The row.
     pub(crate) row: RosterRow,
     /// The access model's word for its state.
@@ -63,17 +63,17 @@ fn scope_of(action: Action) -> &'static str {
 }
 
 /// What the rows of a page have in common.
-struct Frame<'a> {
+struct RosterPage<'a> {
     app: &'a App,
     ctx: &'a Ctx,
     access: &'a Access,
     facts: RosterFacts,
 }
 
-impl Frame<'_> {
-    fn see(&self, row: RosterRow) -> Seen {
+impl RosterPage<'_> {
+    fn entry(&self, row: RosterRow) -> RosterEntry {
         let labels = self.access.model.labels();
-        Seen {
+        RosterEntry {
             status_label: match &row {
                 RosterRow::Member(member, _) => self.access.model.label(member.state).to_owned(),
                 RosterRow::Invited(_) => labels.invited.clone(),
@@ -123,27 +123,27 @@ impl Frame<'_> {
 }
 
 /// Shows a member as the caller sees them after a change. What the caller may do next follows from what they have just done, perhaps to themselves.
-pub(super) async fn see_changed(
+pub(super) async fn changed_entry(
     app: &App,
     ctx: &Ctx,
     tx: &Tx,
     access: &mut Access,
     member: Member,
     user: User,
-) -> Result<(Seen, i64)> {
+) -> Result<(RosterEntry, i64)> {
     access.refresh_seat(&member);
     let (owner, counters) = shown(ctx, access);
     let facts = tx
         .roster_facts(access.organization.id, owner, &[member.user_id], counters)
         .await?;
-    let seen = Frame {
+    let entry = RosterPage {
         app,
         ctx,
         access,
         facts,
     }
-    .see(RosterRow::Member(member, user));
-    Ok((seen, access.organization.revision))
+    .entry(RosterRow::Member(member, user));
+    Ok((entry, access.organization.revision))
 }
 
 /// Which rows of the roster.
@@ -161,7 +161,7 @@ pub(crate) struct List {
 ///
 /// # Errors
 /// Those of [`access::enter`].
-pub(crate) async fn list(app: &App, ctx: &Ctx, mut query: List) -> Result<(Page<Seen>, i64)> {
+pub(crate) async fn list(app: &App, ctx: &Ctx, mut query: List) -> Result<(Page<RosterEntry>, i64)> {
     let view = app.store.snapshot().await?;
     let access = access::enter_at(app, ctx, &view, query.organization_id).await?;
     query.filter.invited &= access.model.invitations().in_roster;
@@ -173,14 +173,14 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, mut query: List) -> Result<(Page<
     let page = query.page.page(rows, total, RosterRow::cursor);
     let members: Vec<Uuid> = page.items.iter().filter_map(RosterRow::user_id).collect();
     let (owner, counters) = shown(ctx, &access);
-    let frame = Frame {
+    let roster_page = RosterPage {
         app,
         ctx,
         access: &access,
         facts: view.roster_facts(id, owner, &members, counters).await?,
     };
     let revision = access.organization.revision;
-    Ok((page.map(|row| frame.see(row)).await, revision))
+    Ok((page.map(|row| roster_page.entry(row)).await, revision))
 }
 
 /// Whose holders are counted, and whether counters are shown.
@@ -193,13 +193,13 @@ fn shown<'a>(ctx: &Ctx, access: &'a Access) -> (&'a str, bool) {
 ///
 /// # Errors
 /// `MEMBER_NOT_FOUND`.
-pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) -> Result<Seen> {
+pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) -> Result<RosterEntry> {
     let access = access::enter(app, ctx, organization).await?;
     let view = app.store.read();
     let found = view.member_row(access.organization.id, user).await?;
     let (member, user) = found.ok_or(Reason::MemberNotFound)?;
     let (owner, counters) = shown(ctx, &access);
-    let frame = Frame {
+    let roster_page = RosterPage {
         app,
         ctx,
         access: &access,
@@ -207,7 +207,7 @@ pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) ->
             .roster_facts(access.organization.id, owner, &[member.user_id], counters)
             .await?,
     };
-    Ok(frame.see(RosterRow::Member(member, user)))
+    Ok(roster_page.entry(RosterRow::Member(member, user)))
 }
 
 /// Whose memberships.
@@ -254,7 +254,7 @@ pub(crate) struct SetRoles {
 }
 
 impl Mutation for SetRoles {
-    type Outcome = (Seen, i64);
+    type Outcome = (RosterEntry, i64);
 
     fn organization(&self) -> Option<(Uuid, Asked)> {
         Some((self.organization_id, Asked::Permission))
@@ -280,7 +280,7 @@ impl Mutation for SetRoles {
             time: ctx.now,
         };
         tx.record(&mut access.organization, event).await?;
-        see_changed(app, ctx, tx, &mut access, member, user).await
+        changed_entry(app, ctx, tx, &mut access, member, user).await
     }
 }
 

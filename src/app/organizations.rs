@@ -20,17 +20,17 @@ use crate::{
             paging::{Page, PageRequest},
         },
         invitations::{self, Cleared},
-        mail::budgets::Postage,
+        mail::budgets::MailPermits,
         require_etag,
         users::{HashedUser, NewUser, email_taken},
     },
     domain::{
         access_model::AccessModel,
+        authority::{Owners, decide_invite, founding_roles},
         email::EmailAddress,
         error::{Reason, Refusal},
         mfa,
         organization::{OrganizationChange, OrganizationState},
-        roster::{Owners, decide_invite, founding_roles},
         text::{Locale, OrganizationName},
         user::UserState,
     },
@@ -237,13 +237,13 @@ impl PreparedCreate {
             include_link: false,
             validate_only: self.validate_only,
         };
-        let stamp = Postage::default()
-            .stamp(app, ctx, tx, access, email.typed(), self.validate_only)
+        let permit = MailPermits::default()
+            .permit(app, ctx, tx, access, email.typed(), self.validate_only)
             .await?;
         let cleared = Cleared {
             roles,
             known_user_id: known,
-            stamp,
+            permit,
         };
         let issued = invitations::issue(app, ctx, tx, access, &command, cleared).await?;
         Ok(issued.row)
@@ -324,7 +324,7 @@ impl Update {
 
 /// Suspends, activates, deletes or undeletes an organization.
 #[derive(Debug)]
-pub(crate) struct ChangeState {
+pub(crate) struct ChangeOrganizationState {
     /// The organization.
     pub(crate) organization_id: Uuid,
     /// What is done.
@@ -335,7 +335,7 @@ pub(crate) struct ChangeState {
     pub(crate) validate_only: bool,
 }
 
-impl Mutation for ChangeState {
+impl Mutation for ChangeOrganizationState {
     type Outcome = Organization;
 
     fn organization(&self) -> Option<(Uuid, Asked)> {

@@ -1,7 +1,7 @@
 //! Permission checks.
 
 pub(crate) mod access_models;
-pub(crate) mod overlays;
+pub(crate) mod effective_models;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::{
     },
     domain::{
         access_model::{PermissionId, RoleSet},
-        member::{self, Hindrance},
+        member::{self, DenyReason},
         mfa, session,
     },
     store::{Member, Organization, Session},
@@ -39,7 +39,7 @@ pub(crate) struct Check {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Denial {
     /// The user may do nothing there. That they are no member, or one of the two does not exist: the answer does not tell which.
-    Hindered(Hindrance),
+    Denied(DenyReason),
     /// The roles do not hold the permission.
     NotGranted,
 }
@@ -69,7 +69,7 @@ pub(crate) struct Effective {
 impl Effective {
     fn of_nobody() -> Self {
         Self {
-            denial: Some(Denial::Hindered(Hindrance::NotAMember)),
+            denial: Some(Denial::Denied(DenyReason::NotAMember)),
             ..Self::default()
         }
     }
@@ -126,11 +126,11 @@ pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, use
         return Ok(Effective::of_nobody());
     };
     let model = app.model_of(&organization)?;
-    let hindrance = standing(ctx.session(), &organization, &member, &lacking);
-    if hindrance == Some(Hindrance::NotAMember) {
+    let deny_reason = standing(ctx.session(), &organization, &member, &lacking);
+    if deny_reason == Some(DenyReason::NotAMember) {
         return Ok(Effective::of_nobody());
     }
-    let permissions = match hindrance {
+    let permissions = match deny_reason {
         None => model
             .permissions_of(&member.roles)
             .into_iter()
@@ -142,7 +142,7 @@ pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, use
         permissions,
         roles: member.roles,
         revision: organization.revision,
-        denial: hindrance.map(Denial::Hindered),
+        denial: deny_reason.map(Denial::Denied),
     })
 }
 
@@ -150,12 +150,12 @@ pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, use
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn hindrance(app: &App, session: &Session, organization: Uuid) -> Result<Option<Hindrance>> {
+pub(super) async fn deny_reason(app: &App, session: &Session, organization: Uuid) -> Result<Option<DenyReason>> {
     let seat = app.store.read().seat(organization, session.user_id).await?;
     let lacking = without_factor(app, seat.iter()).await?;
     Ok(match seat {
         Some((organization, Some(member))) => standing(Some(session), &organization, &member, &lacking),
-        _ => Some(Hindrance::NotAMember),
+        _ => Some(DenyReason::NotAMember),
     })
 }
 
@@ -193,16 +193,16 @@ fn decide(
 ) -> Result<Decision> {
     let Some((organization, Some(member))) = seat else {
         return Ok(Decision {
-            denial: Some(Denial::Hindered(Hindrance::NotAMember)),
+            denial: Some(Denial::Denied(DenyReason::NotAMember)),
             revision: 0,
         });
     };
     let model = app.model_of(organization)?;
     let denial = standing(session, organization, member, lacking)
-        .map(Denial::Hindered)
+        .map(Denial::Denied)
         .or_else(|| (!model.allows(&member.roles, permission)).then_some(Denial::NotGranted));
     let revision = match denial {
-        Some(Denial::Hindered(Hindrance::NotAMember)) => 0,
+        Some(Denial::Denied(DenyReason::NotAMember)) => 0,
         _ => organization.revision,
     };
     Ok(Decision { denial, revision })
@@ -214,7 +214,7 @@ fn standing(
     organization: &Organization,
     member: &Member,
     lacking: &BTreeSet<SeatKey>,
-) -> Option<Hindrance> {
+) -> Option<DenyReason> {
     let session = session.filter(|session| session.user_id == member.user_id);
     member::standing(member::Seat {
         organization: organization.state,

@@ -18,9 +18,9 @@ use crate::{
             mutation::Mutation,
             paging::{Page, PageRequest},
         },
-        permissions::hindrance,
+        permissions::deny_reason,
     },
-    domain::{error::Reason, member::Hindrance},
+    domain::{error::Reason, member::DenyReason},
     store::{Cursor, Session, SessionHolder, Tx},
 };
 
@@ -39,7 +39,7 @@ pub(crate) enum Verdict {
     /// The session is live, and good in the organization that was asked about.
     Good(Box<SessionHolder>),
     /// The session is live, and its user may not act in that organization with it.
-    Hindered(Hindrance),
+    Denied(DenyReason),
     /// The session is over, or there never was one.
     Over,
 }
@@ -53,12 +53,12 @@ pub(crate) async fn verify(app: &App, ctx: &Ctx, query: Verify) -> Result<Verdic
     let Some(holder) = live else {
         return Ok(Verdict::Over);
     };
-    let hindrance = match query.organization_id {
-        Some(organization) => hindrance(app, &holder.session, organization).await?,
+    let deny_reason = match query.organization_id {
+        Some(organization) => deny_reason(app, &holder.session, organization).await?,
         None => None,
     };
-    Ok(match hindrance {
-        Some(hindrance) => Verdict::Hindered(hindrance),
+    Ok(match deny_reason {
+        Some(deny_reason) => Verdict::Denied(deny_reason),
         None => Verdict::Good(Box::new(holder)),
     })
 }

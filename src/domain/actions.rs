@@ -3,14 +3,14 @@
 use chrono::{DateTime, Utc};
 
 use crate::domain::access_model::RoleSet;
+use crate::domain::authority::{
+    Authority, Situation, Target, decide_activate, decide_remove, decide_restore, decide_set_roles, decide_suspend,
+    decide_update,
+};
 use crate::domain::error::Refusal;
 use crate::domain::invitation::{self, Invitation};
 use crate::domain::member::{Action, MemberState};
 use crate::domain::ownership;
-use crate::domain::roster::{
-    Authority, Situation, Target, decide_activate, decide_remove, decide_restore, decide_set_roles, decide_suspend,
-    decide_update,
-};
 use crate::domain::user::UserState;
 
 /// One row of the roster.

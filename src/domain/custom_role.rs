@@ -11,8 +11,8 @@ mod tests;
 use crate::domain::access_model::{
     AccessModel, CHANGING, CUSTOM_PREFIX, CustomRole, CustomRoles, GIVING, MAX_CUSTOM_ROLES, RoleId,
 };
+use crate::domain::authority::{Authority, Situation};
 use crate::domain::error::{Reason, Refusal};
-use crate::domain::roster::{Authority, Situation};
 
 /// The permission that guards all of it.
 const MANAGE: &str = "roles.manage";
@@ -37,7 +37,7 @@ impl Holders {
 
 /// An organization's roles, and by whose right they are changed.
 #[derive(Debug, Clone, Copy)]
-pub struct Workshop<'a> {
+pub struct CustomRoleRules<'a> {
     /// By whose right, in the model with the present custom roles.
     pub situation: Situation<'a>,
     /// The access model without custom roles.
@@ -46,7 +46,7 @@ pub struct Workshop<'a> {
     pub present: &'a CustomRoles,
 }
 
-impl Workshop<'_> {
+impl CustomRoleRules<'_> {
     /// The custom roles once this one has been added.
     ///
     /// # Errors

@@ -6,9 +6,9 @@ mod tests;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::domain::access_model::{AccessModel, OpenPerAddress, RoleSet};
+use crate::domain::authority::{Authority, Owners, Situation, decide_addition, decide_invite};
 use crate::domain::error::{Reason, Refusal};
 use crate::domain::member::{Action, MemberState};
-use crate::domain::roster::{Authority, Owners, Situation, decide_addition, decide_invite};
 use crate::domain::text_enum::text_enum;
 
 text_enum! {
@@ -93,37 +93,37 @@ impl Invitation {
     }
 
     /// Whether it has not been answered or taken back. An expired one has not: it can be resent and revoked.
-    fn unsettled(&self, ways: &Ways) -> Result<(), Refusal> {
+    fn unsettled(&self, hints: &Hints) -> Result<(), Refusal> {
         let refused = |reason, hint| Err(Refusal::new(reason).with("hint", hint));
         match self.state {
             InvitationState::Pending => Ok(()),
-            InvitationState::Accepted => refused(Reason::InvitationAlreadyUsed, ways.used),
-            InvitationState::Declined => refused(Reason::InvitationDeclined, ways.over),
-            InvitationState::Revoked => refused(Reason::InvitationRevoked, ways.over),
+            InvitationState::Accepted => refused(Reason::InvitationAlreadyUsed, hints.used),
+            InvitationState::Declined => refused(Reason::InvitationDeclined, hints.over),
+            InvitationState::Revoked => refused(Reason::InvitationRevoked, hints.over),
         }
     }
 }
 
 /// What whoever is refused can do instead, where the invitation was accepted and where it is over.
-struct Ways {
+struct Hints {
     used: &'static str,
     over: &'static str,
 }
 
 /// Of the invited person.
-const INVITED: Ways = Ways {
+const INVITED: Hints = Hints {
     used: "sign in with the account that has accepted it",
     over: "ask for a new invitation",
 };
 
 /// Of those who send an invitation again.
-const SENDING: Ways = Ways {
+const SENDING: Hints = Hints {
     used: "change or remove the member instead",
     over: "invite the person again",
 };
 
 /// Of those who take an invitation back.
-const REVOKING: Ways = Ways {
+const REVOKING: Hints = Hints {
     used: "change or remove the member instead",
     over: "nothing is left to take back",
 };

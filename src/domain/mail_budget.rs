@@ -3,8 +3,8 @@
 use chrono::{DateTime, Duration, Utc};
 
 use crate::domain::{
+    authority::Authority,
     error::{Reason, Refusal},
-    roster::Authority,
 };
 
 /// The time that the budget of an organization is about.

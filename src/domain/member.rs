@@ -29,7 +29,7 @@ pub struct Seat {
 
 /// What keeps somebody from acting in an organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hindrance {
+pub enum DenyReason {
     /// They do not belong there, or there is none.
     NotAMember,
     /// The session is from before they were removed or suspended.
@@ -44,13 +44,13 @@ pub enum Hindrance {
 
 /// What keeps somebody from acting in an organization at all, whatever their roles: the first of what does, or nothing. Calls and checks ask here alone, so that a product that asks is
 /// told what Roster itself would do (ab_36).
-pub fn standing(seat: Seat) -> Option<Hindrance> {
+pub fn standing(seat: Seat) -> Option<DenyReason> {
     match (seat.organization, seat.member) {
-        (OrganizationState::Deleted, _) | (_, None | Some(MemberState::Removed)) => Some(Hindrance::NotAMember),
-        _ if seat.session_outdated => Some(Hindrance::SessionOutdated),
-        (_, Some(MemberState::Suspended)) => Some(Hindrance::MemberSuspended),
-        _ if seat.factor_missing => Some(Hindrance::MfaRequired),
-        (OrganizationState::Suspended, Some(MemberState::Active)) => Some(Hindrance::OrganizationSuspended),
+        (OrganizationState::Deleted, _) | (_, None | Some(MemberState::Removed)) => Some(DenyReason::NotAMember),
+        _ if seat.session_outdated => Some(DenyReason::SessionOutdated),
+        (_, Some(MemberState::Suspended)) => Some(DenyReason::MemberSuspended),
+        _ if seat.factor_missing => Some(DenyReason::MfaRequired),
+        (OrganizationState::Suspended, Some(MemberState::Active)) => Some(DenyReason::OrganizationSuspended),
         (OrganizationState::Active, Some(MemberState::Active)) => None,
     }
 }
@@ -123,50 +123,50 @@ mod tests {
     }
 
     #[test]
-    fn each_hindrance_is_told() {
+    fn each_deny_reason_is_told() {
         let hindered = [
-            (Seat { member: None, ..SEAT }, Hindrance::NotAMember),
+            (Seat { member: None, ..SEAT }, DenyReason::NotAMember),
             (
                 Seat {
                     member: Some(MemberState::Removed),
                     ..SEAT
                 },
-                Hindrance::NotAMember,
+                DenyReason::NotAMember,
             ),
             (
                 Seat {
                     organization: OrganizationState::Deleted,
                     ..SEAT
                 },
-                Hindrance::NotAMember,
+                DenyReason::NotAMember,
             ),
             (
                 Seat {
                     session_outdated: true,
                     ..SEAT
                 },
-                Hindrance::SessionOutdated,
+                DenyReason::SessionOutdated,
             ),
             (
                 Seat {
                     member: Some(MemberState::Suspended),
                     ..SEAT
                 },
-                Hindrance::MemberSuspended,
+                DenyReason::MemberSuspended,
             ),
             (
                 Seat {
                     factor_missing: true,
                     ..SEAT
                 },
-                Hindrance::MfaRequired,
+                DenyReason::MfaRequired,
             ),
             (
                 Seat {
                     organization: OrganizationState::Suspended,
                     ..SEAT
                 },
-                Hindrance::OrganizationSuspended,
+                DenyReason::OrganizationSuspended,
             ),
         ];
         for (seat, expected) in hindered {
@@ -182,12 +182,12 @@ mod tests {
             session_outdated: true,
             factor_missing: true,
         };
-        assert_eq!(standing(all), Some(Hindrance::NotAMember));
+        assert_eq!(standing(all), Some(DenyReason::NotAMember));
         // A session that is dead is told nothing but that.
         let outdated = Seat {
             member: Some(MemberState::Suspended),
             ..all
         };
-        assert_eq!(standing(outdated), Some(Hindrance::SessionOutdated));
+        assert_eq!(standing(outdated), Some(DenyReason::SessionOutdated));
     }
 }

@@ -7,9 +7,9 @@ use chrono::{DateTime, Duration, Utc};
 use uuid::Uuid;
 
 use crate::domain::access_model::{Confirmation, RoleSet, TransferRules};
+use crate::domain::authority::{Authority, Situation, Target};
 use crate::domain::error::{Reason, Refusal};
 use crate::domain::member::{Action, MemberState};
-use crate::domain::roster::{Authority, Situation, Target};
 use crate::domain::text_enum::text_enum;
 
 /// How long a nominee has to confirm.

@@ -172,6 +172,10 @@ one_line_text! {
     OrganizationName, 120
 }
 one_line_text! {
+    /// The name of a service account.
+    ServiceAccountName, 120
+}
+one_line_text! {
     /// How a person, a role, a key or another thing is called where it is shown.
     DisplayName, 200
 }

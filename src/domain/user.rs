@@ -53,7 +53,7 @@ impl UserChange {
 
 /// What a person is, or was, in one organization, as far as signing in goes.
 #[derive(Debug, Clone, Copy)]
-pub struct Standing {
+pub struct PastMembership {
     /// Whether they were removed.
     pub removed: bool,
     /// Whether the access model keeps removed people from signing in.
@@ -62,9 +62,9 @@ pub struct Standing {
 
 /// Whether somebody may sign in: with an account in use, unless they were removed from everywhere and an access model keeps such people out (JP18). Who is
 /// invited again may sign in to accept.
-pub fn may_sign_in(state: UserState, standings: &[Standing], invited: bool) -> bool {
-    let removed_from_everywhere = standings.iter().all(|standing| standing.removed);
-    let kept_out = standings.iter().any(|standing| standing.kept_out);
+pub fn may_sign_in(state: UserState, past_memberships: &[PastMembership], invited: bool) -> bool {
+    let removed_from_everywhere = past_memberships.iter().all(|past_membership| past_membership.removed);
+    let kept_out = past_memberships.iter().any(|past_membership| past_membership.kept_out);
     state == UserState::Active && (invited || !(removed_from_everywhere && kept_out))
 }
 
@@ -80,16 +80,20 @@ mod tests {
 
     #[test]
     fn who_was_removed_everywhere_signs_in_only_where_no_model_minds() {
-        let standing = |removed, kept_out| Standing { removed, kept_out };
-        let active = |standings: &[Standing]| may_sign_in(UserState::Active, standings, false);
+        let past_membership = |removed, kept_out| PastMembership { removed, kept_out };
+        let active = |past_memberships: &[PastMembership]| may_sign_in(UserState::Active, past_memberships, false);
         assert!(active(&[]));
-        assert!(active(&[standing(true, false)]));
-        assert!(!active(&[standing(true, true)]));
-        assert!(!active(&[standing(true, true), standing(true, false)]));
-        assert!(active(&[standing(true, true), standing(false, false)]));
-        assert!(may_sign_in(UserState::Active, &[standing(true, true)], true));
+        assert!(active(&[past_membership(true, false)]));
+        assert!(!active(&[past_membership(true, true)]));
+        assert!(!active(&[past_membership(true, true), past_membership(true, false)]));
+        assert!(active(&[past_membership(true, true), past_membership(false, false)]));
+        assert!(may_sign_in(UserState::Active, &[past_membership(true, true)], true));
         assert!(!may_sign_in(UserState::Suspended, &[], true));
-        assert!(!may_sign_in(UserState::Deleted, &[standing(false, false)], false));
+        assert!(!may_sign_in(
+            UserState::Deleted,
+            &[past_membership(false, false)],
+            false
+        ));
     }
 
     #[test]

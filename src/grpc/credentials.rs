@@ -287,8 +287,8 @@ fn shown_once(codes: &[Zeroizing<String>]) -> Vec<String> {
     codes.iter().map(|code| code.to_string()).collect()
 }
 
-impl From<mfa::Begun> for pb::BeginMfaEnrollmentResponse {
-    fn from(begun: mfa::Begun) -> Self {
+impl From<mfa::StartedEnrollment> for pb::BeginMfaEnrollmentResponse {
+    fn from(begun: mfa::StartedEnrollment) -> Self {
         Self {
             enrollment_id: begun.challenge.id.to_string(),
             setup: Some(mfa_setup(&begun.setup)),

@@ -253,11 +253,13 @@ fn sign_up(person: &pb::SignUp, fields: &mut Fields<'_>) -> Option<acceptance::S
     let way = match &person.open_id_connect {
         Some(token) => {
             fields.absent_beside("open_id_connect", "password", &person.password);
-            fields.id_token("open_id_connect", token).map(acceptance::Way::Identity)
+            fields
+                .id_token("open_id_connect", token)
+                .map(acceptance::FirstCredential::Identity)
         }
         None => fields
             .password("password", &person.password)
-            .map(acceptance::Way::Password),
+            .map(acceptance::FirstCredential::Password),
     };
     let locale = fields.locale("locale", &person.locale);
     let phone_number = fields.phone_number("phone_number", &person.phone_number);

@@ -9,7 +9,7 @@ use crate::{
     app::{
         etag,
         invitations::invited_name,
-        members::{self, SHOWN_BY_DEFAULT, Seen},
+        members::{self, RosterEntry, SHOWN_BY_DEFAULT},
         records::{Invitation, Member, Organization, RosterFilter, RosterRow, User},
     },
     domain::{access_model::RoleId, member::MemberState},
@@ -198,15 +198,15 @@ impl Parse for pb::SetMemberRolesRequest {
     }
 }
 
-fn row(seen: Seen) -> pb::Member {
-    let shown = match seen.row {
-        RosterRow::Member(member, user) => of_member(member, user, seen.activity.last_active_time),
+fn row(entry: RosterEntry) -> pb::Member {
+    let shown = match entry.row {
+        RosterRow::Member(member, user) => of_member(member, user, entry.activity.last_active_time),
         RosterRow::Invited(invitation) => of_invitation(invitation),
     };
     pb::Member {
-        counters: seen.activity.counters.into_iter().collect(),
-        status_label: seen.status_label,
-        allowed_actions: seen
+        counters: entry.activity.counters.into_iter().collect(),
+        status_label: entry.status_label,
+        allowed_actions: entry
             .allowed_actions
             .into_iter()
             .map(|action| pb::MemberAction::from(action).into())
@@ -256,10 +256,10 @@ fn of_invitation(invitation: Invitation) -> pb::Member {
     }
 }
 
-impl From<Seen> for pb::GetMemberResponse {
-    fn from(seen: Seen) -> Self {
+impl From<RosterEntry> for pb::GetMemberResponse {
+    fn from(entry: RosterEntry) -> Self {
         Self {
-            member: Some(row(seen)),
+            member: Some(row(entry)),
         }
     }
 }
@@ -267,10 +267,10 @@ impl From<Seen> for pb::GetMemberResponse {
 /// Responses that carry the row after the change and the organization's revision.
 macro_rules! changed {
     ($($response:ty),*) => {
-        $(impl From<(Seen, i64)> for $response {
-            fn from((seen, revision): (Seen, i64)) -> Self {
+        $(impl From<(RosterEntry, i64)> for $response {
+            fn from((entry, revision): (RosterEntry, i64)) -> Self {
                 Self {
-                    member: Some(row(seen)),
+                    member: Some(row(entry)),
                     revision,
                 }
             }
@@ -288,8 +288,8 @@ changed!(
     pb::RestoreMemberResponse
 );
 
-impl From<(Seen, i64)> for pb::LeaveOrganizationResponse {
-    fn from((_, revision): (Seen, i64)) -> Self {
+impl From<(RosterEntry, i64)> for pb::LeaveOrganizationResponse {
+    fn from((_, revision): (RosterEntry, i64)) -> Self {
         Self { revision }
     }
 }

@@ -193,13 +193,13 @@ fn changeable(organization: &pb::Organization) -> [(&'static str, bool); 2] {
 }
 
 impl Parse for pb::SuspendOrganizationRequest {
-    type Command = organizations::ChangeState;
+    type Command = organizations::ChangeOrganizationState;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        Some(organizations::ChangeState {
+        Some(organizations::ChangeOrganizationState {
             organization_id: organization_id?,
             change: OrganizationChange::Suspend,
             etag: etag?,
@@ -209,13 +209,13 @@ impl Parse for pb::SuspendOrganizationRequest {
 }
 
 impl Parse for pb::ActivateOrganizationRequest {
-    type Command = organizations::ChangeState;
+    type Command = organizations::ChangeOrganizationState;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        Some(organizations::ChangeState {
+        Some(organizations::ChangeOrganizationState {
             organization_id: organization_id?,
             change: OrganizationChange::Activate,
             etag: etag?,
@@ -225,13 +225,13 @@ impl Parse for pb::ActivateOrganizationRequest {
 }
 
 impl Parse for pb::DeleteOrganizationRequest {
-    type Command = organizations::ChangeState;
+    type Command = organizations::ChangeOrganizationState;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        Some(organizations::ChangeState {
+        Some(organizations::ChangeOrganizationState {
             organization_id: organization_id?,
             change: OrganizationChange::Delete,
             etag: etag?,
@@ -241,13 +241,13 @@ impl Parse for pb::DeleteOrganizationRequest {
 }
 
 impl Parse for pb::UndeleteOrganizationRequest {
-    type Command = organizations::ChangeState;
+    type Command = organizations::ChangeOrganizationState;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        Some(organizations::ChangeState {
+        Some(organizations::ChangeOrganizationState {
             organization_id: organization_id?,
             change: OrganizationChange::Undelete,
             etag: etag?,

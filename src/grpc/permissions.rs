@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     app::permissions::{self, Check, Decision, Denial, Effective},
-    domain::{access_model::PermissionId, member::Hindrance},
+    domain::{access_model::PermissionId, member::DenyReason},
     grpc::{
         pb::{self, permission_service_server::PermissionService},
         wire::{
@@ -122,19 +122,19 @@ impl From<Denial> for pb::DenyReason {
     fn from(denial: Denial) -> Self {
         match denial {
             Denial::NotGranted => pb::DenyReason::NotGranted,
-            Denial::Hindered(hindrance) => hindrance.into(),
+            Denial::Denied(deny_reason) => deny_reason.into(),
         }
     }
 }
 
-impl From<Hindrance> for pb::DenyReason {
-    fn from(hindrance: Hindrance) -> Self {
-        match hindrance {
-            Hindrance::NotAMember => pb::DenyReason::NotAMember,
-            Hindrance::SessionOutdated => pb::DenyReason::SessionOutdated,
-            Hindrance::MemberSuspended => pb::DenyReason::MemberSuspended,
-            Hindrance::MfaRequired => pb::DenyReason::MfaRequired,
-            Hindrance::OrganizationSuspended => pb::DenyReason::OrganizationSuspended,
+impl From<DenyReason> for pb::DenyReason {
+    fn from(deny_reason: DenyReason) -> Self {
+        match deny_reason {
+            DenyReason::NotAMember => pb::DenyReason::NotAMember,
+            DenyReason::SessionOutdated => pb::DenyReason::SessionOutdated,
+            DenyReason::MemberSuspended => pb::DenyReason::MemberSuspended,
+            DenyReason::MfaRequired => pb::DenyReason::MfaRequired,
+            DenyReason::OrganizationSuspended => pb::DenyReason::OrganizationSuspended,
         }
     }
 }

@@ -117,8 +117,8 @@ impl Edge {
                 user: Some(user(holder.user)),
                 ..pb::VerifySessionResponse::default()
             },
-            sessions::Verdict::Hindered(hindrance) => pb::VerifySessionResponse {
-                deny_reason: pb::DenyReason::from(hindrance).into(),
+            sessions::Verdict::Denied(deny_reason) => pb::VerifySessionResponse {
+                deny_reason: pb::DenyReason::from(deny_reason).into(),
                 ..pb::VerifySessionResponse::default()
             },
             sessions::Verdict::Over => pb::VerifySessionResponse::default(),

@@ -62,26 +62,26 @@ impl Worker {
         let abort = CancellationToken::new();
         let mut running = JoinSet::new();
         let signal = context.store.outbox_signal();
-        let housekeeping = AbortOnDropHandle::new(tokio::spawn(keep_house(Arc::clone(&context))));
+        let housekeeping = AbortOnDropHandle::new(tokio::spawn(run_maintenance(Arc::clone(&context))));
         let slots = context.settings.slots.max(1);
         let mut in_vain = 0;
         while !stop.is_cancelled() {
             while running.try_join_next().is_some() {}
             let pause = match slots.saturating_sub(running.len()) {
                 0 => None,
-                free => match context.look(free).await {
-                    Look::Claimed(messages) => {
+                free => match context.claim(free).await {
+                    ClaimResult::Claimed(messages) => {
                         in_vain = 0;
                         for message in messages {
                             running.spawn(deliver(Arc::clone(&context), message, abort.clone()));
                         }
                         continue;
                     }
-                    Look::InVain => {
+                    ClaimResult::InVain => {
                         in_vain += 1;
                         Some(context.pause_after(in_vain))
                     }
-                    Look::Nothing(pause) => Some(pause),
+                    ClaimResult::Nothing(pause) => Some(pause),
                 },
             };
             tokio::select! {
@@ -105,8 +105,8 @@ impl Worker {
     }
 }
 
-/// What a look at the table gave.
-enum Look {
+/// What a claim found.
+enum ClaimResult {
     /// Messages that are ours now.
     Claimed(Vec<ClaimedMessage>),
     /// Something is due, but others were quicker.
@@ -120,29 +120,29 @@ impl Context {
     ///
     /// The due time is read on our clock and the wait is in real time, never longer than the poll interval: a clock that a test moves
     /// by hand is noticed with the next poll.
-    async fn look(&self, free: usize) -> Look {
+    async fn claim(&self, free: usize) -> ClaimResult {
         let poll = self.settings.poll_interval;
         let looked = async {
             let Some(due) = self.store.next_message_due().await? else {
-                return Ok(Look::Nothing(poll));
+                return Ok(ClaimResult::Nothing(poll));
             };
             let now = self.clock.now();
             if due > now {
                 let wait = (due - now).to_std().unwrap_or(poll);
-                return Ok(Look::Nothing(wait.min(poll)));
+                return Ok(ClaimResult::Nothing(wait.min(poll)));
             }
             let lease_until = now + self.settings.lease;
             let limit = u64::try_from(free).unwrap_or(u64::MAX);
             let messages = self.store.claim_messages(now, lease_until, limit).await?;
             Ok(if messages.is_empty() {
-                Look::InVain
+                ClaimResult::InVain
             } else {
-                Look::Claimed(messages)
+                ClaimResult::Claimed(messages)
             })
         };
         looked.await.unwrap_or_else(|error: StoreError| {
             tracing::warn!(%error, "the outbox does not answer");
-            Look::Nothing(poll)
+            ClaimResult::Nothing(poll)
         })
     }
 
@@ -158,7 +158,7 @@ async fn all(running: &mut JoinSet<()>) {
     while running.join_next().await.is_some() {}
 }
 
-async fn keep_house(context: Arc<Context>) {
+async fn run_maintenance(context: Arc<Context>) {
     loop {
         sleep(HOUSEKEEPING).await;
         context.mailer.transport.close_idle().await;

@@ -10,7 +10,7 @@
 //! The parameters are those of the OWASP Password Storage Cheat Sheet: argon2id, 19 MiB, 2 iterations, 1 lane. Hashes that people bring from other
 //! systems are compared as well ([`stored`] knows them), until their owners sign in and a hash of ours takes their place.
 
-mod line;
+mod job_queue;
 mod stored;
 mod work;
 
@@ -24,7 +24,7 @@ use secrecy::SecretString;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-pub use line::Party;
+pub use job_queue::Requester;
 pub use stored::{Cost, Unusable, examine};
 use stored::{Recipe, Stored};
 use work::{Computed, Condition, Job, Queue, blocks, work};
@@ -86,7 +86,7 @@ pub enum HashError {
 pub struct Hasher {
     params: Params,
     queues: Arc<Queues>,
-    party: Party,
+    requester: Requester,
     /// Compared with when there is no stored hash.
     dummy: Arc<str>,
 }
@@ -110,7 +110,7 @@ impl std::fmt::Debug for Hasher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hasher")
             .field("params", &self.params)
-            .field("party", &self.party)
+            .field("requester", &self.requester)
             .finish_non_exhaustive()
     }
 }
@@ -158,15 +158,18 @@ impl Hasher {
         Ok(Self {
             params,
             queues,
-            party: Party::default(),
+            requester: Requester::default(),
             dummy: dummy.into(),
         })
     }
 
     /// The same threads, on somebody's behalf.
     #[must_use]
-    pub fn on_behalf_of(&self, party: Party) -> Self {
-        Self { party, ..self.clone() }
+    pub fn on_behalf_of(&self, requester: Requester) -> Self {
+        Self {
+            requester,
+            ..self.clone()
+        }
     }
 
     /// Hashes a password with the configured parameters; `salt` must be fresh. Answers a PHC string.
@@ -245,7 +248,7 @@ impl Hasher {
             condition,
             reply,
         };
-        queue.join(self.party, job);
+        queue.join(self.requester, job);
         match answer.await.map_err(|_| failed("a hashing thread has stopped"))?? {
             Computed::Hash(output) => Ok(output),
             Computed::Unacceptable(why) => Err(HashError::Unacceptable(why)),

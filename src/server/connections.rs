@@ -20,7 +20,7 @@ use tonic::transport::server::Connected;
 
 use crate::{
     grpc::Peer,
-    platform::door::{Door, Place},
+    platform::limited_listener::{ConnectionPermit, LimitedListener},
 };
 
 /// What every connection of HTTP/2 begins with (RFC 9113, 3.4).
@@ -38,9 +38,12 @@ pub(super) struct Opening {
 }
 
 /// The connections that have said what they speak, for tonic.
-pub(super) fn incoming(door: Door, opening: Opening) -> impl Stream<Item = Result<Connection, Infallible>> {
-    let (silent, most) = (door.silent(), opening.most);
-    stream::unfold(door, async |door| Some((door.accept().await, door)))
+pub(super) fn incoming(
+    listener: LimitedListener,
+    opening: Opening,
+) -> impl Stream<Item = Result<Connection, Infallible>> {
+    let (silent, most) = (listener.silent(), opening.most);
+    stream::unfold(listener, async |listener| Some((listener.accept().await, listener)))
         // On tasks of their own, so that handshakes use all processors and the next connection is taken meanwhile.
         .map(move |(stream, address, place)| tokio::spawn(open(stream, address.ip(), place, opening.clone())))
         .buffer_unordered(most)
@@ -64,7 +67,7 @@ pub(super) fn incoming(door: Door, opening: Opening) -> impl Stream<Item = Resul
 async fn open(
     stream: TcpStream,
     address: IpAddr,
-    place: Place,
+    place: ConnectionPermit,
     opening: Opening,
 ) -> Result<Option<Connection>, Elapsed> {
     let opened = async {
@@ -90,12 +93,12 @@ pub(super) struct Connection {
     read: Vec<u8>,
     io: Box<dyn Io>,
     peer: Peer,
-    _place: Place,
+    _place: ConnectionPermit,
 }
 
 impl Connection {
     /// Reads the preface, or what comes in its place: a connection of HTTP/1 is looked after by hyper from its first bytes on.
-    async fn begin(mut io: Box<dyn Io>, address: IpAddr, place: Place) -> io::Result<Self> {
+    async fn begin(mut io: Box<dyn Io>, address: IpAddr, place: ConnectionPermit) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
 
         let mut read = Vec::with_capacity(PREFACE.len());

@@ -22,7 +22,7 @@ use crate::{
     app::App,
     config::{DatabaseConfig, ServeConfig},
     grpc::{
-        ArrivalLayer, AuthenticateLayer, DESCRIPTOR_SET, DeadlineLayer, Edge, TraceLayer,
+        AuthenticateLayer, BufferRequestLayer, DESCRIPTOR_SET, DeadlineLayer, Edge, TraceLayer,
         pb::{
             access_model_service_server::AccessModelServiceServer, activity_service_server::ActivityServiceServer,
             audit_service_server::AuditServiceServer, contact_service_server::ContactServiceServer,
@@ -36,7 +36,7 @@ use crate::{
     },
     http::{MAX_PAGES, Readiness},
     platform::{
-        door::{Door, descriptors},
+        limited_listener::{LimitedListener, descriptors},
         shutdown::Shutdown,
     },
 };
@@ -94,7 +94,7 @@ pub(super) fn serve(
         .layer(option_layer(grpc.grpc_web.then(GrpcWebLayer::new)))
         .layer(TraceLayer::new())
         .layer(DeadlineLayer::new(grpc.request_timeout))
-        .layer(ArrivalLayer::new(
+        .layer(BufferRequestLayer::new(
             grpc.message_timeout,
             grpc.max_message_bytes,
         ))
@@ -131,7 +131,7 @@ pub(super) fn serve(
             RoleServiceServer,
         ]
     );
-    let incoming = incoming(Door::new("grpc", listener, most), opening);
+    let incoming = incoming(LimitedListener::new("grpc", listener, most), opening);
     let (stop, mut ready) = (shutdown.clone(), readiness.subscribe());
     shutdown.spawn(async move {
         let stopping = async move {

@@ -17,7 +17,7 @@ use crate::{
             providers::{FETCH_TIME, ProviderPolicy, Providers},
         },
         mail::budgets::Budgets,
-        permissions::overlays::Overlays,
+        permissions::effective_models::EffectiveModels,
     },
     config::{DatabaseConfig, KeyConfig, MailConfig, OidcConfig, OutboxConfig, ServeConfig},
     domain::{
@@ -124,7 +124,7 @@ impl Parts {
         Ok(Arc::new(App {
             store: self.store.clone(),
             models: models(config.models.access_models_dir.as_deref())?,
-            overlays: Overlays::new(),
+            effective_models: EffectiveModels::new(),
             keyring: self.keyring.clone(),
             hasher,
             entropy: platform.entropy.clone(),

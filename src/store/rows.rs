@@ -5,10 +5,10 @@ use chrono::{DateTime, Utc};
 use crate::{
     domain::{
         access_model::RoleSet,
+        authority::Target,
         invitation::{self, InvitationStatus},
         member::MemberState,
         ownership::{self, TransferStatus},
-        roster::Target,
         text::sort_key,
         user::full_name,
     },

@@ -71,7 +71,7 @@ fn filtered(filter: &SignInFilter) -> Select<sign_ins::Entity> {
 
 impl Tx {
     /// Adds an attempt.
-    pub(crate) async fn insert_sign_in(&mut self, attempt: SignInRecord) -> Result<()> {
+    pub(crate) async fn insert_sign_in_attempt(&mut self, attempt: SignInRecord) -> Result<()> {
         sign_ins::Entity::insert(attempt.into_active_model())
             .exec_without_returning(&self.view.0)
             .await?;

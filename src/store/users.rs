@@ -117,7 +117,7 @@ impl Tx {
 
     /// Notes a sign-in, the next one of the user. Needs the user's lock: what interrupts a membership notes under the same one which sign-in was the last before it, so that the two
     /// have one order on all replicas, whatever their clocks (ab_57).
-    pub(crate) async fn record_sign_in(&mut self, user: &mut User, now: DateTime<Utc>) -> Result<()> {
+    pub(crate) async fn touch_last_sign_in(&mut self, user: &mut User, now: DateTime<Utc>) -> Result<()> {
         user.sign_in_count += 1;
         user.last_sign_in_time = Some(now);
         users::Entity::update_many()

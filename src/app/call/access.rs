@@ -14,10 +14,10 @@ use crate::{
     },
     domain::{
         access_model::{AccessModel, RoleSet},
+        authority::{Authority, Owners, Situation},
         error::{Reason, Refusal},
-        member::{Hindrance, Seat, standing},
+        member::{DenyReason, Seat, standing},
         mfa,
-        roster::{Authority, Owners, Situation},
         session::{self, Began, Interruption},
     },
     store::{Member, Organization, Session, Snapshot, Tx},
@@ -67,7 +67,7 @@ impl Access {
     /// `MFA_REQUIRED`, with the method that begins to set one up.
     pub(crate) fn require_factor(&self, ctx: &Ctx) -> Result<()> {
         match self.standing(ctx) {
-            Some(Hindrance::MfaRequired) => {
+            Some(DenyReason::MfaRequired) => {
                 Err(Refusal::new(Reason::MfaRequired).with("method", mfa::ENROLLING).into())
             }
             _ => Ok(()),
@@ -75,7 +75,7 @@ impl Access {
     }
 
     /// What keeps the caller from acting here; nothing keeps a service that calls for nobody.
-    fn standing(&self, ctx: &Ctx) -> Option<Hindrance> {
+    fn standing(&self, ctx: &Ctx) -> Option<DenyReason> {
         let caller = ctx.caller.user.as_ref()?;
         let seat = self.seat.as_ref();
         standing(Seat {
@@ -235,14 +235,14 @@ fn admit_anyhow(app: &App, ctx: &Ctx, organization: Organization, seat: Option<M
         seat,
     };
     match access.standing(ctx) {
-        Some(Hindrance::NotAMember) => Err(Reason::OrganizationNotFound.into()),
-        Some(Hindrance::SessionOutdated) => Err(session_outdated()),
-        Some(Hindrance::MemberSuspended) => Err(Refusal::new(Reason::PermissionRequired)
+        Some(DenyReason::NotAMember) => Err(Reason::OrganizationNotFound.into()),
+        Some(DenyReason::SessionOutdated) => Err(session_outdated()),
+        Some(DenyReason::MemberSuspended) => Err(Refusal::new(Reason::PermissionRequired)
             .with("permission", ctx.rule.permission)
             .with("state", "SUSPENDED")
             .into()),
         // Asked for where it counts: giving something up takes no factor, and some calls are about the suspension.
-        Some(Hindrance::MfaRequired | Hindrance::OrganizationSuspended) | None => Ok(access),
+        Some(DenyReason::MfaRequired | DenyReason::OrganizationSuspended) | None => Ok(access),
     }
 }
 

@@ -10,8 +10,8 @@ use crate::{
         rule::{Proof, Rule},
     },
     domain::{
+        authority::Authority,
         error::{Reason, Refusal},
-        roster::Authority,
         scope::{self, Scopes},
     },
     platform::network::Network,
@@ -80,7 +80,7 @@ impl Ctx {
 
     /// The key that a service calls with, and the scopes that it needs for this very call: the method's, and the one to act as a user it names. Kept with what waits for somebody's
     /// answer, so that it ends with the service's rights (ab_35). Neither where no service calls.
-    pub(crate) fn warrant(&self) -> (Option<Uuid>, Option<Scopes>) {
+    pub(crate) fn service_authorization(&self) -> (Option<Uuid>, Option<Scopes>) {
         let Some(service) = &self.caller.service else {
             return (None, None);
         };

@@ -17,8 +17,8 @@ use crate::{
     },
     domain::attempts::{AFTER_RESET, AttemptPolicy, MEMORY},
     platform::{
+        keyed_lock::{KeyedLockGuard, KeyedLocks},
         network::Network,
-        turns::{Turn, Turns},
     },
     store::{Attempts as Counted, Tx, User},
 };
@@ -31,7 +31,7 @@ const REMEMBERED_SIGN_INS: u64 = 50;
 /// What is needed to count.
 pub(crate) struct Attempts {
     policy: AttemptPolicy,
-    turns: Turns,
+    locks: KeyedLocks,
     failed: Counter<u64>,
     refused: Counter<u64>,
 }
@@ -45,7 +45,7 @@ impl Attempts {
         };
         Self {
             policy,
-            turns: Turns::new(WAITING),
+            locks: KeyedLocks::new(WAITING),
             failed: counter("roster.attempts.failed", "Wrong passwords and codes."),
             refused: counter(
                 "roster.attempts.refused",
@@ -70,7 +70,7 @@ pub(crate) enum Account<'a> {
 
 /// The right to have one answer looked at; until it is dropped, nobody has another one for the account.
 pub(crate) struct Pass {
-    _turn: Turn,
+    _lock: KeyedLockGuard,
     account: Digest,
     /// What a wrong answer is counted under.
     counts: Vec<Digest>,
@@ -100,18 +100,18 @@ impl App {
     /// `TOO_MANY_ATTEMPTS`; overloaded, where enough answers for the account wait already.
     pub(crate) async fn pass(&self, ctx: &Ctx, account: Account<'_>, user: Option<Uuid>) -> Result<Pass> {
         let name = self.account(account);
-        let turns = &self.attempts.turns;
-        let turn = match turns.try_take(&name) {
-            Some(turn) => turn,
+        let locks = &self.attempts.locks;
+        let lock = match locks.try_lock(&name) {
+            Some(lock) => lock,
             None => {
                 // Whoever is refused anyhow waits for nobody, and nobody for them.
                 self.standing(ctx, account, user).await?;
-                turns.take(&name).await.ok_or(Error::Overloaded)?
+                locks.lock(&name).await.ok_or(Error::Overloaded)?
             }
         };
         let (counts, clears) = self.standing(ctx, account, user).await?;
         Ok(Pass {
-            _turn: turn,
+            _lock: lock,
             account: name,
             counts,
             clears,

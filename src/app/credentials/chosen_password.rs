@@ -12,7 +12,7 @@ use crate::{
     },
     domain::password,
     platform::{
-        hashing::{HashError, Hasher, Party},
+        hashing::{HashError, Hasher, Requester},
         network::Network,
     },
 };
@@ -29,8 +29,8 @@ pub(crate) struct ChosenPassword {
 impl Ctx {
     /// On whose behalf the call has something hashed: whoever calls, and where in the network the person is for whom they do. Where that is not known, it is the account that tells the
     /// people of one caller apart.
-    fn party(&self, account: u128) -> Party {
-        Party {
+    fn requester(&self, account: u128) -> Requester {
+        Requester {
             caller: self.caller_number(),
             person: self.network().map_or(account, Network::number),
         }
@@ -40,7 +40,7 @@ impl Ctx {
 impl App {
     /// The hashing threads, on behalf of a call that is about an account.
     pub(crate) fn hasher(&self, ctx: &Ctx, account: u128) -> Hasher {
-        self.hasher.on_behalf_of(ctx.party(account))
+        self.hasher.on_behalf_of(ctx.requester(account))
     }
 
     /// The hash of a password that somebody has chosen. `words` are the person's own, which attackers try first: addresses and names, all that there are.

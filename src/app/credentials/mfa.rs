@@ -244,7 +244,7 @@ pub(crate) struct Begin;
 
 /// A factor that waits for its first code.
 #[derive(Debug)]
-pub(crate) struct Begun {
+pub(crate) struct StartedEnrollment {
     /// The challenge that the code answers.
     pub(crate) challenge: Challenge,
     /// What the authenticator app needs.
@@ -256,9 +256,9 @@ pub(crate) struct Begun {
 /// # Errors
 /// `CALLER_NOT_ALLOWED`, `SESSION_NOT_RECENT`, `MFA_ALREADY_ENROLLED`.
 impl Mutation for Begin {
-    type Outcome = Begun;
+    type Outcome = StartedEnrollment;
 
-    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Begun> {
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<StartedEnrollment> {
         ctx.require_session()?;
         ctx.require_recent_sign_in()?;
         let user = ctx.lock_caller(tx).await?;
@@ -270,7 +270,7 @@ impl Mutation for Begin {
         tx.end_challenges(user.id, &[purpose], ctx.now).await?;
         let challenge = app.new_challenge(ctx, purpose, Some(user.id), None, Some(secret.as_slice()));
         tx.insert_challenge(challenge.clone()).await?;
-        Ok(Begun {
+        Ok(StartedEnrollment {
             setup: app.setup(&user, &secret),
             challenge,
         })

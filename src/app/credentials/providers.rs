@@ -48,10 +48,10 @@ pub(crate) struct ProviderPolicy {
 pub(crate) struct Providers {
     fetcher: Fetcher,
     policy: ProviderPolicy,
-    known: HashMap<String, Known>,
+    known: HashMap<String, KnownProvider>,
 }
 
-struct Known {
+struct KnownProvider {
     provider: Provider,
     state: Mutex<State>,
     /// Held while fetching: of many who need new keys at once, one fetches and the others wait for it.
@@ -89,7 +89,7 @@ impl Providers {
     pub(crate) fn new(providers: Vec<Provider>, fetcher: Fetcher, policy: ProviderPolicy) -> Self {
         let known = providers.into_iter().map(|provider| {
             let issuer = provider.issuer.clone();
-            let known = Known {
+            let known = KnownProvider {
                 provider,
                 state: Mutex::default(),
                 fetching: tokio::sync::Mutex::default(),
@@ -103,7 +103,7 @@ impl Providers {
         }
     }
 
-    async fn keys(&self, known: &Known, key_id: Option<&str>, now: DateTime<Utc>) -> Result<KeySet> {
+    async fn keys(&self, known: &KnownProvider, key_id: Option<&str>, now: DateTime<Utc>) -> Result<KeySet> {
         if let Some(keys) = known.read().fresh(key_id, now) {
             return Ok(keys);
         }
@@ -162,7 +162,7 @@ impl Providers {
     }
 }
 
-impl Known {
+impl KnownProvider {
     fn read(&self) -> State {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -15,19 +15,19 @@ use crate::{
             mutation::{Mutation, Prepare},
         },
         credentials::{chosen_password::ChosenPassword, providers::ShownToken},
-        invitations::{find, role_names, warrants::may_still_invite},
+        invitations::{find, role_names, service_authorization::may_still_invite},
         sessions::sign_in::Entry,
         users::{HashedUser, NewUser, email_unverified},
     },
     domain::{
         access_model::RoleSet,
+        authority::{Authority, Owners},
         email::EmailAddress,
         error::{Reason, Refusal},
         id_token::Identity,
         invitation::{self, Acceptance, InvitationState},
         member::MemberState,
         phone::PhoneNumber,
-        roster::{Authority, Owners},
         session::{self, Interruption},
         text::{Locale, PersonName},
         token::{Token, TokenKind},
@@ -113,7 +113,7 @@ fn digest(token: &SecretString) -> Result<[u8; 32]> {
 
 /// What a new person signs in with from now on (JH07).
 #[derive(Debug)]
-pub(crate) enum Way {
+pub(crate) enum FirstCredential {
     /// A password.
     Password(ChosenPassword),
     /// An identity at a provider.
@@ -128,7 +128,7 @@ pub(crate) struct SignUp {
     /// Family name.
     pub(crate) family_name: Option<PersonName>,
     /// What they sign in with from now on.
-    pub(crate) way: Way,
+    pub(crate) way: FirstCredential,
     /// The language of messages.
     pub(crate) locale: Option<Locale>,
     /// How people reach the person besides by mail (JP01).
@@ -198,8 +198,8 @@ impl Prepare for Accept {
                 let organization = app.store.read().organization(invitation.organization_id).await?;
                 organization.ok_or(Reason::InvitationNotFound)?.state.usable()?;
                 let (password, identity) = match &sign_up.way {
-                    Way::Password(password) => (Some(password.clone()), None),
-                    Way::Identity(shown) => (None, Some(app.identify(ctx, shown).await?)),
+                    FirstCredential::Password(password) => (Some(password.clone()), None),
+                    FirstCredential::Identity(shown) => (None, Some(app.identify(ctx, shown).await?)),
                 };
                 let invited = [invitation.given_name.as_str(), &invitation.family_name];
                 let person = person(&invitation, sign_up, password)?;

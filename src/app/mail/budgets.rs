@@ -10,9 +10,9 @@ use crate::{
         mail::queue::mailbox_key,
     },
     domain::{
+        authority::{Authority, Owners},
         error::Refusal,
         mail_budget::{ADDRESS_WINDOW, MailBudget, ORGANIZATION_WINDOW, Spent, binds},
-        roster::{Authority, Owners},
     },
     store::{MailOf, Tx},
 };
@@ -89,21 +89,21 @@ impl Budgets {
 
 /// That a mail may be sent. Made here and nowhere else: without one, no invitation is sent.
 #[derive(Debug)]
-pub(crate) struct Stamp(());
+pub(crate) struct MailPermit(());
 
-/// The stamps that one call may take. What is left to the organization is counted once, under its lock.
+/// The permits that one call may take. What is left to the organization is counted once, under its lock.
 #[derive(Debug, Default)]
-pub(crate) struct Postage {
+pub(crate) struct MailPermits {
     left: Option<u64>,
     spent: Option<Refusal>,
 }
 
-impl Postage {
-    /// A stamp for an invitation to an address. Nothing has been written when there is none.
+impl MailPermits {
+    /// A permit for an invitation to an address. Nothing has been written when there is none.
     ///
     /// # Errors
     /// `MAIL_BUDGET_SPENT`.
-    pub(crate) async fn stamp(
+    pub(crate) async fn permit(
         &mut self,
         app: &App,
         ctx: &Ctx,
@@ -111,11 +111,11 @@ impl Postage {
         access: &Access,
         address: &str,
         validate_only: bool,
-    ) -> Result<Stamp> {
+    ) -> Result<MailPermit> {
         // Whose right it is plays a part; how many owners there are does not.
         let authority = access.situation(ctx, Owners { active: 0 }).authority;
         if !binds(authority) {
-            return Ok(Stamp(()));
+            return Ok(MailPermit(()));
         }
         let budgets = &app.mail_budgets;
         let since = ctx.now - ORGANIZATION_WINDOW;
@@ -145,6 +145,6 @@ impl Postage {
             budgets.require_address(ctx, tx, authority, address).await?;
         }
         self.left = Some(left - 1);
-        Ok(Stamp(()))
+        Ok(MailPermit(()))
     }
 }

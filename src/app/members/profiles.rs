@@ -12,7 +12,7 @@ use crate::{
             error::Result,
             mutation::{Mutation, Prepare},
         },
-        members::{Seen, see_changed},
+        members::{RosterEntry, changed_entry},
         require_etag,
         users::{
             HashedUser, NewUser,
@@ -22,8 +22,8 @@ use crate::{
     },
     domain::{
         access_model::RoleSet,
+        authority::{decide_addition, decide_create, decide_update, require_usernames},
         error::{Reason, Refusal},
-        roster::{decide_addition, decide_create, decide_update, require_usernames},
         text::sort_key,
     },
     store::{Event, Member, Tx, UserEvent},
@@ -75,7 +75,7 @@ impl Prepare for Create {
 }
 
 impl Mutation for PreparedCreate {
-    type Outcome = (Seen, i64);
+    type Outcome = (RosterEntry, i64);
 
     fn organization(&self) -> Option<(Uuid, Asked)> {
         Some((self.organization_id, Asked::Permission))
@@ -108,7 +108,7 @@ impl Mutation for PreparedCreate {
             time: ctx.now,
         };
         tx.record(&mut access.organization, event).await?;
-        see_changed(app, ctx, tx, &mut access, member, user).await
+        changed_entry(app, ctx, tx, &mut access, member, user).await
     }
 
     fn validate_only(&self) -> bool {
@@ -134,7 +134,7 @@ pub(crate) struct Update {
 }
 
 impl Mutation for Update {
-    type Outcome = (Seen, i64);
+    type Outcome = (RosterEntry, i64);
 
     fn organization(&self) -> Option<(Uuid, Asked)> {
         Some((self.organization_id, Asked::Permission))
@@ -197,7 +197,7 @@ impl Mutation for Update {
             time: ctx.now,
         };
         tx.record(&mut access.organization, event).await?;
-        see_changed(app, ctx, tx, &mut access, member, user).await
+        changed_entry(app, ctx, tx, &mut access, member, user).await
     }
 
     fn validate_only(&self) -> bool {

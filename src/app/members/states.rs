@@ -12,15 +12,15 @@ use crate::{
             error::Result,
             mutation::Mutation,
         },
-        members::{Seen, see_changed},
+        members::{RosterEntry, changed_entry},
         require_etag,
     },
     domain::{
         access_model::RoleSet,
+        authority::{self, Situation, Target},
         error::{Reason, Refusal},
         member::MemberState,
         organization::OrganizationState,
-        roster::{self, Situation, Target},
         text::sort_key,
     },
     store::{Event, Member, Tx, User},
@@ -52,15 +52,15 @@ impl Change {
         }
     }
 
-    /// The state and the roles afterwards, by the rules of [`roster`].
+    /// The state and the roles afterwards, by the rules of [`authority`].
     fn decide(self, situation: &Situation<'_>, target: &Target<'_>) -> Result<(MemberState, RoleSet)> {
         let kept = |state: MemberState| (state, target.roles.clone());
         let decided = match self {
-            Change::Suspend => roster::decide_suspend(situation, target).map(kept),
-            Change::Activate => roster::decide_activate(situation, target).map(kept),
-            Change::Remove => roster::decide_remove(situation, target).map(kept),
-            Change::Leave => roster::decide_leave(situation, target).map(kept),
-            Change::Restore => roster::decide_restore(situation, target).map(|roles| (MemberState::Active, roles)),
+            Change::Suspend => authority::decide_suspend(situation, target).map(kept),
+            Change::Activate => authority::decide_activate(situation, target).map(kept),
+            Change::Remove => authority::decide_remove(situation, target).map(kept),
+            Change::Leave => authority::decide_leave(situation, target).map(kept),
+            Change::Restore => authority::decide_restore(situation, target).map(|roles| (MemberState::Active, roles)),
         };
         Ok(decided?)
     }
@@ -68,7 +68,7 @@ impl Change {
 
 /// Changes the state of a member.
 #[derive(Debug)]
-pub(crate) struct ChangeState {
+pub(crate) struct ChangeMemberState {
     /// The organization.
     pub(crate) organization_id: Uuid,
     /// The member's user; `None`: the caller.
@@ -81,7 +81,7 @@ pub(crate) struct ChangeState {
     pub(crate) validate_only: bool,
 }
 
-impl ChangeState {
+impl ChangeMemberState {
     fn asked(&self) -> Asked {
         match self.change {
             Change::Leave => Asked::Membership,
@@ -113,8 +113,8 @@ impl ChangeState {
     }
 }
 
-impl Mutation for ChangeState {
-    type Outcome = (Seen, i64);
+impl Mutation for ChangeMemberState {
+    type Outcome = (RosterEntry, i64);
 
     fn organization(&self) -> Option<(Uuid, Asked)> {
         Some((self.organization_id, self.asked()))
@@ -157,7 +157,7 @@ impl Mutation for ChangeState {
         if state != MemberState::Active {
             end_sessions_of_nobodys_member(ctx, tx, &user).await?;
         }
-        see_changed(app, ctx, tx, &mut access, member, user).await
+        changed_entry(app, ctx, tx, &mut access, member, user).await
     }
 
     fn validate_only(&self) -> bool {

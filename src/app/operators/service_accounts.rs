@@ -20,7 +20,7 @@ use crate::{
     domain::{
         error::{Reason, Refusal},
         scope::Scopes,
-        text::OrganizationName,
+        text::ServiceAccountName,
         token::{Token, TokenKind},
     },
     platform::entropy::Entropy,
@@ -80,7 +80,7 @@ fn refuse_outliving(ctx: &Ctx, wanted: Option<DateTime<Utc>>, hint: &str) -> Res
 #[derive(Debug)]
 pub(crate) struct Create {
     /// The name that people see.
-    pub(crate) display_name: OrganizationName,
+    pub(crate) display_name: ServiceAccountName,
     /// What its keys may do.
     pub(crate) scopes: Scopes,
     /// Whether everything is checked and nothing is created.
@@ -114,7 +114,7 @@ pub(crate) struct Update {
     /// The service account.
     pub(crate) service_account_id: Uuid,
     /// The new name, where it changes.
-    pub(crate) display_name: Option<OrganizationName>,
+    pub(crate) display_name: Option<ServiceAccountName>,
     /// What its keys may do from now on, where it changes.
     pub(crate) scopes: Option<Scopes>,
     /// The state that the change is based on.

@@ -99,34 +99,34 @@ pub(crate) struct List {
 
 /// Something that somebody did.
 #[derive(Debug, Clone)]
-pub(crate) enum Deed {
+pub(crate) enum ActivityEntry {
     /// As a service reported it.
     Action(Activity),
     /// They signed in, or tried to.
     SignIn(SignInRecord),
 }
 
-impl Deed {
+impl ActivityEntry {
     fn id(&self) -> Uuid {
         match self {
-            Deed::Action(row) => row.id,
-            Deed::SignIn(row) => row.id,
+            ActivityEntry::Action(row) => row.id,
+            ActivityEntry::SignIn(row) => row.id,
         }
     }
 
     fn user_id(&self) -> Option<Uuid> {
         match self {
-            Deed::Action(row) => Some(row.user_id),
-            Deed::SignIn(row) => row.user_id,
+            ActivityEntry::Action(row) => Some(row.user_id),
+            ActivityEntry::SignIn(row) => row.user_id,
         }
     }
 }
 
 /// An entry as this caller sees it.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct ListedActivity {
     /// What was done.
-    pub(crate) deed: Deed,
+    pub(crate) entry: ActivityEntry,
     /// The name of who did it.
     pub(crate) user_name: String,
 }
@@ -135,7 +135,7 @@ pub(crate) struct Seen {
 ///
 /// # Errors
 /// Those of [`access::enter`], though a member needs no permission to see their own; `MEMBER_NOT_FOUND`; `USER_NOT_FOUND`.
-pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Seen>> {
+pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<ListedActivity>> {
     let membership = admit(app, ctx, &query).await?;
     let view = app.store.read();
     let (after, limit) = (query.page.after(), query.page.limit());
@@ -148,39 +148,39 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Seen>
     };
     let wants = |kind: Kind| query.kinds.is_empty() || query.kinds.contains(&kind);
     let sign_ins = sign_ins_of(&query, membership.as_ref());
-    let (mut deeds, mut total) = (Vec::new(), 0);
+    let (mut entries, mut total) = (Vec::new(), 0);
     if wants(Kind::Action) {
         let rows = view.activities_page(&actions, after, limit).await?;
-        deeds.extend(rows.into_iter().map(Deed::Action));
+        entries.extend(rows.into_iter().map(ActivityEntry::Action));
         if query.page.count {
             total += view.activities_count(&actions).await?;
         }
     }
     if let Some(filter) = sign_ins {
         let rows = view.sign_ins_page(&filter, after, limit).await?;
-        deeds.extend(rows.into_iter().map(Deed::SignIn));
+        entries.extend(rows.into_iter().map(ActivityEntry::SignIn));
         if query.page.count {
             total += view.sign_ins_count(&filter).await?;
         }
     }
-    deeds.sort_by_key(|deed| std::cmp::Reverse(deed.id()));
-    deeds.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let page = query.page.page(deeds, query.page.count.then_some(total), |deed| {
-        Cursor::by_id(deed.id())
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.id()));
+    entries.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let page = query.page.page(entries, query.page.count.then_some(total), |entry| {
+        Cursor::by_id(entry.id())
     });
     let names = view
-        .users_named(page.items.iter().filter_map(Deed::user_id).collect())
+        .users_named(page.items.iter().filter_map(ActivityEntry::user_id).collect())
         .await?;
     // Where somebody signs in from is their own affair, and that of the services that look after their account.
     let whole = ctx.caller.is_service_alone() || ctx.caller.user.as_ref().map(|caller| caller.user.id) == query.user_id;
     Ok(page
-        .map(|deed| Seen {
-            user_name: deed
+        .map(|entry| ListedActivity {
+            user_name: entry
                 .user_id()
                 .and_then(|id| names.get(&id))
                 .map(User::effective_display_name)
                 .unwrap_or_default(),
-            deed: if whole { deed } else { without_origin(deed) },
+            entry: if whole { entry } else { without_origin(entry) },
         })
         .await)
 }
@@ -231,13 +231,13 @@ fn sign_ins_of(query: &List, membership: Option<&Member>) -> Option<SignInFilter
     })
 }
 
-fn without_origin(deed: Deed) -> Deed {
-    match deed {
-        Deed::SignIn(row) => Deed::SignIn(SignInRecord {
+fn without_origin(entry: ActivityEntry) -> ActivityEntry {
+    match entry {
+        ActivityEntry::SignIn(row) => ActivityEntry::SignIn(SignInRecord {
             ip_address: None,
             user_agent: None,
             ..row
         }),
-        action @ Deed::Action(_) => action,
+        action @ ActivityEntry::Action(_) => action,
     }
 }

@@ -13,16 +13,16 @@ use crate::{
             mutation::Mutation,
             paging::{Page, PageRequest},
         },
-        invitations::warrants::may_still_transfer,
+        invitations::service_authorization::may_still_transfer,
         mail::queue::locale_of,
         require_etag,
     },
     domain::{
         access_model::{Confirmation, RoleSet},
+        authority::{Authority, Owners, Situation, Target},
         error::{Reason, Refusal},
         mail::{OwnershipMail, OwnershipNews, Payload},
         ownership::{self, CONFIRMATION_TIME, TransferState},
-        roster::{Authority, Owners, Situation, Target},
     },
     store::{Cursor, Event, Member, Transfer, Tx, User},
 };
@@ -162,7 +162,7 @@ impl Mutation for Start {
             .require_address(ctx, tx, authority, &nominee.email)
             .await?;
         let actor = ctx.actor();
-        let (actor_service_key_id, actor_scopes) = ctx.warrant();
+        let (actor_service_key_id, actor_scopes) = ctx.service_authorization();
         let at_once = decided.confirmation == Confirmation::None;
         let transfer = Transfer {
             id: app.entropy.uuid(ctx.now),
@@ -261,14 +261,14 @@ pub(crate) struct Settle {
     /// The transfer.
     pub(crate) transfer_id: Uuid,
     /// What becomes of it: completed or cancelled.
-    pub(crate) outcome: Settlement,
+    pub(crate) outcome: TransferAnswer,
     /// The state that the change is based on.
     pub(crate) etag: String,
 }
 
 /// What becomes of a transfer that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Settlement {
+pub(crate) enum TransferAnswer {
     /// The nominee confirms.
     Confirm,
     /// One of the two calls it off.
@@ -288,11 +288,11 @@ impl Mutation for Settle {
         let mut transfer = found.ok_or(Reason::TransferNotFound)?;
         require_etag(&self.etag, transfer.changed_revision)?;
         let exchanged = match self.outcome {
-            Settlement::Confirm => {
+            TransferAnswer::Confirm => {
                 access.require_factor(ctx)?;
                 Some(self.confirm(ctx, tx, &access, &transfer).await?)
             }
-            Settlement::Cancel => {
+            TransferAnswer::Cancel => {
                 let situation = access.situation(ctx, Owners { active: 1 });
                 ownership::decide_cancellation(&situation, transfer.owner_user_id, transfer.nominee_user_id)?;
                 ownership::require_pending(transfer.status(ctx.now))?;

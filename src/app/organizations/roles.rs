@@ -19,16 +19,16 @@ use crate::{
     },
     domain::{
         access_model::{AccessModel, CustomRole, CustomRoles, Permission, PermissionId, Role, RoleId},
-        custom_role::{Holders, Workshop},
+        authority::Owners,
+        custom_role::{CustomRoleRules, Holders},
         error::{Reason, Refusal},
-        roster::Owners,
     },
     store::{Cursor, Event, OwnRoles, Tx},
 };
 
 /// A role, and the revision of its last change where it is the organization's own.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct ListedRole {
     /// The role.
     pub(crate) role: Role,
     /// When a custom role last changed; `None` for a role of the access model.
@@ -50,9 +50,9 @@ impl Roles {
         })
     }
 
-    fn see(&self, model: &AccessModel, id: &str) -> Result<Seen> {
+    fn see(&self, model: &AccessModel, id: &str) -> Result<ListedRole> {
         let role = model.role(id).ok_or(Reason::RoleNotFound)?.clone();
-        Ok(Seen {
+        Ok(ListedRole {
             role,
             changed_revision: self.own.get(id).map(|role| role.changed_revision),
         })
@@ -69,8 +69,8 @@ impl Roles {
         }
     }
 
-    fn workshop<'a>(&'a self, ctx: &Ctx, access: &'a Access) -> Workshop<'a> {
-        Workshop {
+    fn rules<'a>(&'a self, ctx: &Ctx, access: &'a Access) -> CustomRoleRules<'a> {
+        CustomRoleRules {
             // No decision about roles themselves asks for the number of owners.
             situation: access.situation(ctx, Owners { active: 0 }),
             base: &self.base,
@@ -108,7 +108,7 @@ pub(crate) struct Create {
 }
 
 impl Mutation for Create {
-    type Outcome = (Seen, i64);
+    type Outcome = (ListedRole, i64);
 
     fn organization(&self) -> Option<(Uuid, Asked)> {
         Some((self.organization_id, Asked::Permission))
@@ -127,7 +127,7 @@ impl Mutation for Create {
             manages: draft.manages,
             changed_revision: access.organization.revision + 1,
         };
-        let changed = roles.workshop(ctx, &access).decide_create(role.clone())?;
+        let changed = roles.rules(ctx, &access).decide_create(role.clone())?;
         let data = json!({ "after": facts(&role) });
         store(ctx, tx, &mut access, changed, "role.created", data).await?;
         seen(app, &access, &role.id)
@@ -172,7 +172,7 @@ fn facts(role: &CustomRole) -> Value {
 }
 
 /// A role as it is after the change.
-fn seen(app: &App, access: &Access, id: &RoleId) -> Result<(Seen, i64)> {
+fn seen(app: &App, access: &Access, id: &RoleId) -> Result<(ListedRole, i64)> {
     let roles = Roles::of(app, access)?;
     let model = app.model_of(&access.organization)?;
     Ok((roles.see(&model, id.as_str())?, access.organization.revision))
@@ -200,7 +200,7 @@ pub(crate) struct Update {
 }
 
 impl Mutation for Update {
-    type Outcome = (Seen, i64);
+    type Outcome = (ListedRole, i64);
 
     fn organization(&self) -> Option<(Uuid, Asked)> {
         Some((self.organization_id, Asked::Permission))
@@ -219,7 +219,7 @@ impl Mutation for Update {
         replace(&mut new.manages, &self.manages);
         new.changed_revision = access.organization.revision + 1;
         let holders = holders(tx, &access, &self.role).await?;
-        let changed = roles.workshop(ctx, &access).decide_update(old, new.clone(), holders)?;
+        let changed = roles.rules(ctx, &access).decide_update(old, new.clone(), holders)?;
         let data = json!({ "before": facts(old), "after": facts(&new) });
         store(ctx, tx, &mut access, changed, "role.updated", data).await?;
         seen(app, &access, &self.role)
@@ -264,7 +264,7 @@ impl Mutation for Delete {
         let old = roles.own(&self.role)?;
         require_etag(&self.etag, old.changed_revision)?;
         let holders = holders(tx, &access, &self.role).await?;
-        let changed = roles.workshop(ctx, &access).decide_delete(old, holders)?;
+        let changed = roles.rules(ctx, &access).decide_delete(old, holders)?;
         let data = json!({ "before": facts(old) });
         store(ctx, tx, &mut access, changed, "role.deleted", data).await?;
         Ok(access.organization.revision)
@@ -275,7 +275,7 @@ impl Mutation for Delete {
 ///
 /// # Errors
 /// `ROLE_NOT_FOUND`.
-pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, role: RoleId) -> Result<Seen> {
+pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, role: RoleId) -> Result<ListedRole> {
     let access = access::enter(app, ctx, organization).await?;
     let seen = Roles::of(app, &access)?.see(&access.model, role.as_str())?;
     match seen.role.in_kind(access.organization.kind.as_deref()) {
@@ -297,13 +297,13 @@ pub(crate) struct List {
 ///
 /// # Errors
 /// Those of [`access::enter`].
-pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<(Page<Seen>, i64)> {
+pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<(Page<ListedRole>, i64)> {
     let access = access::enter(app, ctx, query.organization_id).await?;
     let roles = Roles::of(app, &access)?;
     let kind = access.organization.kind.as_deref();
     let known = access.model.roles().iter().filter(|role| role.in_kind(kind));
     let seen = known.map(|role| roles.see(&access.model, role.id.as_str()));
-    let seen: Vec<Seen> = seen.collect::<Result<_>>()?;
+    let seen: Vec<ListedRole> = seen.collect::<Result<_>>()?;
     let page = by_name(&query.page, seen, |seen| seen.role.id.as_str());
     Ok((page, access.organization.revision))
 }

@@ -24,14 +24,14 @@ use crate::{
         sign_in::SignInOutcome,
         token::{Token, TokenKind},
         totp,
-        user::{self, Standing},
+        user::{self, PastMembership},
     },
     store::{Session, SignInRecord, Tx, User},
 };
 
 /// A session that has just begun.
 #[derive(Debug)]
-pub(crate) struct Begun {
+pub(crate) struct NewSession {
     /// The session.
     pub(crate) session: Session,
     /// Its token, which is shown once.
@@ -55,20 +55,20 @@ pub(crate) struct Pending {
 #[derive(Debug)]
 pub(crate) enum Entry {
     /// A session.
-    Session(Box<Begun>),
+    Session(Box<NewSession>),
     /// The question for the second factor.
     Pending(Box<Pending>),
 }
 
 /// What is kept, sealed, of a sign-in until it is completed.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct PendingSignIn {
     user_agent: Option<String>,
     /// The secret of the factor that is being set up.
     secret: Option<Vec<u8>>,
 }
 
-impl Drop for Kept {
+impl Drop for PendingSignIn {
     fn drop(&mut self) {
         self.secret.zeroize();
     }
@@ -91,11 +91,11 @@ impl App {
         let needed = !user.mfa_enabled && (wish || self.demanded_by(user.id, Some(tx)).await?.is_some());
         if !user.mfa_enabled && !needed {
             let (session, token) = self.begin_session(ctx, tx, &mut user, user_agent).await?;
-            return Ok(Entry::Session(Box::new(Begun { session, token, user })));
+            return Ok(Entry::Session(Box::new(NewSession { session, token, user })));
         }
         let secret = needed.then(|| self.new_secret());
         let setup = secret.as_ref().map(|secret| self.setup(&user, secret));
-        let kept = Kept {
+        let kept = PendingSignIn {
             user_agent: user_agent.map(ToOwned::to_owned),
             secret: secret.as_ref().map(|secret| secret.to_vec()),
         };
@@ -124,8 +124,8 @@ impl App {
         user: &mut User,
         user_agent: Option<&str>,
     ) -> Result<(Session, Token)> {
-        tx.record_sign_in(user, ctx.now).await?;
-        tx.insert_sign_in(self.sign_in_record(ctx, Some(user.id), SignInOutcome::Succeeded, user_agent))
+        tx.touch_last_sign_in(user, ctx.now).await?;
+        tx.insert_sign_in_attempt(self.sign_in_record(ctx, Some(user.id), SignInOutcome::Succeeded, user_agent))
             .await?;
         let token = Token::new(TokenKind::Session, self.entropy.bytes());
         let session = Session {
@@ -180,28 +180,28 @@ impl App {
             Some(_) => Uuid::nil(),
             None => record.id,
         };
-        tx.insert_sign_in(record).await?;
+        tx.insert_sign_in_attempt(record).await?;
         Ok(tx.delete_sign_in(pointless).await?)
     }
 }
 
 /// Whether the account is in use, and no access model keeps the person out because they were removed (JP18).
 pub(crate) async fn may_sign_in(app: &App, tx: &Tx, user: &User, now: DateTime<Utc>) -> Result<bool> {
-    let mut standings = Vec::new();
+    let mut past_memberships = Vec::new();
     for (organization, member) in &tx.memberships(user.id).await? {
         let removed = member.state == MemberState::Removed;
         // Whoever belongs to a deleted organization belongs nowhere by it; whoever was removed from it stays removed.
         if organization.state == OrganizationState::Deleted && !removed {
             continue;
         }
-        standings.push(Standing {
+        past_memberships.push(PastMembership {
             removed,
             kept_out: removed && !app.model_of(organization)?.members().sign_in_after_removal,
         });
     }
-    let kept_out = standings.iter().any(|standing| standing.kept_out);
+    let kept_out = past_memberships.iter().any(|past_membership| past_membership.kept_out);
     let invited = kept_out && tx.is_invited(&user.email_key, now).await?;
-    Ok(user::may_sign_in(user.state, &standings, invited))
+    Ok(user::may_sign_in(user.state, &past_memberships, invited))
 }
 
 /// Completes a sign-in by the second factor.
@@ -217,7 +217,7 @@ pub(crate) struct Complete {
 #[derive(Debug)]
 pub(crate) struct Completed {
     /// The session.
-    pub(crate) begun: Begun,
+    pub(crate) begun: NewSession,
     /// When the session ends unless it is used before.
     pub(crate) idle_expire_time: DateTime<Utc>,
     /// The recovery codes of a factor that was set up by this, to be shown once.
@@ -228,11 +228,11 @@ pub(crate) struct Completed {
 pub(crate) struct PreparedComplete {
     challenge_id: Uuid,
     user_id: Uuid,
-    kept: Kept,
-    way: Way,
+    kept: PendingSignIn,
+    factor: SecondFactor,
 }
 
-enum Way {
+enum SecondFactor {
     /// By the factor that the user has.
     Prove(Checked),
     /// By the first code of the factor that they set up, which is of this time step.
@@ -256,18 +256,18 @@ impl Prepare for Complete {
         if !app.store.take_attempt(found.id, MAX_ATTEMPTS, ctx.now).await? {
             return Err(Reason::ChallengeInvalid.into());
         }
-        let kept: Kept = serde_json::from_slice(&app.opened(&found)?)
+        let kept: PendingSignIn = serde_json::from_slice(&app.opened(&found)?)
             .map_err(|_| Error::Internal(format!("the challenge {} is not understood", found.id)))?;
-        let way = match (&kept.secret, &self.code) {
+        let factor = match (&kept.secret, &self.code) {
             (Some(secret), Code::Totp(typed)) => totp::matching_step(secret, typed.expose_secret(), ctx.now, None)
-                .map(Way::Enroll)
+                .map(SecondFactor::Enroll)
                 .ok_or_else(|| Reason::CodeInvalid.into()),
             // Who has no factor yet has no recovery codes.
             (Some(_), Code::Recovery(_)) => Err(Reason::CodeInvalid.into()),
-            (None, code) => app.check_code(ctx, user_id, code).await.map(Way::Prove),
+            (None, code) => app.check_code(ctx, user_id, code).await.map(SecondFactor::Prove),
         };
-        let way = match way {
-            Ok(way) => way,
+        let factor = match factor {
+            Ok(factor) => factor,
             Err(refused) => {
                 let mut tx = app.store.begin().await?;
                 app.note_refused_sign_in(ctx, &mut tx, Some(user_id), kept.user_agent.as_deref())
@@ -281,7 +281,7 @@ impl Prepare for Complete {
             challenge_id: found.id,
             user_id,
             kept,
-            way,
+            factor,
         })
     }
 }
@@ -299,14 +299,14 @@ impl Mutation for PreparedComplete {
         if !may_sign_in(app, tx, &user, ctx.now).await? {
             return Err(Reason::SignInFailed.into());
         }
-        let recovery_codes = match (&self.way, &self.kept.secret) {
-            (Way::Enroll(step), Some(secret)) => {
+        let recovery_codes = match (&self.factor, &self.kept.secret) {
+            (SecondFactor::Enroll(step), Some(secret)) => {
                 app.enroll(ctx, tx, &mut user, (secret, *step), None)
                     .await?
                     .recovery_codes
             }
-            (Way::Enroll(_), None) => return Err(Error::Internal("a factor without a secret".to_owned())),
-            (Way::Prove(checked), _) => {
+            (SecondFactor::Enroll(_), None) => return Err(Error::Internal("a factor without a secret".to_owned())),
+            (SecondFactor::Prove(checked), _) => {
                 app.use_code(ctx, tx, &user, checked).await?;
                 Vec::new()
             }
@@ -318,7 +318,7 @@ impl Mutation for PreparedComplete {
             .sessions
             .idle_expire_time(session.last_used_time, session.expire_time);
         Ok(Completed {
-            begun: Begun { session, token, user },
+            begun: NewSession { session, token, user },
             idle_expire_time,
             recovery_codes,
         })

@@ -20,13 +20,13 @@ use crate::{
     },
     domain::{
         access_model::RoleSet,
+        authority::{decide_addition, decide_create, require_usernames},
         email::EmailAddress,
         error::{Reason, Refusal, Violation},
         import::{Admission, Earlier, Names, Taken},
         member::MemberState,
         password_hash::HashCost,
         phone::PhoneNumber,
-        roster::{decide_addition, decide_create, require_usernames},
         text::{DisplayName, Locale, PersonName, Username},
         user::UserState,
     },
@@ -90,7 +90,7 @@ pub(crate) struct Refused {
 
 /// Somebody who has an account.
 #[derive(Debug, Clone)]
-pub(crate) struct Brought {
+pub(crate) struct ImportedPerson {
     /// The place in the whole import.
     pub(crate) index: i64,
     /// The account; `None` where a validation would create it.
@@ -111,7 +111,7 @@ pub(crate) struct Batch {
 }
 
 /// What became of each of a batch, in its order.
-pub(crate) type Arrivals = Vec<std::result::Result<Brought, Refused>>;
+pub(crate) type ImportResults = Vec<std::result::Result<ImportedPerson, Refused>>;
 
 /// Whether a hash of another system can be compared with, at a cost that is accepted.
 ///
@@ -154,42 +154,42 @@ pub(crate) fn check_hash(stored: &str) -> std::result::Result<(), Refusal> {
 }
 
 /// The organizations that a batch is about, each locked, or why the caller may add nobody there.
-type Doors = BTreeMap<Uuid, std::result::Result<Access, Refusal>>;
+type LockedOrganizations = BTreeMap<Uuid, std::result::Result<Access, Refusal>>;
 
 impl Mutation for Batch {
-    type Outcome = Arrivals;
+    type Outcome = ImportResults;
 
-    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Arrivals> {
-        let mut doors = self.doors(app, ctx, tx).await?;
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<ImportResults> {
+        let mut locked_organizations = self.lock_organizations(app, ctx, tx).await?;
         let mut taken = self.taken(tx).await?;
-        let (mut arrivals, mut accounts) = (Vec::new(), Vec::new());
+        let (mut results, mut accounts) = (Vec::new(), Vec::new());
         for person in &self.people {
             let person = match person {
                 Ok(person) => person,
                 Err(refused) => {
-                    arrivals.push(Err(refused.clone()));
+                    results.push(Err(refused.clone()));
                     continue;
                 }
             };
             let admitted = match taken.admit(person.names()) {
                 Ok(Admission::Already(user_id)) => {
-                    arrivals.push(Ok(person.brought(Some(user_id), true)));
+                    results.push(Ok(person.imported(Some(user_id), true)));
                     continue;
                 }
-                Ok(Admission::New) => person.seats(ctx, tx, &doors).await?,
+                Ok(Admission::New) => person.seats(ctx, tx, &locked_organizations).await?,
                 Err(refusal) => Err(refusal),
             };
             let seats = match admitted {
                 Ok(seats) => seats,
                 Err(refusal) => {
-                    arrivals.push(Err(person.refused(refusal)));
+                    results.push(Err(person.refused(refusal)));
                     continue;
                 }
             };
             taken.note(person.names());
             let account = self.account(app, ctx, person);
-            arrivals.push(Ok(
-                person.brought(Some(account.0.id).filter(|_| !self.validate_only), false)
+            results.push(Ok(
+                person.imported(Some(account.0.id).filter(|_| !self.validate_only), false)
             ));
             if seats.is_empty() {
                 accounts.push(account);
@@ -199,13 +199,13 @@ impl Mutation for Batch {
             let user = account.0.clone();
             tx.insert_imported(vec![account]).await.map_err(meanwhile)?;
             for (organization, roles) in seats {
-                if let Some(Ok(access)) = doors.get_mut(&organization) {
-                    sit_down(ctx, tx, access, &user, roles).await?;
+                if let Some(Ok(access)) = locked_organizations.get_mut(&organization) {
+                    add_member(ctx, tx, access, &user, roles).await?;
                 }
             }
         }
         tx.insert_imported(accounts).await.map_err(meanwhile)?;
-        Ok(arrivals)
+        Ok(results)
     }
 
     fn validate_only(&self) -> bool {
@@ -214,35 +214,38 @@ impl Mutation for Batch {
 }
 
 impl Batch {
-    fn newcomers(&self) -> impl Iterator<Item = &Person> {
+    fn not_yet_imported(&self) -> impl Iterator<Item = &Person> {
         self.people.iter().filter_map(|person| person.as_ref().ok())
     }
 
     /// Locks the organizations, by ascending id, as everybody does who locks several.
-    async fn doors(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Doors> {
+    async fn lock_organizations(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<LockedOrganizations> {
         let wanted: BTreeSet<Uuid> = self
-            .newcomers()
+            .not_yet_imported()
             .flat_map(|person| &person.memberships)
             .map(|membership| membership.organization_id)
             .collect();
         if !wanted.is_empty() {
             ctx.require_scope(MEMBERSHIPS)?;
         }
-        let mut doors = Doors::new();
+        let mut locked_organizations = LockedOrganizations::new();
         for id in wanted {
-            let door = match access::lock(app, ctx, tx, id, Asked::Permission).await {
+            let locked = match access::lock(app, ctx, tx, id, Asked::Permission).await {
                 Ok(access) => Ok(access),
                 Err(Error::Refused(refusal)) => Err(refusal),
                 Err(error) => return Err(error),
             };
-            doors.insert(id, door);
+            locked_organizations.insert(id, locked);
         }
-        Ok(doors)
+        Ok(locked_organizations)
     }
 
     async fn taken(&self, tx: &Tx) -> Result<Taken> {
-        let emails: Vec<String> = self.newcomers().map(|person| person.email.key().to_owned()).collect();
-        let usernames = self.newcomers().filter_map(|person| person.username.as_ref());
+        let emails: Vec<String> = self
+            .not_yet_imported()
+            .map(|person| person.email.key().to_owned())
+            .collect();
+        let usernames = self.not_yet_imported().filter_map(|person| person.username.as_ref());
         let usernames = usernames.map(|name| name.as_str().to_owned()).collect();
         let digests: HashMap<Vec<u8>, String> = emails.iter().map(|key| (address_digest(key), key.clone())).collect();
         let (emails, usernames) = (tx.emails_taken(emails).await?, tx.usernames_taken(usernames).await?);
@@ -321,8 +324,8 @@ impl Person {
         }
     }
 
-    fn brought(&self, user_id: Option<Uuid>, already: bool) -> Brought {
-        Brought {
+    fn imported(&self, user_id: Option<Uuid>, already: bool) -> ImportedPerson {
+        ImportedPerson {
             index: self.index,
             user_id,
             already,
@@ -342,11 +345,11 @@ impl Person {
         &self,
         ctx: &Ctx,
         tx: &Tx,
-        doors: &Doors,
+        locked_organizations: &LockedOrganizations,
     ) -> Result<std::result::Result<BTreeMap<Uuid, RoleSet>, Refusal>> {
         let mut seats = BTreeMap::new();
         for membership in &self.memberships {
-            let access = match doors.get(&membership.organization_id) {
+            let access = match locked_organizations.get(&membership.organization_id) {
                 Some(Ok(access)) => access,
                 Some(Err(refusal)) => return Ok(Err(refusal.clone())),
                 None => return Ok(Err(Reason::OrganizationNotFound.into())),
@@ -374,7 +377,7 @@ impl Person {
 }
 
 /// Makes an account a member, with the event of it.
-async fn sit_down(ctx: &Ctx, tx: &mut Tx, access: &mut Access, user: &User, roles: RoleSet) -> Result<()> {
+async fn add_member(ctx: &Ctx, tx: &mut Tx, access: &mut Access, user: &User, roles: RoleSet) -> Result<()> {
     let member = Member::new(&access.organization, user, roles, ctx.now);
     tx.insert_member(member.clone()).await?;
     let event = Event {

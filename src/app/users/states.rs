@@ -15,11 +15,11 @@ use crate::{
         users::profiles::{ChangedProfile, ProfileChange, username_taken},
     },
     domain::{
+        authority::{Owners, is_last_owner},
         email::EmailAddress,
         error::{Reason, Refusal},
         member::MemberState,
         organization::OrganizationState,
-        roster::{Owners, is_last_owner},
         text::sort_key,
         user::{UserChange, UserState},
     },
@@ -68,7 +68,7 @@ impl Mutation for Update {
 
 /// Changes the state of an account.
 #[derive(Debug)]
-pub(crate) struct ChangeState {
+pub(crate) struct ChangeUserState {
     /// The user.
     pub(crate) user_id: Uuid,
     /// What is done.
@@ -79,7 +79,7 @@ pub(crate) struct ChangeState {
     pub(crate) validate_only: bool,
 }
 
-impl Mutation for ChangeState {
+impl Mutation for ChangeUserState {
     type Outcome = User;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<User> {
@@ -142,7 +142,7 @@ impl Mutation for ChangeState {
     }
 }
 
-impl ChangeState {
+impl ChangeUserState {
     /// A deleted account leaves its address and its username to others; an undeleted one claims its address anew.
     async fn claim_names(&self, tx: &Tx, user: &mut User, ctx: &Ctx) -> Result<()> {
         match self.change {

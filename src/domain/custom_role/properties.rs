@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::access_model::{Models, Role, RoleSet, covers};
+use crate::domain::authority::{Owners, Target, decide_invite, decide_set_roles};
 use crate::domain::member::MemberState;
-use crate::domain::roster::{Owners, Target, decide_invite, decide_set_roles};
 use crate::domain::user::UserState;
 
 fn shipped() -> impl Strategy<Value = Arc<AccessModel>> {
@@ -79,7 +79,7 @@ fn all(model: &AccessModel, shapes: &[Shape]) -> CustomRoles {
 
 /// What somebody does.
 #[derive(Debug, Clone)]
-enum Deed {
+enum Operation {
     Create(Shape),
     Update(Shape),
     /// Adds what the caller has, and the shape asks for, to one of the caller's own roles.
@@ -89,17 +89,17 @@ enum Deed {
     Invite(Vec<Index>),
 }
 
-fn deed() -> impl Strategy<Value = (Index, Deed)> {
+fn operation() -> impl Strategy<Value = (Index, Operation)> {
     let roles = || prop::collection::vec(any::<Index>(), 1..3);
-    let deed = prop_oneof![
-        2 => shape().prop_map(Deed::Create),
-        3 => shape().prop_map(Deed::Update),
-        3 => shape().prop_map(Deed::Grow),
-        1 => (0..4_u8).prop_map(Deed::Delete),
-        4 => (any::<Index>(), roles()).prop_map(|(target, roles)| Deed::SetRoles(target, roles)),
-        2 => roles().prop_map(Deed::Invite),
+    let operation = prop_oneof![
+        2 => shape().prop_map(Operation::Create),
+        3 => shape().prop_map(Operation::Update),
+        3 => shape().prop_map(Operation::Grow),
+        1 => (0..4_u8).prop_map(Operation::Delete),
+        4 => (any::<Index>(), roles()).prop_map(|(target, roles)| Operation::SetRoles(target, roles)),
+        2 => roles().prop_map(Operation::Invite),
     ];
-    (any::<Index>(), deed)
+    (any::<Index>(), operation)
 }
 
 struct World {
@@ -135,7 +135,7 @@ impl World {
         role
     }
 
-    fn run(&mut self, caller: usize, deed: &Deed) {
+    fn run(&mut self, caller: usize, operation: &Operation) {
         let model = self.model();
         let roles = self.people[caller].clone();
         let situation = Situation {
@@ -147,34 +147,34 @@ impl World {
             },
             owners: Owners { active: 1 },
         };
-        let shop = Workshop {
+        let rules = CustomRoleRules {
             situation,
             base: &self.base,
             present: &self.custom,
         };
-        let changed = match deed {
-            Deed::Create(shape) => shop
+        let changed = match operation {
+            Operation::Create(shape) => rules
                 .decide_create(Self::cut(&model, &roles, build(&self.base, shape)))
                 .ok(),
-            Deed::Update(shape) => {
+            Operation::Update(shape) => {
                 let new = Self::cut(&model, &roles, build(&self.base, shape));
                 let old = self.custom.get(new.id.as_str());
-                old.and_then(|old| shop.decide_update(old, new, self.holders(&old.id)).ok())
+                old.and_then(|old| rules.decide_update(old, new, self.holders(&old.id)).ok())
             }
-            Deed::Grow(shape) => {
+            Operation::Grow(shape) => {
                 let old = roles.iter().find_map(|id| self.custom.get(id.as_str()));
                 old.and_then(|old| {
                     let mut new = old.clone();
                     let more = Self::cut(&model, &roles, build(&self.base, shape));
                     new.permissions.extend(more.permissions);
-                    shop.decide_update(old, new, self.holders(&old.id)).ok()
+                    rules.decide_update(old, new, self.holders(&old.id)).ok()
                 })
             }
-            Deed::Delete(number) => {
+            Operation::Delete(number) => {
                 let old = self.custom.get(&format!("custom.r{number}"));
-                old.and_then(|old| shop.decide_delete(old, self.holders(&old.id)).ok())
+                old.and_then(|old| rules.decide_delete(old, self.holders(&old.id)).ok())
             }
-            Deed::SetRoles(target, indexes) => {
+            Operation::SetRoles(target, indexes) => {
                 let index = target.index(self.people.len());
                 let target = Target {
                     user_id: Uuid::from_u128(index as u128),
@@ -187,7 +187,7 @@ impl World {
                 }
                 None
             }
-            Deed::Invite(indexes) => {
+            Operation::Invite(indexes) => {
                 if let Ok(roles) = decide_invite(&situation, &Self::choose(&model, indexes)) {
                     self.given.push(roles);
                 }
@@ -263,7 +263,7 @@ proptest! {
         model in shipped(),
         shapes in prop::collection::vec(shape(), 1..5),
         people in prop::collection::vec(prop::collection::vec(any::<Index>(), 1..3), 1..4),
-        deeds in prop::collection::vec(deed(), 1..40),
+        operations in prop::collection::vec(operation(), 1..40),
     ) {
         let custom = all(&model, &shapes);
         let overlaid = model.with_custom_roles(&custom);
@@ -276,15 +276,15 @@ proptest! {
         let had: Vec<BTreeSet<String>> = people.iter().map(|roles| World::may(&overlaid, roles)).collect();
         let mut world = World { base: model, custom, people, given: Vec::new() };
         let strength = world.strength();
-        for (caller, deed) in &deeds {
+        for (caller, operation) in &operations {
             let caller = caller.index(world.people.len());
-            world.run(caller, deed);
+            world.run(caller, operation);
             let model = world.model();
             let nothing = BTreeSet::new();
             let before = had.iter().chain(std::iter::repeat(&nothing));
             for (roles, had) in world.people.iter().chain(&world.given).zip(before) {
                 let gained: Vec<String> = World::may(&model, roles).difference(had).cloned().collect();
-                prop_assert!(gained.iter().all(|one| strength.contains(one)), "{:?} by {caller}: {:?}", deed, gained);
+                prop_assert!(gained.iter().all(|one| strength.contains(one)), "{:?} by {caller}: {:?}", operation, gained);
             }
         }
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::access_model::{Models, RoleSet};
-use crate::domain::roster::{Owners, Target, decide_set_roles};
+use crate::domain::authority::{Owners, Target, decide_set_roles};
 use crate::domain::user::UserState;
 
 fn default() -> Arc<AccessModel> {
@@ -34,7 +34,7 @@ fn by<T>(
     base: &AccessModel,
     present: &CustomRoles,
     roles: &[&str],
-    decide: impl FnOnce(&Workshop<'_>) -> Result<T, Refusal>,
+    decide: impl FnOnce(&CustomRoleRules<'_>) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
     let model = base.with_custom_roles(present);
     let held = set(roles);
@@ -45,7 +45,7 @@ fn by<T>(
             roles: &held,
         },
     };
-    decide(&Workshop {
+    decide(&CustomRoleRules {
         situation: Situation {
             model: &model,
             organization_kind: None,
@@ -67,7 +67,7 @@ fn an_owner_makes_a_role_and_whoever_covers_it_gives_it() {
     let base = default();
     let auditor = role("custom.auditor", &["members.read", "audit.read"], &[], &[]);
     let none = CustomRoles::default();
-    let roles = by(&base, &none, &["owner"], |shop| shop.decide_create(auditor)).unwrap();
+    let roles = by(&base, &none, &["owner"], |rules| rules.decide_create(auditor)).unwrap();
     let model = base.with_custom_roles(&roles);
     let id = "custom.auditor".into();
     assert!(model.allows(&set(&["custom.auditor"]), "audit.read"));
@@ -77,7 +77,7 @@ fn an_owner_makes_a_role_and_whoever_covers_it_gives_it() {
     assert!(model.may_grant(&set(&["admin"]), &id) && model.may_manage(&set(&["admin"]), &id));
     assert!(!model.may_grant(&set(&["member"]), &id) && !model.may_grant(&set(&["custom.auditor"]), &id));
     let deleter = role("custom.deleter", &["organization.delete"], &[], &[]);
-    let roles = by(&base, &roles, &["owner"], |shop| shop.decide_create(deleter)).unwrap();
+    let roles = by(&base, &roles, &["owner"], |rules| rules.decide_create(deleter)).unwrap();
     let model = base.with_custom_roles(&roles);
     assert!(!model.may_grant(&set(&["admin"]), &"custom.deleter".into()));
 }
@@ -87,15 +87,15 @@ fn nobody_makes_more_than_they_have() {
     let base = default();
     let maker = role("custom.maker", &["roles.manage", "members.read"], &[], &[]);
     let roles = CustomRoles::default().with(maker);
-    let make = |new: CustomRole| by(&base, &roles, &["custom.maker"], |shop| shop.decide_create(new));
+    let make = |new: CustomRole| by(&base, &roles, &["custom.maker"], |rules| rules.decide_create(new));
     assert!(make(role("custom.reader", &["members.read"], &[], &[])).is_ok());
     let beyond = refused(make(role("custom.x", &["members.read", "audit.read"], &[], &[])));
     assert_eq!(
         beyond,
         (Reason::RoleBeyondCaller, vec![("permission", "audit.read".to_owned())])
     );
-    let admin = by(&base, &roles, &["admin"], |shop| {
-        shop.decide_create(role("custom.x", &[], &[], &[]))
+    let admin = by(&base, &roles, &["admin"], |rules| {
+        rules.decide_create(role("custom.x", &[], &[], &[]))
     });
     assert_eq!(refused(admin).0, Reason::PermissionRequired);
     // Both halves of what a giving role needs, but not the right to give.
@@ -106,11 +106,11 @@ fn nobody_makes_more_than_they_have() {
         &["member"],
         &[],
     );
-    assert!(by(&base, &roles, &both, |shop| shop.decide_create(inviter.clone())).is_ok());
+    assert!(by(&base, &roles, &both, |rules| rules.decide_create(inviter.clone())).is_ok());
     assert_eq!(refused(make(inviter)).0, Reason::RoleBeyondCaller);
     // The service is bound by the model only.
     assert!(
-        by(&base, &roles, &[], |shop| shop.decide_create(role(
+        by(&base, &roles, &[], |rules| rules.decide_create(role(
             "custom.x",
             &["audit.read"],
             &[],
@@ -124,8 +124,8 @@ fn nobody_makes_more_than_they_have() {
 fn a_role_is_one_that_the_model_could_have() {
     let base = default();
     let make = |new: CustomRole| {
-        let refusal = refused(by(&base, &CustomRoles::default(), &["owner"], |shop| {
-            shop.decide_create(new)
+        let refusal = refused(by(&base, &CustomRoles::default(), &["owner"], |rules| {
+            rules.decide_create(new)
         }));
         assert_eq!(refusal.0, Reason::RoleInvalid, "{refusal:?}");
         refusal.1.first().cloned().unwrap()
@@ -175,8 +175,8 @@ fn an_id_is_taken_once_and_their_number_is_limited() {
         roles.with(role(&format!("custom.r{number}"), &[], &[], &[]))
     });
     let make = |id: &str| {
-        refused(by(&base, &full, &["owner"], |shop| {
-            shop.decide_create(role(id, &[], &[], &[]))
+        refused(by(&base, &full, &["owner"], |rules| {
+            rules.decide_create(role(id, &[], &[], &[]))
         }))
         .0
     };
@@ -201,8 +201,8 @@ fn a_role_that_somebody_holds_is_changed_by_who_could_change_their_roles() {
         invitations: 0,
     };
     let edit = |by_roles: &[&str], old: &CustomRole, new: &CustomRole, holders| {
-        by(&base, &roles, by_roles, |shop| {
-            shop.decide_update(old, new.clone(), holders)
+        by(&base, &roles, by_roles, |rules| {
+            rules.decide_update(old, new.clone(), holders)
         })
     };
     assert!(edit(&["custom.maker"], &reader, &wider, Holders::default()).is_ok());
@@ -236,8 +236,8 @@ fn a_role_that_somebody_holds_is_changed_by_who_could_change_their_roles() {
     let deleter = role("custom.deleter", &["organization.delete"], &[], &[]);
     let roles = roles.with(deleter.clone());
     let harmless = role("custom.deleter", &[], &[], &[]);
-    let shrink = by(&base, &roles, &["custom.maker", "admin"], |shop| {
-        shop.decide_update(&deleter, harmless, Holders::default())
+    let shrink = by(&base, &roles, &["custom.maker", "admin"], |rules| {
+        rules.decide_update(&deleter, harmless, Holders::default())
     });
     assert_eq!(refused(shrink).0, Reason::RoleBeyondCaller);
 }
@@ -256,8 +256,8 @@ fn a_role_does_not_become_stronger_by_its_own_strength() {
     let roles = CustomRoles::default().with(captain.clone()).with(treasurer);
     let mut stronger = captain.clone();
     stronger.permissions.insert("audit.read".into());
-    let decision = by(&base, &roles, &["custom.captain", "custom.treasurer"], |shop| {
-        shop.decide_update(
+    let decision = by(&base, &roles, &["custom.captain", "custom.treasurer"], |rules| {
+        rules.decide_update(
             &captain,
             stronger,
             Holders {
@@ -274,7 +274,7 @@ fn a_role_in_use_is_not_deleted() {
     let base = default();
     let reader = role("custom.reader", &["members.read"], &[], &[]);
     let roles = CustomRoles::default().with(reader.clone());
-    let delete = |holders| by(&base, &roles, &["owner"], |shop| shop.decide_delete(&reader, holders));
+    let delete = |holders| by(&base, &roles, &["owner"], |rules| rules.decide_delete(&reader, holders));
     let used = refused(delete(Holders {
         members: 2,
         invitations: 1,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::domain::access_model::{AccessModel, Models};
-use crate::domain::roster::Owners;
+use crate::domain::authority::Owners;
 use crate::domain::user::UserState;
 
 fn model(id: &str) -> Arc<AccessModel> {

@@ -35,9 +35,9 @@ use crate::{
         wire::status::{defect, retryable},
     },
     platform::{
+        fair_limit::FairLimit,
+        fair_queue::{FairQueue, QueuePermit},
         network::Network,
-        queues::{Queues, Turn},
-        shares::Shares,
     },
 };
 
@@ -63,7 +63,7 @@ pub(crate) struct Admitted {
     /// The places of the calls at work.
     places: Arc<Semaphore>,
     /// The turns of those who read much, where the method does.
-    reading: Option<Queues<Reader>>,
+    reading: Option<FairQueue<Reader>>,
 }
 
 /// Who reads: the user, or the service that calls for nobody.
@@ -75,7 +75,7 @@ impl Admitted {
     ///
     /// # Errors
     /// `OVERLOADED`, where the server is closing.
-    pub(crate) async fn place(&self) -> std::result::Result<(OwnedSemaphorePermit, Option<Turn>), Status> {
+    pub(crate) async fn place(&self) -> std::result::Result<(OwnedSemaphorePermit, Option<QueuePermit>), Status> {
         let place = self.places.clone().acquire_owned().await;
         let place = place.map_err(|_| retryable(Reason::Overloaded))?;
         // In this order, as a call takes them, or two could wait for each other.
@@ -83,7 +83,7 @@ impl Admitted {
     }
 
     /// A turn among those who read much, where the method does: they have some connections to the database and never all, so that checks find one (ab_54).
-    async fn turn(&self) -> std::result::Result<Option<Turn>, Status> {
+    async fn turn(&self) -> std::result::Result<Option<QueuePermit>, Status> {
         let Some(reading) = &self.reading else {
             return Ok(None);
         };
@@ -99,8 +99,8 @@ impl Admitted {
 pub(crate) struct AuthenticateLayer {
     app: Arc<App>,
     places: Arc<Semaphore>,
-    shares: Shares<Peer>,
-    reading: Queues<Reader>,
+    calls: FairLimit<Peer>,
+    reading: FairQueue<Reader>,
 }
 
 impl AuthenticateLayer {
@@ -111,8 +111,8 @@ impl AuthenticateLayer {
         Self {
             app,
             places: Arc::new(Semaphore::new(places)),
-            shares: Shares::new(places, LEAST),
-            reading: Queues::new(readers),
+            calls: FairLimit::new(places, LEAST),
+            reading: FairQueue::new(readers),
         }
     }
 }
@@ -160,8 +160,8 @@ where
         let layer = self.layer.clone();
         let peer = Peer::of(request.extensions());
         Box::pin(async move {
-            let share = layer.shares.take(&peer, 1);
-            let (Some(_share), Ok(_place)) = (share, layer.places.clone().try_acquire_owned()) else {
+            let permit = layer.calls.take(&peer, 1);
+            let (Some(_share), Ok(_place)) = (permit, layer.places.clone().try_acquire_owned()) else {
                 return Ok(retryable(Reason::Overloaded).into_http());
             };
             match layer.admit(request.uri().path(), request.headers(), peer).await {

@@ -4,7 +4,7 @@ use crate::{
     app::{
         members::{
             profiles,
-            states::{Change, ChangeState},
+            states::{Change, ChangeMemberState},
         },
         users::NewUser,
     },
@@ -99,14 +99,14 @@ fn changeable(member: &pb::Member) -> [(&'static str, bool); 9] {
 macro_rules! state_changes {
     ($($request:ty => $change:expr),* $(,)?) => {
         $(impl Parse for $request {
-            type Command = ChangeState;
+            type Command = ChangeMemberState;
 
             fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
                 fields.request_id(&self.request_id);
                 let organization_id = fields.uuid("organization_id", &self.organization_id);
                 let user_id = fields.uuid("user_id", &self.user_id);
                 let etag = fields.at_most("etag", &self.etag, ETAG);
-                Some(ChangeState {
+                Some(ChangeMemberState {
                     organization_id: organization_id?,
                     user_id: Some(user_id?),
                     change: $change,
@@ -126,11 +126,11 @@ state_changes!(
 );
 
 impl Parse for pb::LeaveOrganizationRequest {
-    type Command = ChangeState;
+    type Command = ChangeMemberState;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
-        Some(ChangeState {
+        Some(ChangeMemberState {
             organization_id: fields.uuid("organization_id", &self.organization_id)?,
             user_id: None,
             change: Change::Leave,

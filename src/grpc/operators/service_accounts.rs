@@ -8,7 +8,7 @@ use crate::{
         operators::service_accounts,
         records::{ServiceAccount, ServiceKey},
     },
-    domain::{scope::Scopes, text::OrganizationName, token::Token},
+    domain::{scope::Scopes, text::ServiceAccountName, token::Token},
     grpc::{
         pb::{self, service_account_service_server::ServiceAccountService},
         wire::{
@@ -88,7 +88,7 @@ impl Parse for pb::CreateServiceAccountRequest {
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
-        let display_name = fields.text("display_name", &self.display_name, OrganizationName::parse);
+        let display_name = fields.text("display_name", &self.display_name, ServiceAccountName::parse);
         let scopes = scopes(fields, &self.scopes);
         Some(service_accounts::Create {
             display_name: display_name?,
@@ -133,7 +133,7 @@ impl Parse for pb::UpdateServiceAccountRequest {
         fields.within("service_account", |fields| {
             let id = fields.uuid("service_account_id", &account.service_account_id);
             let display_name = fields.changed(&mask, "display_name", |fields, field| {
-                fields.text(field, &account.display_name, OrganizationName::parse)
+                fields.text(field, &account.display_name, ServiceAccountName::parse)
             });
             let scopes = fields.changed(&mask, "scopes", |fields, _| scopes(fields, &account.scopes));
             Some(service_accounts::Update {

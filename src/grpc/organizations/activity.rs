@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use crate::{
-    app::organizations::activity::{self, Deed, Kind, Seen},
+    app::organizations::activity::{self, ActivityEntry, Kind, ListedActivity},
     domain::{
         activity::{Report, ReportOutcome},
         sign_in::SignInOutcome,
@@ -160,10 +160,10 @@ impl From<Vec<(uuid::Uuid, ReportOutcome)>> for pb::ReportActivityResponse {
     }
 }
 
-impl From<Seen> for pb::Activity {
-    fn from(seen: Seen) -> Self {
-        let shown = match seen.deed {
-            Deed::Action(row) => pb::Activity {
+impl From<ListedActivity> for pb::Activity {
+    fn from(listed: ListedActivity) -> Self {
+        let shown = match listed.entry {
+            ActivityEntry::Action(row) => pb::Activity {
                 activity_id: row.id.to_string(),
                 kind: pb::ActivityKind::Action.into(),
                 time: Some(timestamp(row.create_time)),
@@ -174,7 +174,7 @@ impl From<Seen> for pb::Activity {
                 service_account_id: row.service_account_id.to_string(),
                 ..pb::Activity::default()
             },
-            Deed::SignIn(row) => pb::Activity {
+            ActivityEntry::SignIn(row) => pb::Activity {
                 activity_id: row.id.to_string(),
                 kind: pb::ActivityKind::from(row.outcome).into(),
                 time: Some(timestamp(row.create_time)),
@@ -185,7 +185,7 @@ impl From<Seen> for pb::Activity {
             },
         };
         Self {
-            user_display_name: seen.user_name,
+            user_display_name: listed.user_name,
             ..shown
         }
     }

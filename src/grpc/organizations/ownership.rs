@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     app::{
         etag,
-        organizations::ownership::{self, Settle, Settlement, Start},
+        organizations::ownership::{self, Settle, Start, TransferAnswer},
         records::Transfer,
     },
     domain::ownership::TransferStatus,
@@ -111,8 +111,8 @@ macro_rules! settlements {
 }
 
 settlements!(
-    pb::ConfirmOwnershipTransferRequest => Settlement::Confirm,
-    pb::CancelOwnershipTransferRequest => Settlement::Cancel,
+    pb::ConfirmOwnershipTransferRequest => TransferAnswer::Confirm,
+    pb::CancelOwnershipTransferRequest => TransferAnswer::Cancel,
 );
 
 fn transfer(row: Transfer, now: DateTime<Utc>) -> pb::OwnershipTransfer {

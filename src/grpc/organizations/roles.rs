@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     app::{
         etag,
-        organizations::roles::{self, Draft, Seen},
+        organizations::roles::{self, Draft, ListedRole},
     },
     domain::{
         access_model::{MAX_PERMISSIONS, MAX_ROLES, PermissionId, RoleId},
@@ -218,7 +218,7 @@ impl Parse for pb::DeleteRoleRequest {
     }
 }
 
-fn role(seen: Seen) -> pb::Role {
+fn role(seen: ListedRole) -> pb::Role {
     pb::Role {
         custom: seen.changed_revision.is_some(),
         etag: seen.changed_revision.map(etag).unwrap_or_default(),
@@ -226,14 +226,14 @@ fn role(seen: Seen) -> pb::Role {
     }
 }
 
-impl From<Seen> for pb::GetRoleResponse {
-    fn from(seen: Seen) -> Self {
+impl From<ListedRole> for pb::GetRoleResponse {
+    fn from(seen: ListedRole) -> Self {
         Self { role: Some(role(seen)) }
     }
 }
 
-impl From<(Seen, i64)> for pb::CreateRoleResponse {
-    fn from((seen, revision): (Seen, i64)) -> Self {
+impl From<(ListedRole, i64)> for pb::CreateRoleResponse {
+    fn from((seen, revision): (ListedRole, i64)) -> Self {
         Self {
             role: Some(role(seen)),
             revision,
@@ -241,8 +241,8 @@ impl From<(Seen, i64)> for pb::CreateRoleResponse {
     }
 }
 
-impl From<(Seen, i64)> for pb::UpdateRoleResponse {
-    fn from((seen, revision): (Seen, i64)) -> Self {
+impl From<(ListedRole, i64)> for pb::UpdateRoleResponse {
+    fn from((seen, revision): (ListedRole, i64)) -> Self {
         Self {
             role: Some(role(seen)),
             revision,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::{
     app::users::{
         profiles::ProfileChange,
-        states::{ChangeState, Update},
+        states::{ChangeUserState, Update},
     },
     domain::{
         text::{DisplayName, Locale, PersonName},
@@ -112,13 +112,13 @@ pub(crate) fn profile(mask: &Mask, values: [&String; 4], fields: &mut Fields<'_>
 macro_rules! state_changes {
     ($($request:ty => $change:expr),* $(,)?) => {
         $(impl Parse for $request {
-            type Command = ChangeState;
+            type Command = ChangeUserState;
 
             fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
                 fields.request_id(&self.request_id);
                 let user_id = fields.uuid("user_id", &self.user_id);
                 let etag = fields.at_most("etag", &self.etag, ETAG);
-                Some(ChangeState {
+                Some(ChangeUserState {
                     user_id: user_id?,
                     change: $change,
                     etag: etag?,

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use tonic::{Request, Status, Streaming};
 
 use crate::{
-    app::users::imports::{Arrivals, Batch, Brought, Membership, Person, Refused, check_hash},
+    app::users::imports::{Batch, ImportResults, ImportedPerson, Membership, Person, Refused, check_hash},
     domain::{
         error::{Reason, Refusal, Violation},
         text::{DisplayName, PersonName},
@@ -203,15 +203,15 @@ fn hash_flaw(refusal: &Refusal) -> String {
     }
 }
 
-impl From<Arrivals> for pb::ImportUsersResponse {
-    fn from(arrivals: Arrivals) -> Self {
+impl From<ImportResults> for pb::ImportUsersResponse {
+    fn from(results: ImportResults) -> Self {
         let mut answer = Self::default();
-        for arrival in arrivals {
-            match arrival {
-                Ok(brought) => {
-                    answer.created_count += i64::from(!brought.already);
-                    answer.already_imported_count += i64::from(brought.already);
-                    answer.users.push(brought.into());
+        for result in results {
+            match result {
+                Ok(imported) => {
+                    answer.created_count += i64::from(!imported.already);
+                    answer.already_imported_count += i64::from(imported.already);
+                    answer.users.push(imported.into());
                 }
                 Err(refused) => {
                     answer.refused_count += 1;
@@ -223,15 +223,15 @@ impl From<Arrivals> for pb::ImportUsersResponse {
     }
 }
 
-impl From<Brought> for pb::ImportedUser {
-    fn from(brought: Brought) -> Self {
-        let outcome = match brought.already {
+impl From<ImportedPerson> for pb::ImportedUser {
+    fn from(imported: ImportedPerson) -> Self {
+        let outcome = match imported.already {
             true => pb::ImportOutcome::AlreadyImported,
             false => pb::ImportOutcome::Created,
         };
         Self {
-            index: brought.index,
-            user_id: id(brought.user_id),
+            index: imported.index,
+            user_id: id(imported.user_id),
             outcome: outcome.into(),
         }
     }

@@ -70,7 +70,7 @@ impl Default for Script {
 
 /// What the server saw.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct ReceivedMail {
     pub(crate) connections: usize,
     pub(crate) commands: Vec<String>,
     /// Commands that came over TLS.
@@ -82,7 +82,7 @@ pub(crate) struct Seen {
 #[derive(Clone)]
 pub(crate) struct Sink {
     pub(crate) address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<ReceivedMail>>,
 }
 
 impl Sink {
@@ -111,7 +111,7 @@ impl Sink {
         sink
     }
 
-    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut ReceivedMail) -> T) -> T {
         look(&mut self.seen.lock().unwrap())
     }
 

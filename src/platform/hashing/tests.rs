@@ -199,7 +199,7 @@ async fn the_job_of_a_caller_that_has_gone_is_skipped() {
 fn a_thread_ends_with_the_last_handle() {
     let hasher = Hasher::start(CHEAP, 1, 1).unwrap();
     let queue = Arc::clone(&hasher.queues.own);
-    let other = hasher.on_behalf_of(Party::default());
+    let other = hasher.on_behalf_of(Requester::default());
     drop(hasher);
     let thread = thread::spawn(move || work(Vec::new(), &queue));
     thread::sleep(Duration::from_millis(20));
@@ -241,8 +241,8 @@ async fn a_password_is_hashed_on_a_condition() {
 #[tokio::test]
 async fn a_flood_pushes_out_its_own() {
     let hasher = Hasher::start(SLOW, 1, 2).unwrap();
-    let flood = hasher.on_behalf_of(Party { caller: 1, person: 1 });
-    let other = hasher.on_behalf_of(Party { caller: 1, person: 2 });
+    let flood = hasher.on_behalf_of(Requester { caller: 1, person: 1 });
+    let other = hasher.on_behalf_of(Requester { caller: 1, person: 2 });
     let running = queued(Box::pin(flood.hash(secret("a"), [1; SALT_LEN]))).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
     let first = queued(Box::pin(flood.hash(secret("b"), [1; SALT_LEN]))).await;

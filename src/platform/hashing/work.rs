@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::line::{Line, Party};
+use super::job_queue::{JobQueue, Requester};
 use super::stored::Recipe;
 use super::{HashError, failed};
 
@@ -43,7 +43,7 @@ pub(super) struct Queue {
 }
 
 struct State {
-    line: Line<Job>,
+    waiting: JobQueue<Job>,
     closed: bool,
 }
 
@@ -52,7 +52,7 @@ impl Queue {
     pub(super) fn new(room: usize) -> Self {
         Self {
             state: Mutex::new(State {
-                line: Line::new(room),
+                waiting: JobQueue::new(room),
                 closed: false,
             }),
             more: Condvar::new(),
@@ -60,12 +60,12 @@ impl Queue {
     }
 
     /// Puts a job into the line. Whoever finds no room is told at once.
-    pub(super) fn join(&self, party: Party, job: Job) {
+    pub(super) fn join(&self, requester: Requester, job: Job) {
         let without_room = {
             let mut state = self.state();
             // Whose caller has gone (its deadline passed, it hung up) takes nobody's place.
-            state.line.retain(|job| !job.reply.is_closed());
-            state.line.join(party, job)
+            state.waiting.retain(|job| !job.reply.is_closed());
+            state.waiting.join(requester, job)
         };
         self.more.notify_one();
         if let Some(job) = without_room {
@@ -86,7 +86,7 @@ impl Queue {
             if state.closed {
                 return None;
             }
-            match state.line.next() {
+            match state.waiting.next() {
                 Some(job) => return Some(job),
                 None => state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner),
             }

@@ -29,7 +29,7 @@ use crate::support::pb::{
     AcceptInvitationRequest, AcceptInvitationResponse, ActivateOrganizationRequest, CreateInvitationRequest,
     Invitation, ResendInvitationRequest, RevokeInvitationRequest, SignUp, SuspendOrganizationRequest,
 };
-use crate::support::race::{Doors, Endings, OK, against, all_told, at_once, message, told};
+use crate::support::race::{Endings, OK, Servers, against, all_told, at_once, message, told};
 use crate::support::runner::{rounds, wire_tests};
 use crate::support::scenario::{Person, accept_as, create_organization, create_user, sign_in};
 use crate::support::world::World;
@@ -45,7 +45,7 @@ type Answer = Result<AcceptInvitationResponse, Status>;
 /// What the rounds of a race have in common.
 struct Course {
     world: World,
-    doors: Doors,
+    servers: Servers,
     owner: Person,
 }
 
@@ -60,7 +60,7 @@ impl Course {
     async fn new(world: &World) -> Self {
         Self {
             world: world.clone(),
-            doors: Doors::open(world).await,
+            servers: Servers::open(world).await,
             owner: create_user(world, "owner@example.com").await,
         }
     }
@@ -84,15 +84,15 @@ impl Course {
         }
     }
 
-    fn accept(&self, door: usize, token: &str, session: &str) -> BoxFuture<'static, Answer> {
+    fn accept(&self, server: usize, token: &str, session: &str) -> BoxFuture<'static, Answer> {
         let request = AcceptInvitationRequest {
             token: token.to_owned(),
             ..AcceptInvitationRequest::default()
         };
-        call_accept(self.doors.door(door), self.world.as_session(session, request))
+        call_accept(self.servers.channel(server), self.world.as_session(session, request))
     }
 
-    fn sign_up(&self, door: usize, token: &str, password: &str) -> BoxFuture<'static, Answer> {
+    fn sign_up(&self, server: usize, token: &str, password: &str) -> BoxFuture<'static, Answer> {
         let request = AcceptInvitationRequest {
             token: token.to_owned(),
             sign_up: Some(SignUp {
@@ -102,28 +102,28 @@ impl Course {
             }),
             ..AcceptInvitationRequest::default()
         };
-        call_accept(self.doors.door(door), Request::new(request))
+        call_accept(self.servers.channel(server), Request::new(request))
     }
 
-    fn revoke(&self, door: usize, heat: &Heat) -> BoxFuture<'static, String> {
+    fn revoke(&self, server: usize, heat: &Heat) -> BoxFuture<'static, String> {
         let request = self.world.as_operator(RevokeInvitationRequest {
             organization_id: heat.organization_id.clone(),
             invitation_id: heat.invitation.invitation_id.clone(),
             ..RevokeInvitationRequest::default()
         });
-        let mut client = InvitationServiceClient::new(self.doors.door(door));
+        let mut client = InvitationServiceClient::new(self.servers.channel(server));
         async move { told(&client.revoke_invitation(request).await) }.boxed()
     }
 
     /// What the call was told, and the new token.
-    fn resend(&self, door: usize, heat: &Heat) -> BoxFuture<'static, (String, String)> {
+    fn resend(&self, server: usize, heat: &Heat) -> BoxFuture<'static, (String, String)> {
         let request = self.world.as_operator(ResendInvitationRequest {
             organization_id: heat.organization_id.clone(),
             invitation_id: heat.invitation.invitation_id.clone(),
             include_link: true,
             ..ResendInvitationRequest::default()
         });
-        let mut client = InvitationServiceClient::new(self.doors.door(door));
+        let mut client = InvitationServiceClient::new(self.servers.channel(server));
         async move {
             let answer = message(client.resend_invitation(request).await);
             (
@@ -134,12 +134,12 @@ impl Course {
         .boxed()
     }
 
-    fn suspend(&self, door: usize, heat: &Heat) -> BoxFuture<'static, String> {
+    fn suspend(&self, server: usize, heat: &Heat) -> BoxFuture<'static, String> {
         let request = self.world.as_operator(SuspendOrganizationRequest {
             organization_id: heat.organization_id.clone(),
             ..SuspendOrganizationRequest::default()
         });
-        let mut client = OrganizationServiceClient::new(self.doors.door(door));
+        let mut client = OrganizationServiceClient::new(self.servers.channel(server));
         async move { told(&client.suspend_organization(request).await) }.boxed()
     }
 
@@ -154,8 +154,8 @@ impl Heat {
     }
 }
 
-fn call_accept(door: Channel, request: Request<AcceptInvitationRequest>) -> BoxFuture<'static, Answer> {
-    let mut client = InvitationServiceClient::new(door);
+fn call_accept(channel: Channel, request: Request<AcceptInvitationRequest>) -> BoxFuture<'static, Answer> {
+    let mut client = InvitationServiceClient::new(channel);
     async move { message(client.accept_invitation(request).await) }.boxed()
 }
 
@@ -179,7 +179,7 @@ wire_tests! {
         for round in 0..rounds() {
             let guest = create_user(&world, &guest(round)).await;
             let heat = course.heat(&guest.email).await;
-            let calls = (0..4).map(|door| course.accept(door + round, &heat.token, &guest.session));
+            let calls = (0..4).map(|server| course.accept(server + round, &heat.token, &guest.session));
             let answers = at_once(calls.collect()).await;
             assert_eq!(all_told(&answers), [USED, USED, USED, OK]);
             let ledger = course.ledger(&heat).await;
@@ -192,18 +192,18 @@ wire_tests! {
     /// session, which is the winner's.
     async fn ab_05_one_invitation_signed_up_with_four_times_at_once(world: World) {
         let course = Course::new(&world).await;
-        let password = |door: usize| format!("violet tractor under {door} moons");
+        let password = |server: usize| format!("violet tractor under {server} moons");
         for round in 0..rounds() {
             let email = guest(round);
             let heat = course.heat(&email).await;
-            let calls = (0..4).map(|door| course.sign_up(door + round, &heat.token, &password(door)));
+            let calls = (0..4).map(|server| course.sign_up(server + round, &heat.token, &password(server)));
             let answers = at_once(calls.collect()).await;
             assert_eq!(all_told(&answers), [USED, USED, USED, OK]);
             let ledger = course.ledger(&heat).await;
             assert_eq!((ledger.happened("invitation.accepted"), ledger.members.len()), (1, 2));
             assert_eq!(users(&world, &email).await, 1);
-            for (door, answer) in answers.iter().enumerate() {
-                assert_eq!(sign_in(&world, &email, &password(door)).await.is_ok(), answer.is_ok(), "whose password it is");
+            for (server, answer) in answers.iter().enumerate() {
+                assert_eq!(sign_in(&world, &email, &password(server)).await.is_ok(), answer.is_ok(), "whose password it is");
             }
         }
         // The owner's session, and of each guest the one that sign-up began and the one that the winner's password began.
@@ -219,7 +219,7 @@ wire_tests! {
         for round in 0..rounds() {
             let email = guest(round);
             let heats = [course.heat(&email).await, course.heat(&email).await];
-            let calls = heats.iter().enumerate().map(|(door, heat)| course.sign_up(door + round, &heat.token, password));
+            let calls = heats.iter().enumerate().map(|(server, heat)| course.sign_up(server + round, &heat.token, password));
             let answers = at_once(calls.collect()).await;
             assert_eq!(all_told(&answers), ["AlreadyExists ACCOUNT_EXISTS", OK]);
             assert_eq!(users(&world, &email).await, 1);
@@ -325,7 +325,7 @@ wire_tests! {
         for round in 0..rounds() {
             let guest = create_user(&world, &guest(round)).await;
             let heat = course.heat(&guest.email).await;
-            let accept = |door| course.accept(door, &heat.token, &guest.session).map(|answer| told(&answer)).boxed();
+            let accept = |server| course.accept(server, &heat.token, &guest.session).map(|answer| told(&answer)).boxed();
             let resend = course.resend(round + 2, &heat).map(|(told, _)| told).boxed();
             let mut calls = vec![accept(round), course.revoke(round + 1, &heat), resend, course.suspend(round, &heat), accept(round + 1)];
             // Who is spawned first often comes first.

@@ -15,7 +15,7 @@ use crate::support::pb::{
     AcceptInvitationRequest, CreateInvitationRequest, CreateOrganizationRequest, CreateUserRequest, Founder, NewUser,
     SetMemberRolesRequest, SignUp,
 };
-use crate::support::race::{Doors, Endings, OK, against, all_told, at_once, message, told};
+use crate::support::race::{Endings, OK, Servers, against, all_told, at_once, message, told};
 use crate::support::runner::{rounds, wire_tests};
 use crate::support::scenario::{PASSWORD, Person, create_organization, create_user, new_user, traces};
 use crate::support::world::World;
@@ -55,7 +55,7 @@ fn set_roles(organization: &str, user: &str, role: &str) -> SetMemberRolesReques
 /// Two owners step down in three ways at once, and one stays. `other` is the role that they step down to; `demoted` is what the one who came second is
 /// told where each demotes the other, because by then they are no owner any more.
 async fn one_owner_stays(world: World, model: &str, other: &str, demoted: &str) {
-    let doors = Doors::open(&world).await;
+    let servers = Servers::open(&world).await;
     let ada = create_user(&world, "ada@example.com").await;
     let grace = create_user(&world, "grace@example.com").await;
     let mut endings = Endings::default();
@@ -72,9 +72,9 @@ async fn one_owner_stays(world: World, model: &str, other: &str, demoted: &str) 
             ([(operator, &ada), (operator, &grace)], "FailedPrecondition LAST_OWNER"),
         ];
         for (way, (changes, refused)) in ways.into_iter().enumerate() {
-            let call = |door: usize| {
-                let (credential, whom) = changes[door];
-                let mut client = MemberServiceClient::new(doors.door(door + round));
+            let call = |channel: usize| {
+                let (credential, whom) = changes[channel];
+                let mut client = MemberServiceClient::new(servers.channel(channel + round));
                 let request = world.as_session(credential, set_roles(&organization, &whom.user_id, other));
                 async move { told(&client.set_member_roles(request).await) }
             };
@@ -100,7 +100,7 @@ async fn eightfold<T>(call: impl Fn(usize) -> BoxFuture<'static, Result<Response
 where
     T: PartialEq + std::fmt::Debug + Send + 'static,
 {
-    let calls = (0..8).map(|door| call(door).map(message));
+    let calls = (0..8).map(|channel| call(channel).map(message));
     let answers = at_once(calls.collect()).await;
     let mut answers = answers.into_iter().map(|answer| answer.unwrap());
     let first = answers.next().unwrap();
@@ -142,7 +142,7 @@ wire_tests! {
     /// An admin promotes somebody while the owner demotes the admin: what both were told has an order in which it is right. Nobody acts by a role that
     /// the events say they had lost. Without the lock and the revision check, 18 of 50 rounds failed on PostgreSQL.
     async fn a_demoted_admin_promotes_nobody(world: World) {
-        let (doors, mut endings) = (Doors::open(&world).await, Endings::default());
+        let (servers, mut endings) = (Servers::open(&world).await, Endings::default());
         let owner = create_user(&world, "owner@example.com").await;
         let admin = create_user(&world, "admin@example.com").await;
         let friend = create_user(&world, "friend@example.com").await;
@@ -150,8 +150,8 @@ wire_tests! {
             let organization = create_organization(&world, "default", "", &owner.user_id).await;
             join(&world, &organization, &admin, "admin").await;
             join(&world, &organization, &friend, "member").await;
-            let call = |door: usize, by: &Person, request| {
-                let mut client = MemberServiceClient::new(doors.door(door + round));
+            let call = |channel: usize, by: &Person, request| {
+                let mut client = MemberServiceClient::new(servers.channel(channel + round));
                 let request = world.as_session(&by.session, request);
                 async move { message(client.set_member_roles(request).await) }
             };
@@ -173,7 +173,7 @@ wire_tests! {
     /// One CreateInvitation, eight times at once under one request id: one invitation, one message, eight equal answers with the same link.
     /// Without the kept answer 50 of 50 rounds failed on both databases; without looking for it again after a failure 47 on PostgreSQL, 50 on SQLite.
     async fn a_repeated_create_invitation_has_one_effect(world: World) {
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         let owner = create_user(&world, "owner@example.com").await;
         let organization = create_organization(&world, "default", "", &owner.user_id).await;
         for round in 0..rounds() {
@@ -184,8 +184,8 @@ wire_tests! {
                 request_id: request_id(),
                 ..CreateInvitationRequest::default()
             };
-            let repeated = eightfold(|door| {
-                let mut client = InvitationServiceClient::new(doors.door(door));
+            let repeated = eightfold(|channel| {
+                let mut client = InvitationServiceClient::new(servers.channel(channel));
                 let request = world.as_operator(request.clone());
                 async move { client.create_invitation(request).await }.boxed()
             });
@@ -199,7 +199,7 @@ wire_tests! {
     /// One CreateOrganization, eight times at once under one request id, in turns with a new owner and with a founder: one organization, eight equal answers.
     /// Without the kept answer, or without looking for it again, 50 of 50 rounds failed.
     async fn a_repeated_create_organization_has_one_effect(world: World) {
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         for round in 0..rounds() {
             let (owner, expected) = match round % 2 {
                 0 => (
@@ -222,8 +222,8 @@ wire_tests! {
                 request_id: request_id(),
                 ..CreateOrganizationRequest::default()
             };
-            let repeated = eightfold(|door| {
-                let mut client = OrganizationServiceClient::new(doors.door(door));
+            let repeated = eightfold(|channel| {
+                let mut client = OrganizationServiceClient::new(servers.channel(channel));
                 let request = world.as_operator(request.clone());
                 async move { client.create_organization(request).await }.boxed()
             });
@@ -236,7 +236,7 @@ wire_tests! {
     /// One AcceptInvitation, eight times at once under one request id, in turns as a new person and with a session: one membership; the new person gets one
     /// account and one session, whose token is in all eight answers. Without the kept answer, or without looking for it again, 50 of 50 rounds failed.
     async fn a_repeated_accept_invitation_has_one_effect(world: World) {
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         let owner = create_user(&world, "owner@example.com").await;
         for round in 0..rounds() {
             let organization = create_organization(&world, "default", "", &owner.user_id).await;
@@ -249,8 +249,8 @@ wire_tests! {
                 request_id: request_id(),
                 sign_up: newcomer.then_some(sign_up),
             };
-            let repeated = eightfold(|door| {
-                let mut client = InvitationServiceClient::new(doors.door(door));
+            let repeated = eightfold(|channel| {
+                let mut client = InvitationServiceClient::new(servers.channel(channel));
                 let request = match newcomer {
                     true => Request::new(request.clone()),
                     false => world.as_session(&known.session, request.clone()),
@@ -272,12 +272,12 @@ wire_tests! {
     /// Two different requests under one request id at once: one has its effect, the other is told that the id was used.
     /// Without the kept answer 50 of 50 rounds failed; without looking for it again 30 on PostgreSQL, 47 on SQLite.
     async fn one_request_id_for_two_requests_at_once(world: World) {
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         for round in 0..rounds() {
             let id = request_id();
-            let calls = (0..2).map(|door| {
-                let request = CreateUserRequest { request_id: id.clone(), ..new_user(&format!("guest{round}.{door}@example.com")) };
-                let mut client = UserServiceClient::new(doors.door(door + round));
+            let calls = (0..2).map(|channel| {
+                let request = CreateUserRequest { request_id: id.clone(), ..new_user(&format!("guest{round}.{channel}@example.com")) };
+                let mut client = UserServiceClient::new(servers.channel(channel + round));
                 let request = world.as_operator(request);
                 async move { message(client.create_user(request).await) }
             });
@@ -290,14 +290,14 @@ wire_tests! {
     /// One address in four spellings gets one account, by whichever of four calls comes first; the organization of a call that comes later does not come to be.
     /// With the violation of the unique key not understood, 34 of 50 rounds failed on PostgreSQL.
     async fn one_address_gets_one_account(world: World) {
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         for round in 0..rounds() {
             let spellings = ["ada@example.com", "Ada@example.com", "ADA@EXAMPLE.COM", "ada@Example.Com"];
             let calls = spellings.iter().enumerate().map(|(index, spelling)| {
-                let (email, door) = (format!("{round}{spelling}"), doors.door(index + round));
+                let (email, channel) = (format!("{round}{spelling}"), servers.channel(index + round));
                 if index < 2 {
                     let request = world.as_operator(new_user(&email));
-                    let mut client = UserServiceClient::new(door);
+                    let mut client = UserServiceClient::new(channel);
                     return async move { client.create_user(request).await.map(|_| ()) }.boxed();
                 }
                 let owner = NewUser { email, given_name: "Ada".to_owned(), password: PASSWORD.to_owned(), ..NewUser::default() };
@@ -306,7 +306,7 @@ wire_tests! {
                     owner: Some(Owner::NewOwner(owner)),
                     ..CreateOrganizationRequest::default()
                 });
-                let mut client = OrganizationServiceClient::new(door);
+                let mut client = OrganizationServiceClient::new(channel);
                 async move { client.create_organization(request).await.map(|_| ()) }.boxed()
             });
             let (answers, gained) = gained(&world, at_once(calls.collect())).await;

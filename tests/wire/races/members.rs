@@ -18,7 +18,7 @@ use crate::support::pb::{
     RemoveMemberRequest, RestoreMemberRequest, SetMemberRolesRequest, SignInRequest, SuspendMemberRequest,
     SuspendUserRequest, TransferOwnershipRequest,
 };
-use crate::support::race::{Doors, Endings, OK, against, all_told, at_once, message, told};
+use crate::support::race::{Endings, OK, Servers, against, all_told, at_once, message, told};
 use crate::support::runner::{rounds, wire_tests};
 use crate::support::scenario::{
     PASSWORD, Person, Scenario, create_organization, create_user, sign_in, with_credential,
@@ -27,20 +27,25 @@ use crate::support::world::{World, literal};
 
 /// What one owner may do to the other, or to themselves, that costs an owner.
 #[derive(Clone, Copy, Debug)]
-enum Way {
+enum OwnerExit {
     Demote,
     Suspend,
     Remove,
     Leave,
 }
 
-impl Way {
-    const ALL: [Way; 4] = [Way::Demote, Way::Suspend, Way::Remove, Way::Leave];
+impl OwnerExit {
+    const ALL: [OwnerExit; 4] = [
+        OwnerExit::Demote,
+        OwnerExit::Suspend,
+        OwnerExit::Remove,
+        OwnerExit::Leave,
+    ];
 
     /// The call by which `actor` does it to `target`; who leaves does it to themselves.
     fn call(
         self,
-        door: Channel,
+        channel: Channel,
         organization: &str,
         actor: &Person,
         target: &Person,
@@ -48,10 +53,10 @@ impl Way {
     ) -> BoxFuture<'static, Result<(), Status>> {
         let (organization_id, user_id, lower) = (organization.to_owned(), target.user_id.clone(), lower.to_owned());
         let session = actor.session.clone();
-        let mut client = MemberServiceClient::new(door);
+        let mut client = MemberServiceClient::new(channel);
         Box::pin(async move {
             match self {
-                Way::Demote => {
+                OwnerExit::Demote => {
                     let request = SetMemberRolesRequest {
                         organization_id,
                         user_id,
@@ -60,7 +65,7 @@ impl Way {
                     };
                     client.set_member_roles(signed(&session, request)).await.map(drop)
                 }
-                Way::Suspend => {
+                OwnerExit::Suspend => {
                     let request = SuspendMemberRequest {
                         organization_id,
                         user_id,
@@ -68,7 +73,7 @@ impl Way {
                     };
                     client.suspend_member(signed(&session, request)).await.map(drop)
                 }
-                Way::Remove => {
+                OwnerExit::Remove => {
                     let request = RemoveMemberRequest {
                         organization_id,
                         user_id,
@@ -76,7 +81,7 @@ impl Way {
                     };
                     client.remove_member(signed(&session, request)).await.map(drop)
                 }
-                Way::Leave => {
+                OwnerExit::Leave => {
                     let request = LeaveOrganizationRequest {
                         organization_id,
                         ..LeaveOrganizationRequest::default()
@@ -118,16 +123,16 @@ wire_tests! {
     /// ab_04: of two owners who demote, suspend or remove each other or leave, in any pair of ways at once, one active owner remains.
     /// Without the organization's lock and the revision check, 22 of 50 rounds ended without an owner on PostgreSQL.
     async fn ab_04_one_active_owner_remains(world: World) {
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         let (_home, ada, grace) = two(&world).await;
         let mut endings = Endings::default();
         for round in 0..rounds() {
             // Every pair of ways, under both models, at the same moment first; then with either of the two late.
-            let (one, other) = (Way::ALL[round % 4], Way::ALL[round / 4 % 4]);
+            let (one, other) = (OwnerExit::ALL[round % 4], OwnerExit::ALL[round / 4 % 4]);
             let (model, lower) = [("portal", "manager"), ("default", "admin")][round / 16 % 2];
             let shared = owned_by_both(&world, model, &ada, &grace).await;
-            let first = one.call(doors.door(round), &shared.organization_id, &ada, &grace, lower);
-            let second = other.call(doors.door(round + 1), &shared.organization_id, &grace, &ada, lower);
+            let first = one.call(servers.channel(round), &shared.organization_id, &ada, &grace, lower);
+            let second = other.call(servers.channel(round + 1), &shared.organization_id, &grace, &ada, lower);
             let answers = against(round / 16, first, second).await;
             let after = Ledger::read(world.database(), &shared.organization_id).await;
             let who = format!("{one:?} against {other:?}: {:?}", all_told(&answers));
@@ -140,19 +145,19 @@ wire_tests! {
     /// ab_04: an organization is founded for somebody whose account is deleted or suspended at that moment: either the organization has an active owner and the account
     /// stays, or there is no organization. Without the account's lock and the look at its state, the first round ended without an active owner on either database.
     async fn ab_04_whoever_is_leaving_founds_nothing(world: World) {
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         let key = world.operator_key().to_owned();
         let mut endings = Endings::default();
         for round in 0..rounds() {
             let owner = create_user(&world, &format!("owner{round}@example.com")).await;
             let found = {
-                let mut client = OrganizationServiceClient::new(doors.door(round));
+                let mut client = OrganizationServiceClient::new(servers.channel(round));
                 let request = CreateOrganizationRequest { display_name: "Acme".to_owned(), owner: Some(Owner::OwnerUserId(owner.user_id.clone())), ..CreateOrganizationRequest::default() };
                 let request = signed(&key, request);
                 async move { client.create_organization(request).await.map(drop) }
             };
             let go: BoxFuture<'static, Result<(), Status>> = {
-                let mut client = UserServiceClient::new(doors.door(round + 1));
+                let mut client = UserServiceClient::new(servers.channel(round + 1));
                 let user_id = owner.user_id.clone();
                 if round / 8 % 2 == 0 {
                     let request = signed(&key, DeleteUserRequest { user_id, ..DeleteUserRequest::default() });
@@ -174,7 +179,7 @@ wire_tests! {
     /// ab_07: of two transfers of ownership at once one happens and one is recorded, and there is exactly one owner.
     /// Without the organization's lock and the revision check, 11 of 50 rounds ended with two owners on PostgreSQL.
     async fn ab_07_of_two_transfers_one_happens(world: World) {
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         let owner = create_user(&world, "owner@example.com").await;
         let mut endings = Endings::default();
         for round in 0..rounds() {
@@ -189,8 +194,8 @@ wire_tests! {
             for nominee in [&ada, &grace] {
                 team.join_existing(nominee, &["admin"]).await;
             }
-            let call = |door: usize, nominee: &Person| {
-                let mut client = OwnershipServiceClient::new(doors.door(door));
+            let call = |server: usize, nominee: &Person| {
+                let mut client = OwnershipServiceClient::new(servers.channel(server));
                 let request = TransferOwnershipRequest { organization_id: team.organization_id.clone(), nominee_user_id: nominee.user_id.clone(), ..TransferOwnershipRequest::default() };
                 let request = signed(&owner.session, request);
                 async move { message(client.transfer_ownership(request).await) }
@@ -208,26 +213,26 @@ wire_tests! {
     /// ab_08: removal races a role change and a sign-in: who is removed stays removed, with no live session where the model ends signing in too.
     /// Without the locks of the user and of the organization, 11 of 50 rounds left a live session and 19 an active member on PostgreSQL. Without the user's lock alone a live session was left too.
     async fn ab_08_removed_stays_removed(world: World) {
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         let jetpack = Scenario::under(&world, "jetpack").await;
         let mut endings = Endings::default();
         for round in 0..rounds() {
             let victim = jetpack.join(&format!("victim{round}@example.com"), &["customer_success"]).await;
             let organization_id = jetpack.organization_id.clone();
             let remove = {
-                let mut client = MemberServiceClient::new(doors.door(round));
+                let mut client = MemberServiceClient::new(servers.channel(round));
                 let request = RemoveMemberRequest { organization_id: organization_id.clone(), user_id: victim.user_id.clone(), ..RemoveMemberRequest::default() };
                 let request = signed(&jetpack.owner.session, request);
                 async move { client.remove_member(request).await.map(drop) }
             };
             let change = {
-                let mut client = MemberServiceClient::new(doors.door(round + 1));
+                let mut client = MemberServiceClient::new(servers.channel(round + 1));
                 let request = SetMemberRolesRequest { organization_id, user_id: victim.user_id.clone(), roles: vec!["client_admin".to_owned()], ..SetMemberRolesRequest::default() };
                 let request = signed(&jetpack.owner.session, request);
                 async move { client.set_member_roles(request).await.map(drop) }
             };
             let sign_in = {
-                let mut client = SessionServiceClient::new(doors.door(round + 2));
+                let mut client = SessionServiceClient::new(servers.channel(round + 2));
                 let request = SignInRequest { email: victim.email.clone(), password: PASSWORD.to_owned(), ..SignInRequest::default() };
                 async move { client.sign_in(request).await.map(drop) }
             };
@@ -248,7 +253,7 @@ wire_tests! {
     /// they are back or not, the session from before is dead here, and a removed one may do nothing. Without the organization's lock, the revision check behind it and the user's lock
     /// 50 of 50 rounds failed on PostgreSQL. Without the user's lock alone none did: what that lock is for, the race before this one shows.
     async fn ab_08_who_comes_back_comes_with_a_new_session(world: World) {
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         let team = Scenario::under(&world, "jetstack").await;
         let mut endings = Endings::default();
         for round in 0..rounds().div_ceil(2) {
@@ -256,8 +261,8 @@ wire_tests! {
             world.clock.advance(std::time::Duration::from_secs(1));
             let (organization_id, user_id) = (team.organization_id.clone(), victim.user_id.clone());
             let by_owner = || signed(&team.owner.session, ());
-            let mut members: Vec<_> = (0..3).map(|index| MemberServiceClient::new(doors.door(round + index))).collect();
-            let mut session = SessionServiceClient::new(doors.door(round + 2));
+            let mut members: Vec<_> = (0..3).map(|index| MemberServiceClient::new(servers.channel(round + index))).collect();
+            let mut session = SessionServiceClient::new(servers.channel(round + 2));
             let remove = by_owner().map(|()| RemoveMemberRequest { organization_id: organization_id.clone(), user_id: user_id.clone(), ..RemoveMemberRequest::default() });
             let change = by_owner().map(|()| SetMemberRolesRequest { organization_id: organization_id.clone(), user_id: user_id.clone(), roles: vec!["admin".to_owned()], ..SetMemberRolesRequest::default() });
             let back = by_owner().map(|()| RestoreMemberRequest { organization_id: organization_id.clone(), user_id: user_id.clone(), ..RestoreMemberRequest::default() });
@@ -281,8 +286,8 @@ wire_tests! {
                 // Back by the restoration and by a new invitation at once: one of them.
                 let link = team.invited(&victim.email, &["member"]).await;
                 let session = sign_in(&world, &victim.email, PASSWORD).await.unwrap().session_token;
-                let mut first = MemberServiceClient::new(doors.door(round));
-                let mut second = InvitationServiceClient::new(doors.door(round + 1));
+                let mut first = MemberServiceClient::new(servers.channel(round));
+                let mut second = InvitationServiceClient::new(servers.channel(round + 1));
                 let back = by_owner().map(|()| RestoreMemberRequest { organization_id: organization_id.clone(), user_id: user_id.clone(), ..RestoreMemberRequest::default() });
                 let accept = signed(&session, AcceptInvitationRequest { token: link, ..AcceptInvitationRequest::default() });
                 let ways: [BoxFuture<'static, Result<(), Status>>; 2] = [

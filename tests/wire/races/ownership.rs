@@ -22,7 +22,7 @@ use crate::support::pb::{
     CreateOrganizationRequest, DeleteUserRequest, Founder, LeaveOrganizationRequest, RemoveMemberRequest,
     SetMemberRolesRequest, SignUp, SuspendMemberRequest, SuspendUserRequest, TransferOwnershipRequest,
 };
-use crate::support::race::{Doors, Endings, OK, against, told};
+use crate::support::race::{Endings, OK, Servers, against, told};
 use crate::support::runner::{rounds, wire_tests};
 use crate::support::scenario::{PASSWORD, Person, Scenario, call, create_organization, create_user, with_credential};
 use crate::support::world::{World, literal};
@@ -32,7 +32,7 @@ type Call = BoxFuture<'static, Result<(), Status>>;
 
 /// What ends or changes the part that somebody has in an organization.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Way {
+enum OwnerExit {
     Demote,
     Suspend,
     Remove,
@@ -41,7 +41,7 @@ enum Way {
     DeleteAccount,
 }
 
-impl Way {
+impl OwnerExit {
     const ALL: [Self; 6] = [
         Self::Demote,
         Self::Suspend,
@@ -54,14 +54,14 @@ impl Way {
     const OF_ACCOUNTS: [Self; 2] = [Self::SuspendAccount, Self::DeleteAccount];
 
     /// The call that does it to `target`: of an account by the operator, leaving by themselves, the rest by `actor`. `lower` is the role that they are demoted to.
-    fn call(self, door: Channel, at: &Scenario, actor: &str, target: &Person, lower: &str) -> Call {
+    fn call(self, channel: Channel, at: &Scenario, actor: &str, target: &Person, lower: &str) -> Call {
         let (organization_id, user_id, lower) = (
             at.organization_id.clone(),
             target.user_id.clone(),
             vec![lower.to_owned()],
         );
-        let mut users = UserServiceClient::new(door.clone());
-        let mut members = MemberServiceClient::new(door);
+        let mut users = UserServiceClient::new(channel.clone());
+        let mut members = MemberServiceClient::new(channel);
         let credential = match self {
             Self::SuspendAccount | Self::DeleteAccount => at.world.operator_key(),
             Self::Leave => &target.session,
@@ -118,14 +118,14 @@ async fn owners(at: &Scenario) -> i64 {
     at.world.count(&query).await
 }
 
-fn transfer(door: Channel, at: &Scenario, nominee: &Person) -> BoxFuture<'static, Result<String, Status>> {
+fn transfer(channel: Channel, at: &Scenario, nominee: &Person) -> BoxFuture<'static, Result<String, Status>> {
     let request = TransferOwnershipRequest {
         organization_id: at.organization_id.clone(),
         nominee_user_id: nominee.user_id.clone(),
         ..TransferOwnershipRequest::default()
     };
     let request = with_credential(&at.owner.session, request);
-    let mut client = OwnershipServiceClient::new(door);
+    let mut client = OwnershipServiceClient::new(channel);
     async move {
         let answer = client.transfer_ownership(request).await?;
         Ok(answer.into_inner().transfer.unwrap().transfer_id)
@@ -133,25 +133,25 @@ fn transfer(door: Channel, at: &Scenario, nominee: &Person) -> BoxFuture<'static
     .boxed()
 }
 
-fn confirm(door: Channel, at: &Scenario, nominee: &Person, transfer_id: &str) -> Call {
+fn confirm(channel: Channel, at: &Scenario, nominee: &Person, transfer_id: &str) -> Call {
     let request = ConfirmOwnershipTransferRequest {
         organization_id: at.organization_id.clone(),
         transfer_id: transfer_id.to_owned(),
         ..ConfirmOwnershipTransferRequest::default()
     };
     let request = with_credential(&nominee.session, request);
-    let mut client = OwnershipServiceClient::new(door);
+    let mut client = OwnershipServiceClient::new(channel);
     async move { client.confirm_ownership_transfer(request).await.map(drop) }.boxed()
 }
 
-fn cancel(door: Channel, at: &Scenario, by: &Person, transfer_id: &str) -> Call {
+fn cancel(channel: Channel, at: &Scenario, by: &Person, transfer_id: &str) -> Call {
     let request = CancelOwnershipTransferRequest {
         organization_id: at.organization_id.clone(),
         transfer_id: transfer_id.to_owned(),
         ..CancelOwnershipTransferRequest::default()
     };
     let request = with_credential(&by.session, request);
-    let mut client = OwnershipServiceClient::new(door);
+    let mut client = OwnershipServiceClient::new(channel);
     async move { client.cancel_ownership_transfer(request).await.map(drop) }.boxed()
 }
 
@@ -202,15 +202,15 @@ async fn join(at: &Scenario, person: &Person, role: &str) {
 wire_tests! {
     /// js_08: a transfer races what ends the nominee's part in the team, and what ends either side's account. Whoever comes first, there is exactly one Owner.
     async fn js_08_a_transfer_races_the_end_of_either_side(world: World) {
-        let (doors, mut endings) = (Doors::open(&world).await, Endings::default());
-        let ways: Vec<(Way, bool)> = Way::ALL.map(|way| (way, true)).into_iter().chain(Way::OF_ACCOUNTS.map(|way| (way, false))).collect();
+        let (servers, mut endings) = (Servers::open(&world).await, Endings::default());
+        let ways: Vec<(OwnerExit, bool)> = OwnerExit::ALL.map(|way| (way, true)).into_iter().chain(OwnerExit::OF_ACCOUNTS.map(|way| (way, false))).collect();
         // Each way at least twice.
         for round in 0..rounds().div_ceil(3) {
             let (way, of_nominee) = ways[round % ways.len()];
             let (team, [nominee, admin]) = team(&world, "jetstack", "admin", round).await;
             let target = if of_nominee { &nominee } else { &team.owner };
-            let ending = way.call(doors.door(round), &team, &admin.session, target, "member");
-            let handing = transfer(doors.door(round + 1), &team, &nominee).map(|answer| answer.map(drop)).boxed();
+            let ending = way.call(servers.channel(round), &team, &admin.session, target, "member");
+            let handing = transfer(servers.channel(round + 1), &team, &nominee).map(|answer| answer.map(drop)).boxed();
             // Each way at the same moment first, then with either of the two late.
             let [ended, handed] = against(round / ways.len(), ending, handing).await;
             let who = format!("{way:?} of the {}: {}, the transfer: {}", if of_nominee { "nominee" } else { "owner" }, told(&ended), told(&handed));
@@ -225,7 +225,7 @@ wire_tests! {
 
     /// js_08: of two who are invited to found an organization and accept at once, one becomes its Owner; the other is told how ownership changes hands.
     async fn js_08_of_two_founders_one_owns(world: World) {
-        let (doors, mut endings) = (Doors::open(&world).await, Endings::default());
+        let (servers, mut endings) = (Servers::open(&world).await, Endings::default());
         let nobody = create_user(&world, "nobody@example.com").await;
         for round in 0..rounds().div_ceil(5) {
             let founder = Founder { email: format!("first{round}@example.com"), ..Founder::default() };
@@ -242,7 +242,7 @@ wire_tests! {
             let [first, second] = [0, 1].map(|index| {
                 let sign_up = SignUp { given_name: "Fay".to_owned(), password: PASSWORD.to_owned(), ..SignUp::default() };
                 let request = AcceptInvitationRequest { token: links[index].clone(), sign_up: Some(sign_up), ..AcceptInvitationRequest::default() };
-                let mut client = InvitationServiceClient::new(doors.door(index + round));
+                let mut client = InvitationServiceClient::new(servers.channel(index + round));
                 async move { client.accept_invitation(request).await.map(drop) }.boxed()
             });
             let answers = against(round, first, second).await;
@@ -260,16 +260,16 @@ wire_tests! {
     /// ab_04: of two owners one active one remains when the account of either is suspended or deleted while the other is demoted, suspended or removed, leaves, or loses
     /// the account too.
     async fn ab_04_one_owner_remains_when_accounts_end(world: World) {
-        let (doors, mut endings) = (Doors::open(&world).await, Endings::default());
-        let pairs: Vec<(Way, Way)> = Way::OF_ACCOUNTS.into_iter().flat_map(|one| Way::ALL.map(|other| (one, other))).collect();
+        let (servers, mut endings) = (Servers::open(&world).await, Endings::default());
+        let pairs: Vec<(OwnerExit, OwnerExit)> = OwnerExit::OF_ACCOUNTS.into_iter().flat_map(|one| OwnerExit::ALL.map(|other| (one, other))).collect();
         // Each pair at least twice.
         for round in 0..rounds().div_ceil(2) {
             let (one, other) = pairs[round % pairs.len()];
             let (model, lower) = [("portal", "manager"), ("default", "admin")][round / pairs.len() % 2];
             let (shared, [grace]) = team(&world, model, "owner", round).await;
             let ada = shared.owner.clone();
-            let first = one.call(doors.door(round), &shared, &grace.session, &ada, lower);
-            let second = other.call(doors.door(round + 1), &shared, &ada.session, &grace, lower);
+            let first = one.call(servers.channel(round), &shared, &grace.session, &ada, lower);
+            let second = other.call(servers.channel(round + 1), &shared, &ada.session, &grace, lower);
             let answers = against(round / pairs.len(), first, second).await;
             let who = format!("{one:?} {}, {other:?} {}", told(&answers[0]), told(&answers[1]));
             assert_eq!(owners(&shared).await, 1, "{who}");
@@ -288,7 +288,7 @@ wire_tests! {
         let settings = [("access-models-dir", folder.to_str().unwrap()), ("invitation-mails-per-address", "1000000")];
         world.restart_with(&settings).await;
         let replica = world.server_with(&settings).await;
-        let door = |index: usize| if index.is_multiple_of(2) { world.channel() } else { replica.channel() };
+        let channel = |index: usize| if index.is_multiple_of(2) { world.channel() } else { replica.channel() };
         let mut endings = Endings::default();
         let (first, [ada, grace]) = team(&world, WITH_CONFIRMATION, "admin", 0).await;
         for round in 0..rounds().div_ceil(2) {
@@ -296,7 +296,7 @@ wire_tests! {
             for nominee in [&ada, &grace] {
                 join(&team, nominee, "admin").await;
             }
-            let starts = [transfer(door(round), &team, &ada), transfer(door(round + 1), &team, &grace)];
+            let starts = [transfer(channel(round), &team, &ada), transfer(channel(round + 1), &team, &grace)];
             let [first, second] = starts;
             let answers = against(round, first, second).await;
             let mut start: Vec<String> = answers.iter().map(told).collect();
@@ -305,11 +305,11 @@ wire_tests! {
             let nominee = if answers[0].is_ok() { &ada } else { &grace };
             let id = answers.into_iter().find_map(Result::ok).unwrap();
             let rival = match round % 3 {
-                0 => confirm(door(round + 1), &team, nominee, &id),
-                1 => cancel(door(round + 1), &team, &team.owner, &id),
-                _ => cancel(door(round + 1), &team, nominee, &id),
+                0 => confirm(channel(round + 1), &team, nominee, &id),
+                1 => cancel(channel(round + 1), &team, &team.owner, &id),
+                _ => cancel(channel(round + 1), &team, nominee, &id),
             };
-            let ends = against(round / 3, confirm(door(round), &team, nominee, &id), rival).await;
+            let ends = against(round / 3, confirm(channel(round), &team, nominee, &id), rival).await;
             let mut told: Vec<String> = ends.iter().map(told).collect();
             let confirmed = told[0] == OK || round.is_multiple_of(3);
             told.sort();

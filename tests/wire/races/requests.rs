@@ -5,7 +5,7 @@ use crate::support::pb::credential_service_client::CredentialServiceClient;
 use crate::support::pb::session_service_client::SessionServiceClient;
 use crate::support::pb::user_service_client::UserServiceClient;
 use crate::support::pb::{RequestPasswordResetRequest, StartStepUpRequest, StepUpPurpose};
-use crate::support::race::{Doors, OK, all_told, at_once, message};
+use crate::support::race::{OK, Servers, all_told, at_once, message};
 use crate::support::runner::wire_tests;
 use crate::support::scenario::{PASSWORD, create_user, settled, with_credential};
 
@@ -23,9 +23,9 @@ wire_tests! {
     /// Twelve requests for a link to choose a new password at once send five. Counted without the user's lock, all twelve were sent on PostgreSQL; SQLite has one writer.
     async fn five_reset_links_are_sent_however_many_ask(world: World) {
         create_user(&world, ADA).await;
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         let calls: Vec<_> = (0..CALLS).map(|index| {
-            let mut client = CredentialServiceClient::new(doors.door(index));
+            let mut client = CredentialServiceClient::new(servers.channel(index));
             let request = RequestPasswordResetRequest { email: ADA.to_owned(), ..RequestPasswordResetRequest::default() };
             async move { message(client.request_password_reset(request).await) }
         }).collect();
@@ -38,9 +38,9 @@ wire_tests! {
     /// Twelve requests for a code of the second step at once send five. Counted before the transaction, all twelve were sent.
     async fn five_codes_are_sent_however_many_ask(world: World) {
         let ada = create_user(&world, ADA).await;
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         let calls: Vec<_> = (0..CALLS).map(|index| {
-            let mut client = SessionServiceClient::new(doors.door(index));
+            let mut client = SessionServiceClient::new(servers.channel(index));
             let request = with_credential(&ada.session, StartStepUpRequest { purpose: StepUpPurpose::InviteMembers.into(), ..StartStepUpRequest::default() });
             async move { message(client.start_step_up(request).await) }
         }).collect();
@@ -53,9 +53,9 @@ wire_tests! {
     /// Twelve changes of the address at once send five links. Counted before the transaction, all twelve were sent.
     async fn five_links_to_confirm_an_address_are_sent_however_many_ask(world: World) {
         let ada = create_user(&world, ADA).await;
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         let calls: Vec<_> = (0..CALLS).map(|index| {
-            let mut client = UserServiceClient::new(doors.door(index));
+            let mut client = UserServiceClient::new(servers.channel(index));
             let request = with_credential(&ada.session, change(&ada.user_id, "new@example.com", PASSWORD));
             async move { message(client.change_user_email(request).await) }
         }).collect();

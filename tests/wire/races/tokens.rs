@@ -28,7 +28,7 @@ use crate::support::pb::complete_sign_in_request::Code as Shown;
 use crate::support::pb::credential_service_client::CredentialServiceClient;
 use crate::support::pb::session_service_client::SessionServiceClient;
 use crate::support::pb::{ListMfaFactorsRequest, SignInRequest};
-use crate::support::race::{Doors, OK, all_told, at_once};
+use crate::support::race::{OK, Servers, all_told, at_once};
 use crate::support::runner::{rounds, wire_tests};
 use crate::support::scenario::{OWNER, PASSWORD, Scenario, call, create_user, new_user, settled, sign_in};
 
@@ -67,12 +67,12 @@ wire_tests! {
     async fn ab_21_one_code_at_once_is_taken_once(world: World) {
         let ada = create_user(&world, "ada@example.com").await;
         let guarded = guard(&world, &ada).await;
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         for round in 0..rounds() {
             let mut calls = Vec::new();
             for index in 0..width(round, 20) {
                 let challenge = challenged(&world, &ada.email, PASSWORD).await;
-                let mut client = SessionServiceClient::new(doors.door(index + round));
+                let mut client = SessionServiceClient::new(servers.channel(index + round));
                 let request = completion(&challenge.token, totp(&guarded, &world));
                 calls.push(call(async move { client.complete_sign_in(request).await }));
             }
@@ -83,7 +83,7 @@ wire_tests! {
 
     /// ab_22: one recovery code from twenty connections at once begins one session, is gone then, and its owner is told.
     async fn ab_22_one_recovery_code_at_once_is_taken_once(world: World) {
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         for lot in 0..rounds().div_ceil(10) {
             let ada = create_user(&world, &format!("ada{lot}@example.com")).await;
             let guarded = guard(&world, &ada).await;
@@ -91,7 +91,7 @@ wire_tests! {
                 let mut calls = Vec::new();
                 for index in 0..width(10 * lot + used, 20) {
                     let challenge = challenged(&world, &ada.email, PASSWORD).await;
-                    let mut client = SessionServiceClient::new(doors.door(index + used));
+                    let mut client = SessionServiceClient::new(servers.channel(index + used));
                     let request = completion(&challenge.token, recovery(&recovery_code.to_uppercase()));
                     calls.push(call(async move { client.complete_sign_in(request).await }));
                 }
@@ -114,7 +114,7 @@ wire_tests! {
 
     /// ab_21, ab_22: the code of the moment and a recovery code at once, for one sign-in: it begins one session.
     async fn ab_21_one_sign_in_is_completed_once(world: World) {
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         for round in 0..rounds().div_ceil(10) {
             // Somebody else each time: a recovery code that has won once is wrong from then on, and there are ten.
             let ada = create_user(&world, &format!("ada{round}@example.com")).await;
@@ -122,7 +122,7 @@ wire_tests! {
             let challenge = challenged(&world, &ada.email, PASSWORD).await;
             let shown = [Shown::TotpCode(code(&guarded.secret, world.clock.now())), recovery(&guarded.recovery_codes[0])];
             let calls = shown.into_iter().enumerate().map(|(index, shown)| {
-                let mut client = SessionServiceClient::new(doors.door(round + index));
+                let mut client = SessionServiceClient::new(servers.channel(round + index));
                 let request = completion(&challenge.token, shown);
                 call(async move { client.complete_sign_in(request).await })
             });
@@ -135,13 +135,13 @@ wire_tests! {
     /// One code of a second step over several connections at once confirms once.
     async fn a_code_is_used_once(world: World) {
         let hub = Scenario::under(&world, "jethub").await;
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         for round in 0..rounds() {
             // A session does not last as long as the rounds do.
             let session = sign_in(&world, OWNER, PASSWORD).await.unwrap().session_token;
             let (id, code) = step_up::start(&world, &session, OWNER).await;
             let calls = (0..width(round, 10)).map(|index| {
-                let mut client = SessionServiceClient::new(doors.door(index + round));
+                let mut client = SessionServiceClient::new(servers.channel(index + round));
                 let request = world.as_session(&session, step_up::completion(&id, &code));
                 call(async move { client.complete_step_up(request).await })
             });
@@ -154,13 +154,13 @@ wire_tests! {
 
     /// ab_19: one link to choose a password over several connections at once chooses one password.
     async fn ab_19_a_reset_token_is_used_once(world: World) {
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         for round in 0..rounds() {
             let email = format!("ada{round}@example.com");
             call!(world, users.create_user, world.operator_key(), new_user(&email)).unwrap();
             let token = reset_token(&world, &email).await;
             let calls = (0..width(round, 10)).map(|index| {
-                let mut client = CredentialServiceClient::new(doors.door(index + round));
+                let mut client = CredentialServiceClient::new(servers.channel(index + round));
                 let request = reset(&token, &format!("crimson ladder over {index} rivers"));
                 call(async move { client.reset_password(request).await })
             });
@@ -181,9 +181,9 @@ wire_tests! {
         for round in 0..rounds() {
             let token = provider.token(&world, "1");
             let calls = (0..width(round, 16)).map(|index| {
-                let mut door = if (index + round).is_multiple_of(2) { world.sessions() } else { second.sessions() };
+                let mut client = if (index + round).is_multiple_of(2) { world.sessions() } else { second.sessions() };
                 let request = SignInRequest { open_id_connect: Some(token.clone()), ..SignInRequest::default() };
-                call(async move { door.sign_in(request).await })
+                call(async move { client.sign_in(request).await })
             });
             one_wins(calls.collect(), &["Unauthenticated ID_TOKEN_USED"]).await;
         }

@@ -24,12 +24,12 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const A_WHILE: Duration = Duration::from_millis(150);
 
 /// A world with a server that looks often and gives mail servers a second to answer, and an organization to invite to.
-struct Office {
+struct Workers {
     world: World,
     organization_id: String,
 }
 
-impl Office {
+impl Workers {
     async fn open(world: &World, settings: &[(&str, &str)]) -> Self {
         let smtp = format!("{}?timeout=1", world.mailbox.url());
         let mut all = vec![
@@ -135,7 +135,7 @@ wire_tests! {
     /// message waits for 15 to 30 seconds, its invitation says QUEUED, nothing is tried before it is due, and then it arrives; after a cut a second time, under
     /// the same Message-ID.
     async fn ab_03_what_may_pass_is_tried_again_when_it_is_due(world: World) {
-        let office = Office::open(&world, &[]).await;
+        let workers = Workers::open(&world, &[]).await;
         let faults = [
             None,
             Some(Fault::Unavailable),
@@ -153,18 +153,18 @@ wire_tests! {
                 Some(fault) => world.mailbox.inject_times(fault, 1),
                 None => world.mailbox.refuse().await,
             }
-            let invitation = office.invite(&email).await;
-            let message = office.wait_for_failure(&email, 1).await;
-            let wait = office.wait_of(&message);
+            let invitation = workers.invite(&email).await;
+            let message = workers.wait_for_failure(&email, 1).await;
+            let wait = workers.wait_of(&message);
             assert!(wait >= TimeDelta::seconds(15) && wait <= TimeDelta::seconds(30), "{fault:?}: {wait}");
-            assert_eq!(office.delivery_state(&invitation).await, DeliveryState::Queued);
+            assert_eq!(workers.delivery_state(&invitation).await, DeliveryState::Queued);
             world.mailbox.heal().await;
             tokio::time::sleep(A_WHILE).await;
-            assert_eq!(office.message_to(&email).await.attempts, 1, "{fault:?}: tried before it was due");
+            assert_eq!(workers.message_to(&email).await.attempts, 1, "{fault:?}: tried before it was due");
             world.clock.advance(Duration::from_secs(30));
-            let message = office.wait_for(&email, DeliveryState::Sent).await;
+            let message = workers.wait_for(&email, DeliveryState::Sent).await;
             assert_eq!((message.attempts, message.last_error.as_str()), (2, ""), "{fault:?}");
-            assert_eq!(office.delivery_state(&invitation).await, DeliveryState::Sent);
+            assert_eq!(workers.delivery_state(&invitation).await, DeliveryState::Sent);
             let ids: Vec<String> = world.mailbox.mails_for(&email).into_iter().map(|mail| mail.message_id).collect();
             let copies = if fault == Some(Fault::CutAfterDot) { 2 } else { 1 };
             assert_eq!(ids.len(), copies, "{fault:?}");
@@ -175,15 +175,15 @@ wire_tests! {
     /// ab_03: a 550, for the recipient or for the content, is final. The invitation says FAILED, the operator sees the server's words, nothing is tried any
     /// more, and RetryMessage sends it once the cause is gone.
     async fn ab_03_what_is_final_is_seen_and_can_be_retried_by_an_operator(world: World) {
-        let office = Office::open(&world, &[]).await;
+        let workers = Workers::open(&world, &[]).await;
         for (number, fault) in [Fault::Reject("guest0@example.com".to_owned()), Fault::RejectContent].into_iter().enumerate() {
             let email = format!("guest{number}@example.com");
             world.mailbox.inject(fault.clone());
-            let invitation = office.invite(&email).await;
-            let failed = office.wait_for(&email, DeliveryState::Failed).await;
+            let invitation = workers.invite(&email).await;
+            let failed = workers.wait_for(&email, DeliveryState::Failed).await;
             assert!(failed.attempts == 1 && failed.last_error.contains("550"), "{fault:?}: {failed:?}");
-            assert_eq!(office.delivery_state(&invitation).await, DeliveryState::Failed);
-            assert_eq!(office.messages(&[DeliveryState::Failed]).await, std::slice::from_ref(&failed));
+            assert_eq!(workers.delivery_state(&invitation).await, DeliveryState::Failed);
+            assert_eq!(workers.messages(&[DeliveryState::Failed]).await, std::slice::from_ref(&failed));
 
             let tries = world.mailbox.attempts(&email);
             world.mailbox.heal().await;
@@ -193,7 +193,7 @@ wire_tests! {
 
             let retry = || world.as_operator(RetryMessageRequest { message_id: failed.message_id.clone(), ..RetryMessageRequest::default() });
             world.deliveries().retry_message(retry()).await.unwrap();
-            office.wait_for(&email, DeliveryState::Sent).await;
+            workers.wait_for(&email, DeliveryState::Sent).await;
             assert_eq!(world.mailbox.mails_for(&email).len(), 1);
             assert_eq!(told(&world.deliveries().retry_message(retry()).await), "FailedPrecondition MESSAGE_NOT_FAILED");
             let get = world.as_operator(GetMessageRequest { message_id: failed.message_id });
@@ -203,17 +203,17 @@ wire_tests! {
 
     /// ab_03: twice as many messages as there are slots that fail each time they are tried, and as many that cannot even be read: all others go out at once.
     async fn ab_03_poison_blocks_nobody(world: World) {
-        let office = Office::open(&world, &[]).await;
+        let workers = Workers::open(&world, &[]).await;
         world.mailbox.refuse().await;
         for number in 0..8 {
             for kind in ["spoilt", "grey", "good"] {
-                office.invite(&format!("{kind}{number}@example.com")).await;
+                workers.invite(&format!("{kind}{number}@example.com")).await;
             }
             world.mailbox.inject(Fault::Greylist(format!("grey{number}@example.com")));
         }
         for number in 0..8 {
             for kind in ["spoilt", "grey", "good"] {
-                office.wait_for_failure(&format!("{kind}{number}@example.com"), 1).await;
+                workers.wait_for_failure(&format!("{kind}{number}@example.com"), 1).await;
             }
             spoil(&world, &format!("spoilt{number}@example.com")).await;
         }
@@ -223,54 +223,54 @@ wire_tests! {
         greylisted.for_each(|fault| world.mailbox.inject(fault));
         world.clock.advance(Duration::from_secs(30));
         for number in 0..8 {
-            office.wait_for(&format!("good{number}@example.com"), DeliveryState::Sent).await;
-            let spoilt = office.wait_for(&format!("spoilt{number}@example.com"), DeliveryState::Failed).await;
+            workers.wait_for(&format!("good{number}@example.com"), DeliveryState::Sent).await;
+            let spoilt = workers.wait_for(&format!("spoilt{number}@example.com"), DeliveryState::Failed).await;
             assert!(spoilt.last_error.contains("cannot be opened"), "{}", spoilt.last_error);
         }
         // Nor do they get in the way of what comes later.
-        office.invite("late@example.com").await;
+        workers.invite("late@example.com").await;
         world.mailbox.wait_for("late@example.com", 1).await;
         world.mailbox.heal().await;
         world.clock.advance(Duration::from_secs(120));
         for number in 0..8 {
-            office.wait_for(&format!("grey{number}@example.com"), DeliveryState::Sent).await;
+            workers.wait_for(&format!("grey{number}@example.com"), DeliveryState::Sent).await;
         }
     }
 
     /// ab_03: a mail server that stops answering holds the deliveries that it was given and nothing else: others go out, and calls are answered.
     async fn ab_03_a_hanging_delivery_holds_its_own_slot(world: World) {
-        let office = Office::open(&world, &[("outbox-slots", "3"), ("smtp-url", &world.mailbox.url())]).await;
+        let workers = Workers::open(&world, &[("outbox-slots", "3"), ("smtp-url", &world.mailbox.url())]).await;
         world.mailbox.inject_times(Fault::Hang(Stage::FinalDot), 2);
         for email in ["stuck1@example.com", "stuck2@example.com"] {
-            office.invite(email).await;
-            office.wait(email, |message| message.attempts == 1).await;
+            workers.invite(email).await;
+            workers.wait(email, |message| message.attempts == 1).await;
         }
         while world.mailbox.attempts("stuck1@example.com") + world.mailbox.attempts("stuck2@example.com") < 2 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         tokio::time::sleep(A_WHILE).await;
         for number in 0..5 {
-            office.invite(&format!("guest{number}@example.com")).await;
+            workers.invite(&format!("guest{number}@example.com")).await;
         }
         for number in 0..5 {
-            office.wait_for(&format!("guest{number}@example.com"), DeliveryState::Sent).await;
+            workers.wait_for(&format!("guest{number}@example.com"), DeliveryState::Sent).await;
         }
         for email in ["stuck1@example.com", "stuck2@example.com"] {
-            assert_eq!((office.message_to(email).await.state(), world.mailbox.mails_for(email).len()), (DeliveryState::Queued, 0));
+            assert_eq!((workers.message_to(email).await.state(), world.mailbox.mails_for(email).len()), (DeliveryState::Queued, 0));
         }
         world.leaves_messages_behind("two deliveries hang on purpose");
     }
 
     /// ab_03: a slow server gets each message once, and slowness does not reach the callers.
     async fn ab_03_a_slow_server_gets_each_message_once(world: World) {
-        let office = Office::open(&world, &[]).await;
+        let workers = Workers::open(&world, &[]).await;
         world.mailbox.inject(Fault::Slow(Duration::from_millis(100)));
         for number in 0..8 {
-            office.invite(&format!("guest{number}@example.com")).await;
+            workers.invite(&format!("guest{number}@example.com")).await;
             assert!(number > 0 || world.mailbox.mails().is_empty(), "a caller waited for the mail server");
         }
         for number in 0..8 {
-            let message = office.wait_for(&format!("guest{number}@example.com"), DeliveryState::Sent).await;
+            let message = workers.wait_for(&format!("guest{number}@example.com"), DeliveryState::Sent).await;
             assert_eq!(message.attempts, 1);
         }
         assert_eq!(world.mailbox.mails().len(), 8);
@@ -279,25 +279,25 @@ wire_tests! {
     /// ab_03: a message that fails each time is tried for more than a day, with waits that double to an hour and are cut by up to a half; then it is given up,
     /// and the invitation says so.
     async fn ab_03_given_up_after_days_and_not_before(world: World) {
-        let office = Office::open(&world, &[("outbox-poll-interval", "10ms")]).await;
+        let workers = Workers::open(&world, &[("outbox-poll-interval", "10ms")]).await;
         let email = "guest@example.com";
         world.mailbox.inject(Fault::Greylist(email.to_owned()));
         let start = world.clock.now();
-        let invitation = office.invite(email).await;
+        let invitation = workers.invite(email).await;
         for attempts in 1.. {
-            let message = office.wait_for_failure(email, attempts).await;
+            let message = workers.wait_for_failure(email, attempts).await;
             if message.state() == DeliveryState::Failed {
                 break;
             }
             let whole = TimeDelta::seconds(30 * 2_i64.pow(u32::try_from(attempts - 1).unwrap().min(7))).min(TimeDelta::hours(1));
-            let wait = office.wait_of(&message);
+            let wait = workers.wait_of(&message);
             assert!(wait * 2 >= whole && wait <= whole, "attempt {attempts}: {wait} of {whole}");
-            assert_eq!(office.delivery_state(&invitation).await, DeliveryState::Queued);
+            assert_eq!(workers.delivery_state(&invitation).await, DeliveryState::Queued);
             world.clock.advance(wait.to_std().unwrap());
         }
         let tried = world.clock.now() - start;
         assert!(tried >= TimeDelta::hours(24) && tried <= TimeDelta::hours(24 * 3), "{tried}");
-        assert_eq!(office.delivery_state(&invitation).await, DeliveryState::Failed);
+        assert_eq!(workers.delivery_state(&invitation).await, DeliveryState::Failed);
         eprintln!("given up after {} hours and {} attempts", tried.num_hours(), world.mailbox.attempts(email));
     }
 }

@@ -382,9 +382,9 @@ wire_tests! {
         let mut looked_at = 0;
         for round in 0..8 {
             let guess = |index: usize| {
-                let door = if index.is_multiple_of(2) { world.sessions() } else { replica.sessions() };
+                let client = if index.is_multiple_of(2) { world.sessions() } else { replica.sessions() };
                 let request = from(&world, &key, &format!("198.51.{round}.{index}"), ADA, "wrong");
-                async move { let mut door = door; door.sign_in(request).await }
+                async move { let mut client = client; client.sign_in(request).await }
             };
             let answers = at_once((0..20).map(guess).collect()).await;
             looked_at += all_told(&answers).iter().filter(|told| *told == REFUSED).count();

@@ -1,5 +1,5 @@
 //! Rights that somebody would like to have: by whatever path, nobody gets more than somebody who has it could give them (ab_17). What invitations and custom roles
-//! have of their own stands beside their tests, and that no sequence of commands gets around it in the properties of `domain::roster`.
+//! have of their own stands beside their tests, and that no sequence of commands gets around it in the properties of `domain::authority`.
 
 use tonic::{Code, Status};
 

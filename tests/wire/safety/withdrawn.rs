@@ -51,10 +51,10 @@ impl Service {
         answer.unwrap().key
     }
 
-    async fn withdraw(&self, world: &World, way: &Way) {
+    async fn withdraw(&self, world: &World, way: &Withdrawal) {
         let (operator, service_account_id) = (world.operator_key(), self.id.clone());
         match way {
-            Way::RevokeKey => {
+            Withdrawal::RevokeKey => {
                 let request = RevokeServiceKeyRequest {
                     service_account_id,
                     service_key_id: self.key_id.clone(),
@@ -62,14 +62,14 @@ impl Service {
                 };
                 call!(world, service_accounts.revoke_service_key, operator, request).unwrap();
             }
-            Way::Disable => {
+            Withdrawal::Disable => {
                 let request = DisableServiceAccountRequest {
                     service_account_id,
                     ..DisableServiceAccountRequest::default()
                 };
                 call!(world, service_accounts.disable_service_account, operator, request).unwrap();
             }
-            Way::LeaveScopes(scopes) => {
+            Withdrawal::LeaveScopes(scopes) => {
                 let request = UpdateServiceAccountRequest {
                     service_account: Some(ServiceAccount {
                         service_account_id,
@@ -85,7 +85,7 @@ impl Service {
 }
 
 /// How a right is taken away.
-enum Way {
+enum Withdrawal {
     RevokeKey,
     Disable,
     /// The account keeps these scopes alone.
@@ -166,16 +166,16 @@ wire_tests! {
         use For::{Actor, Nobody, Session};
         let acme = Scenario::acme(&world).await;
         let cases = [
-            (Nobody, Way::RevokeKey),
-            (Nobody, Way::Disable),
-            (Nobody, Way::LeaveScopes(&["act_as_user"])),
-            (Actor, Way::RevokeKey),
-            (Actor, Way::Disable),
-            (Actor, Way::LeaveScopes(&["act_as_user"])),
-            (Actor, Way::LeaveScopes(&["invitations.write"])),
-            (Session, Way::RevokeKey),
-            (Session, Way::Disable),
-            (Session, Way::LeaveScopes(&["act_as_user"])),
+            (Nobody, Withdrawal::RevokeKey),
+            (Nobody, Withdrawal::Disable),
+            (Nobody, Withdrawal::LeaveScopes(&["act_as_user"])),
+            (Actor, Withdrawal::RevokeKey),
+            (Actor, Withdrawal::Disable),
+            (Actor, Withdrawal::LeaveScopes(&["act_as_user"])),
+            (Actor, Withdrawal::LeaveScopes(&["invitations.write"])),
+            (Session, Withdrawal::RevokeKey),
+            (Session, Withdrawal::Disable),
+            (Session, Withdrawal::LeaveScopes(&["act_as_user"])),
         ];
         for (number, (for_whom, way)) in cases.into_iter().enumerate() {
             let service = Service::with(&world, INVITING).await;
@@ -195,15 +195,15 @@ wire_tests! {
             let email = format!("ada{number}@example.com");
             let second = service.another_key(&world).await;
             let (_, token) = invite(&acme, &second, for_whom, &email).await;
-            service.withdraw(&world, &Way::LeaveScopes(&["invitations.write"])).await;
-            service.withdraw(&world, &Way::RevokeKey).await;
+            service.withdraw(&world, &Withdrawal::LeaveScopes(&["invitations.write"])).await;
+            service.withdraw(&world, &Withdrawal::RevokeKey).await;
             accept_as_new(&world, &token, "Ada").await.unwrap();
         }
 
         let first = Service::with(&world, INVITING).await;
         let (invitation_id, token) = invite(&acme, &first.key, For::Nobody, "cyd@example.com").await;
         settled(&world).await;
-        first.withdraw(&world, &Way::RevokeKey).await;
+        first.withdraw(&world, &Withdrawal::RevokeKey).await;
         nobody_accepts(&world, &token).await;
         let resend = || ResendInvitationRequest {
             organization_id: acme.organization_id.clone(),
@@ -216,7 +216,7 @@ wire_tests! {
         let again = world.mailbox.wait_for("cyd@example.com", 2).await[1].invitation_token();
         settled(&world).await;
         preview(&world, &again).await.unwrap();
-        second.withdraw(&world, &Way::RevokeKey).await;
+        second.withdraw(&world, &Withdrawal::RevokeKey).await;
         nobody_accepts(&world, &again).await;
         world.clock.advance(HOUR);
         call!(world, invitations.resend_invitation, &acme.owner.session, resend()).unwrap();
@@ -241,9 +241,9 @@ wire_tests! {
         };
         let service = Service::with(&world, &["organizations.write", "invitations.write"]).await;
         let (first, second) = (found(&service, "ada@example.com").await, found(&service, "bob@example.com").await);
-        service.withdraw(&world, &Way::LeaveScopes(&["organizations.write"])).await;
+        service.withdraw(&world, &Withdrawal::LeaveScopes(&["organizations.write"])).await;
         accept_as_new(&world, &first, "Ada").await.unwrap();
-        service.withdraw(&world, &Way::LeaveScopes(&["invitations.write"])).await;
+        service.withdraw(&world, &Withdrawal::LeaveScopes(&["invitations.write"])).await;
         nobody_accepts(&world, &second).await;
     }
 
@@ -253,14 +253,14 @@ wire_tests! {
         with_confirmation(&world).await;
         let (team, one, _) = team(&world, WITH_CONFIRMATION).await;
         let cases = [
-            (Nobody, Way::RevokeKey),
-            (Nobody, Way::Disable),
-            (Nobody, Way::LeaveScopes(&["act_as_user"])),
-            (Actor, Way::RevokeKey),
-            (Actor, Way::Disable),
-            (Actor, Way::LeaveScopes(&["ownership.write"])),
-            (Session, Way::Disable),
-            (Session, Way::LeaveScopes(&["act_as_user"])),
+            (Nobody, Withdrawal::RevokeKey),
+            (Nobody, Withdrawal::Disable),
+            (Nobody, Withdrawal::LeaveScopes(&["act_as_user"])),
+            (Actor, Withdrawal::RevokeKey),
+            (Actor, Withdrawal::Disable),
+            (Actor, Withdrawal::LeaveScopes(&["ownership.write"])),
+            (Session, Withdrawal::Disable),
+            (Session, Withdrawal::LeaveScopes(&["act_as_user"])),
         ];
         let start = async |service: &Service, for_whom: For| {
             let request = TransferOwnershipRequest {

@@ -156,14 +156,14 @@ wire_tests! {
         // What each of the three calls is told, on both servers.
         let told_everywhere = async |round: usize| {
             let mut all = Vec::new();
-            for (server, door) in [world.channel(), second.channel()].into_iter().enumerate() {
+            for (server, channel) in [world.channel(), second.channel()].into_iter().enumerate() {
                 let invite = CreateInvitationRequest { organization_id: id(), email: format!("guest{round}{server}@example.com"), ..CreateInvitationRequest::default() };
-                all.push(told(&InvitationServiceClient::new(door.clone()).create_invitation(world.as_session(&admin.session, invite)).await));
+                all.push(told(&InvitationServiceClient::new(channel.clone()).create_invitation(world.as_session(&admin.session, invite)).await));
                 let roles = SetMemberRolesRequest { organization_id: id(), user_id: member.user_id.clone(), roles: texts(&["member"]), ..SetMemberRolesRequest::default() };
-                all.push(told(&MemberServiceClient::new(door.clone()).set_member_roles(world.as_session(&admin.session, roles)).await));
+                all.push(told(&MemberServiceClient::new(channel.clone()).set_member_roles(world.as_session(&admin.session, roles)).await));
                 let named = Organization { organization_id: id(), display_name: format!("Acme {round}{server}"), ..Organization::default() };
                 let rename = UpdateOrganizationRequest { organization: Some(named), ..UpdateOrganizationRequest::default() };
-                all.push(told(&OrganizationServiceClient::new(door).update_organization(world.as_session(&admin.session, rename)).await));
+                all.push(told(&OrganizationServiceClient::new(channel).update_organization(world.as_session(&admin.session, rename)).await));
             }
             all
         };

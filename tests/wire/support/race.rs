@@ -18,9 +18,9 @@ use super::world::World;
 pub(crate) const OK: &str = "OK";
 
 /// Ways into a world that share no connection: two to its first server, and one to a replica on the same database.
-pub(crate) struct Doors(Vec<Channel>);
+pub(crate) struct Servers(Vec<Channel>);
 
-impl Doors {
+impl Servers {
     /// Starts the replica and connects.
     pub(crate) async fn open(world: &World) -> Self {
         let second = Endpoint::from_shared(format!("http://{}", world.grpc_address()))
@@ -33,7 +33,7 @@ impl Doors {
     }
 
     /// The door number `index`, counted around: 0 and 1 are one server's, 2 is the replica's.
-    pub(crate) fn door(&self, index: usize) -> Channel {
+    pub(crate) fn channel(&self, index: usize) -> Channel {
         self.0[index % self.0.len()].clone()
     }
 }

@@ -214,7 +214,7 @@ wire_tests! {
         accept_as_new(&world, &token, "Bob").await.unwrap();
     }
 
-    /// ab_17: the same where a service invited whose account is disabled: a key that is taken back for having fallen into wrong hands leaves no door open behind it.
+    /// ab_17: the same where a service invited whose account is disabled: a key that is taken back for having fallen into wrong hands leaves no channel open behind it.
     async fn ab_17_a_disabled_service_lets_nobody_in(world: World) {
         world.restart_with(&[("invitation-resend-interval", "0s")]).await;
         let scenario = Scenario::acme(&world).await;

@@ -11,7 +11,7 @@ use crate::support::pb::{
     Activity, ActivityKind, ActivityReport, CounterIncrement, GetMemberRequest, ListActivityRequest, Member,
     ReportActivityRequest, ReportOutcome, SignInRequest,
 };
-use crate::support::race::{Doors, at_once};
+use crate::support::race::{Servers, at_once};
 use crate::support::runner::{rounds, wire_tests};
 use crate::support::scenario::{
     PASSWORD, Person, Scenario, assert_invalid, assert_refused, call, create_user, service_key, sign_in, texts, time,
@@ -278,14 +278,14 @@ wire_tests! {
     /// other's way. Where the ids were looked up before they were written, four instead of two were accepted in the second round on PostgreSQL.
     async fn the_same_reports_at_once_count_once(world: World) {
         let (acme, bob, admin, key) = team(&world).await;
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         let rounds = u64::try_from(rounds()).unwrap();
         for round in 0..rounds {
-            let batch = |door: usize| {
-                let people = if door.is_multiple_of(2) { [&bob, &admin] } else { [&admin, &bob] };
+            let batch = |server: usize| {
+                let people = if server.is_multiple_of(2) { [&bob, &admin] } else { [&admin, &bob] };
                 let one = |index: usize| report(&acme, &people[index].user_id, 1000 + 2 * round + u64::from(people[index].user_id == bob.user_id), "assets.import", ("imports", 1));
                 let request = with_credential(&key, ReportActivityRequest { reports: vec![one(0), one(1)] });
-                let mut client = ActivityServiceClient::new(doors.door(door));
+                let mut client = ActivityServiceClient::new(servers.channel(server));
                 async move { client.report_activity(request).await.unwrap().into_inner() }.boxed()
             };
             let answers = at_once((0..8).map(batch).collect()).await;

@@ -9,7 +9,7 @@ use crate::support::pb::{
     CreateRoleRequest, DeleteRoleRequest, GetRoleRequest, ListAuditEntriesRequest, ListEffectivePermissionsRequest,
     ListPermissionsRequest, ListRolesRequest, Role, SetMemberRolesRequest, UpdateRoleRequest,
 };
-use crate::support::race::{Doors, Endings, OK, against, told};
+use crate::support::race::{Endings, OK, Servers, against, told};
 use crate::support::runner::{rounds, wire_tests};
 use crate::support::scenario::{Person, Scenario, assert_refused, call, texts, traces, with_credential};
 
@@ -227,7 +227,7 @@ wire_tests! {
     /// it, 24 of 50 rounds failed on PostgreSQL.
     async fn ab_17_a_deleted_role_is_held_by_nobody(world: World) {
         let acme = Scenario::acme(&world).await;
-        let doors = Doors::open(&world).await;
+        let servers = Servers::open(&world).await;
         let bob = acme.join("bob@example.com", &["member"]).await;
         let key = world.operator_key().to_owned();
         let mut endings = Endings::default();
@@ -237,7 +237,7 @@ wire_tests! {
             let change = with_credential(&key, SetMemberRolesRequest {
                 organization_id: acme.organization_id.clone(), user_id: bob.user_id.clone(), roles: texts(&["custom.x"]), ..SetMemberRolesRequest::default()
             });
-            let (mut roles, mut members) = (RoleServiceClient::new(doors.door(round)), MemberServiceClient::new(doors.door(round + 1)));
+            let (mut roles, mut members) = (RoleServiceClient::new(servers.channel(round)), MemberServiceClient::new(servers.channel(round + 1)));
             let answers = against(
                 round,
                 async move { told(&roles.delete_role(deletion).await) }.boxed(),

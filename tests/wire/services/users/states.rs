@@ -79,8 +79,8 @@ wire_tests! {
         let replica = world.second_server().await;
         let user = suspend_user(&world, &ada.user_id).await.unwrap();
         assert_eq!(user.state(), UserState::Suspended);
-        for door in [world.channel(), replica.channel()] {
-            let mut users = crate::support::pb::user_service_client::UserServiceClient::new(door);
+        for channel in [world.channel(), replica.channel()] {
+            let mut users = crate::support::pb::user_service_client::UserServiceClient::new(channel);
             let request = world.as_session(&ada.session, GetUserRequest { user_id: ada.user_id.clone() });
             assert_refused(users.get_user(request).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
         }

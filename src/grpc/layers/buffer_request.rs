@@ -23,7 +23,7 @@ use crate::{
         Peer,
         wire::status::{refuse, retryable},
     },
-    platform::shares::{Share, Shares},
+    platform::fair_limit::{FairLimit, FairPermit},
 };
 
 /// Bytes of calls that are arriving, in the whole process.
@@ -37,19 +37,19 @@ const CONVERSATION: &str = "/grpc.reflection.";
 
 /// Puts the wait for the message in front of a service.
 #[derive(Clone)]
-pub(crate) struct ArrivalLayer {
+pub(crate) struct BufferRequestLayer {
     limit: Duration,
     largest: usize,
-    arriving: Shares<Peer>,
+    arriving: FairLimit<Peer>,
 }
 
-impl ArrivalLayer {
+impl BufferRequestLayer {
     /// A layer that gives messages of up to `largest` bytes the time `limit` to arrive.
     pub(crate) fn new(limit: Duration, largest: usize) -> Self {
         Self {
             limit,
             largest,
-            arriving: Shares::new(ARRIVING, 0),
+            arriving: FairLimit::new(ARRIVING, 0),
         }
     }
 
@@ -69,7 +69,7 @@ impl ArrivalLayer {
     }
 
     /// Reads to the end, and of what is longer than a message may be only enough for tonic to say so.
-    async fn read(&self, mut body: Body, share: &mut Share<Peer>) -> Result<Bytes, Status> {
+    async fn read(&self, mut body: Body, share: &mut FairPermit<Peer>) -> Result<Bytes, Status> {
         let mut message = Vec::new();
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame?.into_data() else { continue };
@@ -86,11 +86,11 @@ impl ArrivalLayer {
     }
 }
 
-impl<S> Layer<S> for ArrivalLayer {
-    type Service = Arrival<S>;
+impl<S> Layer<S> for BufferRequestLayer {
+    type Service = BufferRequest<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Arrival {
+        BufferRequest {
             inner,
             layer: self.clone(),
         }
@@ -99,12 +99,12 @@ impl<S> Layer<S> for ArrivalLayer {
 
 /// A service behind the wait for the message.
 #[derive(Clone)]
-pub(crate) struct Arrival<S> {
+pub(crate) struct BufferRequest<S> {
     inner: S,
-    layer: ArrivalLayer,
+    layer: BufferRequestLayer,
 }
 
-impl<S> Service<Request<Body>> for Arrival<S>
+impl<S> Service<Request<Body>> for BufferRequest<S>
 where
     S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
     S::Future: Send,

@@ -53,7 +53,7 @@ enum Sender {
 }
 
 #[derive(Debug, Clone)]
-enum Deed {
+enum Operation {
     Invite,
     Resend,
     Accept,
@@ -72,7 +72,7 @@ enum Deed {
 #[derive(Debug, Clone)]
 struct Command {
     sender: Sender,
-    deed: Deed,
+    operation: Operation,
     target: Index,
     roles: Vec<Index>,
 }
@@ -149,20 +149,20 @@ impl World {
         let roles = choose(&self.model, &command.roles);
         let number = command.target.index(self.people.len());
         let target = self.people[number].target();
-        match command.deed {
-            Deed::Invite => {
+        match command.operation {
+            Operation::Invite => {
                 if let Ok(roles) = decide_invite(&situation, &roles) {
                     let invitation = Invitation::issue(&self.model, String::new(), roles, NOW);
                     self.invitations.push((invitation, sender));
                 }
             }
-            Deed::Resend if !self.invitations.is_empty() => {
+            Operation::Resend if !self.invitations.is_empty() => {
                 let index = command.target.index(self.invitations.len());
                 if decide_resend(&situation, &self.invitations[index].0, NOW).is_ok() {
                     self.invitations[index].1 = sender;
                 }
             }
-            Deed::Accept if !self.invitations.is_empty() => {
+            Operation::Accept if !self.invitations.is_empty() => {
                 let index = command.target.index(self.invitations.len());
                 let (invitation, inviter) = &self.invitations[index];
                 let acceptance = Acceptance {
@@ -178,31 +178,31 @@ impl World {
                     self.people.push(person(self.people.len(), roles, MemberState::Active));
                 }
             }
-            Deed::Create => {
+            Operation::Create => {
                 if let Ok(roles) = decide_create(&situation, &roles, true) {
                     self.people.push(person(self.people.len(), roles, MemberState::Active));
                 }
             }
-            Deed::SetRoles => {
+            Operation::SetRoles => {
                 if let Ok(roles) = decide_set_roles(&situation, &target, &roles) {
                     self.people[number].roles = roles;
                 }
             }
-            Deed::Suspend => self.move_to(number, decide_suspend(&situation, &target)),
-            Deed::Activate => self.move_to(number, decide_activate(&situation, &target)),
-            Deed::Remove => self.move_to(number, decide_remove(&situation, &target)),
-            Deed::Leave => {
+            Operation::Suspend => self.move_to(number, decide_suspend(&situation, &target)),
+            Operation::Activate => self.move_to(number, decide_activate(&situation, &target)),
+            Operation::Remove => self.move_to(number, decide_remove(&situation, &target)),
+            Operation::Leave => {
                 if let Some(leaver) = sender {
                     self.move_to(leaver, decide_leave(&situation, &self.people[leaver].target()));
                 }
             }
-            Deed::Restore => {
+            Operation::Restore => {
                 if let Ok(roles) = decide_restore(&situation, &target) {
                     self.people[number].roles = roles;
                     self.people[number].state = MemberState::Active;
                 }
             }
-            Deed::Transfer => {
+            Operation::Transfer => {
                 let owner = sender.or_else(|| {
                     self.people
                         .iter()
@@ -215,10 +215,10 @@ impl World {
                     self.people[owner].roles = transfer.previous_owner_roles;
                 }
             }
-            Deed::SuspendAccount if is_last_owner(&self.model, &target, self.owners()) => {}
-            Deed::SuspendAccount => self.people[number].account = UserState::Suspended,
-            Deed::ActivateAccount => self.people[number].account = UserState::Active,
-            Deed::Resend | Deed::Accept => {}
+            Operation::SuspendAccount if is_last_owner(&self.model, &target, self.owners()) => {}
+            Operation::SuspendAccount => self.people[number].account = UserState::Suspended,
+            Operation::ActivateAccount => self.people[number].account = UserState::Active,
+            Operation::Resend | Operation::Accept => {}
         }
     }
 
@@ -268,41 +268,44 @@ fn choose(model: &AccessModel, indexes: &[Index]) -> RoleSet {
         .collect()
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
-        2 => Just(Deed::Invite),
-        1 => Just(Deed::Resend),
-        2 => Just(Deed::Accept),
-        1 => Just(Deed::Create),
-        4 => Just(Deed::SetRoles),
-        3 => Just(Deed::Suspend),
-        2 => Just(Deed::Activate),
-        3 => Just(Deed::Remove),
-        2 => Just(Deed::Restore),
-        2 => Just(Deed::Leave),
-        3 => Just(Deed::Transfer),
-        2 => Just(Deed::SuspendAccount),
-        1 => Just(Deed::ActivateAccount),
+        2 => Just(Operation::Invite),
+        1 => Just(Operation::Resend),
+        2 => Just(Operation::Accept),
+        1 => Just(Operation::Create),
+        4 => Just(Operation::SetRoles),
+        3 => Just(Operation::Suspend),
+        2 => Just(Operation::Activate),
+        3 => Just(Operation::Remove),
+        2 => Just(Operation::Restore),
+        2 => Just(Operation::Leave),
+        3 => Just(Operation::Transfer),
+        2 => Just(Operation::SuspendAccount),
+        1 => Just(Operation::ActivateAccount),
     ]
 }
 
-/// The deeds by which somebody gains roles, more often than others.
-fn climbing_deed() -> impl Strategy<Value = Deed> {
+/// The operations by which somebody gains roles, more often than others.
+fn climbing_operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
-        4 => Just(Deed::SetRoles),
-        1 => Just(Deed::Invite),
-        1 => Just(Deed::Accept),
-        2 => Just(Deed::Activate),
-        2 => Just(Deed::Restore),
-        1 => deed(),
+        4 => Just(Operation::SetRoles),
+        1 => Just(Operation::Invite),
+        1 => Just(Operation::Accept),
+        2 => Just(Operation::Activate),
+        2 => Just(Operation::Restore),
+        1 => operation(),
     ]
 }
 
-fn command(sender: impl Strategy<Value = Sender>, deed: impl Strategy<Value = Deed>) -> impl Strategy<Value = Command> {
+fn command(
+    sender: impl Strategy<Value = Sender>,
+    operation: impl Strategy<Value = Operation>,
+) -> impl Strategy<Value = Command> {
     let roles = prop::collection::vec(any::<Index>(), 0..3);
-    (sender, deed, any::<Index>(), roles).prop_map(|(sender, deed, target, roles)| Command {
+    (sender, operation, any::<Index>(), roles).prop_map(|(sender, operation, target, roles)| Command {
         sender,
-        deed,
+        operation,
         target,
         roles,
     })
@@ -442,7 +445,7 @@ proptest! {
 
     /// JS08, CP09, ab_04, ab_07, ab_17: an organization that has an active owner keeps one, and under exactly-one never has a second holder.
     #[test]
-    fn ownership_is_kept_by_every_history(model in any_model(), others in others(), commands in prop::collection::vec(command(anybody(), deed()), 1..60)) {
+    fn ownership_is_kept_by_every_history(model in any_model(), others in others(), commands in prop::collection::vec(command(anybody(), operation()), 1..60)) {
         let mut world = World::new(model, &others);
         for command in &commands {
             world.run(command);
@@ -456,7 +459,7 @@ proptest! {
 
     /// Founding by invitation: however many invitations the service sends, an exactly-one organization gets one owner.
     #[test]
-    fn founding_makes_no_second_owner(model in any_model(), commands in prop::collection::vec(command(anybody(), deed()), 1..60)) {
+    fn founding_makes_no_second_owner(model in any_model(), commands in prop::collection::vec(command(anybody(), operation()), 1..60)) {
         let mut world = World { model, people: vec![person(0, RoleSet::new(), MemberState::Suspended)], invitations: Vec::new() };
         let mut founded = false;
         for command in &commands {
@@ -475,7 +478,7 @@ proptest! {
     fn nobody_but_owners_creates_authority(
         model in prop_oneof![1 => shipped(), 4 => random_model()],
         others in others(),
-        commands in prop::collection::vec(command(any::<Index>().prop_map(Sender::Person), climbing_deed()), 50..200),
+        commands in prop::collection::vec(command(any::<Index>().prop_map(Sender::Person), climbing_operation()), 50..200),
     ) {
         let mut world = World::new(model, &others);
         let before: Vec<BTreeSet<String>> = world.people.iter().map(|person| world.live(person)).collect();
@@ -499,7 +502,7 @@ proptest! {
     fn offered_actions_are_the_ones_that_calls_accept(
         model in any_model(),
         others in others(),
-        commands in prop::collection::vec(command(anybody(), deed()), 0..12),
+        commands in prop::collection::vec(command(anybody(), operation()), 0..12),
         caller in anybody(),
         row in any::<Index>(),
     ) {

@@ -19,7 +19,7 @@ const KEPT_BYTES: usize = 64 * 1024 * 1024;
 
 /// One model with one organization's own roles.
 #[derive(Clone)]
-struct Overlay {
+struct CachedModel {
     base: Arc<AccessModel>,
     own: OwnRoles,
     model: Arc<AccessModel>,
@@ -28,20 +28,20 @@ struct Overlay {
 }
 
 #[derive(Default)]
-struct Kept {
-    overlays: BTreeMap<Uuid, Overlay>,
+struct Cache {
+    models: BTreeMap<Uuid, CachedModel>,
     bytes: usize,
     uses: u64,
 }
 
 /// The models that are kept, one for each organization that was asked about lately.
-pub(crate) struct Overlays {
-    kept: Mutex<Kept>,
+pub(crate) struct EffectiveModels {
+    cache: Mutex<Cache>,
     limit: usize,
     laid: Counter<u64>,
 }
 
-impl Overlays {
+impl EffectiveModels {
     /// None yet.
     pub(crate) fn new() -> Self {
         Self::within(KEPT_BYTES)
@@ -49,7 +49,7 @@ impl Overlays {
 
     fn within(limit: usize) -> Self {
         Self {
-            kept: Mutex::default(),
+            cache: Mutex::default(),
             limit,
             laid: global::meter("roster")
                 .u64_counter("roster.access_models.overlays")
@@ -75,37 +75,37 @@ impl Overlays {
         Ok(model)
     }
 
-    fn find(&self, organization: Uuid) -> Option<Overlay> {
-        let mut kept = self.lock();
-        kept.uses += 1;
-        let now = kept.uses;
-        let found = kept.overlays.get_mut(&organization)?;
+    fn find(&self, organization: Uuid) -> Option<CachedModel> {
+        let mut cache = self.lock();
+        cache.uses += 1;
+        let now = cache.uses;
+        let found = cache.models.get_mut(&organization)?;
         found.used = now;
         Some(found.clone())
     }
 
     fn keep(&self, organization: Uuid, base: Arc<AccessModel>, own: OwnRoles, model: Arc<AccessModel>) {
-        let mut kept = self.lock();
-        kept.uses += 1;
-        kept.bytes += model.size();
-        let used = kept.uses;
-        let overlay = Overlay { base, own, model, used };
-        let mut gone = kept.overlays.insert(organization, overlay);
+        let mut cache = self.lock();
+        cache.uses += 1;
+        cache.bytes += model.size();
+        let used = cache.uses;
+        let cached = CachedModel { base, own, model, used };
+        let mut gone = cache.models.insert(organization, cached);
         loop {
-            kept.bytes = kept.bytes.saturating_sub(gone.map_or(0, |gone| gone.model.size()));
+            cache.bytes = cache.bytes.saturating_sub(gone.map_or(0, |gone| gone.model.size()));
             // The one that was just asked for stays, however large it is.
-            if kept.bytes <= self.limit || kept.overlays.len() <= 1 {
+            if cache.bytes <= self.limit || cache.models.len() <= 1 {
                 return;
             }
-            let longest_unused = kept.overlays.iter().min_by_key(|(_, one)| one.used).map(|(id, _)| *id);
-            gone = longest_unused.and_then(|id| kept.overlays.remove(&id));
+            let longest_unused = cache.models.iter().min_by_key(|(_, one)| one.used).map(|(id, _)| *id);
+            gone = longest_unused.and_then(|id| cache.models.remove(&id));
         }
     }
 
     /// Guards the map against two calls that look something up at once. Nothing is computed under it.
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, Cache> {
         // A panic under it, should there ever be one, leaves at worst a count that is a little wrong.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -137,20 +137,18 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_used_for_the_very_same_roles_of_the_very_same_model() {
-        let (overlays, acme) = (Overlays::new(), Uuid::from_u128(1));
+        let (models, acme) = (EffectiveModels::new(), Uuid::from_u128(1));
         let model = base("default");
-        let first = overlays.model(acme, model.clone(), &own(&["auditor"])).unwrap();
+        let first = models.model(acme, model.clone(), &own(&["auditor"])).unwrap();
         assert!(Arc::ptr_eq(
             &first,
-            &overlays.model(acme, model.clone(), &own(&["auditor"])).unwrap()
+            &models.model(acme, model.clone(), &own(&["auditor"])).unwrap()
         ));
-        let changed = overlays
-            .model(acme, model.clone(), &own(&["auditor", "seller"]))
-            .unwrap();
+        let changed = models.model(acme, model.clone(), &own(&["auditor", "seller"])).unwrap();
         assert!(first.role("custom.seller").is_none() && changed.role("custom.seller").is_some());
-        let back = overlays.model(acme, model, &own(&["auditor"])).unwrap();
+        let back = models.model(acme, model, &own(&["auditor"])).unwrap();
         assert_eq!(first, back);
-        let other = overlays.model(acme, base("jetpack"), &own(&["auditor"])).unwrap();
+        let other = models.model(acme, base("jetpack"), &own(&["auditor"])).unwrap();
         assert_eq!((other.id(), other.role("custom.auditor").is_some()), ("jetpack", true));
     }
 
@@ -158,26 +156,26 @@ mod tests {
     fn those_that_were_not_used_for_longest_go_first() {
         let model = base("default");
         let one = model.with_custom_roles(&own(&["auditor"]).read().unwrap()).size();
-        let overlays = Overlays::within(2 * one);
+        let models = EffectiveModels::within(2 * one);
         let asked = |number: u128| {
-            overlays
+            models
                 .model(Uuid::from_u128(number), model.clone(), &own(&["auditor"]))
                 .unwrap()
         };
-        let kept = || overlays.lock().overlays.keys().map(Uuid::as_u128).collect::<Vec<_>>();
+        let kept = || models.lock().models.keys().map(Uuid::as_u128).collect::<Vec<_>>();
         let (first, _) = (asked(1), asked(2));
         assert!(Arc::ptr_eq(&first, &asked(1)));
         asked(3);
-        assert_eq!((kept(), overlays.lock().bytes), (vec![1, 3], 2 * one));
+        assert_eq!((kept(), models.lock().bytes), (vec![1, 3], 2 * one));
         // One that is too large by itself is kept alone.
-        let large = Overlays::within(1);
+        let large = EffectiveModels::within(1);
         large
             .model(Uuid::from_u128(1), model.clone(), &own(&["auditor"]))
             .unwrap();
         large
             .model(Uuid::from_u128(2), model.clone(), &own(&["auditor"]))
             .unwrap();
-        let kept = large.lock();
-        assert_eq!((kept.overlays.len(), kept.bytes), (1, one));
+        let cache = large.lock();
+        assert_eq!((cache.models.len(), cache.bytes), (1, one));
     }
 }

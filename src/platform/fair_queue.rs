@@ -14,7 +14,7 @@ const REMEMBERED: usize = 256;
 
 /// So many may work at a time. Who waits stands in a queue of their own key first, and of each key only as many as may work stand in the queue of all: whoever comes with another key is behind few,
 /// however many one key sends. Clones share it.
-pub struct Queues<K>(Arc<Inner<K>>);
+pub struct FairQueue<K>(Arc<Inner<K>>);
 
 struct Inner<K> {
     places: usize,
@@ -23,26 +23,26 @@ struct Inner<K> {
     of: Mutex<HashMap<K, Weak<Semaphore>>>,
 }
 
-/// A turn; it is the next one's when this is dropped.
+/// A permit to work; dropping it lets the next one work.
 #[derive(Debug)]
-pub struct Turn {
+pub struct QueuePermit {
     _all: OwnedSemaphorePermit,
     _own: OwnedSemaphorePermit,
 }
 
-impl<K> Clone for Queues<K> {
+impl<K> Clone for FairQueue<K> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<K> fmt::Debug for Queues<K> {
+impl<K> fmt::Debug for FairQueue<K> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Queues").finish_non_exhaustive()
+        formatter.debug_struct("FairQueue").finish_non_exhaustive()
     }
 }
 
-impl<K: Eq + Hash> Queues<K> {
+impl<K: Eq + Hash> FairQueue<K> {
     /// `places` may work at a time.
     #[must_use]
     pub fn new(places: usize) -> Self {
@@ -53,14 +53,14 @@ impl<K: Eq + Hash> Queues<K> {
         }))
     }
 
-    /// Waits for a turn. Whoever stops waiting leaves the queue.
+    /// Waits for a permit. Whoever stops waiting leaves the queue.
     ///
     /// # Errors
-    /// Never: nobody closes the queues.
-    pub async fn take(&self, key: K) -> Result<Turn, AcquireError> {
+    /// Never: nobody closes the semaphores.
+    pub async fn take(&self, key: K) -> Result<QueuePermit, AcquireError> {
         let own = self.queue(key).acquire_owned().await?;
         let all = Arc::clone(&self.0.all).acquire_owned().await?;
-        Ok(Turn { _all: all, _own: own })
+        Ok(QueuePermit { _all: all, _own: own })
     }
 
     fn queue(&self, key: K) -> Arc<Semaphore> {
@@ -85,16 +85,16 @@ mod tests {
 
     #[tokio::test]
     async fn who_comes_with_another_key_is_behind_few() {
-        let turns = Queues::new(2);
-        let (one, two) = (turns.take("greedy").await.unwrap(), turns.take("greedy").await.unwrap());
+        let queue = FairQueue::new(2);
+        let (one, two) = (queue.take("greedy").await.unwrap(), queue.take("greedy").await.unwrap());
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut waiting = tokio::task::JoinSet::new();
         for key in ["greedy", "greedy", "greedy", "greedy", "other"] {
-            let (turns, order) = (turns.clone(), Arc::clone(&order));
+            let (queue, order) = (queue.clone(), Arc::clone(&order));
             waiting.spawn(async move {
-                let turn = turns.take(key).await.unwrap();
+                let permit = queue.take(key).await.unwrap();
                 order.lock().unwrap().push(key);
-                drop(turn);
+                drop(permit);
             });
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -106,10 +106,10 @@ mod tests {
 
     #[tokio::test]
     async fn keys_that_nobody_has_are_forgotten() {
-        let turns = Queues::new(1);
+        let queue = FairQueue::new(1);
         for key in 0..10 * REMEMBERED {
-            drop(turns.take(key).await.unwrap());
+            drop(queue.take(key).await.unwrap());
         }
-        assert!(turns.0.of.lock().unwrap().len() <= REMEMBERED);
+        assert!(queue.0.of.lock().unwrap().len() <= REMEMBERED);
     }
 }

@@ -9,50 +9,50 @@ use std::{
 
 /// Gives out of something limited, and to nobody more than what is left for all the others: whoever takes alone gets a half, each of two a third, each of a hundred a hundredth,
 /// and there is always as much free. So no number of takers has to be guessed, and nobody is kept out by those who take most. Clones share it.
-pub struct Shares<K>(Arc<Inner<K>>);
+pub struct FairLimit<K>(Arc<Inner<K>>);
 
 struct Inner<K> {
     total: usize,
     least: usize,
     /// Held for a look and a sum, and never over an await: two who take at once must not both get the last.
-    taken: Mutex<Taken<K>>,
+    taken: Mutex<Usage<K>>,
 }
 
-struct Taken<K> {
+struct Usage<K> {
     all: usize,
     of: HashMap<K, usize>,
 }
 
 /// What one has taken. It is given back when this is dropped.
-pub struct Share<K: Eq + Hash> {
-    shares: Shares<K>,
+pub struct FairPermit<K: Eq + Hash> {
+    limit: FairLimit<K>,
     key: K,
     amount: usize,
 }
 
-impl<K> Clone for Shares<K> {
+impl<K> Clone for FairLimit<K> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<K> fmt::Debug for Shares<K> {
+impl<K> fmt::Debug for FairLimit<K> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Shares").finish_non_exhaustive()
+        formatter.debug_struct("FairLimit").finish_non_exhaustive()
     }
 }
 
-impl<K: Eq + Hash> fmt::Debug for Share<K> {
+impl<K: Eq + Hash> fmt::Debug for FairPermit<K> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Share").finish_non_exhaustive()
+        formatter.debug_struct("FairPermit").finish_non_exhaustive()
     }
 }
 
-impl<K: Eq + Hash + Clone> Shares<K> {
+impl<K: Eq + Hash + Clone> FairLimit<K> {
     /// `total` to give out. Up to `least` anybody gets for as long as there is any, however little would be left.
     #[must_use]
     pub fn new(total: usize, least: usize) -> Self {
-        let taken = Taken {
+        let taken = Usage {
             all: 0,
             of: HashMap::new(),
         };
@@ -65,28 +65,28 @@ impl<K: Eq + Hash + Clone> Shares<K> {
 
     /// Takes this much for `key`; `None` where that is more than its share.
     #[must_use]
-    pub fn take(&self, key: &K, amount: usize) -> Option<Share<K>> {
-        let mut share = Share {
-            shares: self.clone(),
+    pub fn take(&self, key: &K, amount: usize) -> Option<FairPermit<K>> {
+        let mut permit = FairPermit {
+            limit: self.clone(),
             key: key.clone(),
             amount: 0,
         };
-        share.grow(amount).then_some(share)
+        permit.grow(amount).then_some(permit)
     }
 }
 
-impl<K> Shares<K> {
-    fn taken(&self) -> MutexGuard<'_, Taken<K>> {
+impl<K> FairLimit<K> {
+    fn taken(&self) -> MutexGuard<'_, Usage<K>> {
         self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K: Eq + Hash + Clone> Share<K> {
+impl<K: Eq + Hash + Clone> FairPermit<K> {
     /// Takes this much more; `false`, and nothing taken, where that is more than its share.
     #[must_use]
     pub fn grow(&mut self, amount: usize) -> bool {
-        let Inner { total, least, .. } = *self.shares.0;
-        let mut taken = self.shares.taken();
+        let Inner { total, least, .. } = *self.limit.0;
+        let mut taken = self.limit.taken();
         let left = total.saturating_sub(taken.all).checked_sub(amount);
         let held = taken.of.get(&self.key).copied().unwrap_or_default() + amount;
         let fits = left.is_some_and(|left| held <= least.max(left));
@@ -99,9 +99,9 @@ impl<K: Eq + Hash + Clone> Share<K> {
     }
 }
 
-impl<K: Eq + Hash> Drop for Share<K> {
+impl<K: Eq + Hash> Drop for FairPermit<K> {
     fn drop(&mut self) {
-        let mut taken = self.shares.taken();
+        let mut taken = self.limit.taken();
         taken.all = taken.all.saturating_sub(self.amount);
         let left = match taken.of.get_mut(&self.key) {
             Some(held) => {
@@ -121,49 +121,49 @@ impl<K: Eq + Hash> Drop for Share<K> {
 mod tests {
     use super::*;
 
-    fn most(shares: &Shares<u32>, key: u32) -> Vec<Share<u32>> {
-        std::iter::from_fn(|| shares.take(&key, 1)).collect()
+    fn most(limit: &FairLimit<u32>, key: u32) -> Vec<FairPermit<u32>> {
+        std::iter::from_fn(|| limit.take(&key, 1)).collect()
     }
 
     #[test]
     fn nobody_gets_more_than_what_is_left_for_the_others() {
-        let shares = Shares::new(120, 0);
-        let first = most(&shares, 1);
+        let limit = FairLimit::new(120, 0);
+        let first = most(&limit, 1);
         assert_eq!(first.len(), 60);
-        let mut second = most(&shares, 2);
+        let mut second = most(&limit, 2);
         assert_eq!(second.len(), 30, "half of what the first has left");
         drop(first);
-        second.extend(most(&shares, 2));
+        second.extend(most(&limit, 2));
         assert_eq!(second.len(), 60);
         drop(second);
         // Many who take by turns end with equal shares, and one more finds as much.
         let mut held = Vec::new();
         for _ in 0..120 {
-            held.extend((1..=9).filter_map(|key| shares.take(&key, 1)));
+            held.extend((1..=9).filter_map(|key| limit.take(&key, 1)));
         }
         assert_eq!(held.len(), 9 * 12);
-        assert_eq!(most(&shares, 10).len(), 6);
+        assert_eq!(most(&limit, 10).len(), 6);
     }
 
     #[test]
     fn the_least_is_anybodys_and_the_total_is_kept() {
-        let shares = Shares::new(3, 2);
-        assert_eq!(most(&shares, 1).len(), 2);
-        let (first, second) = (most(&shares, 1), most(&shares, 2));
+        let limit = FairLimit::new(3, 2);
+        assert_eq!(most(&limit, 1).len(), 2);
+        let (first, second) = (most(&limit, 1), most(&limit, 2));
         assert_eq!((first.len(), second.len()), (2, 1));
-        assert!(shares.take(&3, 1).is_none());
+        assert!(limit.take(&3, 1).is_none());
         drop((first, second));
-        assert!(shares.take(&3, 4).is_none());
-        assert!(shares.taken().of.is_empty() && shares.taken().all == 0);
+        assert!(limit.take(&3, 4).is_none());
+        assert!(limit.taken().of.is_empty() && limit.taken().all == 0);
     }
 
     #[test]
     fn a_share_grows_within_the_same_bounds() {
-        let shares = Shares::new(100, 0);
-        let mut share = shares.take(&1, 10).unwrap();
-        assert!(share.grow(40) && !share.grow(1));
-        assert!(shares.take(&2, 25).is_some_and(|mut other| !other.grow(1)));
-        drop(share);
-        assert!(shares.taken().of.is_empty());
+        let limit = FairLimit::new(100, 0);
+        let mut permit = limit.take(&1, 10).unwrap();
+        assert!(permit.grow(40) && !permit.grow(1));
+        assert!(limit.take(&2, 25).is_some_and(|mut other| !other.grow(1)));
+        drop(permit);
+        assert!(limit.taken().of.is_empty());
     }
 }

@@ -9,8 +9,8 @@ use opentelemetry::{
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{
+    fair_limit::{FairLimit, FairPermit},
     network::Network,
-    shares::{Share, Shares},
 };
 
 /// How long nothing is accepted after accepting has failed, at first and at the longest. Without a pause, a process without descriptors asks for the next connection for ever (ab_58).
@@ -21,39 +21,39 @@ const LEAST: usize = 2;
 
 /// A listener that takes so many connections at a time and of each address no more than its share.
 #[derive(Debug)]
-pub struct Door {
+pub struct LimitedListener {
     listener: TcpListener,
-    places: Shares<Network>,
+    connections: FairLimit<Network>,
     metrics: Metrics,
 }
 
-/// A connection's place; it is free again when this is dropped.
+/// Permission for one open connection; dropping it gives the permission back.
 #[derive(Debug)]
-pub struct Place {
-    _share: Share<Network>,
+pub struct ConnectionPermit {
+    _permit: FairPermit<Network>,
     open: UpDownCounter<i64>,
     name: KeyValue,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.open.add(-1, std::slice::from_ref(&self.name));
     }
 }
 
-impl Door {
+impl LimitedListener {
     /// Takes at most `connections` at a time. `name` tells the listener's measurements from those of others.
     #[must_use]
     pub fn new(name: &'static str, listener: TcpListener, connections: usize) -> Self {
         Self {
             listener,
-            places: Shares::new(connections, LEAST),
+            connections: FairLimit::new(connections, LEAST),
             metrics: Metrics::new(name),
         }
     }
 
     /// The next connection that has a place. Others are closed at once: a client that hears so can go elsewhere, one that waits in a queue cannot.
-    pub async fn accept(&self) -> (TcpStream, SocketAddr, Place) {
+    pub async fn accept(&self) -> (TcpStream, SocketAddr, ConnectionPermit) {
         let mut pause = FIRST_PAUSE;
         loop {
             let (stream, peer) = match self.listener.accept().await {
@@ -69,14 +69,14 @@ impl Door {
                 }
             };
             pause = FIRST_PAUSE;
-            let Some(share) = self.places.take(&Network::of(peer.ip()), 1) else {
+            let Some(permit) = self.connections.take(&Network::of(peer.ip()), 1) else {
                 self.metrics.refused("limit");
                 tracing::debug!("a connection is refused: its address has its share of them");
                 continue;
             };
             // Small answers are not to wait for more. Without it they are slower, and as right.
             let _ = stream.set_nodelay(true);
-            return (stream, peer, self.metrics.place(share));
+            return (stream, peer, self.metrics.permit(permit));
         }
     }
 
@@ -138,10 +138,10 @@ impl Metrics {
         }
     }
 
-    fn place(&self, share: Share<Network>) -> Place {
+    fn permit(&self, permit: FairPermit<Network>) -> ConnectionPermit {
         self.open.add(1, std::slice::from_ref(&self.name));
-        Place {
-            _share: share,
+        ConnectionPermit {
+            _permit: permit,
             open: self.open.clone(),
             name: self.name.clone(),
         }
@@ -164,22 +164,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_door_takes_shares_and_gives_them_back() {
+    async fn a_listener_takes_permits_and_gives_them_back() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let door = Door::new("test", listener, 8);
-        let address = door.local_addr().unwrap();
+        let listener = LimitedListener::new("test", listener, 8);
+        let address = listener.local_addr().unwrap();
         let connect = async || TcpStream::connect(address).await.unwrap();
         let mut inside = Vec::new();
         for _ in 0..4 {
             let _client = connect().await;
-            inside.push(door.accept().await);
+            inside.push(listener.accept().await);
         }
         let _client = connect().await;
-        let fifth = tokio::time::timeout(Duration::from_millis(100), door.accept()).await;
+        let fifth = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
         assert!(fifth.is_err(), "a fifth of eight");
         inside.pop();
         let _client = connect().await;
-        tokio::time::timeout(Duration::from_secs(5), door.accept())
+        tokio::time::timeout(Duration::from_secs(5), listener.accept())
             .await
             .unwrap();
     }

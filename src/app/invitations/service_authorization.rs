@@ -13,17 +13,17 @@ pub(crate) type Service = (ServiceAccount, Option<ServiceKey>);
 
 /// Whether the service that sent an invitation may still do so; `None`: there is no such account.
 pub(crate) fn may_still_invite(invitation: &Invitation, service: Option<&Service>) -> bool {
-    stands(service, invitation.inviter_scopes.as_ref(), &INVITING)
+    is_authorized(service, invitation.inviter_scopes.as_ref(), &INVITING)
 }
 
 /// Whether the service that started a transfer may still do so; `None`: there is no such account.
 pub(crate) fn may_still_transfer(transfer: &Transfer, service: Option<&Service>) -> bool {
-    stands(service, transfer.actor_scopes.as_ref(), &TRANSFERRING)
+    is_authorized(service, transfer.actor_scopes.as_ref(), &TRANSFERRING)
 }
 
 /// The account is in use, the key has not been revoked, and the account has the scopes that the call needed. That a key has expired since takes nothing away: it was planned, and so is
 /// how keys are exchanged.
-fn stands(service: Option<&Service>, needed: Option<&Scopes>, before: &[&str]) -> bool {
+fn is_authorized(service: Option<&Service>, needed: Option<&Scopes>, before: &[&str]) -> bool {
     service.is_some_and(|(account, key)| {
         let revoked = key.as_ref().is_some_and(|key| key.revoke_time.is_some());
         !account.disabled && !revoked && account.scopes.still_cover(needed, before)
