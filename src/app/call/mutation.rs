@@ -85,7 +85,11 @@ impl App {
         if let Some(answer) = self.replayed(ctx).await? {
             return Ok(answer);
         }
-        let mutation = command.prepare(self, ctx).await?;
+        let mutation = match command.prepare(self, ctx).await {
+            Ok(mutation) => mutation,
+            // As below: what was looked at may have been used by the same call meanwhile.
+            Err(error) => return self.replayed(ctx).await?.ok_or(error),
+        };
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
             let error = match self.attempt(ctx, &mutation).await {
