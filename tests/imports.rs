@@ -1,4 +1,4 @@
-//! Holds the walls of the house: which room may import which, which room alone knows a library, and that the files of a room do not import each other in a circle.
+//! Holds the import rules: which layer may import which, which layer alone uses a library, and that the files of a layer do not import each other in a circle.
 //!
 //! It reads the source as a sequence of words and signs, comments and texts left out, and follows every path that starts at
 //! `crate::`, at `super::`, or at a library's name. That is less than a compiler knows, and enough: a path has to be
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
-/// Room, and the rooms that it may import. A room is a folder or a file right under `src`.
+/// Layer, and the layers that it may import. A layer is a folder or a file right under `src`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("platform", &[]),
@@ -39,7 +39,7 @@ const STAIRS: [&str; 10] = [
     "call",
 ];
 
-/// Libraries, and the rooms that alone may name them.
+/// Libraries, and the layers that alone may name them.
 const KNOWS: &[(&[&str], &[&str])] = &[
     (
         &["sea_orm", "sea_orm_migration", "sqlx", "roster_migrations"],
@@ -100,7 +100,7 @@ fn the_imports_of_the_house_point_one_way() {
     assert!(offences.is_empty(), "\n{offences}");
 }
 
-/// A room that is not in the table would import what it likes.
+/// A layer that is not in the table would import what it likes.
 #[test]
 fn every_room_has_its_rule() {
     // They put the others together, and nobody imports them.
@@ -111,9 +111,9 @@ fn every_room_has_its_rule() {
             "src/{}",
             file.strip_prefix(&source).unwrap().to_str().unwrap().replace('\\', "/")
         );
-        let room = room_of(&path);
-        let known = TOP.contains(&room) || MAY_IMPORT.iter().any(|(name, _)| *name == room);
-        assert!(known, "{path}: the room `{room}` has no rule in tests/imports.rs");
+        let layer = layer_of(&path);
+        let known = TOP.contains(&layer) || MAY_IMPORT.iter().any(|(name, _)| *name == layer);
+        assert!(known, "{path}: the layer `{layer}` has no rule in tests/imports.rs");
     }
 }
 
@@ -132,13 +132,13 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// `src/store/users.rs` is in `store`, `src/config.rs` in `config`.
-fn room_of(path: &str) -> &str {
+fn layer_of(path: &str) -> &str {
     let inner = path.trim_start_matches("src/");
     inner.split('/').next().unwrap_or(inner).trim_end_matches(".rs")
 }
 
 fn offences_in(path: &str, source: &str) -> Vec<String> {
-    let room = room_of(path);
+    let layer = layer_of(path);
     let words = words_of(source);
     let words: Vec<(&str, usize)> = words.iter().map(|(word, line)| (word.as_str(), *line)).collect();
     let mut offences = Vec::new();
@@ -146,11 +146,11 @@ fn offences_in(path: &str, source: &str) -> Vec<String> {
         let target = used.first().copied().unwrap_or_default();
         let allowed = MAY_IMPORT
             .iter()
-            .find(|(name, _)| *name == room)
+            .find(|(name, _)| *name == layer)
             .map(|(_, allowed)| *allowed);
-        let is_room = MAY_IMPORT.iter().any(|(name, _)| *name == target) || matches!(target, "server" | "admin");
-        if is_room && target != room && allowed.is_some_and(|allowed| !allowed.contains(&target)) {
-            offences.push(format!("{path}:{line}: `{room}` must not import `{target}`"));
+        let is_layer = MAY_IMPORT.iter().any(|(name, _)| *name == target) || matches!(target, "server" | "admin");
+        if is_layer && target != layer && allowed.is_some_and(|allowed| !allowed.contains(&target)) {
+            offences.push(format!("{path}:{line}: `{layer}` must not import `{target}`"));
         }
         if let (Some((at, own)), Some((above, other))) = (stair_of(&module_of(path)), stair_of(&used))
             && above < at
@@ -165,16 +165,16 @@ fn offences_in(path: &str, source: &str) -> Vec<String> {
         let before = at.checked_sub(1).and_then(|at| words.get(at)).map(|(word, _)| *word);
         let starts_path = next == Some("::") && !is_within_path(&words, at);
         let is_used = starts_path || matches!(before, Some("use" | "crate")) && matches!(next, Some(";" | "as"));
-        for (libraries, rooms) in KNOWS {
-            if is_used && libraries.contains(word) && !rooms.contains(&room) {
-                offences.push(format!("{path}:{line}: `{room}` must not know `{word}`"));
+        for (libraries, layers) in KNOWS {
+            if is_used && libraries.contains(word) && !layers.contains(&layer) {
+                offences.push(format!("{path}:{line}: `{layer}` must not know `{word}`"));
             }
         }
         for &end in AMBIENT {
             let &[kind, function] = end else { continue };
             let calls =
                 *word == kind && next == Some("::") && words.get(at + 2).is_some_and(|(word, _)| *word == function);
-            if calls && room != "platform" {
+            if calls && layer != "platform" {
                 offences.push(format!("{path}:{line}: `{kind}::{function}` belongs to `platform`"));
             }
         }
@@ -315,8 +315,8 @@ fn module_of(path: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Files of one room that import each other in a circle can only be understood together: one of them is in the wrong place, or holds two things.
-/// The root of a room is left out: it puts the others together.
+/// Files of one layer that import each other in a circle can only be understood together: one of them is in the wrong place, or holds two things.
+/// The root of a layer is left out: it puts the others together.
 #[test]
 fn no_files_import_each_other_in_a_circle() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

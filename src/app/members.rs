@@ -131,7 +131,7 @@ pub(super) async fn changed_entry(
     member: Member,
     user: User,
 ) -> Result<(RosterEntry, i64)> {
-    access.refresh_seat(&member);
+    access.refresh_member(&member);
     let (owner, counters) = shown(ctx, access);
     let facts = tx
         .roster_facts(access.organization.id, owner, &[member.user_id], counters)

@@ -167,7 +167,7 @@ impl Mutation for PreparedCreate {
         let mut access = Access::of_new(organization, self.model.clone());
         let invitation = match (&self.owner, &owner) {
             (_, Some(user)) => {
-                self.seat_owner(ctx, tx, &mut access, user).await?;
+                self.add_owner(ctx, tx, &mut access, user).await?;
                 None
             }
             (ReadyOwner::Founder(email, locale), None) => Some(
@@ -199,7 +199,7 @@ fn in_use(user: User) -> Result<User> {
 }
 
 impl PreparedCreate {
-    async fn seat_owner(&self, ctx: &Ctx, tx: &mut Tx, access: &mut Access, user: &User) -> Result<()> {
+    async fn add_owner(&self, ctx: &Ctx, tx: &mut Tx, access: &mut Access, user: &User) -> Result<()> {
         let member = Member::new(&access.organization, user, founding_roles(&self.model), ctx.now);
         let event = Event {
             kind: "member.added",

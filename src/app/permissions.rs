@@ -81,16 +81,16 @@ impl Effective {
 /// `USER_NOT_FOUND` for a user who asks about another.
 pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<Decision> {
     ctx.require_self(question.user_id)?;
-    let seat = app
+    let membership = app
         .store
         .read()
-        .seat(question.organization_id, question.user_id)
+        .organization_and_member(question.organization_id, question.user_id)
         .await?;
-    let lacking = without_factor(app, seat.iter()).await?;
+    let lacking = without_factor(app, membership.iter()).await?;
     decide(
         app,
         ctx.session(),
-        seat.as_ref(),
+        membership.as_ref(),
         &lacking,
         question.permission.as_str(),
     )
@@ -103,13 +103,13 @@ pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<Decis
 pub(crate) async fn check_batch(app: &App, ctx: &Ctx, questions: Vec<Check>) -> Result<Vec<Decision>> {
     let pairs: BTreeSet<(Uuid, Uuid)> = questions.iter().map(|one| (one.organization_id, one.user_id)).collect();
     // Organizations and memberships are read by two statements, and a decision has to be that of the revision beside it.
-    let seats: BTreeMap<_, _> = app.store.snapshot().await?.seats(&pairs).await?;
-    let lacking = without_factor(app, seats.values()).await?;
+    let memberships: BTreeMap<_, _> = app.store.snapshot().await?.seats(&pairs).await?;
+    let lacking = without_factor(app, memberships.values()).await?;
     questions
         .iter()
         .map(|one| {
-            let seat = seats.get(&(one.organization_id, one.user_id));
-            decide(app, ctx.session(), seat, &lacking, one.permission.as_str())
+            let membership = memberships.get(&(one.organization_id, one.user_id));
+            decide(app, ctx.session(), membership, &lacking, one.permission.as_str())
         })
         .collect()
 }
@@ -120,9 +120,9 @@ pub(crate) async fn check_batch(app: &App, ctx: &Ctx, questions: Vec<Check>) -> 
 /// `USER_NOT_FOUND` for a user who asks about another.
 pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) -> Result<Effective> {
     ctx.require_self(user)?;
-    let seat = app.store.read().seat(organization, user).await?;
-    let lacking = without_factor(app, seat.iter()).await?;
-    let Some((organization, Some(member))) = seat else {
+    let membership = app.store.read().organization_and_member(organization, user).await?;
+    let lacking = without_factor(app, membership.iter()).await?;
+    let Some((organization, Some(member))) = membership else {
         return Ok(Effective::of_nobody());
     };
     let model = app.model_of(&organization)?;
@@ -151,24 +151,28 @@ pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, use
 /// # Errors
 /// The database's.
 pub(super) async fn deny_reason(app: &App, session: &Session, organization: Uuid) -> Result<Option<DenyReason>> {
-    let seat = app.store.read().seat(organization, session.user_id).await?;
-    let lacking = without_factor(app, seat.iter()).await?;
-    Ok(match seat {
+    let membership = app
+        .store
+        .read()
+        .organization_and_member(organization, session.user_id)
+        .await?;
+    let lacking = without_factor(app, membership.iter()).await?;
+    Ok(match membership {
         Some((organization, Some(member))) => standing(Some(session), &organization, &member, &lacking),
         _ => Some(DenyReason::NotAMember),
     })
 }
 
-/// A seat, by organization and user.
+/// A membership, by organization and user.
 type SeatKey = (Uuid, Uuid);
 
-/// The seats whose organization asks for a second factor and whose user has none. Only organizations that ask cost a look at the users.
+/// The memberships whose organization asks for a second factor and whose user has none. Only organizations that ask cost a look at the users.
 async fn without_factor<'s>(
     app: &App,
-    seats: impl IntoIterator<Item = &'s (Organization, Option<Member>)>,
+    memberships: impl IntoIterator<Item = &'s (Organization, Option<Member>)>,
 ) -> Result<BTreeSet<SeatKey>> {
     let mut asked = BTreeSet::new();
-    for (organization, member) in seats {
+    for (organization, member) in memberships {
         let Some(member) = member else { continue };
         let model = app.model_of(organization)?;
         if mfa::enforced(&model, organization.mfa_required) {
@@ -187,11 +191,11 @@ async fn without_factor<'s>(
 fn decide(
     app: &App,
     session: Option<&Session>,
-    seat: Option<&(Organization, Option<Member>)>,
+    membership: Option<&(Organization, Option<Member>)>,
     lacking: &BTreeSet<SeatKey>,
     permission: &str,
 ) -> Result<Decision> {
-    let Some((organization, Some(member))) = seat else {
+    let Some((organization, Some(member))) = membership else {
         return Ok(Decision {
             denial: Some(Denial::Denied(DenyReason::NotAMember)),
             revision: 0,
@@ -216,7 +220,7 @@ fn standing(
     lacking: &BTreeSet<SeatKey>,
 ) -> Option<DenyReason> {
     let session = session.filter(|session| session.user_id == member.user_id);
-    member::standing(member::Seat {
+    member::deny_reason(member::MembershipFacts {
         organization: organization.state,
         member: Some(member.state),
         session_outdated: session.is_some_and(|session| session::outdated(began(session), interruption(member))),

@@ -16,7 +16,7 @@ text_enum! {
 
 /// What a user is in an organization, as far as acting there goes.
 #[derive(Debug, Clone, Copy)]
-pub struct Seat {
+pub struct MembershipFacts {
     /// The organization's state.
     pub organization: OrganizationState,
     /// The membership's state; `None` without one, or where the account is out of use.
@@ -44,12 +44,12 @@ pub enum DenyReason {
 
 /// What keeps somebody from acting in an organization at all, whatever their roles: the first of what does, or nothing. Calls and checks ask here alone, so that a product that asks is
 /// told what Roster itself would do (ab_36).
-pub fn standing(seat: Seat) -> Option<DenyReason> {
-    match (seat.organization, seat.member) {
+pub fn deny_reason(facts: MembershipFacts) -> Option<DenyReason> {
+    match (facts.organization, facts.member) {
         (OrganizationState::Deleted, _) | (_, None | Some(MemberState::Removed)) => Some(DenyReason::NotAMember),
-        _ if seat.session_outdated => Some(DenyReason::SessionOutdated),
+        _ if facts.session_outdated => Some(DenyReason::SessionOutdated),
         (_, Some(MemberState::Suspended)) => Some(DenyReason::MemberSuspended),
-        _ if seat.factor_missing => Some(DenyReason::MfaRequired),
+        _ if facts.factor_missing => Some(DenyReason::MfaRequired),
         (OrganizationState::Suspended, Some(MemberState::Active)) => Some(DenyReason::OrganizationSuspended),
         (OrganizationState::Active, Some(MemberState::Active)) => None,
     }
@@ -110,7 +110,7 @@ impl Action {
 mod tests {
     use super::*;
 
-    const SEAT: Seat = Seat {
+    const FACTS: MembershipFacts = MembershipFacts {
         organization: OrganizationState::Active,
         member: Some(MemberState::Active),
         session_outdated: false,
@@ -119,75 +119,75 @@ mod tests {
 
     #[test]
     fn a_member_acts_where_nothing_is_in_the_way() {
-        assert_eq!(standing(SEAT), None);
+        assert_eq!(deny_reason(FACTS), None);
     }
 
     #[test]
     fn each_deny_reason_is_told() {
         let hindered = [
-            (Seat { member: None, ..SEAT }, DenyReason::NotAMember),
+            (MembershipFacts { member: None, ..FACTS }, DenyReason::NotAMember),
             (
-                Seat {
+                MembershipFacts {
                     member: Some(MemberState::Removed),
-                    ..SEAT
+                    ..FACTS
                 },
                 DenyReason::NotAMember,
             ),
             (
-                Seat {
+                MembershipFacts {
                     organization: OrganizationState::Deleted,
-                    ..SEAT
+                    ..FACTS
                 },
                 DenyReason::NotAMember,
             ),
             (
-                Seat {
+                MembershipFacts {
                     session_outdated: true,
-                    ..SEAT
+                    ..FACTS
                 },
                 DenyReason::SessionOutdated,
             ),
             (
-                Seat {
+                MembershipFacts {
                     member: Some(MemberState::Suspended),
-                    ..SEAT
+                    ..FACTS
                 },
                 DenyReason::MemberSuspended,
             ),
             (
-                Seat {
+                MembershipFacts {
                     factor_missing: true,
-                    ..SEAT
+                    ..FACTS
                 },
                 DenyReason::MfaRequired,
             ),
             (
-                Seat {
+                MembershipFacts {
                     organization: OrganizationState::Suspended,
-                    ..SEAT
+                    ..FACTS
                 },
                 DenyReason::OrganizationSuspended,
             ),
         ];
-        for (seat, expected) in hindered {
-            assert_eq!(standing(seat), Some(expected), "{seat:?}");
+        for (facts, expected) in hindered {
+            assert_eq!(deny_reason(facts), Some(expected), "{facts:?}");
         }
     }
 
     #[test]
     fn nobody_outside_is_told_of_anything_inside() {
-        let all = Seat {
+        let all = MembershipFacts {
             organization: OrganizationState::Suspended,
             member: Some(MemberState::Removed),
             session_outdated: true,
             factor_missing: true,
         };
-        assert_eq!(standing(all), Some(DenyReason::NotAMember));
+        assert_eq!(deny_reason(all), Some(DenyReason::NotAMember));
         // A session that is dead is told nothing but that.
-        let outdated = Seat {
+        let outdated = MembershipFacts {
             member: Some(MemberState::Suspended),
             ..all
         };
-        assert_eq!(standing(outdated), Some(DenyReason::SessionOutdated));
+        assert_eq!(deny_reason(outdated), Some(DenyReason::SessionOutdated));
     }
 }

@@ -87,9 +87,9 @@ impl<C: ConnectionTrait> View<C> {
 
     /// Whoever sent an invitation, as they are now.
     pub(crate) async fn sender(&self, invitation: &Invitation) -> Result<Sender> {
-        // A seat, and not a member's row: somebody whose account is out of use has none.
-        let seat = match invitation.inviter_user_id {
-            Some(user) => self.seat(invitation.organization_id, user).await?,
+        // A membership, and not a member's row: somebody whose account is out of use has none.
+        let membership = match invitation.inviter_user_id {
+            Some(user) => self.organization_and_member(invitation.organization_id, user).await?,
             None => None,
         };
         let service = match invitation.inviter_service_account_id {
@@ -97,7 +97,7 @@ impl<C: ConnectionTrait> View<C> {
             None => None,
         };
         Ok(Sender {
-            member: seat.and_then(|(_, member)| member),
+            member: membership.and_then(|(_, member)| member),
             service,
         })
     }

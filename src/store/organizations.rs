@@ -23,7 +23,11 @@ impl<C: ConnectionTrait> View<C> {
     }
 
     /// One organization and a user's membership in it, by one statement: what a permission check reads.
-    pub(crate) async fn seat(&self, organization: Uuid, user: Uuid) -> Result<Option<(Organization, Option<Member>)>> {
+    pub(crate) async fn organization_and_member(
+        &self,
+        organization: Uuid,
+        user: Uuid,
+    ) -> Result<Option<(Organization, Option<Member>)>> {
         Ok(organizations::Entity::find_by_id(organization)
             .join(JoinType::LeftJoin, membership_of(user))
             .select_also(members::Entity)
@@ -38,7 +42,7 @@ impl<C: ConnectionTrait> View<C> {
         user: Option<Uuid>,
     ) -> Result<Option<(Organization, Option<Member>)>> {
         match user {
-            Some(user) => self.seat(organization, user).await,
+            Some(user) => self.organization_and_member(organization, user).await,
             None => {
                 let found = self.organization(organization).await?;
                 Ok(found.map(|organization| (organization, None)))
@@ -46,7 +50,7 @@ impl<C: ConnectionTrait> View<C> {
         }
     }
 
-    /// Many seats at once, by two statements.
+    /// Many memberships at once, by two statements.
     pub(crate) async fn seats(
         &self,
         pairs: &BTreeSet<(Uuid, Uuid)>,
@@ -183,7 +187,7 @@ fn membership_of(user: Uuid) -> RelationDef {
     join.on_condition(move |_organization, member| {
         Condition::all()
             .add(Expr::col((member, members::Column::UserId)).eq(user))
-            // Whose account is not in use has no seat anywhere.
+            // Whose account is not in use has no membership anywhere.
             .add(Expr::exists(active_user(user)))
     })
 }

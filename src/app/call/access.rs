@@ -16,7 +16,7 @@ use crate::{
         access_model::{AccessModel, RoleSet},
         authority::{Authority, Owners, Situation},
         error::{Reason, Refusal},
-        member::{DenyReason, Seat, standing},
+        member::{DenyReason, MembershipFacts, deny_reason},
         mfa,
         session::{self, Began, Interruption},
     },
@@ -31,7 +31,7 @@ pub(crate) struct Access {
     /// Its access model.
     pub(crate) model: Arc<AccessModel>,
     /// The caller's own membership; `None` where a service calls for nobody.
-    seat: Option<Member>,
+    membership: Option<Member>,
 }
 
 impl Access {
@@ -40,7 +40,7 @@ impl Access {
         Self {
             organization,
             model,
-            seat: None,
+            membership: None,
         }
     }
 
@@ -55,9 +55,13 @@ impl Access {
     }
 
     /// Takes the caller's own membership as it was just written, where it was theirs.
-    pub(crate) fn refresh_seat(&mut self, written: &Member) {
-        if let Some(seat) = self.seat.as_mut().filter(|seat| seat.user_id == written.user_id) {
-            *seat = written.clone();
+    pub(crate) fn refresh_member(&mut self, written: &Member) {
+        if let Some(membership) = self
+            .membership
+            .as_mut()
+            .filter(|membership| membership.user_id == written.user_id)
+        {
+            *membership = written.clone();
         }
     }
 
@@ -66,7 +70,7 @@ impl Access {
     /// # Errors
     /// `MFA_REQUIRED`, with the method that begins to set one up.
     pub(crate) fn require_factor(&self, ctx: &Ctx) -> Result<()> {
-        match self.standing(ctx) {
+        match self.deny_reason(ctx) {
             Some(DenyReason::MfaRequired) => {
                 Err(Refusal::new(Reason::MfaRequired).with("method", mfa::ENROLLING).into())
             }
@@ -75,13 +79,13 @@ impl Access {
     }
 
     /// What keeps the caller from acting here; nothing keeps a service that calls for nobody.
-    fn standing(&self, ctx: &Ctx) -> Option<DenyReason> {
+    fn deny_reason(&self, ctx: &Ctx) -> Option<DenyReason> {
         let caller = ctx.caller.user.as_ref()?;
-        let seat = self.seat.as_ref();
-        standing(Seat {
+        let membership = self.membership.as_ref();
+        deny_reason(MembershipFacts {
             organization: self.organization.state,
-            member: seat.map(|member| member.state),
-            session_outdated: seat
+            member: membership.map(|member| member.state),
+            session_outdated: membership
                 .zip(ctx.session())
                 .is_some_and(|(member, session)| session::outdated(began(session), interruption(member))),
             // Only of the caller, whom authentication has read: it costs nothing.
@@ -92,12 +96,12 @@ impl Access {
     /// Whether the caller may do here what another permission guards, which is also the name of the scope that a service needs for it.
     pub(crate) fn also_allows(&self, ctx: &Ctx, permission: &str) -> bool {
         let service = ctx.caller.service.is_none() || ctx.caller.has_scope(permission);
-        let member = self.seat.as_ref();
+        let member = self.membership.as_ref();
         service && member.is_none_or(|member| self.model.allows(&member.roles, permission))
     }
 
     fn authority<'a>(&'a self, ctx: &Ctx) -> Authority<'a> {
-        ctx.authority(self.seat.as_ref())
+        ctx.authority(self.membership.as_ref())
     }
 }
 
@@ -120,8 +124,8 @@ pub(crate) async fn enter_at(app: &App, ctx: &Ctx, moment: &Snapshot, organizati
 }
 
 fn let_in(app: &App, ctx: &Ctx, found: Option<(Organization, Option<Member>)>) -> Result<Access> {
-    let (organization, seat) = found.ok_or(Reason::OrganizationNotFound)?;
-    let access = admit(app, ctx, organization, seat)?;
+    let (organization, membership) = found.ok_or(Reason::OrganizationNotFound)?;
+    let access = admit(app, ctx, organization, membership)?;
     if !ctx.caller.is_service_alone() {
         access.organization.state.usable()?;
     }
@@ -136,9 +140,9 @@ pub(crate) async fn enter_about(app: &App, ctx: &Ctx, organization: Uuid, user: 
     if ctx.caller.user.as_ref().is_none_or(|caller| caller.user.id != user) {
         return enter(app, ctx, organization).await;
     }
-    let found = app.store.read().seat(organization, user).await?;
-    let (organization, seat) = found.ok_or(Reason::OrganizationNotFound)?;
-    let access = admit_anyhow(app, ctx, organization, seat)?;
+    let found = app.store.read().organization_and_member(organization, user).await?;
+    let (organization, membership) = found.ok_or(Reason::OrganizationNotFound)?;
+    let access = admit_anyhow(app, ctx, organization, membership)?;
     access.require_factor(ctx)?;
     access.organization.state.usable()?;
     ctx.require_self(user)?;
@@ -167,8 +171,8 @@ pub(crate) async fn require(app: &App, ctx: &Ctx, organization: Uuid, asked: Ask
         return Ok(());
     };
     let found = app.store.read().entrance(organization, Some(caller)).await?;
-    let (organization, seat) = found.ok_or(Reason::OrganizationNotFound)?;
-    admit_to_change(app, ctx, organization, seat, asked).map(drop)
+    let (organization, membership) = found.ok_or(Reason::OrganizationNotFound)?;
+    admit_to_change(app, ctx, organization, membership, asked).map(drop)
 }
 
 /// Locks an organization and admits a caller to change it, by the membership that they have under the lock.
@@ -176,20 +180,20 @@ pub(crate) async fn require(app: &App, ctx: &Ctx, organization: Uuid, asked: Ask
 /// # Errors
 /// `ORGANIZATION_NOT_FOUND` where there is none or the caller is no member, `PERMISSION_REQUIRED`, also for a suspended member; `ORGANIZATION_SUSPENDED`, for services too.
 pub(crate) async fn lock(app: &App, ctx: &Ctx, tx: &mut Tx, organization: Uuid, asked: Asked) -> Result<Access> {
-    let (organization, seat) = locked(ctx, tx, organization).await?;
-    admit_to_change(app, ctx, organization, seat, asked)
+    let (organization, membership) = locked(ctx, tx, organization).await?;
+    admit_to_change(app, ctx, organization, membership, asked)
 }
 
 fn admit_to_change(
     app: &App,
     ctx: &Ctx,
     organization: Organization,
-    seat: Option<Member>,
+    membership: Option<Member>,
     asked: Asked,
 ) -> Result<Access> {
     let access = match asked {
-        Asked::Membership => admit_anyhow(app, ctx, organization, seat)?,
-        Asked::Permission | Asked::PermissionInAnyState => admit(app, ctx, organization, seat)?,
+        Asked::Membership => admit_anyhow(app, ctx, organization, membership)?,
+        Asked::Permission | Asked::PermissionInAnyState => admit(app, ctx, organization, membership)?,
     };
     if asked != Asked::PermissionInAnyState {
         access.organization.state.usable()?;
@@ -203,18 +207,18 @@ async fn locked(ctx: &Ctx, tx: &mut Tx, organization: Uuid) -> Result<(Organizat
         .await?
         .ok_or(Reason::OrganizationNotFound)?;
     // Only now: read before the lock, it could be a role that was taken away while we waited.
-    let seat = match &ctx.caller.user {
-        Some(caller) => tx.seat(organization.id, caller.user.id).await?,
+    let membership = match &ctx.caller.user {
+        Some(caller) => tx.organization_and_member(organization.id, caller.user.id).await?,
         None => None,
     };
-    Ok((organization, seat.and_then(|(_, member)| member)))
+    Ok((organization, membership.and_then(|(_, member)| member)))
 }
 
-fn admit(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>) -> Result<Access> {
-    let access = admit_anyhow(app, ctx, organization, seat)?;
+fn admit(app: &App, ctx: &Ctx, organization: Organization, membership: Option<Member>) -> Result<Access> {
+    let access = admit_anyhow(app, ctx, organization, membership)?;
     let permission = ctx.rule.permission;
     access.require_factor(ctx)?;
-    match &access.seat {
+    match &access.membership {
         Some(member) if !access.model.allows(&member.roles, permission) => {
             Err(Refusal::new(Reason::PermissionRequired)
                 .with("permission", permission)
@@ -228,13 +232,13 @@ fn admit(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>)
 }
 
 /// Admits whoever belongs there and may act, with or without the permission.
-fn admit_anyhow(app: &App, ctx: &Ctx, organization: Organization, seat: Option<Member>) -> Result<Access> {
+fn admit_anyhow(app: &App, ctx: &Ctx, organization: Organization, membership: Option<Member>) -> Result<Access> {
     let access = Access {
         model: app.model_of(&organization)?,
         organization,
-        seat,
+        membership,
     };
-    match access.standing(ctx) {
+    match access.deny_reason(ctx) {
         Some(DenyReason::NotAMember) => Err(Reason::OrganizationNotFound.into()),
         Some(DenyReason::SessionOutdated) => Err(session_outdated()),
         Some(DenyReason::MemberSuspended) => Err(Refusal::new(Reason::PermissionRequired)

@@ -141,9 +141,9 @@ impl Ctx {
         Err(Refusal::new(Reason::ScopeRequired).with("scope", scope).into())
     }
 
-    /// By whose right the caller acts in an organization where they have this seat.
-    pub(crate) fn authority<'a>(&self, seat: Option<&'a Member>) -> Authority<'a> {
-        match seat {
+    /// By whose right the caller acts in an organization where they have this membership.
+    pub(crate) fn authority<'a>(&self, membership: Option<&'a Member>) -> Authority<'a> {
+        match membership {
             Some(member) => Authority::Member {
                 user_id: member.user_id,
                 roles: &member.roles,

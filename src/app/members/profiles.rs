@@ -146,7 +146,7 @@ impl Mutation for Update {
             .await?
             .ok_or(Reason::MemberNotFound)?;
         let user = tx.lock_user(self.user_id).await?;
-        // A person who can be edited here may have seats in deleted organizations too. Locked first, since locks of organizations are taken by ascending id.
+        // A person who can be edited here may have memberships in deleted organizations too. Locked first, since locks of organizations are taken by ascending id.
         let seats = match &user {
             Some(user) => seats(tx, user).await?,
             None => Vec::new(),

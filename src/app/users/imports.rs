@@ -176,7 +176,7 @@ impl Mutation for Batch {
                     results.push(Ok(person.imported(Some(user_id), true)));
                     continue;
                 }
-                Ok(Admission::New) => person.seats(ctx, tx, &locked_organizations).await?,
+                Ok(Admission::New) => person.memberships(ctx, tx, &locked_organizations).await?,
                 Err(refusal) => Err(refusal),
             };
             let seats = match admitted {
@@ -341,7 +341,7 @@ impl Person {
     }
 
     /// Where the person is to sit, by the rules of CreateMember; or the first refusal.
-    async fn seats(
+    async fn memberships(
         &self,
         ctx: &Ctx,
         tx: &Tx,

@@ -62,7 +62,7 @@ pub(crate) struct Admitted {
     pub(crate) peer: Option<Network>,
     /// The places of the calls at work.
     places: Arc<Semaphore>,
-    /// The turns of those who read much, where the method does.
+    /// The queue of those who read much, where the method does.
     reading: Option<FairQueue<Reader>>,
 }
 
@@ -75,22 +75,22 @@ impl Admitted {
     ///
     /// # Errors
     /// `OVERLOADED`, where the server is closing.
-    pub(crate) async fn place(&self) -> std::result::Result<(OwnedSemaphorePermit, Option<QueuePermit>), Status> {
+    pub(crate) async fn permits(&self) -> std::result::Result<(OwnedSemaphorePermit, Option<QueuePermit>), Status> {
         let place = self.places.clone().acquire_owned().await;
         let place = place.map_err(|_| retryable(Reason::Overloaded))?;
         // In this order, as a call takes them, or two could wait for each other.
-        Ok((place, self.turn().await?))
+        Ok((place, self.reading_permit().await?))
     }
 
-    /// A turn among those who read much, where the method does: they have some connections to the database and never all, so that checks find one (ab_54).
-    async fn turn(&self) -> std::result::Result<Option<QueuePermit>, Status> {
+    /// A permit to read much, where the method does: they have some connections to the database and never all, so that checks find one (ab_54).
+    async fn reading_permit(&self) -> std::result::Result<Option<QueuePermit>, Status> {
         let Some(reading) = &self.reading else {
             return Ok(None);
         };
         let user = self.caller.user.as_ref().map(|caller| caller.user.id);
         let reader = user.or(self.caller.service.as_ref().map(|service| service.account_id));
-        let turn = reading.take(reader).await;
-        turn.map(Some).map_err(|_| retryable(Reason::Overloaded))
+        let permit = reading.take(reader).await;
+        permit.map(Some).map_err(|_| retryable(Reason::Overloaded))
     }
 }
 
@@ -161,13 +161,13 @@ where
         let peer = Peer::of(request.extensions());
         Box::pin(async move {
             let permit = layer.calls.take(&peer, 1);
-            let (Some(_share), Ok(_place)) = (permit, layer.places.clone().try_acquire_owned()) else {
+            let (Some(_of_peer), Ok(_call)) = (permit, layer.places.clone().try_acquire_owned()) else {
                 return Ok(retryable(Reason::Overloaded).into_http());
             };
             match layer.admit(request.uri().path(), request.headers(), peer).await {
                 Ok(admitted) => {
-                    let _turn = match admitted.turn().await {
-                        Ok(turn) => turn,
+                    let _reading = match admitted.reading_permit().await {
+                        Ok(permit) => permit,
                         Err(status) => return Ok(status.into_http()),
                     };
                     let admitted = Arc::new(admitted);

@@ -87,7 +87,7 @@ async fn batches(
         let batch = match ready {
             Some(batch) => batch,
             None => {
-                let _place = export.admitted.place().await?;
+                let _place = export.admitted.permits().await?;
                 export.next().await?
             }
         };

@@ -67,7 +67,7 @@ impl Import {
         let Some(batch) = self.batches.message().await? else {
             return Ok(None);
         };
-        let _place = self.admitted.place().await?;
+        let _place = self.admitted.permits().await?;
         let (ctx, batch) = self.edge.admit_again(&self.admitted, &batch).await?;
         let mut answer: pb::ImportUsersResponse = self.edge.app.execute(&ctx, batch).await?;
         // Committed by now, or, of a validation, taken back.
