@@ -29,6 +29,7 @@ pub(crate) const REAL_HASHES: [(&str, &str); 3] = [
 ];
 
 const ADA: &str = "ada@example.com";
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const REFUSED: &str = "Unauthenticated SIGN_IN_FAILED";
 const TOO_MANY: &str = "ResourceExhausted TOO_MANY_ATTEMPTS";
@@ -445,6 +446,9 @@ wire_tests! {
         let key = service_key(&world, &["users.read"]).await;
         let long = "x".repeat(300);
         for index in 0..3 {
+            if index == 1 {
+                world.clock.advance(SECOND);
+            }
             let mut request = from(&world, &key, "192.0.2.7", &format!("nobody{index}@example.com"), "wrong");
             request.get_mut().user_agent.clone_from(&long);
             assert_eq!(told(&world.sessions().sign_in(request).await), REFUSED);
@@ -454,14 +458,21 @@ wire_tests! {
         assert_eq!(world.count("SELECT COUNT(*) AS n FROM attempts").await, 5);
         let rows = crate::support::safety_kit::dump(world.database()).await;
         assert!(!rows.values().flatten().any(|row| row.contains("xxxx") || row.contains("nobody")));
-        // They are forgotten in their time.
-        world.clock.advance(Duration::from_secs(24 * 3600));
-        let _server = world.second_server().await;
-        let forgotten = tokio::time::timeout(Duration::from_secs(10), async {
-            while world.count("SELECT COUNT(*) AS n FROM attempts").await > 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        });
-        forgotten.await.expect("a count is forgotten after a day");
+        // Each is forgotten after a day, and not a second before.
+        let count = async || world.count("SELECT COUNT(*) AS n FROM attempts").await;
+        let young = "SELECT COUNT(*) AS n FROM attempts WHERE forget_time = (SELECT MAX(forget_time) FROM attempts)";
+        let young = world.count(young).await;
+        assert!((1..5).contains(&young), "{young}");
+        for (passed, left) in [(Duration::from_secs(24 * 3600) - SECOND, young), (SECOND, 0)] {
+            world.clock.advance(passed);
+            world.restart_with(&[]).await;
+            let forgotten = tokio::time::timeout(Duration::from_secs(20), async {
+                while count().await > left {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            });
+            forgotten.await.expect("a count is forgotten after a day");
+            assert_eq!(count().await, left);
+        }
     }
 }

@@ -289,6 +289,8 @@ wire_tests! {
             assert_refused(get(&world, credential, &scenario.organization_id).await, Code::FailedPrecondition, stopped);
             assert_refused(scenario.roster(credential).await, Code::FailedPrecondition, stopped);
         }
+        let own = call!(world, activity.list_activity, &member.session, activity::of(&scenario, &member.user_id));
+        assert_refused(own, Code::FailedPrecondition, stopped);
         for credential in [ada.session.as_str(), world.operator_key()] {
             assert_refused(scenario.invite(credential, "cy@example.com", &["member"]).await, Code::FailedPrecondition, stopped);
             assert_refused(scenario.set_roles(credential, &member.user_id, &["admin"]).await, Code::FailedPrecondition, stopped);

@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use tonic::{Code, Status};
 
 use crate::services::credentials::passwords::reset_token;
+use crate::services::organizations::activity::of;
 use crate::support::authenticator::{code, code_of_step};
 use crate::support::pb::complete_sign_in_request::Code as Shown;
 use crate::support::pb::{
@@ -351,6 +352,9 @@ wire_tests! {
         for person in [owner, &member] {
             let refused = assert_refused(team.roster(&person.session).await, Code::PermissionDenied, "MFA_REQUIRED");
             assert_eq!(refused.metadata["method"], "roster.v1.CredentialService/BeginMfaEnrollment");
+            // Nor about themselves, which takes no permission.
+            let own = call!(world, activity.list_activity, &person.session, of(&team, &person.user_id));
+            assert_refused(own, Code::PermissionDenied, "MFA_REQUIRED");
             let check = CheckPermissionRequest { organization_id: team.organization_id.clone(), user_id: person.user_id.clone(), permission: "members.read".to_owned() };
             let answer = call!(world, permissions.check_permission, world.operator_key(), check.clone()).unwrap();
             assert_eq!(answer.deny_reason(), DenyReason::MfaRequired);
