@@ -6,6 +6,8 @@ mod data_dir;
 mod error;
 mod listener;
 mod parts;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod upkeep;
 

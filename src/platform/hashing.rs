@@ -2,9 +2,9 @@
 //!
 //! Every hash wants tens of mebibytes and tens of milliseconds. On the runtime's threads a login storm would stop every other call; on its blocking
 //! threads each hash would allocate anew, and the allocator keeps what dozens of threads have touched. So there is a fixed number of threads, each with
-//! one block of memory that it uses for ever, behind a bounded line that takes turns and refuses at once when it is full (ab_14, ab_54).
+//! one block of memory that it uses for ever, behind a bounded queue that takes turns and refuses at once when it is full (ab_14, ab_54).
 //!
-//! A stored hash that costs more than one of today's, as bcrypt's and those that people bring may, is computed by one thread apart, with a line of its own:
+//! A stored hash that costs more than one of today's, as bcrypt's and those that people bring may, is computed by one thread apart, with a queue of its own:
 //! however many of them there are, they keep nobody else's waiting (ab_45), and no more than one of them at a time has memory of its own.
 //!
 //! The parameters are those of the OWASP Password Storage Cheat Sheet: argon2id, 19 MiB, 2 iterations, 1 lane. Hashes that people bring from other
@@ -70,7 +70,7 @@ pub enum Verdict {
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
-    /// All threads are at work and there is no room in the line. The caller should try again in a second.
+    /// All threads are at work and the queue is full. The caller should try again in a second.
     #[error("password hashing is busy")]
     Busy,
     /// The password is not to be hashed, for this reason, which does not hold it.
@@ -124,7 +124,7 @@ pub fn default_threads() -> usize {
 
 impl Hasher {
     /// Starts `threads` threads (named `roster-argon2-N`), each with the memory that `params` asks for, one for dearer stored hashes, and in front of both a
-    /// line with room for `queue` waiting jobs (both numbers at least one).
+    /// queue with room for `queue` waiting jobs (both numbers at least one).
     ///
     /// # Errors
     /// [`HashError::Failed`] when argon2 does not accept the parameters, or memory or a thread is not to be had.
@@ -175,7 +175,7 @@ impl Hasher {
     /// Hashes a password with the configured parameters; `salt` must be fresh. Answers a PHC string.
     ///
     /// # Errors
-    /// [`HashError::Busy`] at once when there is no room in the line.
+    /// [`HashError::Busy`] at once when the queue is full.
     pub async fn hash(&self, password: SecretString, salt: [u8; SALT_LEN]) -> Result<String, HashError> {
         self.hash_new(password, salt, None).await
     }
@@ -183,7 +183,7 @@ impl Hasher {
     /// The same for a password that a question is asked of first, on the hashing thread: one that takes long.
     ///
     /// # Errors
-    /// [`HashError::Busy`] at once when there is no room in the line; [`HashError::Unacceptable`] with what `condition` says.
+    /// [`HashError::Busy`] at once when the queue is full; [`HashError::Unacceptable`] with what `condition` says.
     pub async fn hash_if(
         &self,
         password: SecretString,
@@ -215,7 +215,7 @@ impl Hasher {
     /// is [`Verdict::Mismatch`], so that the time tells nobody whether an account exists (ab_15).
     ///
     /// # Errors
-    /// [`HashError::Busy`] at once when there is no room in the line; [`HashError::Failed`] when [`examine`] refuses the hash, or it asks for an absurd cost.
+    /// [`HashError::Busy`] at once when the queue is full; [`HashError::Failed`] when [`examine`] refuses the hash, or it asks for an absurd cost.
     pub async fn verify(&self, password: SecretString, stored: Option<String>) -> Result<Verdict, HashError> {
         let parsed = Stored::parse(stored.as_deref().unwrap_or(&self.dummy)).map_err(failed)?;
         if parsed.cost().is_absurd() {

@@ -83,7 +83,7 @@ pub struct Telemetry {
 }
 
 /// The metrics of the process as Prometheus scrapes them. Clones share them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Metrics(Registry);
 
 impl Telemetry {

@@ -121,13 +121,8 @@ impl Ctx {
     /// # Errors
     /// Internal.
     pub(crate) fn require_proof(&self) -> Result<()> {
-        if self.caller.user.is_some() && self.rule.asks_a_right() && !self.proof.is_given() {
-            return Err(Error::Internal(format!(
-                "{} has not asked for the caller's right",
-                self.rule.method
-            )));
-        }
-        Ok(())
+        let missing = self.caller.user.as_ref().and_then(|_| self.rule.unproven(&self.proof));
+        missing.map_or(Ok(()), |cause| Err(Error::Internal(cause)))
     }
 
     /// Refuses a caller who asks for an invitation's link without the right to it.

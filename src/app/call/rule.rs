@@ -79,10 +79,11 @@ impl Rule {
         Ok(())
     }
 
-    /// Whether a user needs a right that depends on the request: to a permission in an organization, or to be the one whom it names.
-    pub(crate) fn asks_a_right(&self) -> bool {
+    /// What is wrong where a user's right that depends on the request is missing: a permission in the organization that it names, or to be the user whom it names.
+    pub(crate) fn unproven(&self, proof: &Proof) -> Option<String> {
         let depends = !self.permission.is_empty() || !self.self_field.is_empty();
-        depends && !self.signed_in
+        let missing = depends && !self.signed_in && !proof.is_given();
+        missing.then(|| format!("{} has not asked for the caller's right", self.method))
     }
 }
 
@@ -96,8 +97,7 @@ impl Proof {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether somebody has looked.
-    pub(crate) fn is_given(&self) -> bool {
+    fn is_given(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

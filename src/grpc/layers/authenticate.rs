@@ -215,10 +215,10 @@ impl AuthenticateLayer {
 /// looked at; each of them is committed with a proof of its own.
 fn proven(rule: &Rule, proof: &Proof, response: Response<Body>) -> Response<Body> {
     let refused = Status::from_header_map(response.headers()).is_some_and(|status| status.code() != Code::Ok);
-    if refused || rule.streams_requests || proof.is_given() || !rule.asks_a_right() {
-        return response;
+    match rule.unproven(proof) {
+        Some(cause) if !refused && !rule.streams_requests => defect(&cause).into_http(),
+        _ => response,
     }
-    defect(&format!("{} has not asked for the caller's right", rule.method)).into_http()
 }
 
 /// A header that may be there once. One that is there twice, or in bytes that are no text, is an error and never counts as absent: whoever

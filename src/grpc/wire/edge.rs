@@ -17,6 +17,7 @@ use crate::{
             context::{Ctx, Named, RequestIdentity},
             error::Error,
             mutation::Answer,
+            rule::Proof,
         },
     },
     domain::error::Reason,
@@ -50,7 +51,13 @@ impl Edge {
     pub(crate) fn admit<R: Parse + Ruled>(&self, request: Request<R>) -> Result<(Ctx, R::Command), Status> {
         let admitted = admitted(&request)?;
         let caller = admitted.caller.clone();
-        self.read(&admitted, caller, admitted.now, &request.into_inner())
+        self.read(
+            &admitted,
+            caller,
+            admitted.now,
+            admitted.proof.clone(),
+            &request.into_inner(),
+        )
     }
 
     /// The same for a message of a stream, by who its caller is now: credentials may have been taken back since the stream began.
@@ -65,7 +72,8 @@ impl Edge {
         let now = self.app.clock.now();
         let caller = authenticate(&self.app, &admitted.credentials, now).await?;
         admitted.rule.admit(&caller).map_err(Error::from)?;
-        self.read(admitted, caller, now, message)
+        // Of this message alone: what an earlier one has proven says nothing of it.
+        self.read(admitted, caller, now, Proof::default(), message)
     }
 
     fn read<R: Parse + Ruled>(
@@ -73,6 +81,7 @@ impl Edge {
         admitted: &Admitted,
         caller: Caller,
         now: DateTime<Utc>,
+        proof: Proof,
         message: &R,
     ) -> Result<(Ctx, R::Command), Status> {
         let mut fields = Fields::new(&self.app.passwords, now, admitted.rule.method);
@@ -85,7 +94,7 @@ impl Edge {
                 organization: id_in(message.organization()),
                 user: id_in(message.user()),
             },
-            proof: admitted.proof.clone(),
+            proof,
             now,
             request: request_id.map(|id| RequestIdentity {
                 id,

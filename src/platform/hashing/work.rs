@@ -36,7 +36,7 @@ pub(super) struct Job {
     pub(super) reply: oneshot::Sender<Result<Computed, HashError>>,
 }
 
-/// The line in front of some threads.
+/// The queue in front of some threads.
 pub(super) struct Queue {
     state: Mutex<State>,
     more: Condvar,
@@ -48,7 +48,7 @@ struct State {
 }
 
 impl Queue {
-    /// A line with room for so many, and nobody in it.
+    /// An empty queue with room for so many.
     pub(super) fn new(room: usize) -> Self {
         Self {
             state: Mutex::new(State {
@@ -59,7 +59,7 @@ impl Queue {
         }
     }
 
-    /// Puts a job into the line. Whoever finds no room is told at once.
+    /// Puts a job into the queue. Whoever finds it full is told at once.
     pub(super) fn join(&self, requester: Requester, job: Job) {
         let without_room = {
             let mut state = self.state();
@@ -79,7 +79,7 @@ impl Queue {
         self.more.notify_all();
     }
 
-    /// The next job; waits for one. `None` once the line is closed.
+    /// The next job; waits for one. `None` once the queue is closed.
     fn next(&self) -> Option<Job> {
         let mut state = self.state();
         loop {
@@ -98,7 +98,7 @@ impl Queue {
     }
 }
 
-/// One thread: takes jobs until the line is closed.
+/// One thread: takes jobs until the queue is closed.
 pub(super) fn work(mut memory: Vec<Block>, queue: &Queue) {
     while let Some(job) = queue.next() {
         // The caller has gone: nobody wants the answer.
