@@ -97,6 +97,11 @@ impl Proof {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// A stream's next message comes: what an earlier one has proven says nothing of it.
+    pub(crate) fn withdraw(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
     fn is_given(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -72,6 +72,7 @@ impl Export {
     async fn next(&mut self) -> Result<Vec<Entry>, Status> {
         let (ctx, (organization, after)) = self.edge.admit_again(&self.admitted, &self.request).await?;
         let batch = audit::export(&self.edge.app, &ctx, organization, after).await?;
+        ctx.require_proof()?;
         self.request.after_revision = batch.last().map_or(after, |entry| entry.event.revision);
         Ok(batch)
     }

@@ -17,7 +17,6 @@ use crate::{
             context::{Ctx, Named, RequestIdentity},
             error::Error,
             mutation::Answer,
-            rule::Proof,
         },
     },
     domain::error::Reason,
@@ -51,13 +50,7 @@ impl Edge {
     pub(crate) fn admit<R: Parse + Ruled>(&self, request: Request<R>) -> Result<(Ctx, R::Command), Status> {
         let admitted = admitted(&request)?;
         let caller = admitted.caller.clone();
-        self.read(
-            &admitted,
-            caller,
-            admitted.now,
-            admitted.proof.clone(),
-            &request.into_inner(),
-        )
+        self.read(&admitted, caller, admitted.now, &request.into_inner())
     }
 
     /// The same for a message of a stream, by who its caller is now: credentials may have been taken back since the stream began.
@@ -72,8 +65,8 @@ impl Edge {
         let now = self.app.clock.now();
         let caller = authenticate(&self.app, &admitted.credentials, now).await?;
         admitted.rule.admit(&caller).map_err(Error::from)?;
-        // Of this message alone: what an earlier one has proven says nothing of it.
-        self.read(admitted, caller, now, Proof::default(), message)
+        admitted.proof.withdraw();
+        self.read(admitted, caller, now, message)
     }
 
     fn read<R: Parse + Ruled>(
@@ -81,7 +74,6 @@ impl Edge {
         admitted: &Admitted,
         caller: Caller,
         now: DateTime<Utc>,
-        proof: Proof,
         message: &R,
     ) -> Result<(Ctx, R::Command), Status> {
         let mut fields = Fields::new(&self.app.passwords, now, admitted.rule.method);
@@ -94,7 +86,7 @@ impl Edge {
                 organization: id_in(message.organization()),
                 user: id_in(message.user()),
             },
-            proof,
+            proof: admitted.proof.clone(),
             now,
             request: request_id.map(|id| RequestIdentity {
                 id,
