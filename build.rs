@@ -19,20 +19,13 @@ const NEXT_PAGE_TOKEN: &str = "next_page_token";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let mut files: Vec<PathBuf> = fs::read_dir("proto/roster/v1")?
-        .map(|entry| entry.map(|found| found.path()))
-        .collect::<Result<_, _>>()?;
+    let mut files: Vec<PathBuf> =
+        fs::read_dir("proto/roster/v1")?.map(|entry| entry.map(|found| found.path())).collect::<Result<_, _>>()?;
     files.sort();
 
     let mut compiler = protox::Compiler::new(["proto"])?;
-    compiler
-        .include_source_info(true)
-        .include_imports(true)
-        .open_files(&files)?;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "cargo tells a build script where to write through the environment"
-    )]
+    compiler.include_source_info(true).include_imports(true).open_files(&files)?;
+    #[expect(clippy::disallowed_methods, reason = "cargo tells a build script where to write through the environment")]
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     // Encoded by protox: prost would drop the access option of each method, which it does not know.
     let encoded = compiler.encode_file_descriptor_set();
@@ -45,13 +38,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Writes `rules.rs`, the access rules sorted by method, `requests.rs`, what their requests have in common, and `responses.rs`, how a page becomes the answer to a list. A method without a rule ends the build.
 fn write_rules(pool: &DescriptorPool, out: &Path) -> Result<(), Box<dyn Error>> {
-    let option = pool
-        .get_extension_by_name(OPTION)
-        .ok_or_else(|| format!("the contract does not declare {OPTION}"))?;
-    let mut methods: Vec<MethodDescriptor> = pool
-        .services()
-        .flat_map(|service| service.methods().collect::<Vec<_>>())
-        .collect();
+    let option = pool.get_extension_by_name(OPTION).ok_or_else(|| format!("the contract does not declare {OPTION}"))?;
+    let mut methods: Vec<MethodDescriptor> =
+        pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
     methods.sort_by_key(path);
     let (mut rules, mut requests, mut responses) = (String::new(), String::new(), String::new());
     for method in &methods {
@@ -80,15 +69,11 @@ fn rule(method: &MethodDescriptor, option: &ExtensionDescriptor) -> Result<Dynam
 
 fn text(rule: &DynamicMessage, field: &str) -> String {
     let value = rule.get_field_by_name(field);
-    value
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default()
+    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn flag(rule: &DynamicMessage, field: &str) -> bool {
-    rule.get_field_by_name(field)
-        .and_then(|value| value.as_bool())
-        .unwrap_or_default()
+    rule.get_field_by_name(field).and_then(|value| value.as_bool()).unwrap_or_default()
 }
 
 fn write_rule(rules: &mut String, method: &MethodDescriptor, rule: &DynamicMessage) -> Result<(), Box<dyn Error>> {
@@ -137,9 +122,7 @@ fn write_response(responses: &mut String, response: &MessageDescriptor) -> Resul
     let rows = response.fields().find(|field| field.is_list());
     let rows = rows.ok_or_else(|| format!("{}: a page without rows", response.full_name()))?;
     let kind = rows.kind();
-    let row = kind
-        .as_message()
-        .ok_or_else(|| format!("{}: rows that are no messages", response.full_name()))?;
+    let row = kind.as_message().ok_or_else(|| format!("{}: rows that are no messages", response.full_name()))?;
     let fields = response.fields().count();
     let (response, row, rows) = (response.name(), row.name(), rows.name());
     // What an answer says beside its page, whoever makes it adds.
@@ -150,12 +133,7 @@ fn write_response(responses: &mut String, response: &MessageDescriptor) -> Resul
 
 /// The expression that reads a field such as `user_id` or `user.user_id`.
 fn getter(request: &MessageDescriptor, field: &str) -> Result<String, String> {
-    let missing = || {
-        format!(
-            "{}: the access rule names {field}, which is not there",
-            request.full_name()
-        )
-    };
+    let missing = || format!("{}: the access rule names {field}, which is not there", request.full_name());
     match field.split_once('.') {
         None => {
             request.get_field_by_name(field).ok_or_else(missing)?;

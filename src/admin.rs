@@ -49,11 +49,7 @@ pub async fn run(arguments: &AdminArgs, out: &mut (impl Write + Send)) -> Result
         }
         AdminCommand::AfterRestore(arguments) => {
             let restored = server::after_restore(arguments, &Clock::system(), &Entropy::system()).await;
-            restore::show(
-                &restored.map_err(|error| error.to_string())?,
-                arguments.revoke_invitations,
-                out,
-            )
+            restore::show(&restored.map_err(|error| error.to_string())?, arguments.revoke_invitations, out)
         }
         AdminCommand::Organizations => Operator::connect(arguments).await?.organizations(out).await,
         AdminCommand::ServiceAccounts => Operator::connect(arguments).await?.service_accounts(out).await,
@@ -80,9 +76,8 @@ impl Operator {
     async fn connect(arguments: &AdminArgs) -> Result<Self, String> {
         let key = arguments.operator_key()?;
         let authorization = format!("Bearer {}", key.expose_secret());
-        let mut authorization: MetadataValue<Ascii> = authorization
-            .parse()
-            .map_err(|_| "the operator key is not a key".to_owned())?;
+        let mut authorization: MetadataValue<Ascii> =
+            authorization.parse().map_err(|_| "the operator key is not a key".to_owned())?;
         authorization.set_sensitive(true);
         let unreachable = |error: tonic::transport::Error| format!("{}: {error}", arguments.endpoint);
         let mut endpoint = Endpoint::from_shared(arguments.endpoint.clone()).map_err(unreachable)?;
@@ -96,17 +91,12 @@ impl Operator {
             };
             endpoint = endpoint.tls_config(tls).map_err(unreachable)?;
         }
-        Ok(Self {
-            channel: endpoint.connect().await.map_err(unreachable)?,
-            authorization,
-        })
+        Ok(Self { channel: endpoint.connect().await.map_err(unreachable)?, authorization })
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request
-            .metadata_mut()
-            .insert("authorization", self.authorization.clone());
+        request.metadata_mut().insert("authorization", self.authorization.clone());
         request
     }
 
@@ -115,15 +105,8 @@ impl Operator {
         loop {
             let page = self.organizations_page(page_token).await?;
             for row in page.organizations {
-                let state = row
-                    .state()
-                    .as_str_name()
-                    .trim_start_matches("ORGANIZATION_STATE_")
-                    .to_owned();
-                line(
-                    out,
-                    &[row.organization_id, state, row.access_model, row.display_name].join("\t"),
-                )?;
+                let state = row.state().as_str_name().trim_start_matches("ORGANIZATION_STATE_").to_owned();
+                line(out, &[row.organization_id, state, row.access_model, row.display_name].join("\t"))?;
             }
             page_token = page.next_page_token;
             if page_token.is_empty() {
@@ -188,16 +171,9 @@ impl Operator {
         let mut client = ServiceAccountServiceClient::new(self.channel.clone());
         let mut page_token = String::new();
         loop {
-            let request = self.request(pb::ListServiceAccountsRequest {
-                page_size: PAGE,
-                page_token,
-                include_total_size: false,
-            });
-            let page = client
-                .list_service_accounts(request)
-                .await
-                .map_err(sentence)?
-                .into_inner();
+            let request =
+                self.request(pb::ListServiceAccountsRequest { page_size: PAGE, page_token, include_total_size: false });
+            let page = client.list_service_accounts(request).await.map_err(sentence)?.into_inner();
             for row in page.service_accounts {
                 let state = if row.disabled { "DISABLED" } else { "ACTIVE" };
                 let fields = [&row.service_account_id, state, &row.scopes.join(","), &row.display_name];
@@ -218,11 +194,7 @@ impl Operator {
             request_id: String::new(),
             validate_only: false,
         });
-        let account = client
-            .create_service_account(account)
-            .await
-            .map_err(sentence)?
-            .into_inner();
+        let account = client.create_service_account(account).await.map_err(sentence)?.into_inner();
         let account = account.service_account.unwrap_or_default();
         let key = self.request(pb::CreateServiceKeyRequest {
             service_account_id: account.service_account_id,
@@ -247,11 +219,7 @@ impl Operator {
 
     async fn messages(&self, failed: bool, out: &mut impl Write) -> Result<(), String> {
         let mut client = DeliveryServiceClient::new(self.channel.clone());
-        let states = if failed {
-            vec![pb::DeliveryState::Failed.into()]
-        } else {
-            Vec::new()
-        };
+        let states = if failed { vec![pb::DeliveryState::Failed.into()] } else { Vec::new() };
         let mut page_token = String::new();
         loop {
             let request = self.request(pb::ListMessagesRequest {
@@ -276,10 +244,7 @@ impl Operator {
     async fn retry(&self, messages: &[String], out: &mut impl Write) -> Result<(), String> {
         let mut client = DeliveryServiceClient::new(self.channel.clone());
         for id in messages {
-            let request = self.request(pb::RetryMessageRequest {
-                message_id: id.clone(),
-                request_id: String::new(),
-            });
+            let request = self.request(pb::RetryMessageRequest { message_id: id.clone(), request_id: String::new() });
             let row = client.retry_message(request).await.map_err(sentence)?.into_inner();
             line(out, &[id, state(&row.message.unwrap_or_default())].join("\t"))?;
         }
@@ -294,17 +259,10 @@ fn state(message: &pb::Message) -> &'static str {
 /// A refusal as a sentence: the message, the reason, and every violated field.
 fn sentence(status: Status) -> String {
     let details = status.get_error_details();
-    let reason = details
-        .error_info()
-        .map_or_else(String::new, |info| format!(" ({})", info.reason));
+    let reason = details.error_info().map_or_else(String::new, |info| format!(" ({})", info.reason));
     let fields: Vec<String> = details
         .bad_request()
-        .map(|bad| {
-            bad.field_violations
-                .iter()
-                .map(|one| format!("\n  {}: {}", one.field, one.description))
-                .collect()
-        })
+        .map(|bad| bad.field_violations.iter().map(|one| format!("\n  {}: {}", one.field, one.description)).collect())
         .unwrap_or_default();
     format!("{}{reason}{}", status.message(), fields.concat())
 }

@@ -73,11 +73,7 @@ impl App {
     /// `ACCESS_MODEL_NOT_FOUND`.
     pub(crate) fn model(&self, id: &str) -> call::error::Result<Arc<AccessModel>> {
         let model = self.models.get(id).cloned();
-        model.ok_or_else(|| {
-            Refusal::new(Reason::AccessModelNotFound)
-                .with("access_model", id)
-                .into()
-        })
+        model.ok_or_else(|| Refusal::new(Reason::AccessModelNotFound).with("access_model", id).into())
     }
 
     /// The access model of an organization, without its own roles. That it is loaded is made sure of when the server starts.

@@ -189,12 +189,7 @@ pub struct MigrateConfig {
 #[derive(Debug, Args)]
 pub struct AdminArgs {
     /// The server to talk to.
-    #[arg(
-        long,
-        env = "ROSTER_ENDPOINT",
-        default_value = "http://127.0.0.1:50051",
-        value_name = "URL"
-    )]
+    #[arg(long, env = "ROSTER_ENDPOINT", default_value = "http://127.0.0.1:50051", value_name = "URL")]
     pub endpoint: String,
     /// The operator key, by its variable alone: every user of the machine can read a command line. Unset: the one that the first start left in the data directory.
     #[arg(long, env = "ROSTER_OPERATOR_KEY", hide_env_values = true, value_name = "KEY")]
@@ -389,20 +384,15 @@ mod tests {
         assert!(matches!(parse(&[]).unwrap(), Command::Serve(_)));
         assert!(matches!(parse(&["serve"]).unwrap(), Command::Serve(_)));
         assert!(matches!(parse(&["worker"]).unwrap(), Command::Worker(_)));
-        assert!(matches!(
-            parse(&["migrate", "--database-url", "postgres://db/roster"]).unwrap(),
-            Command::Migrate(_)
-        ));
+        assert!(matches!(parse(&["migrate", "--database-url", "postgres://db/roster"]).unwrap(), Command::Migrate(_)));
         assert!(parse(&["dance"]).is_err());
     }
 
     #[test]
     fn a_healthcheck_asks_on_loopback() {
-        for (listen, target) in [
-            ("0.0.0.0:9464", "127.0.0.1:9464"),
-            ("[::]:1", "[::1]:1"),
-            ("10.1.2.3:5", "10.1.2.3:5"),
-        ] {
+        for (listen, target) in
+            [("0.0.0.0:9464", "127.0.0.1:9464"), ("[::]:1", "[::1]:1"), ("10.1.2.3:5", "10.1.2.3:5")]
+        {
             let Command::Healthcheck(arguments) = parse(&["healthcheck", "--http-listen", listen]).unwrap() else {
                 panic!("another command")
             };
@@ -437,19 +427,15 @@ mod tests {
         for arguments in [&["--key", "rsk_secret"][..], &["--key=rsk_secret"]] {
             let error = Cli::read_from([&["roster", "admin"], arguments, &["organizations"]].concat()).unwrap_err();
             let text = error.to_string();
-            assert!(
-                text.contains("ROSTER_OPERATOR_KEY") && !text.contains("rsk_secret"),
-                "{text}"
-            );
+            assert!(text.contains("ROSTER_OPERATOR_KEY") && !text.contains("rsk_secret"), "{text}");
         }
         assert!(Cli::read_from(["roster", "admin", "organizations"]).is_ok());
     }
 
     #[test]
     fn models_check_takes_a_file() {
-        let Command::Models(ModelsArgs {
-            command: ModelsCommand::Check { file },
-        }) = parse(&["models", "check", "mine.toml"]).unwrap()
+        let Command::Models(ModelsArgs { command: ModelsCommand::Check { file } }) =
+            parse(&["models", "check", "mine.toml"]).unwrap()
         else {
             panic!("another command")
         };
@@ -466,10 +452,7 @@ mod tests {
             panic!("another command")
         };
         assert!(config.database.is_postgres());
-        assert_eq!(
-            config.database.url().expose_secret(),
-            "postgres://user:hidden@db/roster"
-        );
+        assert_eq!(config.database.url().expose_secret(), "postgres://user:hidden@db/roster");
         assert!(!format!("{config:?}").contains("hidden"));
         assert!(parse(&["migrate", "--database-url-file", path, "--database-url", "sqlite://x"]).is_err());
         let error = parse(&["migrate", "--database-url-file", "/no/such/file"]).unwrap_err();
@@ -481,10 +464,7 @@ mod tests {
         let Command::Serve(config) = parse(&["serve", "--data-dir", "/var/50% off?"]).unwrap() else {
             panic!("another command")
         };
-        assert_eq!(
-            config.database.url().expose_secret(),
-            "sqlite:///var/50%25 off%3F/roster.db"
-        );
+        assert_eq!(config.database.url().expose_secret(), "sqlite:///var/50%25 off%3F/roster.db");
         assert!(!config.database.is_postgres());
     }
 }

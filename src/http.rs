@@ -125,11 +125,7 @@ impl Listener for Pages {
 
     async fn accept(&mut self) -> (Page, SocketAddr) {
         let (stream, peer, place) = self.0.accept().await;
-        let page = Page {
-            stream,
-            end: Box::pin(tokio::time::sleep(PAGE_TIME)),
-            _place: place,
-        };
+        let page = Page { stream, end: Box::pin(tokio::time::sleep(PAGE_TIME)), _place: place };
         (page, peer)
     }
 
@@ -191,9 +187,7 @@ pub async fn probe(address: SocketAddr, path: &str, limit: Duration) -> std::io:
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.take(PROBE_LIMIT).read_to_string(&mut answer).await?;
-        let status = answer
-            .strip_prefix("HTTP/1.1 ")
-            .and_then(|rest| rest.get(..3)?.parse().ok());
+        let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
         match (status, answer.split_once("\r\n\r\n")) {
             (Some(status), Some((_, body))) => Ok((status, body.to_owned())),
             _ => Err(std::io::Error::other("the answer is not HTTP")),
@@ -243,18 +237,9 @@ mod tests {
         let (telemetry, readiness, stop) = (Telemetry::for_tests().unwrap(), Readiness::new(), Shutdown::new());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = HttpState {
-            readiness: readiness.clone(),
-            metrics: telemetry.metrics(),
-        };
+        let state = HttpState { readiness: readiness.clone(), metrics: telemetry.metrics() };
         let task = tokio::spawn(serve(listener, state, stop.token().cancelled_owned()));
-        Server {
-            address,
-            readiness,
-            telemetry,
-            stop,
-            task,
-        }
+        Server { address, readiness, telemetry, stop, task }
     }
 
     async fn request(server: &Server, line: &str) -> String {
@@ -280,10 +265,7 @@ mod tests {
     async fn readiness_names_its_reason() {
         let server = start().await;
         let answer = request(&server, "GET /readyz").await;
-        assert!(
-            answer.starts_with("HTTP/1.1 503") && answer.ends_with("not ready: starting\n"),
-            "{answer}"
-        );
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.ends_with("not ready: starting\n"), "{answer}");
         server.readiness.ready();
         assert!(request(&server, "GET /readyz").await.starts_with("HTTP/1.1 200"));
         assert!(request(&server, "HEAD /readyz").await.starts_with("HTTP/1.1 200"));

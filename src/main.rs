@@ -23,9 +23,7 @@ type Answer = Result<(), String>;
 const SOME_REFUSED: u8 = 3;
 
 fn main() -> ExitCode {
-    let command = Cli::read()
-        .and_then(Cli::into_command)
-        .unwrap_or_else(|error| error.exit());
+    let command = Cli::read().and_then(Cli::into_command).unwrap_or_else(|error| error.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("no runtime: {error}")),
@@ -51,17 +49,11 @@ async fn run(command: Command) -> Result<Done, String> {
     let answer = match command {
         Command::Serve(config) => {
             let telemetry = config.telemetry.clone();
-            run_server(&telemetry, |platform, shutdown| {
-                Server::start(*config, platform, shutdown)
-            })
-            .await
+            run_server(&telemetry, |platform, shutdown| Server::start(*config, platform, shutdown)).await
         }
         Command::Worker(config) => {
             let telemetry = config.telemetry.clone();
-            run_server(&telemetry, |platform, shutdown| {
-                Server::start_worker(*config, platform, shutdown)
-            })
-            .await
+            run_server(&telemetry, |platform, shutdown| Server::start_worker(*config, platform, shutdown)).await
         }
         Command::Migrate(config) => {
             let telemetry = telemetry(&config.telemetry)?;
@@ -94,11 +86,7 @@ async fn run_server<F: Future<Output = Result<Server, StartError>>>(
     let telemetry = telemetry(config)?;
     let shutdown = Shutdown::new();
     shutdown.listen_for_signals().map_err(|error| error.to_string())?;
-    let platform = Platform {
-        clock: Clock::system(),
-        entropy: Entropy::system(),
-        metrics: telemetry.metrics(),
-    };
+    let platform = Platform { clock: Clock::system(), entropy: Entropy::system(), metrics: telemetry.metrics() };
     let outcome = match start(platform, shutdown).await {
         Ok(server) => {
             announce(&server)?;
@@ -118,10 +106,9 @@ fn announce(server: &Server) -> Answer {
     tracing::info!(grpc = address(server.grpc_address()), http = %server.http_address(), "serving");
     match server.operator_key() {
         // Where standard output is no terminal, whoever runs the process keeps it, as a container's log is kept (ab_42).
-        Some(key) if std::io::stdout().is_terminal() => say(&format!(
-            "operator key, shown once and kept in the data directory: {}",
-            key.expose_secret()
-        )),
+        Some(key) if std::io::stdout().is_terminal() => {
+            say(&format!("operator key, shown once and kept in the data directory: {}", key.expose_secret()))
+        }
         _ => Ok(()),
     }
 }
@@ -140,10 +127,7 @@ fn models(arguments: &ModelsArgs) -> Answer {
     match AccessModel::parse(&source) {
         Ok(model) => say(&format!("{}: fine, {} roles", model.id(), model.roles().len())),
         Err(errors) => {
-            let lines: Vec<String> = errors
-                .iter()
-                .map(|error| format!("{}: {error}", file.display()))
-                .collect();
+            let lines: Vec<String> = errors.iter().map(|error| format!("{}: {error}", file.display())).collect();
             Err(lines.join("\n"))
         }
     }

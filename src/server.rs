@@ -71,15 +71,8 @@ impl Server {
         config.validate().map_err(StartError::Settings)?;
         let mailer = parts::mailer(&config.mail, &config.database.data_dir, &platform)?;
         let drain = config.process.drain_timeout;
-        let mut server = Self::open(
-            config.http.http_listen,
-            &config.database,
-            &config.keys,
-            drain,
-            &platform,
-            &shutdown,
-        )
-        .await?;
+        let mut server =
+            Self::open(config.http.http_listen, &config.database, &config.keys, drain, &platform, &shutdown).await?;
         let app = server.parts.app(&config, &platform)?;
         parts::require_models(&app).await?;
         server.operator_key = data_dir::first_key(&app, &config.database).await?;
@@ -103,15 +96,8 @@ impl Server {
         config.validate().map_err(StartError::Settings)?;
         let mailer = parts::mailer(&config.mail, &config.database.data_dir, &platform)?;
         let drain = config.process.drain_timeout;
-        let server = Self::open(
-            config.http.http_listen,
-            &config.database,
-            &config.keys,
-            drain,
-            &platform,
-            &shutdown,
-        )
-        .await?;
+        let server =
+            Self::open(config.http.http_listen, &config.database, &config.keys, drain, &platform, &shutdown).await?;
         server.run_worker(mailer, &config.outbox, &platform);
         server.watch_over(&platform).await;
         Ok(server)
@@ -127,10 +113,7 @@ impl Server {
     ) -> Result<Self, StartError> {
         let readiness = Readiness::new();
         let (listener, http_address) = bind(address).await?;
-        let state = HttpState {
-            readiness: readiness.clone(),
-            metrics: platform.metrics.clone(),
-        };
+        let state = HttpState { readiness: readiness.clone(), metrics: platform.metrics.clone() };
         let pages_stop = CancellationToken::new();
         let pages = tokio::spawn(http::serve(listener, state, pages_stop.clone().cancelled_owned()));
         let parts = tokio::select! {

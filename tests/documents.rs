@@ -42,17 +42,10 @@ fn the_settings_page_has_every_setting() {
     let (before, rest) = page.split_once(begin).unwrap();
     let (now, after) = rest.split_once(end).unwrap();
     let expected = format!("\n{}\n", settings_markdown());
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test's own switch is no setting of the service"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a test's own switch is no setting of the service")]
     let update = std::env::var_os("UPDATE_README").is_some();
     if update {
-        fs::write(
-            root().join("docs/settings.md"),
-            format!("{before}{begin}{expected}{end}{after}"),
-        )
-        .unwrap();
+        fs::write(root().join("docs/settings.md"), format!("{before}{begin}{expected}{end}{after}")).unwrap();
         return;
     }
     let (now, expected): (Vec<&str>, Vec<&str>) = (now.lines().collect(), expected.lines().collect());
@@ -78,15 +71,7 @@ fn what_documents_point_at_is_there() {
             }
         }
         for code in between(&text, "`", "`") {
-            let ours = [
-                "src/",
-                "proto/",
-                "tests/",
-                "docs/",
-                "deploy/",
-                "scripts/",
-                "migrations/",
-            ];
+            let ours = ["src/", "proto/", "tests/", "docs/", "deploy/", "scripts/", "migrations/"];
             let path = ours.iter().any(|start| code.starts_with(start)) && !code.contains([' ', '*', '{']);
             if path && !root().join(code).exists() && !folder.join(code).exists() {
                 lost.push(format!("{}: `{code}`", document.display()));
@@ -142,10 +127,7 @@ fn the_example_of_an_access_model_is_one() {
 fn the_reference_of_access_models_names_every_field() {
     let text = read("docs/access-models.md");
     let (_, reference) = text.split_once("## Reference").unwrap();
-    for field in read("src/models/default.toml")
-        .lines()
-        .filter_map(|line| line.split_once(" = "))
-    {
+    for field in read("src/models/default.toml").lines().filter_map(|line| line.split_once(" = ")) {
         assert!(reference.contains(field.0.trim()), "{} is not explained", field.0);
     }
 }
@@ -180,29 +162,18 @@ impl Shown {
         for id in promised {
             let (_, model) = MODELS.into_iter().find(|(product, _)| id.starts_with(product)).unwrap();
             // Each model in turn, or by a helper that founds the organizations.
-            let under = [model, "models(&world)", "Team::of(&world"]
-                .iter()
-                .any(|word| body.contains(word));
+            let under = [model, "models(&world)", "Team::of(&world"].iter().any(|word| body.contains(word));
             if !under {
-                self.under_another_model
-                    .push(format!("{name} names {id} and not {model}"));
+                self.under_another_model.push(format!("{name} names {id} and not {model}"));
             }
-            self.by_promise
-                .entry(id.clone())
-                .or_default()
-                .insert(format!("`{name}`"));
+            self.by_promise.entry(id.clone()).or_default().insert(format!("`{name}`"));
         }
     }
 }
 
 /// The access model that a document's promises are about.
-const MODELS: [(&str, &str); 5] = [
-    ("JP", "jetpack"),
-    ("JS", "jetstack"),
-    ("JH", "jethub"),
-    ("CP", "portal"),
-    ("PF", "packetfabric"),
-];
+const MODELS: [(&str, &str); 5] =
+    [("JP", "jetpack"), ("JS", "jetstack"), ("JH", "jethub"), ("CP", "portal"), ("PF", "packetfabric")];
 
 /// Where each promise of the five documents is shown.
 fn shown() -> Shown {
@@ -244,15 +215,9 @@ fn shown() -> Shown {
 fn promises(text: &str) -> Vec<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let found = words.filter_map(|word| {
-        let product = ["jp_", "js_", "jh_", "cp_", "pf_"]
-            .into_iter()
-            .find(|product| word.starts_with(product))?;
-        let number = word
-            .get(3..5)
-            .filter(|number| number.bytes().all(|b| b.is_ascii_digit()))?;
-        let ends = word
-            .get(5..)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
+        let product = ["jp_", "js_", "jh_", "cp_", "pf_"].into_iter().find(|product| word.starts_with(product))?;
+        let number = word.get(3..5).filter(|number| number.bytes().all(|b| b.is_ascii_digit()))?;
+        let ends = word.get(5..).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
         ends.then(|| format!("{}{number}", product.trim_end_matches('_').to_uppercase()))
     });
     found.collect()
@@ -260,10 +225,7 @@ fn promises(text: &str) -> Vec<String> {
 
 #[test]
 fn every_promise_is_shown_by_a_test() {
-    let Shown {
-        by_promise: shown,
-        under_another_model,
-    } = shown();
+    let Shown { by_promise: shown, under_another_model } = shown();
     assert!(under_another_model.is_empty(), "{under_another_model:#?}");
     let (mut page, mut without, mut numbers) = (String::new(), Vec::new(), BTreeSet::new());
     for line in read("docs/claims.md").lines() {
@@ -283,33 +245,22 @@ fn every_promise_is_shown_by_a_test() {
         }
         numbers.insert(number.to_owned());
         let (before, _) = line.trim_end_matches('|').trim_end().rsplit_once(" |").unwrap();
-        let tests = shown
-            .get(number)
-            .map(|tests| tests.iter().cloned().collect::<Vec<_>>().join(", "))
-            .unwrap_or_default();
+        let tests =
+            shown.get(number).map(|tests| tests.iter().cloned().collect::<Vec<_>>().join(", ")).unwrap_or_default();
         if tests.is_empty() {
             without.push(number.to_owned());
         }
         page.push_str(&format!("{before} | {tests} |\n"));
     }
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test's own switch is no setting of the service"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a test's own switch is no setting of the service")]
     if std::env::var_os("UPDATE_README").is_some() {
         fs::write(root().join("docs/claims.md"), &page).unwrap();
     }
     assert_eq!(numbers.len(), 73, "the promises of five documents");
     assert!(without.is_empty(), "no test shows {without:?}");
     let unknown: Vec<&String> = shown.keys().filter(|number| !numbers.contains(*number)).collect();
-    assert!(
-        unknown.is_empty(),
-        "tests of promises that no document makes: {unknown:?}"
-    );
-    assert!(
-        read("docs/claims.md") == page,
-        "run `UPDATE_README=1 cargo test --test documents`"
-    );
+    assert!(unknown.is_empty(), "tests of promises that no document makes: {unknown:?}");
+    assert!(read("docs/claims.md") == page, "run `UPDATE_README=1 cargo test --test documents`");
 }
 
 /// A scope whose worth nobody has written down is given away by its name.

@@ -41,10 +41,7 @@ const STAIRS: [&str; 10] = [
 
 /// Libraries, and the layers that alone may name them.
 const KNOWS: &[(&[&str], &[&str])] = &[
-    (
-        &["sea_orm", "sea_orm_migration", "sqlx", "roster_migrations"],
-        &["store"],
-    ),
+    (&["sea_orm", "sea_orm_migration", "sqlx", "roster_migrations"], &["store"]),
     (
         &[
             "tonic",
@@ -107,10 +104,7 @@ fn every_room_has_its_rule() {
     const TOP: [&str; 4] = ["lib", "main", "server", "admin"];
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for file in rust_files(&source) {
-        let path = format!(
-            "src/{}",
-            file.strip_prefix(&source).unwrap().to_str().unwrap().replace('\\', "/")
-        );
+        let path = format!("src/{}", file.strip_prefix(&source).unwrap().to_str().unwrap().replace('\\', "/"));
         let layer = layer_of(&path);
         let known = TOP.contains(&layer) || MAY_IMPORT.iter().any(|(name, _)| *name == layer);
         assert!(known, "{path}: the layer `{layer}` has no rule in tests/imports.rs");
@@ -144,10 +138,7 @@ fn offences_in(path: &str, source: &str) -> Vec<String> {
     let mut offences = Vec::new();
     for (used, line) in paths_used(&words, &module_of(path)) {
         let target = used.first().copied().unwrap_or_default();
-        let allowed = MAY_IMPORT
-            .iter()
-            .find(|(name, _)| *name == layer)
-            .map(|(_, allowed)| *allowed);
+        let allowed = MAY_IMPORT.iter().find(|(name, _)| *name == layer).map(|(_, allowed)| *allowed);
         let is_layer = MAY_IMPORT.iter().any(|(name, _)| *name == target) || matches!(target, "server" | "admin");
         if is_layer && target != layer && allowed.is_some_and(|allowed| !allowed.contains(&target)) {
             offences.push(format!("{path}:{line}: `{layer}` must not import `{target}`"));
@@ -155,9 +146,7 @@ fn offences_in(path: &str, source: &str) -> Vec<String> {
         if let (Some((at, own)), Some((above, other))) = (stair_of(&module_of(path)), stair_of(&used))
             && above < at
         {
-            offences.push(format!(
-                "{path}:{line}: `{own}` must not import `{other}`, which stands above it"
-            ));
+            offences.push(format!("{path}:{line}: `{own}` must not import `{other}`, which stands above it"));
         }
     }
     for (at, (word, line)) in words.iter().enumerate() {
@@ -192,11 +181,7 @@ fn stair_of<'a>(path: &[&'a str]) -> Option<(usize, &'a str)> {
 
 /// Whether something stands before the `::` in front of this word: `foo::word`, and not `-> ::word`.
 fn is_within_path(words: &[(&str, usize)], at: usize) -> bool {
-    let before = |back: usize| {
-        at.checked_sub(back)
-            .and_then(|at| words.get(at))
-            .map_or("", |(word, _)| *word)
-    };
+    let before = |back: usize| at.checked_sub(back).and_then(|at| words.get(at)).map_or("", |(word, _)| *word);
     let is_name = |word: &str| word.starts_with(|c: char| c.is_alphabetic() || c == '_');
     before(1) == "::" && (is_name(before(2)) || before(2) == ">" && before(3) != "-")
 }
@@ -222,11 +207,7 @@ fn paths_used<'a>(words: &[(&'a str, usize)], module: &[&'a str]) -> Vec<(Vec<&'
         }
         let mut from = match word(at) {
             "crate" => Vec::new(),
-            _ => module
-                .iter()
-                .copied()
-                .chain(inner.iter().map(|(name, _)| *name))
-                .collect(),
+            _ => module.iter().copied().chain(inner.iter().map(|(name, _)| *name)).collect(),
         };
         let mut rest = at;
         while matches!(word(rest), "crate" | "super" | "self") && word(rest + 1) == "::" {
@@ -309,10 +290,7 @@ fn flatten(tokens: TokenStream, words: &mut Vec<(String, usize)>) {
 /// The module of a file, from the root: `src/store/users.rs` is `store::users`, `src/store.rs` is `store`.
 fn module_of(path: &str) -> Vec<&str> {
     let inner = path.trim_start_matches("src/").trim_end_matches(".rs");
-    inner
-        .split('/')
-        .filter(|name| !matches!(*name, "lib" | "main"))
-        .collect()
+    inner.split('/').filter(|name| !matches!(*name, "lib" | "main")).collect()
 }
 
 /// Files of one layer that import each other in a circle can only be understood together: one of them is in the wrong place, or holds two things.
@@ -341,10 +319,7 @@ fn a_circle_is_told_with_its_files() {
         file("src/app/d.rs", "use super::x::A;"),
         file("src/grpc/users.rs", "mod states; use states::change;"),
         file("src/grpc/users/states.rs", "use super::show;"),
-        file(
-            "src/grpc/members.rs",
-            "mod states; use crate::grpc::members::states::change;",
-        ),
+        file("src/grpc/members.rs", "mod states; use crate::grpc::members::states::change;"),
         file("src/grpc/members/states.rs", "use super::show;"),
     ];
     assert_eq!(
@@ -372,9 +347,7 @@ fn circles(files: &[(String, String)]) -> Vec<String> {
         };
         let used = paths_used(&words, &module);
         let targets = used.iter().filter(|(used, _)| used.first() == module.first());
-        let targets = targets
-            .filter_map(|(used, _)| file_of(used))
-            .filter(|other| other != path);
+        let targets = targets.filter_map(|(used, _)| file_of(used)).filter(|other| other != path);
         if within(&module) {
             imports.insert(path, targets.collect());
         }
@@ -386,13 +359,7 @@ fn circles(files: &[(String, String)]) -> Vec<String> {
         let mut ways = VecDeque::from([vec![start]]);
         let mut seen = BTreeSet::new();
         while let Some(way) = ways.pop_front().filter(|_| !seen.contains(start)) {
-            for next in way
-                .last()
-                .and_then(|last| imports.get(last))
-                .into_iter()
-                .flatten()
-                .copied()
-            {
+            for next in way.last().and_then(|last| imports.get(last)).into_iter().flatten().copied() {
                 let longer = [&way[..], &[next]].concat();
                 if next == start && told.insert(way.iter().copied().collect::<BTreeSet<_>>()) {
                     found.push(longer.join(" -> "));
@@ -409,11 +376,7 @@ fn circles(files: &[(String, String)]) -> Vec<String> {
 #[test]
 fn an_offending_line_is_told_with_file_and_line() {
     for (path, source, expected) in [
-        (
-            "src/domain/user.rs",
-            "\nuse crate::store::Tx;",
-            "src/domain/user.rs:2: `domain` must not import `store`",
-        ),
+        ("src/domain/user.rs", "\nuse crate::store::Tx;", "src/domain/user.rs:2: `domain` must not import `store`"),
         (
             "src/domain/user.rs",
             "use crate::platform::Clock;",
@@ -424,66 +387,26 @@ fn an_offending_line_is_told_with_file_and_line() {
             "use super::super::domain::error;",
             "src/platform/clock.rs:1: `platform` must not import `domain`",
         ),
-        (
-            "src/platform.rs",
-            "use super::domain::error;",
-            "src/platform.rs:1: `platform` must not import `domain`",
-        ),
+        ("src/platform.rs", "use super::domain::error;", "src/platform.rs:1: `platform` must not import `domain`"),
         (
             "src/app/a/b.rs",
             "use crate::{\n    domain::{x, grpc},\n    grpc::pb,\n};",
             "src/app/a/b.rs:3: `app` must not import `grpc`",
         ),
-        (
-            "src/app/a.rs",
-            "fn f() { crate::outbox::send() }",
-            "src/app/a.rs:1: `app` must not import `outbox`",
-        ),
-        (
-            "src/store/a.rs",
-            "use crate::{self as root, app};",
-            "src/store/a.rs:1: `store` must not import `root`",
-        ),
-        (
-            "src/grpc/a.rs",
-            "fn f(s: &crate::store::Store) {}",
-            "src/grpc/a.rs:1: `grpc` must not import `store`",
-        ),
-        (
-            "src/grpc/a.rs",
-            "use crate::server::Server;",
-            "src/grpc/a.rs:1: `grpc` must not import `server`",
-        ),
-        (
-            "src/app/a.rs",
-            "use sea_orm::EntityTrait;",
-            "src/app/a.rs:1: `app` must not know `sea_orm`",
-        ),
-        (
-            "src/app/a.rs",
-            "fn f() -> ::tonic::Status {}",
-            "src/app/a.rs:1: `app` must not know `tonic`",
-        ),
-        (
-            "src/store/a.rs",
-            "use prost as p;",
-            "src/store/a.rs:1: `store` must not know `prost`",
-        ),
-        (
-            "src/grpc/a.rs",
-            "let x = lettre::Message::builder();",
-            "src/grpc/a.rs:1: `grpc` must not know `lettre`",
-        ),
+        ("src/app/a.rs", "fn f() { crate::outbox::send() }", "src/app/a.rs:1: `app` must not import `outbox`"),
+        ("src/store/a.rs", "use crate::{self as root, app};", "src/store/a.rs:1: `store` must not import `root`"),
+        ("src/grpc/a.rs", "fn f(s: &crate::store::Store) {}", "src/grpc/a.rs:1: `grpc` must not import `store`"),
+        ("src/grpc/a.rs", "use crate::server::Server;", "src/grpc/a.rs:1: `grpc` must not import `server`"),
+        ("src/app/a.rs", "use sea_orm::EntityTrait;", "src/app/a.rs:1: `app` must not know `sea_orm`"),
+        ("src/app/a.rs", "fn f() -> ::tonic::Status {}", "src/app/a.rs:1: `app` must not know `tonic`"),
+        ("src/store/a.rs", "use prost as p;", "src/store/a.rs:1: `store` must not know `prost`"),
+        ("src/grpc/a.rs", "let x = lettre::Message::builder();", "src/grpc/a.rs:1: `grpc` must not know `lettre`"),
         (
             "src/app/a.rs",
             "// Utc::now\nlet now = chrono::Utc::now();",
             "src/app/a.rs:2: `Utc::now` belongs to `platform`",
         ),
-        (
-            "src/outbox/a.rs",
-            "let id = Uuid :: now_v7();",
-            "src/outbox/a.rs:1: `Uuid::now_v7` belongs to `platform`",
-        ),
+        ("src/outbox/a.rs", "let id = Uuid :: now_v7();", "src/outbox/a.rs:1: `Uuid::now_v7` belongs to `platform`"),
         (
             "src/app/users/states.rs",
             "use crate::app::{\n    call::context::Ctx,\n    members::target,\n};",
@@ -492,10 +415,7 @@ fn an_offending_line_is_told_with_file_and_line() {
     ] {
         if expected.ends_with("`root`") {
             // A group that starts with the root itself still has its other names looked at.
-            assert_eq!(
-                offences_in(path, source),
-                ["src/store/a.rs:1: `store` must not import `app`"]
-            );
+            assert_eq!(offences_in(path, source), ["src/store/a.rs:1: `store` must not import `app`"]);
         } else {
             assert_eq!(offences_in(path, source), [expected], "{source}");
         }
@@ -505,34 +425,19 @@ fn an_offending_line_is_told_with_file_and_line() {
 #[test]
 fn what_is_allowed_or_only_said_is_not_told() {
     for (path, source) in [
-        (
-            "src/app/a.rs",
-            "use crate::{domain::error::{Refusal, grpc}, store::Tx, platform};",
-        ),
+        ("src/app/a.rs", "use crate::{domain::error::{Refusal, grpc}, store::Tx, platform};"),
         ("src/app/a.rs", "use super::outbox_rows; mod tests { use super::*; }"),
         ("src/config.rs", "mod tests { use super::*; }"),
         (
             "src/domain/a.rs",
             "//! see [`crate::store::Tx`]\n/* crate::store /* tonic:: */ */ const A: &str = \"crate::store\";",
         ),
-        (
-            "src/domain/a.rs",
-            "const A: &str = r#\"use \"tonic::x\" \"#; const B: char = '\"'; fn f<'a>(a: &'a str) {}",
-        ),
-        (
-            "src/domain/a.rs",
-            "const A: u8 = b'\\''; pub(crate) struct Tonic; let tonic = 1; foo::tonic::bar();",
-        ),
+        ("src/domain/a.rs", "const A: &str = r#\"use \"tonic::x\" \"#; const B: char = '\"'; fn f<'a>(a: &'a str) {}"),
+        ("src/domain/a.rs", "const A: u8 = b'\\''; pub(crate) struct Tonic; let tonic = 1; foo::tonic::bar();"),
         ("src/platform/clock.rs", "Utc::now(); Instant::now();"),
-        (
-            "src/server.rs",
-            "use crate::{app, grpc, outbox, store}; use tonic::transport::Server;",
-        ),
+        ("src/server.rs", "use crate::{app, grpc, outbox, store}; use tonic::transport::Server;"),
         ("src/grpc/a.rs", "use tonic::Status; use crate::grpc::convert;"),
-        (
-            "src/app/members.rs",
-            "use crate::app::{users::find, members::states, App};",
-        ),
+        ("src/app/members.rs", "use crate::app::{users::find, members::states, App};"),
     ] {
         assert_eq!(offences_in(path, source), Vec::<String>::new(), "{source}");
     }

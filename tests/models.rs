@@ -8,10 +8,7 @@ use roster::domain::access_model::{Models, matrix};
 #[test]
 fn shipped_models_match_their_golden_matrices() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/models");
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test's own switch is no setting of the service"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a test's own switch is no setting of the service")]
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let models = Models::shipped().unwrap();
     let mut different = Vec::new();
@@ -42,10 +39,6 @@ fn every_golden_matrix_has_its_model() {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let id = path.file_stem().unwrap().to_str().unwrap();
-        assert!(
-            models.get(id).is_some(),
-            "{} belongs to no shipped model",
-            path.display()
-        );
+        assert!(models.get(id).is_some(), "{} belongs to no shipped model", path.display());
     }
 }

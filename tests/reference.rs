@@ -1,11 +1,7 @@
 //! The reference in `docs/api/`, which is written from the comments of the contract: a page for each service, and one for the reasons of errors.
 //! `UPDATE_README=1` writes it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a contract that cannot be described is a verdict"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a contract that cannot be described is a verdict")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -24,10 +20,7 @@ const PACKAGE: &str = "roster.v1";
 fn the_reference_is_what_the_contract_says() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/api");
     let pages = pages();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test's own switch is no setting of the service"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a test's own switch is no setting of the service")]
     if std::env::var_os("UPDATE_README").is_some() {
         fs::create_dir_all(&folder).unwrap();
         for page in stored(&folder) {
@@ -46,15 +39,8 @@ fn the_reference_is_what_the_contract_says() {
         .filter(|(name, text)| fs::read_to_string(folder.join(name)).ok().as_ref() != Some(text))
         .map(|(name, _)| name)
         .collect();
-    assert!(
-        stale.is_empty(),
-        "run `UPDATE_README=1 cargo test --test reference`; stale: {stale:?}"
-    );
-    assert_eq!(
-        names(stored(&folder)),
-        pages.into_keys().collect(),
-        "pages of what is not there any more"
-    );
+    assert!(stale.is_empty(), "run `UPDATE_README=1 cargo test --test reference`; stale: {stale:?}");
+    assert_eq!(names(stored(&folder)), pages.into_keys().collect(), "pages of what is not there any more");
 }
 
 /// The reasons that come with a hint at a way out, at least where there is one. The others tell all there is to do by their name or by other metadata, or there is nothing to do.
@@ -112,29 +98,19 @@ fn refusals_with_a_way_out_name_it() {
 }
 
 fn stored(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect()
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 /// All pages by file name.
 fn pages() -> BTreeMap<String, String> {
     let pool = DescriptorPool::decode(roster::grpc::DESCRIPTOR_SET).unwrap();
-    let mut services: Vec<ServiceDescriptor> = pool
-        .services()
-        .filter(|service| service.package_name() == PACKAGE)
-        .collect();
+    let mut services: Vec<ServiceDescriptor> =
+        pool.services().filter(|service| service.package_name() == PACKAGE).collect();
     services.sort_by_key(|service| service.name().to_owned());
-    let mut pages: BTreeMap<String, String> = services
-        .iter()
-        .map(|service| (page_of(&service.parent_file()), service_page(service)))
-        .collect();
+    let mut pages: BTreeMap<String, String> =
+        services.iter().map(|service| (page_of(&service.parent_file()), service_page(service))).collect();
     pages.insert("README.md".to_owned(), index(&services));
-    pages.insert(
-        "errors.md".to_owned(),
-        errors(&pool.get_enum_by_name("roster.v1.ErrorReason").unwrap()),
-    );
+    pages.insert("errors.md".to_owned(), errors(&pool.get_enum_by_name("roster.v1.ErrorReason").unwrap()));
     pages
 }
 
@@ -176,20 +152,10 @@ fn index(services: &[ServiceDescriptor]) -> String {
 
 fn service_page(service: &ServiceDescriptor) -> String {
     let file = service.parent_file();
-    let mut text = format!(
-        "{HEAD}# {}\n\n{}\n",
-        service.name(),
-        comment(file.file_descriptor_proto(), service.path())
-    );
+    let mut text = format!("{HEAD}# {}\n\n{}\n", service.name(), comment(file.file_descriptor_proto(), service.path()));
     let mut described = BTreeSet::new();
     for method in service.methods() {
-        let _ = write!(
-            text,
-            "\n## {}\n\n{}\n\n{}\n",
-            method.name(),
-            comment_of(&method),
-            callers(&method)
-        );
+        let _ = write!(text, "\n## {}\n\n{}\n\n{}\n", method.name(), comment_of(&method), callers(&method));
         for (side, message, stream) in [
             ("Request", method.input(), method.is_client_streaming()),
             ("Response", method.output(), method.is_server_streaming()),
@@ -199,10 +165,8 @@ fn service_page(service: &ServiceDescriptor) -> String {
             let _ = write!(text, "\n{side}{stream}:{}", fields(&message));
         }
     }
-    let others: Vec<MessageDescriptor> = file
-        .messages()
-        .filter(|message| !described.contains(message.full_name()))
-        .collect();
+    let others: Vec<MessageDescriptor> =
+        file.messages().filter(|message| !described.contains(message.full_name())).collect();
     if !others.is_empty() {
         text.push_str("\n# Messages\n");
     }
@@ -274,11 +238,7 @@ fn fields(message: &MessageDescriptor) -> String {
 fn values(of: &EnumDescriptor) -> String {
     let file = of.parent_file();
     let file = file.file_descriptor_proto();
-    let mut text = format!(
-        "\n## {}\n\n{}\n\n| value | meaning |\n|---|---|\n",
-        of.name(),
-        comment(file, of.path())
-    );
+    let mut text = format!("\n## {}\n\n{}\n\n| value | meaning |\n|---|---|\n", of.name(), comment(file, of.path()));
     for value in of.values().filter(|value| value.number() != 0) {
         let _ = writeln!(text, "| `{}` | {} |", value.name(), cell(&comment(file, value.path())));
     }
@@ -306,18 +266,10 @@ fn plain(kind: &Kind) -> String {
         _ => format!("`{full}`"),
     };
     match kind {
-        Kind::Message(message) => link(
-            message.package_name(),
-            message.name(),
-            message.full_name(),
-            message.parent_file(),
-        ),
-        Kind::Enum(values) => link(
-            values.package_name(),
-            values.name(),
-            values.full_name(),
-            values.parent_file(),
-        ),
+        Kind::Message(message) => {
+            link(message.package_name(), message.name(), message.full_name(), message.parent_file())
+        }
+        Kind::Enum(values) => link(values.package_name(), values.name(), values.full_name(), values.parent_file()),
         other => format!("{other:?}").to_lowercase(),
     }
 }
@@ -358,9 +310,7 @@ fn comment(file: &FileDescriptorProto, path: &[i32]) -> String {
     let info = file.source_code_info.as_ref().expect("the descriptor set has comments");
     let location = info.location.iter().find(|location| location.path == path);
     let text = location.map(|location| location.leading_comments()).unwrap_or_default();
-    let paragraphs = text
-        .split("\n\n")
-        .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    let paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
     paragraphs.collect::<Vec<_>>().join("\n\n").trim().to_owned()
 }
 

@@ -32,10 +32,7 @@ async fn after_a_full_disk_commits_store_nothing() {
     let error = tx.execute_unprepared(insert).await.unwrap_err();
     assert!(error.to_string().contains("full"), "{error}");
     assert!(tx.rollback().await.is_err());
-    writer
-        .execute_unprepared("PRAGMA max_page_count = 1000000")
-        .await
-        .unwrap();
+    writer.execute_unprepared("PRAGMA max_page_count = 1000000").await.unwrap();
 
     // One transaction is rolled back, as its user asks; the next one is committed.
     let tx = writer.begin_with_options(immediate()).await.unwrap();
@@ -44,17 +41,9 @@ async fn after_a_full_disk_commits_store_nothing() {
     tx.execute_unprepared("INSERT INTO t VALUES (1)").await.unwrap();
     tx.commit().await.unwrap();
 
-    let other = SqlitePoolOptions::new()
-        .max_connections(1)
-        .connect_with(options)
-        .await
-        .unwrap();
+    let other = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
     let other = SqlxSqliteConnector::from_sqlx_sqlite_pool(other);
     let count = Statement::from_string(DbBackend::Sqlite, "SELECT count(*) AS n FROM t");
     let row = other.query_one_raw(count).await.unwrap().unwrap();
-    assert_eq!(
-        row.try_get::<i64>("", "n").unwrap(),
-        0,
-        "the committed row is there: mended"
-    );
+    assert_eq!(row.try_get::<i64>("", "n").unwrap(), 0, "the committed row is there: mended");
 }

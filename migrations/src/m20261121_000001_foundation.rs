@@ -207,18 +207,14 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index("members", &["user_id", "organization_id"]),
         index("role_holders", &["organization_id", "user_id"]),
         // The pending rows of the roster; the list of all, newest first; and the pending ones of an address.
-        index("invitations", &["organization_id", "sort_key", "id"])
-            .and_where(Expr::col("state").eq("pending"))
-            .take(),
+        index("invitations", &["organization_id", "sort_key", "id"]).and_where(Expr::col("state").eq("pending")).take(),
         index("invitations", &["organization_id", "id"]),
         index("invitations", &["organization_id", "email_key"]),
         index("sessions", &["user_id", "id"]),
         index("service_keys", &["service_account_id", "id"]),
         index("replays", &["expire_time"]),
         // What the worker claims next.
-        index("outbox_messages", &["available_time"])
-            .and_where(Expr::col("state").eq("queued"))
-            .take(),
+        index("outbox_messages", &["available_time"]).and_where(Expr::col("state").eq("queued")).take(),
         index("outbox_messages", &["organization_id", "id"]),
     ]
 }

@@ -37,9 +37,7 @@ impl MigrationTrait for Migration {
 }
 
 async fn add(manager: &SchemaManager<'_>, table: &'static str, column: ColumnDef) -> Result<(), DbErr> {
-    manager
-        .alter_table(Table::alter().table(table).add_column(column).take())
-        .await
+    manager.alter_table(Table::alter().table(table).add_column(column).take()).await
 }
 
 fn tables() -> Vec<TableCreateStatement> {
@@ -57,11 +55,7 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(timestamp_with_time_zone("create_time"))
             .col(timestamp_with_time_zone("expire_time"))
             .col(timestamp_with_time_zone_null("settle_time"))
-            .foreign_key(
-                ForeignKey::create()
-                    .from_col("organization_id")
-                    .to("organizations", "id"),
-            )
+            .foreign_key(ForeignKey::create().from_col("organization_id").to("organizations", "id"))
             .take(),
         Table::create()
             .table("user_events")
@@ -81,19 +75,9 @@ fn tables() -> Vec<TableCreateStatement> {
 fn indexes() -> Vec<IndexCreateStatement> {
     vec![
         // Whom a username belongs to; accounts without one are in nobody's way.
-        Index::create()
-            .name("users_by_username")
-            .table("users")
-            .col("username")
-            .unique()
-            .take(),
+        Index::create().name("users_by_username").table("users").col("username").unique().take(),
         // A person's invitations, wherever to.
-        Index::create()
-            .name("invitations_by_email_key_id")
-            .table("invitations")
-            .col("email_key")
-            .col("id")
-            .take(),
+        Index::create().name("invitations_by_email_key_id").table("invitations").col("email_key").col("id").take(),
         // An organization's transfers, newest first, and the one that waits.
         Index::create()
             .name("ownership_transfers_by_organization_id_id")

@@ -21,10 +21,7 @@ impl MigrationTrait for Migration {
             manager.create_table(table).await?;
         }
         // The roles that an organization has made for itself, as one JSON document: they are read with the row by whoever decides anything.
-        let custom_roles = Table::alter()
-            .table("organizations")
-            .add_column(text_null("custom_roles"))
-            .take();
+        let custom_roles = Table::alter().table("organizations").add_column(text_null("custom_roles")).take();
         manager.alter_table(custom_roles).await?;
         for index in indexes() {
             manager.create_index(index).await?;

@@ -18,10 +18,7 @@ impl MigrationTrait for Migration {
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         // One column for each statement: SQLite adds no two at once.
-        for column in [
-            text("state").default("active").take(),
-            binary("sort_key").default(Expr::cust("''")).take(),
-        ] {
+        for column in [text("state").default("active").take(), binary("sort_key").default(Expr::cust("''")).take()] {
             let alter = Table::alter().table("role_holders").add_column(column).take();
             manager.alter_table(alter).await?;
         }
@@ -30,9 +27,7 @@ impl MigrationTrait for Migration {
             manager.create_index(index).await?;
         }
         let mut replaced = Index::drop();
-        replaced
-            .name("members_by_organization_id_sort_key_user_id")
-            .table("members");
+        replaced.name("members_by_organization_id_sort_key_user_id").table("members");
         manager.drop_index(replaced).await
     }
 }
@@ -49,14 +44,8 @@ fn copied_from_members() -> UpdateStatement {
     };
     Query::update()
         .table("role_holders")
-        .value(
-            "state",
-            SimpleExpr::SubQuery(None, Box::new(of_member("state").into_sub_query_statement())),
-        )
-        .value(
-            "sort_key",
-            SimpleExpr::SubQuery(None, Box::new(of_member("sort_key").into_sub_query_statement())),
-        )
+        .value("state", SimpleExpr::SubQuery(None, Box::new(of_member("state").into_sub_query_statement())))
+        .value("sort_key", SimpleExpr::SubQuery(None, Box::new(of_member("sort_key").into_sub_query_statement())))
         .take()
 }
 
@@ -65,10 +54,7 @@ fn indexes() -> [IndexCreateStatement; 2] {
         // The roster of a state, page by page; it takes the place of the index without the state.
         index("members", &["organization_id", "state", "sort_key", "user_id"]),
         // The same of the holders of a role.
-        index(
-            "role_holders",
-            &["organization_id", "role", "state", "sort_key", "user_id"],
-        ),
+        index("role_holders", &["organization_id", "role", "state", "sort_key", "user_id"]),
     ]
 }
 

@@ -14,10 +14,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let alter = Table::alter()
-            .table("users")
-            .add_column(text_null("phone_number"))
-            .take();
+        let alter = Table::alter().table("users").add_column(text_null("phone_number")).take();
         manager.alter_table(alter).await
     }
 }

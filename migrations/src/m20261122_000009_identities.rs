@@ -39,11 +39,7 @@ impl MigrationTrait for Migration {
             .take();
         manager.create_index(one).await?;
         // What a person has.
-        let own = Index::create()
-            .name("identities_by_user_id")
-            .table("identities")
-            .col("user_id")
-            .take();
+        let own = Index::create().name("identities_by_user_id").table("identities").col("user_id").take();
         manager.create_index(own).await
     }
 }

@@ -16,10 +16,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         // One column at a time: SQLite adds no more.
         for name in ["given_name", "family_name"] {
-            let alter = Table::alter()
-                .table("invitations")
-                .add_column(text(name).default(""))
-                .take();
+            let alter = Table::alter().table("invitations").add_column(text(name).default("")).take();
             manager.alter_table(alter).await?;
         }
         Ok(())

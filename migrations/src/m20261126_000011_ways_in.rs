@@ -18,9 +18,7 @@ impl MigrationTrait for Migration {
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for (table, column) in columns() {
-            manager
-                .alter_table(Table::alter().table(table).add_column(column).take())
-                .await?;
+            manager.alter_table(Table::alter().table(table).add_column(column).take()).await?;
         }
         for statement in [PROVEN_BY_SIGN_UP, PROVEN_BY_RESET] {
             manager.get_connection().execute_unprepared(statement).await?;

@@ -28,16 +28,9 @@ impl MigrationTrait for Migration {
             .take();
         manager.create_table(attempts).await?;
         // What is forgotten is looked for by this.
-        let old = Index::create()
-            .name("attempts_by_forget_time")
-            .table("attempts")
-            .col("forget_time")
-            .take();
+        let old = Index::create().name("attempts_by_forget_time").table("attempts").col("forget_time").take();
         manager.create_index(old).await?;
-        let alter = Table::alter()
-            .table("mfa_factors")
-            .add_column(integer("failures_in_row").default(0))
-            .take();
+        let alter = Table::alter().table("mfa_factors").add_column(integer("failures_in_row").default(0)).take();
         manager.alter_table(alter).await
     }
 }

@@ -23,10 +23,9 @@ impl MigrationTrait for Migration {
             manager.alter_table(alter).await?;
         }
         // Of what is deleted already, the record of the deletion says it.
-        for (table, events, owner) in [
-            ("organizations", "events", "organization_id"),
-            ("users", "user_events", "user_id"),
-        ] {
+        for (table, events, owner) in
+            [("organizations", "events", "organization_id"), ("users", "user_events", "user_id")]
+        {
             let kind = format!("{}.deleted", table.trim_end_matches('s'));
             let last =
                 format!("SELECT MAX(l.revision) FROM {events} l WHERE l.{owner} = {table}.id AND l.kind = '{kind}'");

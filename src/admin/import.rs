@@ -94,21 +94,14 @@ pub(super) async fn run(
         None => Box::new(out),
     };
     let mut ids = arguments.ids.as_deref().map(create).transpose()?.map(BufWriter::new);
-    let mut link = Link {
-        operator,
-        open: None,
-        retry_for: arguments.retry_for,
-    };
+    let mut link = Link { operator, open: None, retry_for: arguments.retry_for };
     let mut lines = Lines::of(source.reader);
     let mut counts = Counts::default();
     loop {
         let (users, mut refused, over) = block_in_place(|| gather(&mut lines, arguments.batch_size))?;
         if !users.is_empty() {
-            let batch = ImportUsersRequest {
-                import_id: import_id.to_string(),
-                users,
-                validate_only: arguments.validate_only,
-            };
+            let batch =
+                ImportUsersRequest { import_id: import_id.to_string(), users, validate_only: arguments.validate_only };
             let answer = link.deliver(&batch).await?;
             refused.extend(answer.refused.into_iter().map(RefusedLine::from));
             refused.sort_by_key(|refused| refused.line);
@@ -125,9 +118,7 @@ pub(super) async fn run(
         }
         // What was told is told also where this process ends in the next moment.
         report.flush().map_err(|error| error.to_string())?;
-        ids.as_mut()
-            .map_or(Ok(()), Write::flush)
-            .map_err(|error| error.to_string())?;
+        ids.as_mut().map_or(Ok(()), Write::flush).map_err(|error| error.to_string())?;
         progress.show(lines.bytes(), lines.number(), &counts);
         if over {
             break;
@@ -147,10 +138,7 @@ fn gather(
 ) -> Result<(Vec<UserToImport>, Vec<RefusedLine>, bool), String> {
     let (mut users, mut refused, mut bytes) = (Vec::new(), Vec::new(), 0);
     while users.len() < usize::from(most) && bytes < MAX_BATCH_BYTES {
-        let Some(line) = lines
-            .next()
-            .map_err(|error| format!("the file cannot be read: {error}"))?
-        else {
+        let Some(line) = lines.next().map_err(|error| format!("the file cannot be read: {error}"))? else {
             return Ok((users, refused, true));
         };
         let number = lines.number();
@@ -235,11 +223,7 @@ fn passes(status: &Status) -> bool {
 
 impl From<RefusedUser> for RefusedLine {
     fn from(refused: RefusedUser) -> Self {
-        let reason = refused
-            .reason()
-            .as_str_name()
-            .trim_start_matches("ERROR_REASON_")
-            .to_owned();
+        let reason = refused.reason().as_str_name().trim_start_matches("ERROR_REASON_").to_owned();
         let violations = refused.violations.into_iter();
         Self {
             line: line_of(refused.index),
@@ -271,11 +255,7 @@ fn line_of(index: i64) -> u64 {
 
 fn open(path: &Path) -> Result<Source, String> {
     if path.as_os_str() == "-" {
-        return Ok(Source {
-            reader: Box::new(BufReader::new(io::stdin())),
-            length: None,
-            import_id: None,
-        });
+        return Ok(Source { reader: Box::new(BufReader::new(io::stdin())), length: None, import_id: None });
     }
     let told = |error: io::Error| format!("{}: {error}", path.display());
     let mut file = File::open(path).map_err(told)?;
@@ -288,11 +268,7 @@ fn open(path: &Path) -> Result<Source, String> {
     if about.is_file() {
         file = File::open(path).map_err(told)?;
     }
-    Ok(Source {
-        reader: Box::new(BufReader::new(file)),
-        length: import_id.map(|_| about.len()),
-        import_id,
-    })
+    Ok(Source { reader: Box::new(BufReader::new(file)), length: import_id.map(|_| about.len()), import_id })
 }
 
 /// An id that follows from a content: its SHA-256 as far as a UUID of version 8 has room for it (RFC 9562, section 5.8).

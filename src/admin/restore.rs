@@ -16,11 +16,7 @@ pub(super) fn show(restored: &Restored, revoked: bool, out: &mut impl Write) -> 
     ] {
         line(out, &[kind, &count.to_string()].join("\t"))?;
     }
-    let kind = if revoked {
-        "INVITATION_REVOKED"
-    } else {
-        "INVITATION_OPEN"
-    };
+    let kind = if revoked { "INVITATION_REVOKED" } else { "INVITATION_OPEN" };
     for one in &restored.invitations {
         let (organization, id) = (one.organization_id.to_string(), one.id.to_string());
         let fields = [kind, &organization, &id, &date(one.create_time), &one.email];
@@ -28,23 +24,13 @@ pub(super) fn show(restored: &Restored, revoked: bool, out: &mut impl Write) -> 
     }
     for one in &restored.transfers {
         let (organization, id) = (one.organization_id.to_string(), one.id.to_string());
-        line(
-            out,
-            &["TRANSFER_WAITS", &organization, &id, &date(one.create_time)].join("\t"),
-        )?;
+        line(out, &["TRANSFER_WAITS", &organization, &id, &date(one.create_time)].join("\t"))?;
     }
     for (key, account) in &restored.keys {
         let (account_id, id) = (account.id.to_string(), key.id.to_string());
         let scopes: Vec<&str> = account.scopes.iter().collect();
-        let fields = [
-            "KEY",
-            &account_id,
-            &id,
-            &date(key.create_time),
-            &key.hint,
-            &scopes.join(","),
-            &account.display_name,
-        ];
+        let fields =
+            ["KEY", &account_id, &id, &date(key.create_time), &key.hint, &scopes.join(","), &account.display_name];
         line(out, &fields.join("\t"))?;
     }
     Ok(())

@@ -85,8 +85,7 @@ impl Mutation for Create {
             ctx.require_scope(scope::INVITATION_LINK)?;
         }
         let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
-        self.invite(app, ctx, tx, &mut access, &mut MailPermits::default())
-            .await
+        self.invite(app, ctx, tx, &mut access, &mut MailPermits::default()).await
     }
 
     fn validate_only(&self) -> bool {
@@ -117,19 +116,13 @@ impl Create {
         let known: Vec<_> = earlier.iter().map(Invitation::facts).collect();
         let opening = invitation::decide_opening(&access.model, &known, ctx.now)?;
         let validate_only = self.validate_only;
-        let permit = permits
-            .permit(app, ctx, tx, access, self.email.typed(), validate_only)
-            .await?;
+        let permit = permits.permit(app, ctx, tx, access, self.email.typed(), validate_only).await?;
         if opening == Opening::Replace {
             for old in earlier {
                 replace(ctx, tx, access, old).await?;
             }
         }
-        let cleared = Cleared {
-            roles,
-            known_user_id,
-            permit,
-        };
+        let cleared = Cleared { roles, known_user_id, permit };
         issue(app, ctx, tx, access, self, cleared).await
     }
 }
@@ -177,10 +170,7 @@ impl Mutation for CreateBatch {
                 Err(error) => return Err(error),
             });
         }
-        Ok(IssuedBatch {
-            results,
-            revision: access.organization.revision,
-        })
+        Ok(IssuedBatch { results, revision: access.organization.revision })
     }
 
     fn validate_only(&self) -> bool {
@@ -226,11 +216,7 @@ pub(super) async fn issue(
     command: &Create,
     cleared: Cleared,
 ) -> Result<Issued> {
-    let Cleared {
-        roles,
-        known_user_id,
-        permit,
-    } = cleared;
+    let Cleared { roles, known_user_id, permit } = cleared;
     let token = Token::new(TokenKind::Invitation, app.entropy.bytes());
     let decided = invitation::Invitation::issue(&access.model, command.email.key().to_owned(), roles, ctx.now);
     let actor = ctx.actor();
@@ -265,14 +251,14 @@ pub(super) async fn issue(
         inviter_scopes,
     };
     tx.insert_invitation(invitation.clone()).await?;
-    dispatch(app, ctx, tx, access, invitation, &token, ("invitation.created", permit))
-        .await
-        .map(|(invitation, revision)| Issued {
+    dispatch(app, ctx, tx, access, invitation, &token, ("invitation.created", permit)).await.map(
+        |(invitation, revision)| Issued {
             // Whoever only tries an address out leaves no trace, and is not told whether it has an account (ab_40).
             row: queued(invitation, known_user_id.filter(|_| !command.validate_only)),
             revision,
             link: command.include_link.then(|| link(app, &token)),
-        })
+        },
+    )
 }
 
 fn written(name: Option<&PersonName>) -> String {
@@ -331,11 +317,7 @@ fn link(app: &App, token: &Token) -> SecretString {
 }
 
 fn queued(invitation: Invitation, known_user_id: Option<Uuid>) -> InvitationRow {
-    InvitationRow {
-        invitation,
-        delivery_state: Some(DeliveryState::Queued),
-        known_user_id,
-    }
+    InvitationRow { invitation, delivery_state: Some(DeliveryState::Queued), known_user_id }
 }
 
 /// Sends an invitation again, with a new link and its full time.
@@ -372,8 +354,7 @@ impl Mutation for Resend {
         invitation::require_step_up(&situation, ctx.stepped_up())?;
         let expire_time = invitation::decide_resend(&situation, &invitation.facts(), ctx.now)?;
         let (sent, last) = (invitation.send_count, invitation.sent_time);
-        app.mail_budgets
-            .require_resend(situation.authority, sent, last, ctx.now)?;
+        app.mail_budgets.require_resend(situation.authority, sent, last, ctx.now)?;
         let mut permits = MailPermits::default();
         let permit = permits.permit(app, ctx, tx, &access, &invitation.email, false).await?;
 
@@ -390,21 +371,13 @@ impl Mutation for Resend {
         invitation.expire_time = expire_time;
         invitation.changed_revision = access.organization.revision + 1;
         tx.update_invitation(invitation.clone()).await?;
-        dispatch(
-            app,
-            ctx,
-            tx,
-            &mut access,
-            invitation,
-            &token,
-            ("invitation.resent", permit),
+        dispatch(app, ctx, tx, &mut access, invitation, &token, ("invitation.resent", permit)).await.map(
+            |(invitation, revision)| Issued {
+                row: queued(invitation, row.known_user_id),
+                revision,
+                link: self.include_link.then(|| link(app, &token)),
+            },
         )
-        .await
-        .map(|(invitation, revision)| Issued {
-            row: queued(invitation, row.known_user_id),
-            revision,
-            link: self.include_link.then(|| link(app, &token)),
-        })
     }
 }
 

@@ -79,21 +79,13 @@ impl RosterPage<'_> {
                 RosterRow::Invited(_) => labels.invited.clone(),
             },
             allowed_actions: self.allowed_actions(&row),
-            activity: row
-                .user_id()
-                .and_then(|user| self.facts.activity.get(&user).cloned())
-                .unwrap_or_default(),
+            activity: row.user_id().and_then(|user| self.facts.activity.get(&user).cloned()).unwrap_or_default(),
             row,
         }
     }
 
     fn allowed_actions(&self, row: &RosterRow) -> Vec<Action> {
-        let Self {
-            app,
-            ctx,
-            access,
-            facts,
-        } = self;
+        let Self { app, ctx, access, facts } = self;
         // Whatever the rules say, no method changes anything in an organization that is out of use.
         if access.organization.state.usable().is_err() {
             return Vec::new();
@@ -133,16 +125,8 @@ pub(super) async fn changed_entry(
 ) -> Result<(RosterEntry, i64)> {
     access.refresh_member(&member);
     let (owner, counters) = shown(ctx, access);
-    let facts = tx
-        .roster_facts(access.organization.id, owner, &[member.user_id], counters)
-        .await?;
-    let entry = RosterPage {
-        app,
-        ctx,
-        access,
-        facts,
-    }
-    .entry(RosterRow::Member(member, user));
+    let facts = tx.roster_facts(access.organization.id, owner, &[member.user_id], counters).await?;
+    let entry = RosterPage { app, ctx, access, facts }.entry(RosterRow::Member(member, user));
     Ok((entry, access.organization.revision))
 }
 
@@ -166,19 +150,13 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, mut query: List) -> Result<(Page<
     let access = access::enter_at(app, ctx, &view, query.organization_id).await?;
     query.filter.invited &= access.model.invitations().in_roster;
     let id = access.organization.id;
-    let rows = view
-        .roster_page(id, &query.filter, query.page.after(), query.page.limit())
-        .await?;
+    let rows = view.roster_page(id, &query.filter, query.page.after(), query.page.limit()).await?;
     let total = query.page.total(view.roster_count(id, &query.filter)).await?;
     let page = query.page.page(rows, total, RosterRow::cursor);
     let members: Vec<Uuid> = page.items.iter().filter_map(RosterRow::user_id).collect();
     let (owner, counters) = shown(ctx, &access);
-    let roster_page = RosterPage {
-        app,
-        ctx,
-        access: &access,
-        facts: view.roster_facts(id, owner, &members, counters).await?,
-    };
+    let roster_page =
+        RosterPage { app, ctx, access: &access, facts: view.roster_facts(id, owner, &members, counters).await? };
     let revision = access.organization.revision;
     Ok((page.map(|row| roster_page.entry(row)).await, revision))
 }
@@ -203,9 +181,7 @@ pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) ->
         app,
         ctx,
         access: &access,
-        facts: view
-            .roster_facts(access.organization.id, owner, &[member.user_id], counters)
-            .await?,
+        facts: view.roster_facts(access.organization.id, owner, &[member.user_id], counters).await?,
     };
     Ok(roster_page.entry(RosterRow::Member(member, user)))
 }
@@ -227,17 +203,10 @@ pub(crate) async fn list_of_user(app: &App, ctx: &Ctx, query: ListOfUser) -> Res
     ctx.require_self(query.user_id)?;
     let view = app.store.read();
     view.user(query.user_id).await?.ok_or(Reason::UserNotFound)?;
-    let rows = view
-        .memberships_page(query.user_id, query.page.after(), query.page.limit())
-        .await?;
+    let rows = view.memberships_page(query.user_id, query.page.after(), query.page.limit()).await?;
     let total = query.page.total(view.memberships_count(query.user_id)).await?;
-    let rows = rows
-        .into_iter()
-        .filter_map(|(organization, member)| Some((organization, member?)))
-        .collect();
-    Ok(query
-        .page
-        .page(rows, total, |(organization, _)| Cursor::by_id(organization.id)))
+    let rows = rows.into_iter().filter_map(|(organization, member)| Some((organization, member?))).collect();
+    Ok(query.page.page(rows, total, |(organization, _)| Cursor::by_id(organization.id)))
 }
 
 /// Replaces a member's roles.

@@ -104,14 +104,8 @@ impl Prepare for Create {
 
     async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedCreate> {
         let model = app.model(self.access_model.as_deref().unwrap_or(DEFAULT_MODEL))?;
-        if let Some(kind) = self
-            .kind
-            .as_ref()
-            .filter(|kind| !model.organization_kinds().contains(*kind))
-        {
-            return Err(Refusal::new(Reason::OrganizationKindUnknown)
-                .with("organization_kind", kind.as_str())
-                .into());
+        if let Some(kind) = self.kind.as_ref().filter(|kind| !model.organization_kinds().contains(*kind)) {
+            return Err(Refusal::new(Reason::OrganizationKindUnknown).with("organization_kind", kind.as_str()).into());
         }
         let owner = match self.owner {
             FirstOwner::User(id) => ReadyOwner::User(id),
@@ -170,17 +164,12 @@ impl Mutation for PreparedCreate {
                 self.add_owner(ctx, tx, &mut access, user).await?;
                 None
             }
-            (ReadyOwner::Founder(email, locale), None) => Some(
-                self.invite_founder(app, ctx, tx, &mut access, email, locale.clone())
-                    .await?,
-            ),
+            (ReadyOwner::Founder(email, locale), None) => {
+                Some(self.invite_founder(app, ctx, tx, &mut access, email, locale.clone()).await?)
+            }
             (_, None) => None,
         };
-        Ok(Created {
-            organization: access.organization,
-            owner_user_id: owner.map(|user| user.id),
-            invitation,
-        })
+        Ok(Created { organization: access.organization, owner_user_id: owner.map(|user| user.id), invitation })
     }
 
     fn validate_only(&self) -> bool {
@@ -192,9 +181,7 @@ impl Mutation for PreparedCreate {
 fn in_use(user: User) -> Result<User> {
     match user.state {
         UserState::Active => Ok(user),
-        state => Err(Refusal::new(Reason::UserStateConflict)
-            .with("state", state.as_str().to_uppercase())
-            .into()),
+        state => Err(Refusal::new(Reason::UserStateConflict).with("state", state.as_str().to_uppercase()).into()),
     }
 }
 
@@ -221,10 +208,7 @@ impl PreparedCreate {
         email: &EmailAddress,
         locale: Option<Locale>,
     ) -> Result<InvitationRow> {
-        let roles = decide_invite(
-            &access.situation(ctx, Owners { active: 0 }),
-            &founding_roles(&self.model),
-        )?;
+        let roles = decide_invite(&access.situation(ctx, Owners { active: 0 }), &founding_roles(&self.model))?;
         let known = tx.user_by_email(email.key()).await?.map(|user| user.id);
         let command = invitations::Create {
             organization_id: access.organization.id,
@@ -237,14 +221,8 @@ impl PreparedCreate {
             include_link: false,
             validate_only: self.validate_only,
         };
-        let permit = MailPermits::default()
-            .permit(app, ctx, tx, access, email.typed(), self.validate_only)
-            .await?;
-        let cleared = Cleared {
-            roles,
-            known_user_id: known,
-            permit,
-        };
+        let permit = MailPermits::default().permit(app, ctx, tx, access, email.typed(), self.validate_only).await?;
+        let cleared = Cleared { roles, known_user_id: known, permit };
         let issued = invitations::issue(app, ctx, tx, access, &command, cleared).await?;
         Ok(issued.row)
     }
@@ -313,9 +291,9 @@ impl Update {
     fn decide_mfa(&self, ctx: &Ctx, access: &Access) -> Result<()> {
         let factorless = ctx.caller.user.as_ref().is_some_and(|caller| !caller.user.mfa_enabled);
         match self.mfa_required {
-            Some(false) if access.model.mfa_required() => Err(Refusal::new(Reason::MfaEnforced)
-                .with("access_model", access.model.id())
-                .into()),
+            Some(false) if access.model.mfa_required() => {
+                Err(Refusal::new(Reason::MfaEnforced).with("access_model", access.model.id()).into())
+            }
             Some(true) if factorless => Err(Refusal::new(Reason::MfaRequired).with("method", mfa::ENROLLING).into()),
             _ => Ok(()),
         }
@@ -349,9 +327,7 @@ impl Mutation for ChangeOrganizationState {
         }
         let organization = &mut access.organization;
         require_etag(&self.etag, organization.changed_revision)?;
-        let state = self
-            .change
-            .apply(organization.state, organization.state_before_deletion)?;
+        let state = self.change.apply(organization.state, organization.state_before_deletion)?;
         if state == organization.state {
             return Ok(access.organization);
         }
@@ -402,12 +378,6 @@ async fn store_change(
     organization.changed_revision = organization.revision + 1;
     organization.update_time = ctx.now;
     tx.update_organization(organization.clone()).await?;
-    let event = Event {
-        kind,
-        actor: ctx.actor(),
-        subject: None,
-        data,
-        time: ctx.now,
-    };
+    let event = Event { kind, actor: ctx.actor(), subject: None, data, time: ctx.now };
     Ok(tx.record(organization, event).await?)
 }

@@ -68,10 +68,7 @@ pub(crate) struct Effective {
 
 impl Effective {
     fn of_nobody() -> Self {
-        Self {
-            denial: Some(Denial::Denied(DenyReason::NotAMember)),
-            ..Self::default()
-        }
+        Self { denial: Some(Denial::Denied(DenyReason::NotAMember)), ..Self::default() }
     }
 }
 
@@ -81,19 +78,9 @@ impl Effective {
 /// `USER_NOT_FOUND` for a user who asks about another.
 pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<Decision> {
     ctx.require_self(question.user_id)?;
-    let membership = app
-        .store
-        .read()
-        .organization_and_member(question.organization_id, question.user_id)
-        .await?;
+    let membership = app.store.read().organization_and_member(question.organization_id, question.user_id).await?;
     let lacking = without_factor(app, membership.iter()).await?;
-    decide(
-        app,
-        ctx.session(),
-        membership.as_ref(),
-        &lacking,
-        question.permission.as_str(),
-    )
+    decide(app, ctx.session(), membership.as_ref(), &lacking, question.permission.as_str())
 }
 
 /// Checks many. Each membership is read once, however many of the questions are about it.
@@ -131,11 +118,7 @@ pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, use
         return Ok(Effective::of_nobody());
     }
     let permissions = match deny_reason {
-        None => model
-            .permissions_of(&member.roles)
-            .into_iter()
-            .map(|id| id.as_str().to_owned())
-            .collect(),
+        None => model.permissions_of(&member.roles).into_iter().map(|id| id.as_str().to_owned()).collect(),
         Some(_) => Vec::new(),
     };
     Ok(Effective {
@@ -151,11 +134,7 @@ pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, use
 /// # Errors
 /// The database's.
 pub(super) async fn deny_reason(app: &App, session: &Session, organization: Uuid) -> Result<Option<DenyReason>> {
-    let membership = app
-        .store
-        .read()
-        .organization_and_member(organization, session.user_id)
-        .await?;
+    let membership = app.store.read().organization_and_member(organization, session.user_id).await?;
     let lacking = without_factor(app, membership.iter()).await?;
     Ok(match membership {
         Some((organization, Some(member))) => standing(Some(session), &organization, &member, &lacking),
@@ -196,10 +175,7 @@ fn decide(
     permission: &str,
 ) -> Result<Decision> {
     let Some((organization, Some(member))) = membership else {
-        return Ok(Decision {
-            denial: Some(Denial::Denied(DenyReason::NotAMember)),
-            revision: 0,
-        });
+        return Ok(Decision { denial: Some(Denial::Denied(DenyReason::NotAMember)), revision: 0 });
     };
     let model = app.model_of(organization)?;
     let denial = standing(session, organization, member, lacking)

@@ -81,19 +81,8 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Sessi
     let view = app.store.read();
     view.user(query.user_id).await?.ok_or(Reason::UserNotFound)?;
     let used_after = ctx.now - app.sessions.idle;
-    let rows = view
-        .sessions_page(
-            query.user_id,
-            ctx.now,
-            used_after,
-            query.page.after(),
-            query.page.limit(),
-        )
-        .await?;
-    let total = query
-        .page
-        .total(view.sessions_count(query.user_id, ctx.now, used_after))
-        .await?;
+    let rows = view.sessions_page(query.user_id, ctx.now, used_after, query.page.after(), query.page.limit()).await?;
+    let total = query.page.total(view.sessions_count(query.user_id, ctx.now, used_after)).await?;
     Ok(query.page.page(rows, total, |row| Cursor::by_id(row.id)))
 }
 

@@ -127,10 +127,7 @@ impl HashedUser {
             email_key: person.email.key().to_owned(),
             email_verify_time: person.email_verified.then_some(now),
             given_name: person.given_name.as_str().to_owned(),
-            family_name: person
-                .family_name
-                .as_ref()
-                .map_or_else(String::new, |name| name.as_str().to_owned()),
+            family_name: person.family_name.as_ref().map_or_else(String::new, |name| name.as_str().to_owned()),
             locale: person.locale.as_ref().map(|locale| locale.as_str().to_owned()),
             password_hash: self.password_hash.clone(),
             last_sign_in_time: None,
@@ -160,9 +157,7 @@ pub(super) fn email_unverified() -> Error {
 
 /// Refuses an address that another account has.
 pub(super) fn email_taken() -> Error {
-    Refusal::new(Reason::EmailTaken)
-        .with("hint", "use the account that has the address, or another address")
-        .into()
+    Refusal::new(Reason::EmailTaken).with("hint", "use the account that has the address, or another address").into()
 }
 
 /// Creates a user with a password.
@@ -188,10 +183,7 @@ impl Prepare for Create {
     type Mutation = PreparedCreate;
 
     async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedCreate> {
-        Ok(PreparedCreate {
-            person: app.hashed(ctx, self.person, &[]).await?,
-            validate_only: self.validate_only,
-        })
+        Ok(PreparedCreate { person: app.hashed(ctx, self.person, &[]).await?, validate_only: self.validate_only })
     }
 }
 

@@ -24,28 +24,16 @@ pub struct SettingDoc {
 pub fn settings() -> Vec<SettingDoc> {
     let command = Cli::command();
     let serve = command.find_subcommand("serve");
-    serve
-        .into_iter()
-        .flat_map(clap::Command::get_arguments)
-        .filter_map(describe)
-        .collect()
+    serve.into_iter().flat_map(clap::Command::get_arguments).filter_map(describe).collect()
 }
 
 fn describe(argument: &Arg) -> Option<SettingDoc> {
-    let default: Vec<_> = argument
-        .get_default_values()
-        .iter()
-        .map(|value| value.to_string_lossy())
-        .collect();
+    let default: Vec<_> = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
     Some(SettingDoc {
         group: argument.get_help_heading().unwrap_or_default().to_owned(),
         flag: format!("--{}", argument.get_long()?),
         env: argument.get_env()?.to_string_lossy().into_owned(),
-        default: if default.is_empty() {
-            None
-        } else {
-            Some(default.join(","))
-        },
+        default: if default.is_empty() { None } else { Some(default.join(",")) },
         help: argument.get_help()?.to_string(),
     })
 }
@@ -64,15 +52,8 @@ pub fn settings_markdown() -> String {
             ));
             group.clone_from(&setting.group);
         }
-        let default = setting
-            .default
-            .map_or_else(|| "unset".to_owned(), |default| format!("`{}`", cell(&default)));
-        text.push_str(&format!(
-            "| `{}` | `{}` | {default} | {} |\n",
-            setting.env,
-            setting.flag,
-            cell(&setting.help)
-        ));
+        let default = setting.default.map_or_else(|| "unset".to_owned(), |default| format!("`{}`", cell(&default)));
+        text.push_str(&format!("| `{}` | `{}` | {default} | {} |\n", setting.env, setting.flag, cell(&setting.help)));
     }
     text
 }
@@ -98,19 +79,8 @@ mod tests {
             .filter(|argument| argument.get_id() != "help")
             .count();
         let settings = settings();
-        assert_eq!(
-            settings.len(),
-            arguments,
-            "an argument has no flag, no variable or no comment"
-        );
-        assert_eq!(
-            settings
-                .iter()
-                .map(|setting| &setting.env)
-                .collect::<HashSet<_>>()
-                .len(),
-            settings.len()
-        );
+        assert_eq!(settings.len(), arguments, "an argument has no flag, no variable or no comment");
+        assert_eq!(settings.iter().map(|setting| &setting.env).collect::<HashSet<_>>().len(), settings.len());
         for setting in &settings {
             assert!(!setting.group.is_empty(), "{setting:?}");
             let flag = setting.flag.trim_start_matches("--").replace('-', "_").to_uppercase();
@@ -125,12 +95,7 @@ mod tests {
     fn the_settings_that_the_contract_names_are_there() {
         let settings = settings();
         let default = |env: &str| {
-            settings
-                .iter()
-                .find(|setting| setting.env == env)
-                .unwrap_or_else(|| panic!("{env}"))
-                .default
-                .clone()
+            settings.iter().find(|setting| setting.env == env).unwrap_or_else(|| panic!("{env}")).default.clone()
         };
         for (env, expected) in [
             ("ROSTER_LISTEN", Some("127.0.0.1:50051")),
@@ -161,10 +126,7 @@ mod tests {
     #[test]
     fn markdown_has_a_row_for_each() {
         let text = settings_markdown();
-        assert_eq!(
-            text.lines().filter(|line| line.starts_with("| `")).count(),
-            settings().len()
-        );
+        assert_eq!(text.lines().filter(|line| line.starts_with("| `")).count(), settings().len());
         assert!(
             text.contains("| `ROSTER_LISTEN` | `--listen` | `127.0.0.1:50051` | Where gRPC is served |\n"),
             "{text}"

@@ -17,12 +17,7 @@ use crate::platform::hashing::{HashParams, default_threads};
 #[command(next_help_heading = "gRPC")]
 pub struct GrpcConfig {
     /// Where gRPC is served.
-    #[arg(
-        long,
-        env = "ROSTER_LISTEN",
-        default_value = "127.0.0.1:50051",
-        value_name = "ADDRESS"
-    )]
+    #[arg(long, env = "ROSTER_LISTEN", default_value = "127.0.0.1:50051", value_name = "ADDRESS")]
     pub listen: SocketAddr,
     /// The server's certificate chain (PEM). Unset: plain text, on loopback only.
     #[arg(long, env = "ROSTER_TLS_CERT", value_name = "FILE")]
@@ -43,12 +38,7 @@ pub struct GrpcConfig {
     #[arg(long, env = "ROSTER_GRPC_WEB", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub grpc_web: bool,
     /// The largest request, in bytes.
-    #[arg(
-        long,
-        env = "ROSTER_MAX_MESSAGE_BYTES",
-        default_value_t = 262_144,
-        value_name = "BYTES"
-    )]
+    #[arg(long, env = "ROSTER_MAX_MESSAGE_BYTES", default_value_t = 262_144, value_name = "BYTES")]
     pub max_message_bytes: usize,
     /// The most calls at once on one connection.
     #[arg(long, env = "ROSTER_MAX_STREAMS", default_value_t = 256, value_name = "NUMBER")]
@@ -64,12 +54,7 @@ pub struct GrpcConfig {
     #[arg(long, env = "ROSTER_MESSAGE_TIMEOUT", default_value = "2s", value_parser = duration, value_name = "DURATION")]
     pub message_timeout: Duration,
     /// The most calls at work at once in the process. Further ones are refused at once with RESOURCE_EXHAUSTED, and so are those of a connection that has more of them than are left to the others.
-    #[arg(
-        long,
-        env = "ROSTER_MAX_CONCURRENT_REQUESTS",
-        default_value_t = 1024,
-        value_name = "NUMBER"
-    )]
+    #[arg(long, env = "ROSTER_MAX_CONCURRENT_REQUESTS", default_value_t = 1024, value_name = "NUMBER")]
     pub max_concurrent_requests: usize,
     /// How long a call may take that names no shorter deadline. Streams are exempt.
     #[arg(long, env = "ROSTER_REQUEST_TIMEOUT", default_value = "30s", value_parser = duration, value_name = "DURATION")]
@@ -84,12 +69,7 @@ pub struct GrpcConfig {
 #[command(next_help_heading = "HTTP")]
 pub struct HttpConfig {
     /// Where `/livez`, `/readyz` and `/metrics` are served, in plain text and without a question: for the orchestrator, not for the internet.
-    #[arg(
-        long,
-        env = "ROSTER_HTTP_LISTEN",
-        default_value = "127.0.0.1:9464",
-        value_name = "ADDRESS"
-    )]
+    #[arg(long, env = "ROSTER_HTTP_LISTEN", default_value = "127.0.0.1:9464", value_name = "ADDRESS")]
     pub http_listen: SocketAddr,
 }
 
@@ -104,20 +84,10 @@ pub struct DatabaseConfig {
     #[arg(long, env = "ROSTER_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<SecretString>,
     /// A file that holds the database URL.
-    #[arg(
-        long,
-        env = "ROSTER_DATABASE_URL_FILE",
-        conflicts_with = "database_url",
-        value_name = "FILE"
-    )]
+    #[arg(long, env = "ROSTER_DATABASE_URL_FILE", conflicts_with = "database_url", value_name = "FILE")]
     pub database_url_file: Option<SecretFile>,
     /// The most connections to PostgreSQL, or readers of the SQLite file.
-    #[arg(
-        long,
-        env = "ROSTER_DATABASE_MAX_CONNECTIONS",
-        default_value_t = 10,
-        value_name = "NUMBER"
-    )]
+    #[arg(long, env = "ROSTER_DATABASE_MAX_CONNECTIONS", default_value_t = 10, value_name = "NUMBER")]
     pub database_max_connections: u32,
 }
 
@@ -131,11 +101,7 @@ impl DatabaseConfig {
             (None, None) => {
                 let path = self.data_dir.join("roster.db");
                 // What has a meaning in a URL.
-                let path = path
-                    .to_string_lossy()
-                    .replace('%', "%25")
-                    .replace('?', "%3F")
-                    .replace('#', "%23");
+                let path = path.to_string_lossy().replace('%', "%25").replace('?', "%3F").replace('#', "%23");
                 format!("sqlite://{path}").into()
             }
         }
@@ -145,9 +111,7 @@ impl DatabaseConfig {
     #[must_use]
     pub fn is_postgres(&self) -> bool {
         let url = self.url();
-        ["postgres://", "postgresql://"]
-            .iter()
-            .any(|scheme| url.expose_secret().starts_with(scheme))
+        ["postgres://", "postgresql://"].iter().any(|scheme| url.expose_secret().starts_with(scheme))
     }
 }
 
@@ -160,12 +124,7 @@ pub struct KeyConfig {
     #[arg(long, env = "ROSTER_SECRET_KEY", hide_env_values = true, value_name = "KEYS")]
     pub secret_key: Option<SecretString>,
     /// A file that holds the keys.
-    #[arg(
-        long,
-        env = "ROSTER_SECRET_KEY_FILE",
-        conflicts_with = "secret_key",
-        value_name = "FILE"
-    )]
+    #[arg(long, env = "ROSTER_SECRET_KEY_FILE", conflicts_with = "secret_key", value_name = "FILE")]
     pub secret_key_file: Option<SecretFile>,
 }
 
@@ -173,9 +132,7 @@ impl KeyConfig {
     /// The keys, whichever way they were given.
     #[must_use]
     pub fn secret_key(&self) -> Option<&SecretString> {
-        self.secret_key
-            .as_ref()
-            .or(self.secret_key_file.as_ref().map(SecretFile::secret))
+        self.secret_key.as_ref().or(self.secret_key_file.as_ref().map(SecretFile::secret))
     }
 }
 
@@ -191,12 +148,7 @@ pub struct MailConfig {
     #[arg(long, env = "ROSTER_SMTP_URL_FILE", conflicts_with = "smtp_url", value_name = "FILE")]
     pub smtp_url_file: Option<SecretFile>,
     /// The sender of every message.
-    #[arg(
-        long,
-        env = "ROSTER_MAIL_FROM",
-        default_value = "Roster <roster@example.com>",
-        value_name = "ADDRESS"
-    )]
+    #[arg(long, env = "ROSTER_MAIL_FROM", default_value = "Roster <roster@example.com>", value_name = "ADDRESS")]
     pub mail_from: String,
     /// The page on which an invitation is accepted; `{token}` stands for the token.
     #[arg(
@@ -226,29 +178,14 @@ pub struct MailConfig {
     #[arg(long, env = "ROSTER_INVITATION_RESEND_INTERVAL", default_value = "1m", value_parser = duration, value_name = "DURATION")]
     pub invitation_resend_interval: Duration,
     /// How often one invitation is sent in all; then it is revoked, and the person invited again.
-    #[arg(
-        long,
-        env = "ROSTER_INVITATION_MAX_SENDS",
-        default_value_t = 10,
-        value_name = "NUMBER"
-    )]
+    #[arg(long, env = "ROSTER_INVITATION_MAX_SENDS", default_value_t = 10, value_name = "NUMBER")]
     pub invitation_max_sends: i32,
     /// The most invitation mails of one organization within 24 hours.
-    #[arg(
-        long,
-        env = "ROSTER_INVITATION_MAILS_PER_ORGANIZATION",
-        default_value_t = 2000,
-        value_name = "NUMBER"
-    )]
+    #[arg(long, env = "ROSTER_INVITATION_MAILS_PER_ORGANIZATION", default_value_t = 2000, value_name = "NUMBER")]
     pub invitation_mails_per_organization: u64,
     /// The most mails to one address within an hour that others cause, of all organizations together: invitations, and news about ownership. An address with a tag (`ada+x@`) counts as the
     /// one without.
-    #[arg(
-        long,
-        env = "ROSTER_INVITATION_MAILS_PER_ADDRESS",
-        default_value_t = 10,
-        value_name = "NUMBER"
-    )]
+    #[arg(long, env = "ROSTER_INVITATION_MAILS_PER_ADDRESS", default_value_t = 10, value_name = "NUMBER")]
     pub invitation_mails_per_address: u64,
     /// A directory of mail templates that replace the built-in ones of the same name. Unset: all are built in.
     #[arg(long, env = "ROSTER_MAIL_TEMPLATES_DIR", value_name = "DIR")]
@@ -259,9 +196,7 @@ impl MailConfig {
     /// The URL of the mail server, whichever way it was given.
     #[must_use]
     pub fn smtp_url(&self) -> Option<&SecretString> {
-        self.smtp_url
-            .as_ref()
-            .or(self.smtp_url_file.as_ref().map(SecretFile::secret))
+        self.smtp_url.as_ref().or(self.smtp_url_file.as_ref().map(SecretFile::secret))
     }
 }
 
@@ -298,12 +233,7 @@ pub struct ModelsConfig {
 #[command(next_help_heading = "Passwords")]
 pub struct PasswordConfig {
     /// The fewest characters of a new password: 15 where it may be the only factor, at least 8 where a second one is always asked for (NIST SP 800-63B-4).
-    #[arg(
-        long,
-        env = "ROSTER_PASSWORD_MIN_LENGTH",
-        default_value_t = 15,
-        value_name = "NUMBER"
-    )]
+    #[arg(long, env = "ROSTER_PASSWORD_MIN_LENGTH", default_value_t = 15, value_name = "NUMBER")]
     pub password_min_length: usize,
     /// Memory of one argon2id hash, in KiB. Each hashing thread holds as much for ever.
     #[arg(long, env = "ROSTER_ARGON2_MEMORY_KIB", default_value_t = 19_456, value_name = "KIB")]

@@ -10,12 +10,7 @@ use crate::platform::telemetry::{LogFormat, TelemetrySettings};
 #[command(next_help_heading = "Telemetry")]
 pub struct TelemetryConfig {
     /// What is logged and traced: levels by module, in the syntax of tracing's `EnvFilter`.
-    #[arg(
-        long,
-        env = "ROSTER_LOG",
-        default_value = "info,sqlx=warn,sea_orm=warn",
-        value_name = "FILTER"
-    )]
+    #[arg(long, env = "ROSTER_LOG", default_value = "info,sqlx=warn,sea_orm=warn", value_name = "FILTER")]
     pub log: String,
     /// How log lines look. `auto`: for people on a terminal, JSON elsewhere.
     #[arg(long, env = "ROSTER_LOG_FORMAT", default_value = "auto", value_name = "FORMAT", value_parser = log_format())]
@@ -43,11 +38,7 @@ impl TelemetryConfig {
     pub fn settings(&self) -> TelemetrySettings {
         let given = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
         let endpoint = |own: &Option<String>| {
-            if self.otel_sdk_disabled {
-                None
-            } else {
-                given(own).or_else(|| given(&self.otel_exporter_otlp_endpoint))
-            }
+            if self.otel_sdk_disabled { None } else { given(own).or_else(|| given(&self.otel_exporter_otlp_endpoint)) }
         };
         TelemetrySettings {
             filter: self.log.clone(),
@@ -80,47 +71,33 @@ mod tests {
     }
 
     fn settings(arguments: &[&str]) -> TelemetrySettings {
-        Alone::try_parse_from([&["roster"], arguments].concat())
-            .unwrap()
-            .telemetry
-            .settings()
+        Alone::try_parse_from([&["roster"], arguments].concat()).unwrap().telemetry.settings()
     }
 
     #[test]
     fn nothing_is_exported_unless_asked_for() {
         let settings = settings(&[]);
         assert_eq!((settings.traces_endpoint, settings.metrics_endpoint), (None, None));
-        assert_eq!(
-            (settings.format, settings.filter.as_str()),
-            (LogFormat::Auto, "info,sqlx=warn,sea_orm=warn")
-        );
+        assert_eq!((settings.format, settings.filter.as_str()), (LogFormat::Auto, "info,sqlx=warn,sea_orm=warn"));
     }
 
     #[test]
     fn an_endpoint_of_one_signal_goes_before_the_common_one() {
-        let (common, own) = (
-            Some("http://all:4317".to_owned()),
-            Some("http://traces:4317".to_owned()),
-        );
+        let (common, own) = (Some("http://all:4317".to_owned()), Some("http://traces:4317".to_owned()));
         let both = settings(&[
             "--otel-exporter-otlp-endpoint=http://all:4317",
             "--otel-exporter-otlp-traces-endpoint=http://traces:4317",
         ]);
         assert_eq!((both.traces_endpoint, both.metrics_endpoint), (own.clone(), common));
-        let one = settings(&[
-            "--otel-exporter-otlp-traces-endpoint=http://traces:4317",
-            "--otel-exporter-otlp-endpoint=",
-        ]);
+        let one =
+            settings(&["--otel-exporter-otlp-traces-endpoint=http://traces:4317", "--otel-exporter-otlp-endpoint="]);
         assert_eq!((one.traces_endpoint, one.metrics_endpoint), (own, None));
     }
 
     #[test]
     fn disabled_wins() {
-        let settings = settings(&[
-            "--otel-sdk-disabled",
-            "--otel-exporter-otlp-endpoint=http://all:4317",
-            "--log-format=json",
-        ]);
+        let settings =
+            settings(&["--otel-sdk-disabled", "--otel-exporter-otlp-endpoint=http://all:4317", "--log-format=json"]);
         assert_eq!((settings.traces_endpoint, settings.metrics_endpoint), (None, None));
         assert_eq!(settings.format, LogFormat::Json);
     }

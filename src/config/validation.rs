@@ -89,14 +89,10 @@ impl MigrateConfig {
 
 impl GrpcConfig {
     fn check(&self, problems: &mut Problems) {
-        problems.unless(
-            self.tls_cert.is_some() || self.tls_key.is_none(),
-            "ROSTER_TLS_KEY is set without ROSTER_TLS_CERT",
-        );
-        problems.unless(
-            self.tls_key.is_some() || self.tls_cert.is_none(),
-            "ROSTER_TLS_CERT is set without ROSTER_TLS_KEY",
-        );
+        problems
+            .unless(self.tls_cert.is_some() || self.tls_key.is_none(), "ROSTER_TLS_KEY is set without ROSTER_TLS_CERT");
+        problems
+            .unless(self.tls_key.is_some() || self.tls_cert.is_none(), "ROSTER_TLS_CERT is set without ROSTER_TLS_KEY");
         problems.unless(
             self.tls_client_ca.is_none() || self.tls_cert.is_some(),
             "ROSTER_TLS_CLIENT_CA is set without ROSTER_TLS_CERT",
@@ -109,19 +105,9 @@ impl GrpcConfig {
                 self.listen
             ),
         );
-        problems.range(
-            "ROSTER_MAX_MESSAGE_BYTES",
-            self.max_message_bytes,
-            4096,
-            64 * 1024 * 1024,
-        );
+        problems.range("ROSTER_MAX_MESSAGE_BYTES", self.max_message_bytes, 4096, 64 * 1024 * 1024);
         problems.range("ROSTER_MAX_STREAMS", self.max_streams, 1, 100_000);
-        problems.range(
-            "ROSTER_MAX_CONCURRENT_REQUESTS",
-            self.max_concurrent_requests,
-            1,
-            1_000_000,
-        );
+        problems.range("ROSTER_MAX_CONCURRENT_REQUESTS", self.max_concurrent_requests, 1, 1_000_000);
         problems.range("ROSTER_MAX_CONNECTIONS", self.max_connections, 2, 1_000_000);
         problems.range(
             "ROSTER_HANDSHAKE_TIMEOUT",
@@ -141,12 +127,7 @@ impl GrpcConfig {
             Duration::from_millis(100),
             Duration::from_secs(600),
         );
-        problems.range(
-            "ROSTER_MAX_CONNECTION_AGE",
-            self.max_connection_age,
-            Duration::from_secs(1),
-            365 * DAY,
-        );
+        problems.range("ROSTER_MAX_CONNECTION_AGE", self.max_connection_age, Duration::from_secs(1), 365 * DAY);
     }
 }
 
@@ -164,12 +145,7 @@ impl DatabaseConfig {
             self.is_postgres() || url.expose_secret().starts_with("sqlite:"),
             "ROSTER_DATABASE_URL is neither postgres:// nor sqlite://",
         );
-        problems.range(
-            "ROSTER_DATABASE_MAX_CONNECTIONS",
-            self.database_max_connections,
-            1,
-            10_000,
-        );
+        problems.range("ROSTER_DATABASE_MAX_CONNECTIONS", self.database_max_connections, 1, 10_000);
     }
 }
 
@@ -201,12 +177,7 @@ impl MailConfig {
         check_link("ROSTER_INVITATION_URL", &self.invitation_url, problems);
         check_link("ROSTER_PASSWORD_RESET_URL", &self.password_reset_url, problems);
         check_link("ROSTER_EMAIL_VERIFICATION_URL", &self.email_verification_url, problems);
-        problems.range(
-            "ROSTER_INVITATION_RESEND_INTERVAL",
-            self.invitation_resend_interval,
-            Duration::ZERO,
-            DAY,
-        );
+        problems.range("ROSTER_INVITATION_RESEND_INTERVAL", self.invitation_resend_interval, Duration::ZERO, DAY);
         problems.range("ROSTER_INVITATION_MAX_SENDS", self.invitation_max_sends, 1, 1_000_000);
         problems.range(
             "ROSTER_INVITATION_MAILS_PER_ORGANIZATION",
@@ -214,22 +185,14 @@ impl MailConfig {
             1,
             100_000_000,
         );
-        problems.range(
-            "ROSTER_INVITATION_MAILS_PER_ADDRESS",
-            self.invitation_mails_per_address,
-            1,
-            1_000_000,
-        );
+        problems.range("ROSTER_INVITATION_MAILS_PER_ADDRESS", self.invitation_mails_per_address, 1, 1_000_000);
     }
 }
 
 /// A first look, as at the sender: what mail makes of the URL is checked when it is set up, before anything is touched.
 fn check_smtp_url(text: &str, problems: &mut Problems) {
     let url = Url::parse(text).ok();
-    problems.unless(
-        url.as_ref().is_some_and(Url::has_host),
-        "ROSTER_SMTP_URL is not a URL with a host",
-    );
+    problems.unless(url.as_ref().is_some_and(Url::has_host), "ROSTER_SMTP_URL is not a URL with a host");
     problems.unless(
         url.is_none_or(|url| matches!(url.scheme(), "smtp" | "smtps")),
         "ROSTER_SMTP_URL is neither smtp:// nor smtps://",
@@ -262,18 +225,8 @@ impl OutboxConfig {
             Duration::from_secs(3600),
         );
         problems.range("ROSTER_OUTBOX_SLOTS", self.outbox_slots, 1, 1000);
-        problems.range(
-            "ROSTER_OUTBOX_LEASE",
-            self.outbox_lease,
-            Duration::from_secs(1),
-            Duration::from_secs(3600),
-        );
-        problems.range(
-            "ROSTER_OUTBOX_GIVE_UP_AFTER",
-            self.outbox_give_up_after,
-            Duration::from_secs(1),
-            30 * DAY,
-        );
+        problems.range("ROSTER_OUTBOX_LEASE", self.outbox_lease, Duration::from_secs(1), Duration::from_secs(3600));
+        problems.range("ROSTER_OUTBOX_GIVE_UP_AFTER", self.outbox_give_up_after, Duration::from_secs(1), 30 * DAY);
     }
 }
 
@@ -293,18 +246,8 @@ impl PasswordConfig {
 
 impl SessionConfig {
     fn check(&self, problems: &mut Problems) {
-        problems.range(
-            "ROSTER_SESSION_IDLE",
-            self.session_idle,
-            Duration::from_secs(1),
-            365 * DAY,
-        );
-        problems.range(
-            "ROSTER_SESSION_LIFETIME",
-            self.session_lifetime,
-            Duration::from_secs(1),
-            365 * DAY,
-        );
+        problems.range("ROSTER_SESSION_IDLE", self.session_idle, Duration::from_secs(1), 365 * DAY);
+        problems.range("ROSTER_SESSION_LIFETIME", self.session_lifetime, Duration::from_secs(1), 365 * DAY);
         problems.unless(
             self.session_idle <= self.session_lifetime,
             "ROSTER_SESSION_IDLE is longer than ROSTER_SESSION_LIFETIME",
@@ -326,18 +269,8 @@ impl SignInConfig {
             self.sign_in_delay <= self.sign_in_longest_delay,
             "ROSTER_SIGN_IN_DELAY is longer than ROSTER_SIGN_IN_LONGEST_DELAY",
         );
-        problems.range(
-            "ROSTER_SIGN_IN_NETWORK_FAILURES",
-            self.sign_in_network_failures,
-            1,
-            1_000_000,
-        );
-        problems.range(
-            "ROSTER_SIGN_IN_CALLER_FAILURES",
-            self.sign_in_caller_failures,
-            1,
-            100_000_000,
-        );
+        problems.range("ROSTER_SIGN_IN_NETWORK_FAILURES", self.sign_in_network_failures, 1, 1_000_000);
+        problems.range("ROSTER_SIGN_IN_CALLER_FAILURES", self.sign_in_caller_failures, 1, 100_000_000);
     }
 }
 
@@ -370,9 +303,7 @@ mod tests {
 
     fn problems(arguments: &[&str]) -> Vec<String> {
         let cli = Cli::try_parse_from([&["roster", "serve"], arguments].concat()).unwrap();
-        let Some(Command::Serve(config)) = cli.command else {
-            panic!("another command")
-        };
+        let Some(Command::Serve(config)) = cli.command else { panic!("another command") };
         config.validate().err().unwrap_or_default()
     }
 
@@ -380,10 +311,7 @@ mod tests {
     fn one(arguments: &[&str], names: &[&str]) {
         let found = problems(arguments);
         assert_eq!(found.len(), 1, "{arguments:?}: {found:?}");
-        assert!(
-            names.iter().all(|name| found[0].contains(name)),
-            "{arguments:?}: {found:?}"
-        );
+        assert!(names.iter().all(|name| found[0].contains(name)), "{arguments:?}: {found:?}");
     }
 
     #[test]
@@ -426,57 +354,31 @@ mod tests {
         assert!(problems(&["--database-url", "postgresql://db/roster", "--secret-key", &key]).is_empty());
         assert!(problems(&["--database-url", "sqlite://x.db"]).is_empty());
         one(&["--secret-key", "short"], &["ROSTER_SECRET_KEY: key 1"]);
-        one(
-            &["--database-url", "mysql://user:hidden@db/roster"],
-            &["ROSTER_DATABASE_URL"],
-        );
+        one(&["--database-url", "mysql://user:hidden@db/roster"], &["ROSTER_DATABASE_URL"]);
         assert!(!problems(&["--database-url", "mysql://user:hidden@db/roster"])[0].contains("hidden"));
     }
 
     #[test]
     fn links_carry_the_token_once() {
-        one(
-            &["--invitation-url", "https://app.example/join"],
-            &["ROSTER_INVITATION_URL", "{token}"],
-        );
-        one(
-            &["--invitation-url", "https://app.example/{token}/{token}"],
-            &["ROSTER_INVITATION_URL"],
-        );
-        one(
-            &["--invitation-url", "javascript:{token}"],
-            &["ROSTER_INVITATION_URL", "http"],
-        );
+        one(&["--invitation-url", "https://app.example/join"], &["ROSTER_INVITATION_URL", "{token}"]);
+        one(&["--invitation-url", "https://app.example/{token}/{token}"], &["ROSTER_INVITATION_URL"]);
+        one(&["--invitation-url", "javascript:{token}"], &["ROSTER_INVITATION_URL", "http"]);
         one(&["--invitation-url", "app/{token}"], &["ROSTER_INVITATION_URL"]);
         assert!(problems(&["--invitation-url", "https://app.example/join?t={token}#top"]).is_empty());
     }
 
     #[test]
     fn the_mail_server_has_a_url() {
-        for url in [
-            "smtp://mail.example",
-            "smtp://u:p@mail.example",
-            "smtps://u:p@mail.example",
-        ] {
+        for url in ["smtp://mail.example", "smtp://u:p@mail.example", "smtps://u:p@mail.example"] {
             assert_eq!(problems(&["--smtp-url", url]), Vec::<String>::new(), "{url}");
         }
-        one(
-            &["--smtp-url", "https://mail.example"],
-            &["neither smtp:// nor smtps://"],
-        );
+        one(&["--smtp-url", "https://mail.example"], &["neither smtp:// nor smtps://"]);
         one(&["--smtp-url", "mail.example"], &["ROSTER_SMTP_URL"]);
     }
 
     #[test]
     fn the_sender_looks_like_an_address() {
-        for wrong in [
-            "Roster",
-            "Roster <>",
-            "Roster <roster@>",
-            "@example.com",
-            "Roster <a@b",
-            "a@b\r\nBcc: c@d",
-        ] {
+        for wrong in ["Roster", "Roster <>", "Roster <roster@>", "@example.com", "Roster <a@b", "a@b\r\nBcc: c@d"] {
             one(&["--mail-from", wrong], &["ROSTER_MAIL_FROM"]);
         }
         assert!(problems(&["--mail-from", "roster@example.com"]).is_empty());
@@ -486,19 +388,11 @@ mod tests {
     fn identity_providers_are_named_with_a_client() {
         let issuers = |text: &'static str| ["--oidc-issuers", text];
         assert!(
-            problems(&issuers(
-                "https://accounts.google.com=1.apps.googleusercontent.com https://id.example/t=a"
-            ))
-            .is_empty()
+            problems(&issuers("https://accounts.google.com=1.apps.googleusercontent.com https://id.example/t=a"))
+                .is_empty()
         );
-        one(
-            &issuers("http://id.example=a"),
-            &["ROSTER_OIDC_ISSUERS", "http://id.example", "https"],
-        );
-        one(
-            &issuers("https://id.example"),
-            &["ROSTER_OIDC_ISSUERS", "ISSUER=CLIENT_ID"],
-        );
+        one(&issuers("http://id.example=a"), &["ROSTER_OIDC_ISSUERS", "http://id.example", "https"]);
+        one(&issuers("https://id.example"), &["ROSTER_OIDC_ISSUERS", "ISSUER=CLIENT_ID"]);
         assert_eq!(problems(&issuers("a b=c")).len(), 2);
     }
 

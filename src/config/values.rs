@@ -15,9 +15,7 @@ const MAX_SECRET_BYTES: u64 = 64 * 1024;
 /// A sentence that names the form.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let form = || "expected a whole number and a unit: 250ms, 90s, 15m, 12h or 7d".to_owned();
-    let digits = text
-        .find(|character: char| !character.is_ascii_digit())
-        .ok_or_else(form)?;
+    let digits = text.find(|character: char| !character.is_ascii_digit()).ok_or_else(form)?;
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| form())?;
     let seconds = match unit {
@@ -28,10 +26,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "d" => 86_400,
         _ => return Err(form()),
     };
-    number
-        .checked_mul(seconds)
-        .map(Duration::from_secs)
-        .ok_or_else(|| "too long a time".to_owned())
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(|| "too long a time".to_owned())
 }
 
 /// A secret that was read from the file that a setting names, without the line end at its end.
@@ -81,19 +76,9 @@ mod tests {
         ] {
             assert_eq!(duration(text), Ok(expected), "{text}");
         }
-        for text in [
-            "",
-            "7",
-            "d",
-            "-1s",
-            "1.5h",
-            "7 d",
-            "7D",
-            "1h30m",
-            "99999999999999999999s",
-            "999999999999999999d",
-            "7d ",
-        ] {
+        for text in
+            ["", "7", "d", "-1s", "1.5h", "7 d", "7D", "1h30m", "99999999999999999999s", "999999999999999999d", "7d "]
+        {
             assert!(duration(text).is_err(), "{text}");
         }
     }
@@ -106,10 +91,7 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             path.to_str().unwrap().parse::<SecretFile>()
         };
-        assert_eq!(
-            read(" with space \r\n").unwrap().secret().expose_secret(),
-            " with space "
-        );
+        assert_eq!(read(" with space \r\n").unwrap().secret().expose_secret(), " with space ");
         assert_eq!(read("one\ntwo").unwrap().secret().expose_secret(), "one\ntwo");
         assert!(read("\n").is_err());
         assert!(read(&"x".repeat(100_000)).is_err());

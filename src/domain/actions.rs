@@ -51,13 +51,9 @@ fn is_allowed(situation: &Situation<'_>, action: Action, row: &Row<'_>, now: Dat
             invitation::decide_revoke(situation, invitation).is_ok()
         }
         (Row::Member { target, .. }, Action::SetRoles) => can_change_roles(situation, target),
-        (
-            Row::Member {
-                target,
-                belongs_elsewhere,
-            },
-            Action::Update,
-        ) => can_update(situation, target, *belongs_elsewhere),
+        (Row::Member { target, belongs_elsewhere }, Action::Update) => {
+            can_update(situation, target, *belongs_elsewhere)
+        }
         (Row::Member { target, .. }, Action::Suspend) => decide_suspend(situation, target).is_ok(),
         (Row::Member { target, .. }, Action::Activate) => decide_activate(situation, target).is_ok(),
         (Row::Member { target, .. }, Action::Remove) => decide_remove(situation, target).is_ok(),
@@ -81,9 +77,7 @@ fn can_change_roles(situation: &Situation<'_>, target: &Target<'_>) -> bool {
 /// Whether some field may be edited.
 fn can_update(situation: &Situation<'_>, target: &Target<'_>, belongs_elsewhere: bool) -> bool {
     let fields = &situation.model.members().editable_by_others;
-    fields
-        .iter()
-        .any(|field| decide_update(situation, target, &[field], belongs_elsewhere).is_ok())
+    fields.iter().any(|field| decide_update(situation, target, &[field], belongs_elsewhere).is_ok())
 }
 
 fn can_receive_ownership(situation: &Situation<'_>, nominee: &Target<'_>) -> bool {

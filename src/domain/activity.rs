@@ -50,11 +50,7 @@ pub enum ReportOutcome {
 
 /// The ids to remember: those of reports about members.
 pub fn acceptable(reports: &[Report], members: &BTreeSet<MemberKey>) -> BTreeSet<Uuid> {
-    reports
-        .iter()
-        .filter(|report| members.contains(&report.member()))
-        .map(|report| report.id)
-        .collect()
+    reports.iter().filter(|report| members.contains(&report.member())).map(|report| report.id).collect()
 }
 
 /// What becomes of each report, in order. `fresh` are the acceptable ids that had not been taken before: the first report of each counts.
@@ -112,22 +108,14 @@ mod tests {
 
     #[test]
     fn the_first_report_of_an_id_counts_and_strangers_are_not_remembered() {
-        let reports = [
-            report(1, 7, 0, &[]),
-            report(2, 8, 0, &[]),
-            report(1, 7, 5, &[]),
-            report(3, 7, 0, &[]),
-        ];
+        let reports = [report(1, 7, 0, &[]), report(2, 8, 0, &[]), report(1, 7, 5, &[]), report(3, 7, 0, &[])];
         let members: BTreeSet<MemberKey> = [(Uuid::nil(), Uuid::from_u128(7))].into();
         let ids = acceptable(&reports, &members);
         assert_eq!(ids, [1, 3].map(Uuid::from_u128).into());
         // The store says that 3 was taken before.
         let fresh = [Uuid::from_u128(1)].into();
         use ReportOutcome::*;
-        assert_eq!(
-            outcomes(&reports, &members, fresh),
-            [Accepted, NotAMember, Duplicate, Duplicate]
-        );
+        assert_eq!(outcomes(&reports, &members, fresh), [Accepted, NotAMember, Duplicate, Duplicate]);
     }
 
     #[test]

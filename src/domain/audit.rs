@@ -47,13 +47,7 @@ pub struct Verification {
 impl Verification {
     /// Begins before the first entry, with the hash that chains begin with. `known` is what the caller has kept outside.
     pub fn begin(start: Vec<u8>, known: Option<Anchor>) -> Self {
-        Self {
-            verified: Anchor {
-                revision: 0,
-                hash: start,
-            },
-            known,
-        }
+        Self { verified: Anchor { revision: 0, hash: start }, known }
     }
 
     /// The last entry that was found to be whole; revision 0 before the first.
@@ -73,17 +67,10 @@ impl Verification {
         if stored != computed {
             return Err(broken(revision, Flaw::EntryChanged));
         }
-        if self
-            .known
-            .as_ref()
-            .is_some_and(|known| known.revision == revision && known.hash != stored)
-        {
+        if self.known.as_ref().is_some_and(|known| known.revision == revision && known.hash != stored) {
             return Err(broken(revision, Flaw::ChainReplaced));
         }
-        self.verified = Anchor {
-            revision,
-            hash: stored.to_vec(),
-        };
+        self.verified = Anchor { revision, hash: stored.to_vec() };
         Ok(())
     }
 
@@ -117,10 +104,7 @@ mod tests {
     use super::*;
 
     fn anchor(revision: i64, hash: u8) -> Anchor {
-        Anchor {
-            revision,
-            hash: vec![hash],
-        }
+        Anchor { revision, hash: vec![hash] }
     }
 
     /// Takes entries whose hash is their revision.

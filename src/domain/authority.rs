@@ -218,11 +218,8 @@ pub fn decide_update(
     situation.require(Action::Update.permission())?;
     situation.require_manages(target.roles)?;
     situation.require_not_removed(target)?;
-    let not_editable = |field: &str, hint: &str| {
-        Err(Refusal::new(Reason::FieldNotEditable)
-            .with("field", field)
-            .with("hint", hint))
-    };
+    let not_editable =
+        |field: &str, hint: &str| Err(Refusal::new(Reason::FieldNotEditable).with("field", field).with("hint", hint));
     let members = situation.model.members();
     for field in fields {
         if !members.editable_by_others.contains(*field) {
@@ -233,10 +230,9 @@ pub fn decide_update(
         }
     }
     match fields.first() {
-        Some(field) if belongs_elsewhere => not_editable(
-            field,
-            "the person belongs to other organizations too, and edits their own profile",
-        ),
+        Some(field) if belongs_elsewhere => {
+            not_editable(field, "the person belongs to other organizations too, and edits their own profile")
+        }
         _ => Ok(()),
     }
 }

@@ -74,11 +74,7 @@ pub fn open(expire: DateTime<Utc>, consumed: Option<DateTime<Utc>>, now: DateTim
 /// A short code out of random bytes: eight digits, zeros in front included. 64 bits over 10^8 values are even to one part in 10^11.
 #[must_use]
 pub fn short_code(bytes: [u8; 8]) -> String {
-    format!(
-        "{:0width$}",
-        u64::from_be_bytes(bytes) % 100_000_000,
-        width = CODE_DIGITS
-    )
+    format!("{:0width$}", u64::from_be_bytes(bytes) % 100_000_000, width = CODE_DIGITS)
 }
 
 #[cfg(test)]

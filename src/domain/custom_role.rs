@@ -107,20 +107,12 @@ impl CustomRoleRules<'_> {
         if !role.id.as_str().starts_with(CUSTOM_PREFIX) {
             return invalid("role", role.id.as_str(), "the id has to begin with custom.");
         }
-        if let Some(id) = role
-            .permissions
-            .iter()
-            .find(|id| self.base.permission(id.as_str()).is_none())
-        {
+        if let Some(id) = role.permissions.iter().find(|id| self.base.permission(id.as_str()).is_none()) {
             return invalid("permission", id.as_str(), "the access model has no such permission");
         }
         for id in role.grants.iter().chain(&role.manages) {
             if id == self.base.owner_role() {
-                return invalid(
-                    "role",
-                    id.as_str(),
-                    "only the owner role gives itself and changes its holders",
-                );
+                return invalid("role", id.as_str(), "only the owner role gives itself and changes its holders");
             }
             if self.base.role(id.as_str()).is_none() {
                 return invalid("role", id.as_str(), "the access model has no such role");
@@ -128,11 +120,7 @@ impl CustomRoleRules<'_> {
         }
         let kept = self.base.effective(role).grants;
         if let Some(id) = role.grants.difference(&kept).next() {
-            return invalid(
-                "role",
-                id.as_str(),
-                "a role gives only roles that have nothing beyond it",
-            );
+            return invalid("role", id.as_str(), "a role gives only roles that have nothing beyond it");
         }
         let lacks = |ids: &[&str]| !ids.iter().any(|id| role.permissions.contains(*id));
         if !role.grants.is_empty() && lacks(GIVING) {
@@ -143,11 +131,7 @@ impl CustomRoleRules<'_> {
             );
         }
         if !role.manages.is_empty() && lacks(CHANGING) {
-            return invalid(
-                "permission",
-                SET_ROLES,
-                "a role that changes members needs a permission to do it",
-            );
+            return invalid("permission", SET_ROLES, "a role that changes members needs a permission to do it");
         }
         Ok(())
     }

@@ -41,9 +41,7 @@ impl EmailAddress {
         if typed.chars().any(|c| text::is_hidden(c) || c.is_whitespace()) {
             return Err("must not contain white space, control or invisible characters".to_owned());
         }
-        let (local, domain) = typed
-            .rsplit_once('@')
-            .ok_or_else(|| "must have the form name@example.com".to_owned())?;
+        let (local, domain) = typed.rsplit_once('@').ok_or_else(|| "must have the form name@example.com".to_owned())?;
         if local.len() > LONGEST_LOCAL_PART {
             return Err(format!("must have at most {LONGEST_LOCAL_PART} octets before the @"));
         }
@@ -59,10 +57,7 @@ impl EmailAddress {
             }
             check_syntax(local, &domain)?;
         }
-        Ok(Self {
-            typed: typed.to_owned(),
-            key: format!("{key_local}@{domain}"),
-        })
+        Ok(Self { typed: typed.to_owned(), key: format!("{key_local}@{domain}") })
     }
 
     /// The address as it was typed, without surrounding white space: what mail goes to and what is shown.
@@ -99,46 +94,29 @@ impl EmailAddress {
     /// The part before the `@`, as typed.
     #[must_use]
     pub fn local_part(&self) -> &str {
-        self.typed
-            .rsplit_once('@')
-            .map_or(self.typed.as_str(), |(local, _)| local)
+        self.typed.rsplit_once('@').map_or(self.typed.as_str(), |(local, _)| local)
     }
 }
 
 /// Without letter case and normalized, in this order. The Greek final sigma is written as the other one, since which of the two
 /// stands for a capital depends on the letters around it.
 fn fold(local: &str) -> String {
-    local
-        .chars()
-        .flat_map(char::to_lowercase)
-        .map(|c| if c == 'ς' { 'σ' } else { c })
-        .nfc()
-        .collect()
+    local.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).nfc().collect()
 }
 
 /// The grammar of RFC 5321, where any non-ASCII character is as good as a letter (RFC 6531 section 3.3). The parser wants
 /// alphabetic ones only, which several Indic vowel signs are not, so it is shown an `x` for each of them.
 fn check_syntax(local: &str, domain: &str) -> Result<(), String> {
     let shown = format!("{}@{domain}", local.replace(|c: char| !c.is_ascii(), "x"));
-    let options = Options::default()
-        .with_required_tld()
-        .without_domain_literal()
-        .without_display_text();
-    Syntax::parse_with_options(&shown, options)
-        .map(drop)
-        .map_err(|_| "is not an e-mail address".to_owned())
+    let options = Options::default().with_required_tld().without_domain_literal().without_display_text();
+    Syntax::parse_with_options(&shown, options).map(drop).map_err(|_| "is not an e-mail address".to_owned())
 }
 
 /// The domain in A-labels and lower case (RFC 5891, UTS 46 without transitional processing).
 fn ascii_domain(domain: &str) -> Result<String, String> {
     let wrong = || "must have a domain such as example.com after the @".to_owned();
     let ascii = Uts46::new()
-        .to_ascii(
-            domain.as_bytes(),
-            AsciiDenyList::STD3,
-            Hyphens::CheckFirstLast,
-            DnsLength::Verify,
-        )
+        .to_ascii(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify)
         .map_err(|_| wrong())?;
     let (_, top) = ascii.rsplit_once('.').ok_or_else(wrong)?;
     // A top-level domain is never all digits (RFC 3696 section 2), so this is an IP address without its brackets.
@@ -180,10 +158,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn key(text: &str) -> String {
-        EmailAddress::parse(text)
-            .unwrap_or_else(|why| panic!("{text:?}: {why}"))
-            .key()
-            .to_owned()
+        EmailAddress::parse(text).unwrap_or_else(|why| panic!("{text:?}: {why}")).key().to_owned()
     }
 
     #[test]

@@ -140,10 +140,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal without facts.
     pub fn new(reason: Reason) -> Self {
-        Self {
-            reason,
-            metadata: Vec::new(),
-        }
+        Self { reason, metadata: Vec::new() }
     }
 
     /// Adds a fact.

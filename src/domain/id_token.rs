@@ -86,10 +86,7 @@ impl Provider {
             } else if let Some(known) = providers.iter_mut().find(|provider| provider.issuer == issuer) {
                 known.audiences.insert(audience.to_owned());
             } else {
-                providers.push(Self {
-                    issuer: issuer.to_owned(),
-                    audiences: BTreeSet::from([audience.to_owned()]),
-                });
+                providers.push(Self { issuer: issuer.to_owned(), audiences: BTreeSet::from([audience.to_owned()]) });
             }
         }
         match wrong.is_empty() {
@@ -166,11 +163,7 @@ impl KeySet {
 
     /// The key that a token names; where it names none, the only one that fits.
     fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<&Key, Flaw> {
-        let named: Vec<&Key> = self
-            .0
-            .iter()
-            .filter(|key| id.is_none() || key.id.as_deref() == id)
-            .collect();
+        let named: Vec<&Key> = self.0.iter().filter(|key| id.is_none() || key.id.as_deref() == id).collect();
         let fits: Vec<&&Key> = named.iter().filter(|key| key.algorithms.contains(&algorithm)).collect();
         match (named.is_empty(), fits.as_slice()) {
             (true, _) => Err(Flaw::Key),
@@ -193,10 +186,9 @@ fn key(value: serde_json::Value) -> Option<Key> {
         return None;
     }
     let own: &[(KeyAlgorithm, Algorithm)] = match &jwk.algorithm {
-        AlgorithmParameters::RSA(_) => &[
-            (KeyAlgorithm::RS256, Algorithm::RS256),
-            (KeyAlgorithm::PS256, Algorithm::PS256),
-        ],
+        AlgorithmParameters::RSA(_) => {
+            &[(KeyAlgorithm::RS256, Algorithm::RS256), (KeyAlgorithm::PS256, Algorithm::PS256)]
+        }
         AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => {
             &[(KeyAlgorithm::ES256, Algorithm::ES256)]
         }
@@ -249,10 +241,7 @@ impl Claimed {
         let (signed, _) = token.rsplit_once('.').ok_or(Flaw::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(Flaw::Malformed)?;
         let header: Header = part(header)?;
-        if [&header.jwk, &header.jku, &header.x5u, &header.crit]
-            .iter()
-            .any(|found| found.is_some())
-        {
+        if [&header.jwk, &header.jku, &header.x5u, &header.crit].iter().any(|found| found.is_some()) {
             return Err(Flaw::Header);
         }
         if header.typ.is_some_and(|kind| !kind.eq_ignore_ascii_case("JWT")) {
@@ -269,12 +258,7 @@ impl Claimed {
         for (to, from) in bytes.iter_mut().zip(digest(&SHA256, signed.as_bytes()).as_ref()) {
             *to = *from;
         }
-        Ok(Self {
-            algorithm,
-            key_id: header.kid,
-            issuer: part::<Origin>(payload)?.iss,
-            digest: bytes,
-        })
+        Ok(Self { algorithm, key_id: header.kid, issuer: part::<Origin>(payload)?.iss, digest: bytes })
     }
 }
 
@@ -332,9 +316,8 @@ pub fn verify(
     signature_only.validate_exp = false;
     signature_only.validate_aud = false;
     signature_only.required_spec_claims.clear();
-    let claims: serde_json::Value = jsonwebtoken::decode(token, &key.key, &signature_only)
-        .map_err(|_| Flaw::Signature)?
-        .claims;
+    let claims: serde_json::Value =
+        jsonwebtoken::decode(token, &key.key, &signature_only).map_err(|_| Flaw::Signature)?.claims;
     let claims: Claims = serde_json::from_value(claims).map_err(|_| Flaw::Malformed)?;
     check(claims, claimed, provider, nonce, now)
 }
@@ -386,25 +369,15 @@ fn check(
     if subject.is_empty() || subject.len() > SUBJECT || !readable {
         return Err(Flaw::Subject);
     }
-    Ok(Identity {
-        issuer: claims.iss,
-        subject,
-        digest: claimed.digest,
-        remember_until: expire + LEEWAY,
-    })
+    Ok(Identity { issuer: claims.iss, subject, digest: claimed.digest, remember_until: expire + LEEWAY })
 }
 
 /// A `NumericDate` (RFC 7519, section 2) to the second.
 fn instant(seconds: f64) -> Option<DateTime<Utc>> {
     // Saturates, and the ends are no times. Within a century of ours, so that nothing that is added to it is beyond the calendar.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a fraction of a second says nothing here"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "a fraction of a second says nothing here")]
     let whole = seconds as i64;
-    Some(whole)
-        .filter(|whole| (0..=7_258_118_400).contains(whole))
-        .and_then(|whole| DateTime::from_timestamp(whole, 0))
+    Some(whole).filter(|whole| (0..=7_258_118_400).contains(whole)).and_then(|whole| DateTime::from_timestamp(whole, 0))
 }
 
 #[cfg(test)]

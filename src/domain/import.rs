@@ -93,11 +93,7 @@ mod tests {
     use super::*;
 
     fn names(index: i64, email_key: &'static str, username: Option<&'static str>) -> Names<'static> {
-        Names {
-            index,
-            email_key,
-            username,
-        }
+        Names { index, email_key, username }
     }
 
     fn refused(taken: &Taken, names: Names<'_>) -> (Reason, Option<String>) {
@@ -113,18 +109,9 @@ mod tests {
         // Their own account has the address and the username, and is in nobody's way.
         taken.emails.insert("ada@x".to_owned(), None);
         taken.usernames.insert("ada".to_owned(), None);
-        assert_eq!(
-            taken.admit(names(3, "ada@x", Some("ada"))),
-            Ok(Admission::Already(user_id))
-        );
-        assert_eq!(
-            refused(&taken, names(4, "ada@x", None)),
-            (Reason::EmailTaken, Some("3".to_owned()))
-        );
-        assert_eq!(
-            refused(&taken, names(3, "bob@x", Some("ada"))),
-            (Reason::UsernameTaken, None)
-        );
+        assert_eq!(taken.admit(names(3, "ada@x", Some("ada"))), Ok(Admission::Already(user_id)));
+        assert_eq!(refused(&taken, names(4, "ada@x", None)), (Reason::EmailTaken, Some("3".to_owned())));
+        assert_eq!(refused(&taken, names(3, "bob@x", Some("ada"))), (Reason::UsernameTaken, None));
         assert_eq!(taken.admit(names(3, "bob@x", None)), Ok(Admission::New));
     }
 
@@ -134,14 +121,8 @@ mod tests {
         let ada = names(0, "ada@x", Some("ada"));
         assert_eq!(taken.admit(ada), Ok(Admission::New));
         taken.note(ada);
-        assert_eq!(
-            refused(&taken, names(1, "ada@x", None)),
-            (Reason::EmailTaken, Some("0".to_owned()))
-        );
-        assert_eq!(
-            refused(&taken, names(2, "bob@x", Some("ada"))),
-            (Reason::UsernameTaken, Some("0".to_owned()))
-        );
+        assert_eq!(refused(&taken, names(1, "ada@x", None)), (Reason::EmailTaken, Some("0".to_owned())));
+        assert_eq!(refused(&taken, names(2, "bob@x", Some("ada"))), (Reason::UsernameTaken, Some("0".to_owned())));
         assert_eq!(taken.admit(names(3, "bob@x", Some("bob"))), Ok(Admission::New));
     }
 
@@ -149,10 +130,7 @@ mod tests {
     fn who_was_not_let_in_takes_nothing() {
         let mut taken = Taken::default();
         taken.emails.insert("ada@x".to_owned(), None);
-        assert_eq!(
-            refused(&taken, names(0, "ada@x", Some("ada"))),
-            (Reason::EmailTaken, None)
-        );
+        assert_eq!(refused(&taken, names(0, "ada@x", Some("ada"))), (Reason::EmailTaken, None));
         assert_eq!(taken.admit(names(1, "bob@x", Some("ada"))), Ok(Admission::New));
     }
 }

@@ -56,12 +56,7 @@ pub struct Invitation {
 impl Invitation {
     /// A new invitation.
     pub fn issue(model: &AccessModel, email_key: String, roles: RoleSet, now: DateTime<Utc>) -> Self {
-        Self {
-            email_key,
-            roles,
-            state: InvitationState::Pending,
-            expire_time: expire_time(model, now),
-        }
+        Self { email_key, roles, state: InvitationState::Pending, expire_time: expire_time(model, now) }
     }
 
     /// How far it is now.
@@ -83,10 +78,7 @@ impl Invitation {
         self.unsettled(&INVITED)?;
         if now >= self.expire_time {
             return Err(Refusal::new(Reason::InvitationExpired)
-                .with(
-                    "expire_time",
-                    self.expire_time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
-                )
+                .with("expire_time", self.expire_time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
                 .with("hint", "ask for a new invitation"));
         }
         Ok(())
@@ -111,30 +103,21 @@ struct Hints {
 }
 
 /// Of the invited person.
-const INVITED: Hints = Hints {
-    used: "sign in with the account that has accepted it",
-    over: "ask for a new invitation",
-};
+const INVITED: Hints =
+    Hints { used: "sign in with the account that has accepted it", over: "ask for a new invitation" };
 
 /// Of those who send an invitation again.
-const SENDING: Hints = Hints {
-    used: "change or remove the member instead",
-    over: "invite the person again",
-};
+const SENDING: Hints = Hints { used: "change or remove the member instead", over: "invite the person again" };
 
 /// Of those who take an invitation back.
-const REVOKING: Hints = Hints {
-    used: "change or remove the member instead",
-    over: "nothing is left to take back",
-};
+const REVOKING: Hints = Hints { used: "change or remove the member instead", over: "nothing is left to take back" };
 
 /// What brings an invitation back to life whose sender may no longer give its roles.
 const SEND_AGAIN: &str = "ask somebody who may give these roles to send it again";
 
 /// When an invitation that is sent, or sent again, at this time expires.
 pub fn expire_time(model: &AccessModel, now: DateTime<Utc>) -> DateTime<Utc> {
-    now.checked_add_signed(model.invitations().ttl)
-        .unwrap_or(DateTime::<Utc>::MAX_UTC)
+    now.checked_add_signed(model.invitations().ttl).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 /// Whether the inviter has to confirm with a second step first (JH03). A service acting for nobody has no person to ask.
@@ -247,9 +230,8 @@ pub struct Acceptance<'a> {
 pub fn decide_accept(acceptance: &Acceptance<'_>, invitation: &Invitation) -> Result<RoleSet, Refusal> {
     invitation.open(acceptance.now)?;
     decide_addition(acceptance.model, acceptance.existing)?;
-    let authority = acceptance
-        .inviter
-        .ok_or_else(|| Refusal::new(Reason::InviterNoLongerAuthorized).with("hint", SEND_AGAIN))?;
+    let authority =
+        acceptance.inviter.ok_or_else(|| Refusal::new(Reason::InviterNoLongerAuthorized).with("hint", SEND_AGAIN))?;
     let situation = Situation {
         model: acceptance.model,
         organization_kind: acceptance.organization_kind,
@@ -257,11 +239,9 @@ pub fn decide_accept(acceptance: &Acceptance<'_>, invitation: &Invitation) -> Re
         owners: acceptance.owners,
     };
     decide_invite(&situation, &invitation.roles).map_err(|refusal| match refusal.reason {
-        Reason::PermissionRequired | Reason::RoleNotGrantable => Refusal {
-            reason: Reason::InviterNoLongerAuthorized,
-            ..refusal
+        Reason::PermissionRequired | Reason::RoleNotGrantable => {
+            Refusal { reason: Reason::InviterNoLongerAuthorized, ..refusal }.with("hint", SEND_AGAIN)
         }
-        .with("hint", SEND_AGAIN),
         _ => refusal,
     })
 }

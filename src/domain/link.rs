@@ -14,9 +14,7 @@ impl LinkTemplate {
     pub fn parse(text: &str) -> Option<Self> {
         // A stand-in that no address escapes, so that the URL parser sees an ordinary address.
         const STAND_IN: &str = "roster-token-stand-in";
-        let (before, after) = text
-            .split_once("{token}")
-            .filter(|(_, after)| !after.contains("{token}"))?;
+        let (before, after) = text.split_once("{token}").filter(|(_, after)| !after.contains("{token}"))?;
         let url = Url::parse(&format!("{before}{STAND_IN}{after}")).ok()?;
         let in_host = url.host_str().is_none_or(|host| host.contains(STAND_IN));
         let (before, after) = url.as_str().split_once(STAND_IN)?;
@@ -24,10 +22,7 @@ impl LinkTemplate {
             && !in_host
             && url.username().is_empty()
             && url.password().is_none();
-        fit.then(|| Self {
-            before: before.to_owned(),
-            after: after.to_owned(),
-        })
+        fit.then(|| Self { before: before.to_owned(), after: after.to_owned() })
     }
 
     /// The address with a token in it.

@@ -140,13 +140,7 @@ pub enum OwnershipNews {
 
 impl OwnershipNews {
     /// Every news there is.
-    pub const ALL: [Self; 5] = [
-        Self::Received,
-        Self::HandedOver,
-        Self::Nominated,
-        Self::Offered,
-        Self::Cancelled,
-    ];
+    pub const ALL: [Self; 5] = [Self::Received, Self::HandedOver, Self::Nominated, Self::Offered, Self::Cancelled];
 
     /// The word that templates know it by.
     #[must_use]
@@ -216,10 +210,7 @@ pub struct PayloadError {
 
 impl From<serde_json::Error> for PayloadError {
     fn from(error: serde_json::Error) -> Self {
-        Self {
-            line: error.line(),
-            column: error.column(),
-        }
+        Self { line: error.line(), column: error.column() }
     }
 }
 
@@ -384,11 +375,8 @@ mod tests {
                 locale: "en".into(),
             })
         };
-        let secrets = [
-            Payload::PasswordReset(secret()),
-            Payload::EmailVerification(secret()),
-            Payload::StepUp(secret()),
-        ];
+        let secrets =
+            [Payload::PasswordReset(secret()), Payload::EmailVerification(secret()), Payload::StepUp(secret())];
         for payload in secrets.into_iter().chain(Notice::ALL.map(notice)) {
             let bytes = payload.to_bytes().unwrap();
             let text = String::from_utf8(bytes.to_vec()).unwrap();
@@ -397,10 +385,7 @@ mod tests {
             assert_eq!(payload.recipient(), "Bob@Example.com");
             assert!(!format!("{payload:?}").contains("s3cret"));
             if let Payload::SecurityNotice(mail) = &payload {
-                assert!(
-                    text.contains(&format!("\"notice\":\"{}\"", mail.notice.as_str())),
-                    "{text}"
-                );
+                assert!(text.contains(&format!("\"notice\":\"{}\"", mail.notice.as_str())), "{text}");
             }
         }
     }

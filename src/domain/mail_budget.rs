@@ -51,15 +51,13 @@ impl Spent {
     /// The refusal. `room` is when there is room for one more; `None` where waiting makes none.
     #[must_use]
     pub fn refusal(self, room: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Refusal {
-        let refusal = Refusal::new(Reason::MailBudgetSpent)
-            .with("budget", self.as_str())
-            .with(
-                "hint",
-                match self {
-                    Self::Invitation => "revoke the invitation, and invite the person again",
-                    Self::Organization | Self::Address => "try again later",
-                },
-            );
+        let refusal = Refusal::new(Reason::MailBudgetSpent).with("budget", self.as_str()).with(
+            "hint",
+            match self {
+                Self::Invitation => "revoke the invitation, and invite the person again",
+                Self::Organization | Self::Address => "try again later",
+            },
+        );
         match room {
             Some(room) => refusal.with("retry_after_seconds", seconds(room - now)),
             None => refusal,
@@ -112,12 +110,7 @@ mod tests {
     const SERVICE: Authority<'_> = Authority::Service { operator: false };
 
     fn budget() -> MailBudget {
-        MailBudget {
-            resend_interval: Duration::seconds(60),
-            sends: 3,
-            organization: 10,
-            address: 5,
-        }
+        MailBudget { resend_interval: Duration::seconds(60), sends: 3, organization: 10, address: 5 }
     }
 
     #[test]
@@ -128,10 +121,7 @@ mod tests {
         let refused = after(1, 59_001).unwrap_err();
         assert_eq!(refused.reason, Reason::InvitationRecentlySent);
         assert_eq!(refused.metadata, [("retry_after_seconds", "1".to_owned())]);
-        assert_eq!(
-            after(1, 58_999).unwrap_err().metadata,
-            [("retry_after_seconds", "2".to_owned())]
-        );
+        assert_eq!(after(1, 58_999).unwrap_err().metadata, [("retry_after_seconds", "2".to_owned())]);
         assert_eq!(after(2, 60_000), Ok(()));
         assert_eq!(after(3, 3_600_000).unwrap_err().reason, Reason::MailBudgetSpent);
     }

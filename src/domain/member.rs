@@ -126,46 +126,13 @@ mod tests {
     fn each_deny_reason_is_told() {
         let hindered = [
             (MembershipFacts { member: None, ..FACTS }, DenyReason::NotAMember),
+            (MembershipFacts { member: Some(MemberState::Removed), ..FACTS }, DenyReason::NotAMember),
+            (MembershipFacts { organization: OrganizationState::Deleted, ..FACTS }, DenyReason::NotAMember),
+            (MembershipFacts { session_outdated: true, ..FACTS }, DenyReason::SessionOutdated),
+            (MembershipFacts { member: Some(MemberState::Suspended), ..FACTS }, DenyReason::MemberSuspended),
+            (MembershipFacts { factor_missing: true, ..FACTS }, DenyReason::MfaRequired),
             (
-                MembershipFacts {
-                    member: Some(MemberState::Removed),
-                    ..FACTS
-                },
-                DenyReason::NotAMember,
-            ),
-            (
-                MembershipFacts {
-                    organization: OrganizationState::Deleted,
-                    ..FACTS
-                },
-                DenyReason::NotAMember,
-            ),
-            (
-                MembershipFacts {
-                    session_outdated: true,
-                    ..FACTS
-                },
-                DenyReason::SessionOutdated,
-            ),
-            (
-                MembershipFacts {
-                    member: Some(MemberState::Suspended),
-                    ..FACTS
-                },
-                DenyReason::MemberSuspended,
-            ),
-            (
-                MembershipFacts {
-                    factor_missing: true,
-                    ..FACTS
-                },
-                DenyReason::MfaRequired,
-            ),
-            (
-                MembershipFacts {
-                    organization: OrganizationState::Suspended,
-                    ..FACTS
-                },
+                MembershipFacts { organization: OrganizationState::Suspended, ..FACTS },
                 DenyReason::OrganizationSuspended,
             ),
         ];
@@ -184,10 +151,7 @@ mod tests {
         };
         assert_eq!(deny_reason(all), Some(DenyReason::NotAMember));
         // A session that is dead is told nothing but that.
-        let outdated = MembershipFacts {
-            member: Some(MemberState::Suspended),
-            ..all
-        };
+        let outdated = MembershipFacts { member: Some(MemberState::Suspended), ..all };
         assert_eq!(deny_reason(outdated), Some(DenyReason::SessionOutdated));
     }
 }

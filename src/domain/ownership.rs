@@ -61,9 +61,7 @@ pub fn require_pending(status: TransferStatus) -> Result<(), Refusal> {
         TransferStatus::Cancelled => ("CANCELLED", "ask the owner for a new transfer"),
         TransferStatus::Expired => ("EXPIRED", "ask the owner for a new transfer"),
     };
-    Err(Refusal::new(Reason::TransferStateConflict)
-        .with("state", state)
-        .with("hint", hint))
+    Err(Refusal::new(Reason::TransferStateConflict).with("state", state).with("hint", hint))
 }
 
 /// Whether a pending transfer may be called off: by either of the two, or by whoever may transfer ownership.
@@ -122,12 +120,8 @@ pub fn decide_transfer(
         return Err(Refusal::new(Reason::TransferTargetIneligible).with("eligible_roles", roles.join(",")));
     }
     // Both sets exchange at least one role for one, so neither can outgrow the number of roles that a member may hold.
-    let kept: RoleSet = nominee
-        .roles
-        .iter()
-        .filter(|role| !rules.eligible_roles.contains(role.as_str()))
-        .cloned()
-        .collect();
+    let kept: RoleSet =
+        nominee.roles.iter().filter(|role| !rules.eligible_roles.contains(role.as_str())).cloned().collect();
     Ok(Transfer {
         new_owner_roles: kept.with(owner_role),
         previous_owner_roles: owner.roles.without(owner_role).with(&rules.previous_owner_role),
@@ -153,10 +147,5 @@ pub fn decide_confirmation(
 }
 
 fn transfer_rules<'a>(situation: &Situation<'a>) -> Result<&'a TransferRules, Refusal> {
-    situation
-        .model
-        .ownership()
-        .transfer
-        .as_ref()
-        .ok_or_else(|| Reason::TransferNotSupported.into())
+    situation.model.ownership().transfer.as_ref().ok_or_else(|| Reason::TransferNotSupported.into())
 }

@@ -70,9 +70,7 @@ impl PasswordPolicy {
     /// allowed to use.
     #[must_use]
     pub fn new(min_length: usize) -> Self {
-        Self {
-            min_length: min_length.clamp(SHORTEST_MIN_LENGTH, 64),
-        }
+        Self { min_length: min_length.clamp(SHORTEST_MIN_LENGTH, 64) }
     }
 
     /// The fewest characters it accepts.
@@ -118,11 +116,7 @@ impl PasswordPolicy {
         }
         let estimated = estimated(&normal);
         let inputs: Vec<&str> = words.iter().map(String::as_str).collect();
-        let lowest = if self.min_length < ALONE_MIN_LENGTH {
-            LOWEST_SCORE
-        } else {
-            ALONE_LOWEST_SCORE
-        };
+        let lowest = if self.min_length < ALONE_MIN_LENGTH { LOWEST_SCORE } else { ALONE_LOWEST_SCORE };
         if zxcvbn(&estimated, &inputs).score() < lowest {
             return Err("is too easy to guess: common passwords, names, dates, repetitions and keyboard runs are known to attackers".to_owned());
         }
@@ -151,10 +145,7 @@ fn estimated(normal: &str) -> Zeroizing<String> {
 /// In how many ways signs can be taken for letters, at the most.
 fn readings(text: &str) -> usize {
     let present = |letter: &&[(char, usize)]| -> usize {
-        let readings = letter
-            .iter()
-            .filter(|(sign, _)| text.contains(*sign))
-            .map(|(_, more)| more);
+        let readings = letter.iter().filter(|(sign, _)| text.contains(*sign)).map(|(_, more)| more);
         readings.sum::<usize>().max(1)
     };
     SIGNS.iter().map(present).product()
@@ -175,11 +166,7 @@ pub fn normalize(password: &str) -> Zeroizing<String> {
 fn context_words(context: &[&str]) -> Vec<String> {
     let mut words = Vec::new();
     for text in context.iter().copied().chain(PRODUCT_WORDS) {
-        let whole = text
-            .nfkc()
-            .flat_map(char::to_lowercase)
-            .take(ESTIMATED_CHARACTERS)
-            .collect::<String>();
+        let whole = text.nfkc().flat_map(char::to_lowercase).take(ESTIMATED_CHARACTERS).collect::<String>();
         let parts = whole.split(|c: char| !c.is_alphanumeric()).map(str::to_owned);
         let joined = whole.chars().filter(|c| c.is_alphanumeric()).collect();
         words.extend(parts.chain([joined, whole.clone()]));
@@ -206,12 +193,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const CONTEXT: [&str; 4] = [
-        "ada.lovelace@analytical.example",
-        "Ada",
-        "Lovelace",
-        "Analytical Engines",
-    ];
+    const CONTEXT: [&str; 4] = ["ada.lovelace@analytical.example", "Ada", "Lovelace", "Analytical Engines"];
 
     fn both(policy: PasswordPolicy, password: &str, context: &[&str]) -> Result<(), String> {
         policy.check_form(password)?;
@@ -286,11 +268,7 @@ mod tests {
         assert_eq!(check(&decomposed), Ok(()));
         assert!(check(&fifteen[..fifteen.len() - 1]).is_err());
         assert_eq!(both(policy, "zt7kq9wm", &[]), Ok(()));
-        assert!(
-            policy
-                .check_form("e\u{301}e\u{301}e\u{301}e\u{301}")
-                .is_err_and(|why| why.contains("at least 8"))
-        );
+        assert!(policy.check_form("e\u{301}e\u{301}e\u{301}e\u{301}").is_err_and(|why| why.contains("at least 8")));
         assert_eq!(PasswordPolicy::new(1).min_length(), 8);
         assert_eq!(PasswordPolicy::new(1000).min_length(), 64);
     }
@@ -314,19 +292,10 @@ mod tests {
         let looked_at = estimated(&longest);
         assert_eq!(looked_at.chars().count(), LEAST_ESTIMATED);
         assert_eq!(check(&longest), Ok(()), "random signs are strong");
-        for ordinary in [
-            "correct horse battery staple",
-            "p4ssw0rd p4ssw0rd p4ssw0rd p4ssw0rd",
-            "9f2kq0zxm1vw7tyb",
-        ] {
+        for ordinary in ["correct horse battery staple", "p4ssw0rd p4ssw0rd p4ssw0rd p4ssw0rd", "9f2kq0zxm1vw7tyb"] {
             assert_eq!(*estimated(ordinary), ordinary);
         }
-        for bad in [
-            "p4$$w0rdp4$$w0rd",
-            "p4ssw0rd12345678",
-            "l0v3l0v3l0v3l0v3",
-            "(4((4((4((4((4((",
-        ] {
+        for bad in ["p4$$w0rdp4$$w0rd", "p4ssw0rd12345678", "l0v3l0v3l0v3l0v3", "(4((4((4((4((4(("] {
             assert!(check(bad).is_err(), "{bad:?}");
         }
     }

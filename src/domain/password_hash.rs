@@ -65,36 +65,20 @@ impl HashCost {
     /// `HASH_TOO_EXPENSIVE` with the first bound that is exceeded.
     pub fn require_bounded(self) -> Result<(), Refusal> {
         let (scheme, bounds) = match self {
-            HashCost::Argon2 {
-                memory_kib,
-                iterations,
-                lanes,
-            } => (
+            HashCost::Argon2 { memory_kib, iterations, lanes } => (
                 "argon2",
                 vec![
                     ("memory_kib", memory_kib, MAX_MEMORY_KIB),
-                    (
-                        "memory_kib times iterations",
-                        memory_kib.saturating_mul(iterations),
-                        MAX_ARGON2_WORK_KIB,
-                    ),
+                    ("memory_kib times iterations", memory_kib.saturating_mul(iterations), MAX_ARGON2_WORK_KIB),
                     ("lanes", lanes, MAX_LANES),
                 ],
             ),
             HashCost::Bcrypt { cost } => ("bcrypt", vec![("cost", cost, MAX_BCRYPT_COST)]),
-            HashCost::Scrypt {
-                memory_kib,
-                passes,
-                blocks,
-            } => (
+            HashCost::Scrypt { memory_kib, passes, blocks } => (
                 "scrypt",
                 vec![
                     ("memory_kib", memory_kib, MAX_MEMORY_KIB),
-                    (
-                        "memory_kib times p",
-                        memory_kib.saturating_mul(passes),
-                        MAX_SCRYPT_WORK_KIB,
-                    ),
+                    ("memory_kib times p", memory_kib.saturating_mul(passes), MAX_SCRYPT_WORK_KIB),
                     ("r times p", blocks, MAX_SCRYPT_BLOCKS),
                 ],
             ),
@@ -124,48 +108,16 @@ mod tests {
 
     #[test]
     fn the_last_value_within_each_bound_is_accepted_and_the_next_is_named() {
-        let argon2 = |memory_kib, iterations, lanes| HashCost::Argon2 {
-            memory_kib,
-            iterations,
-            lanes,
-        };
-        let scrypt = |memory_kib, passes| HashCost::Scrypt {
-            memory_kib,
-            passes,
-            blocks: 8,
-        };
-        let blocks = |blocks| HashCost::Scrypt {
-            memory_kib: 2,
-            passes: 1,
-            blocks,
-        };
+        let argon2 = |memory_kib, iterations, lanes| HashCost::Argon2 { memory_kib, iterations, lanes };
+        let scrypt = |memory_kib, passes| HashCost::Scrypt { memory_kib, passes, blocks: 8 };
+        let blocks = |blocks| HashCost::Scrypt { memory_kib: 2, passes: 1, blocks };
         for (within, beyond, told) in [
-            (
-                argon2(131_072, 8, 64),
-                argon2(131_073, 1, 1),
-                "argon2, memory_kib, 131073, 131072",
-            ),
-            (
-                argon2(65_536, 16, 1),
-                argon2(65_536, 17, 1),
-                "argon2, memory_kib times iterations, 1114112, 1048576",
-            ),
+            (argon2(131_072, 8, 64), argon2(131_073, 1, 1), "argon2, memory_kib, 131073, 131072"),
+            (argon2(65_536, 16, 1), argon2(65_536, 17, 1), "argon2, memory_kib times iterations, 1114112, 1048576"),
             (argon2(64, 1, 64), argon2(64, 1, 65), "argon2, lanes, 65, 64"),
-            (
-                HashCost::Bcrypt { cost: 14 },
-                HashCost::Bcrypt { cost: 15 },
-                "bcrypt, cost, 15, 14",
-            ),
-            (
-                scrypt(131_072, 4),
-                scrypt(262_144, 1),
-                "scrypt, memory_kib, 262144, 131072",
-            ),
-            (
-                scrypt(16_384, 32),
-                scrypt(16_384, 33),
-                "scrypt, memory_kib times p, 540672, 524288",
-            ),
+            (HashCost::Bcrypt { cost: 14 }, HashCost::Bcrypt { cost: 15 }, "bcrypt, cost, 15, 14"),
+            (scrypt(131_072, 4), scrypt(262_144, 1), "scrypt, memory_kib, 262144, 131072"),
+            (scrypt(16_384, 32), scrypt(16_384, 33), "scrypt, memory_kib times p, 540672, 524288"),
             (blocks(8192), blocks(8193), "scrypt, r times p, 8193, 8192"),
             (
                 HashCost::Pbkdf2 { rounds: 2_000_000 },
@@ -183,32 +135,12 @@ mod tests {
     #[test]
     fn what_guides_recommend_is_accepted() {
         for cost in [
-            HashCost::Argon2 {
-                memory_kib: 19 * 1024,
-                iterations: 2,
-                lanes: 1,
-            },
-            HashCost::Argon2 {
-                memory_kib: 64 * 1024,
-                iterations: 3,
-                lanes: 4,
-            },
-            HashCost::Argon2 {
-                memory_kib: 100 * 1024,
-                iterations: 2,
-                lanes: 8,
-            },
+            HashCost::Argon2 { memory_kib: 19 * 1024, iterations: 2, lanes: 1 },
+            HashCost::Argon2 { memory_kib: 64 * 1024, iterations: 3, lanes: 4 },
+            HashCost::Argon2 { memory_kib: 100 * 1024, iterations: 2, lanes: 8 },
             HashCost::Bcrypt { cost: 12 },
-            HashCost::Scrypt {
-                memory_kib: 128 * 1024,
-                passes: 1,
-                blocks: 8,
-            },
-            HashCost::Scrypt {
-                memory_kib: 8 * 1024,
-                passes: 10,
-                blocks: 80,
-            },
+            HashCost::Scrypt { memory_kib: 128 * 1024, passes: 1, blocks: 8 },
+            HashCost::Scrypt { memory_kib: 8 * 1024, passes: 10, blocks: 80 },
             HashCost::Pbkdf2 { rounds: 1_300_000 },
         ] {
             assert_eq!(refused(cost), None);

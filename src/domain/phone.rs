@@ -15,10 +15,7 @@ impl PhoneNumber {
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || "must be a telephone number in international form, such as \"+44 20 7946 0018\"".to_owned();
         let digits = text.trim().strip_prefix('+').ok_or_else(wrong)?;
-        let kept: String = digits
-            .chars()
-            .filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')'))
-            .collect();
+        let kept: String = digits.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')')).collect();
         let valid =
             (7..=15).contains(&kept.len()) && kept.bytes().all(|b| b.is_ascii_digit()) && !kept.starts_with('0');
         valid.then(|| Self(format!("+{kept}"))).ok_or_else(wrong)
@@ -44,12 +41,7 @@ mod tests {
 
     #[test]
     fn one_number_has_one_spelling() {
-        for typed in [
-            "+442079460018",
-            " +44 20 7946 0018 ",
-            "+44-20-7946-0018",
-            "+44 (20) 7946.0018",
-        ] {
+        for typed in ["+442079460018", " +44 20 7946 0018 ", "+44-20-7946-0018", "+44 (20) 7946.0018"] {
             assert_eq!(PhoneNumber::parse(typed).unwrap().as_str(), "+442079460018");
         }
     }

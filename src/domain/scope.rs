@@ -107,10 +107,7 @@ mod tests {
     #[test]
     fn nobody_passes_on_what_they_lack() {
         let held = Scopes::parse(["users.read"]).unwrap();
-        assert_eq!(
-            held.missing(&Scopes::parse(["users.read", "users.write"]).unwrap()),
-            Some("users.write")
-        );
+        assert_eq!(held.missing(&Scopes::parse(["users.read", "users.write"]).unwrap()), Some("users.write"));
         assert_eq!(held.missing(&Scopes::parse([OPERATOR]).unwrap()), Some(OPERATOR));
         assert_eq!(held.missing(&held), None);
     }
@@ -128,9 +125,6 @@ mod tests {
 
     #[test]
     fn an_unknown_scope_is_named() {
-        assert_eq!(
-            Scopes::parse(["users.read", "everything"]),
-            Err("everything".to_owned())
-        );
+        assert_eq!(Scopes::parse(["users.read", "everything"]), Err("everything".to_owned()));
     }
 }

@@ -93,27 +93,15 @@ mod tests {
     #[test]
     fn a_session_is_recent_for_its_first_minutes() {
         let start = DateTime::<Utc>::UNIX_EPOCH;
-        assert_eq!(
-            require_recent(start, start + RECENT_SIGN_IN - Duration::microseconds(1)),
-            Ok(())
-        );
+        assert_eq!(require_recent(start, start + RECENT_SIGN_IN - Duration::microseconds(1)), Ok(()));
         let refused = require_recent(start, start + RECENT_SIGN_IN).unwrap_err();
         assert_eq!(refused.reason, Reason::SessionNotRecent);
-        assert_eq!(
-            refused.metadata,
-            [
-                ("max_age_seconds", "900".to_owned()),
-                ("hint", "sign in again".to_owned())
-            ]
-        );
+        assert_eq!(refused.metadata, [("max_age_seconds", "900".to_owned()), ("hint", "sign in again".to_owned())]);
     }
 
     #[test]
     fn a_session_ends_at_the_earlier_of_its_two_limits_and_when_it_is_revoked() {
-        let policy = SessionPolicy {
-            idle: Duration::days(7),
-            lifetime: Duration::days(30),
-        };
+        let policy = SessionPolicy { idle: Duration::days(7), lifetime: Duration::days(30) };
         let start = DateTime::<Utc>::UNIX_EPOCH;
         let end = policy.expire_time(start);
         let tick = Duration::microseconds(1);

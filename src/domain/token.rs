@@ -33,14 +33,8 @@ pub enum TokenKind {
 
 impl TokenKind {
     /// Every kind there is.
-    pub const ALL: [Self; 6] = [
-        Self::ServiceKey,
-        Self::Session,
-        Self::Invitation,
-        Self::PasswordReset,
-        Self::EmailVerification,
-        Self::SignIn,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::ServiceKey, Self::Session, Self::Invitation, Self::PasswordReset, Self::EmailVerification, Self::SignIn];
 
     /// The first characters of every token of this kind.
     #[must_use]
@@ -86,9 +80,7 @@ impl Token {
     /// There is one text for one token: another length, padding, white space, or stray bits in the last character are refused.
     #[must_use]
     pub fn parse(kind: TokenKind, text: &str) -> Option<Self> {
-        let secret = text
-            .strip_prefix(kind.prefix())
-            .filter(|secret| secret.len() == SECRET_CHARACTERS)?;
+        let secret = text.strip_prefix(kind.prefix()).filter(|secret| secret.len() == SECRET_CHARACTERS)?;
         let mut bytes = Zeroizing::new([0_u8; SECRET_BYTES]);
         URL_SAFE_NO_PAD.decode_slice(secret, bytes.as_mut_slice()).ok()?;
         Some(Self::new(kind, *bytes))

@@ -112,9 +112,8 @@ mod tests {
 
     #[test]
     fn the_vectors_of_rfc_4226() {
-        let expected = [
-            "755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489",
-        ];
+        let expected =
+            ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
         for (counter, expected) in (0..).zip(expected) {
             assert_eq!(code(SECRET, counter), expected, "{counter}");
         }

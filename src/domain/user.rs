@@ -89,11 +89,7 @@ mod tests {
         assert!(active(&[past_membership(true, true), past_membership(false, false)]));
         assert!(may_sign_in(UserState::Active, &[past_membership(true, true)], true));
         assert!(!may_sign_in(UserState::Suspended, &[], true));
-        assert!(!may_sign_in(
-            UserState::Deleted,
-            &[past_membership(false, false)],
-            false
-        ));
+        assert!(!may_sign_in(UserState::Deleted, &[past_membership(false, false)], false));
     }
 
     #[test]

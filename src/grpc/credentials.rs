@@ -145,10 +145,7 @@ impl Parse for pb::ResetPasswordRequest {
         fields.request_id(&self.request_id);
         let token = fields.secret("token", &self.token, TOKEN);
         let new = fields.password("new_password", &self.new_password);
-        Some(passwords::Reset {
-            token: token?,
-            new: new?,
-        })
+        Some(passwords::Reset { token: token?, new: new? })
     }
 }
 
@@ -168,10 +165,7 @@ impl Parse for pb::ConfirmMfaEnrollmentRequest {
         fields.request_id(&self.request_id);
         let enrollment_id = fields.uuid("enrollment_id", &self.enrollment_id);
         let code = fields.secret("totp_code", &self.totp_code, CODE);
-        Some(mfa::Confirm {
-            enrollment_id: enrollment_id?,
-            code: code?,
-        })
+        Some(mfa::Confirm { enrollment_id: enrollment_id?, code: code? })
     }
 }
 
@@ -224,9 +218,7 @@ impl Parse for pb::UnlinkIdentityRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let identity_id = fields.uuid("identity_id", &self.identity_id);
-        Some(identities::Unlink {
-            identity_id: identity_id?,
-        })
+        Some(identities::Unlink { identity_id: identity_id? })
     }
 }
 
@@ -242,17 +234,13 @@ fn identity(row: LinkedIdentity) -> pb::Identity {
 
 impl From<LinkedIdentity> for pb::LinkIdentityResponse {
     fn from(row: LinkedIdentity) -> Self {
-        Self {
-            identity: Some(identity(row)),
-        }
+        Self { identity: Some(identity(row)) }
     }
 }
 
 impl From<Vec<LinkedIdentity>> for pb::ListIdentitiesResponse {
     fn from(rows: Vec<LinkedIdentity>) -> Self {
-        Self {
-            identities: rows.into_iter().map(identity).collect(),
-        }
+        Self { identities: rows.into_iter().map(identity).collect() }
     }
 }
 
@@ -299,10 +287,7 @@ impl From<mfa::StartedEnrollment> for pb::BeginMfaEnrollmentResponse {
 
 impl From<mfa::Enrolled> for pb::ConfirmMfaEnrollmentResponse {
     fn from(enrolled: mfa::Enrolled) -> Self {
-        Self {
-            mfa_factor: Some(factor(enrolled.factor)),
-            recovery_codes: shown_once(&enrolled.recovery_codes),
-        }
+        Self { mfa_factor: Some(factor(enrolled.factor)), recovery_codes: shown_once(&enrolled.recovery_codes) }
     }
 }
 
@@ -317,9 +302,7 @@ impl From<mfa::Factors> for pb::ListMfaFactorsResponse {
 
 impl From<Vec<Zeroizing<String>>> for pb::RegenerateRecoveryCodesResponse {
     fn from(codes: Vec<Zeroizing<String>>) -> Self {
-        Self {
-            recovery_codes: shown_once(&codes),
-        }
+        Self { recovery_codes: shown_once(&codes) }
     }
 }
 

@@ -214,11 +214,7 @@ impl Parse for pb::RevokeInvitationRequest {
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let invitation_id = fields.uuid("invitation_id", &self.invitation_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        Some(invitations::Revoke {
-            organization_id: organization_id?,
-            invitation_id: invitation_id?,
-            etag: etag?,
-        })
+        Some(invitations::Revoke { organization_id: organization_id?, invitation_id: invitation_id?, etag: etag? })
     }
 }
 
@@ -240,10 +236,7 @@ impl Parse for pb::AcceptInvitationRequest {
             None => Some(None),
             Some(person) => fields.within("sign_up", |fields| sign_up(person, fields)).map(Some),
         };
-        Some(acceptance::Accept {
-            token: token?,
-            sign_up: sign_up?,
-        })
+        Some(acceptance::Accept { token: token?, sign_up: sign_up? })
     }
 }
 
@@ -253,13 +246,9 @@ fn sign_up(person: &pb::SignUp, fields: &mut Fields<'_>) -> Option<acceptance::S
     let way = match &person.open_id_connect {
         Some(token) => {
             fields.absent_beside("open_id_connect", "password", &person.password);
-            fields
-                .id_token("open_id_connect", token)
-                .map(acceptance::FirstCredential::Identity)
+            fields.id_token("open_id_connect", token).map(acceptance::FirstCredential::Identity)
         }
-        None => fields
-            .password("password", &person.password)
-            .map(acceptance::FirstCredential::Password),
+        None => fields.password("password", &person.password).map(acceptance::FirstCredential::Password),
     };
     let locale = fields.locale("locale", &person.locale);
     let phone_number = fields.phone_number("phone_number", &person.phone_number);
@@ -285,9 +274,7 @@ pub(super) fn invitation(row: InvitationRow, now: DateTime<Utc>) -> pb::Invitati
         inviter_user_id: id(invitation.inviter_user_id),
         inviter_service_account_id: id(invitation.inviter_service_account_id),
         state: pb::InvitationState::from(status).into(),
-        delivery_state: row
-            .delivery_state
-            .map_or(0, |state| pb::DeliveryState::from(state).into()),
+        delivery_state: row.delivery_state.map_or(0, |state| pb::DeliveryState::from(state).into()),
         send_count: invitation.send_count,
         signup_completed: invitation.signup_completed,
         // Whoever accepted has an account, under whatever address by now (PF05).
@@ -330,22 +317,14 @@ fn exposed(link: Option<SecretString>) -> String {
 impl From<Issued> for pb::CreateInvitationResponse {
     fn from(issued: Issued) -> Self {
         let now = issued.row.invitation.sent_time;
-        Self {
-            invitation: Some(invitation(issued.row, now)),
-            revision: issued.revision,
-            link: exposed(issued.link),
-        }
+        Self { invitation: Some(invitation(issued.row, now)), revision: issued.revision, link: exposed(issued.link) }
     }
 }
 
 impl From<Issued> for pb::ResendInvitationResponse {
     fn from(issued: Issued) -> Self {
         let now = issued.row.invitation.sent_time;
-        Self {
-            invitation: Some(invitation(issued.row, now)),
-            revision: issued.revision,
-            link: exposed(issued.link),
-        }
+        Self { invitation: Some(invitation(issued.row, now)), revision: issued.revision, link: exposed(issued.link) }
     }
 }
 
@@ -353,18 +332,13 @@ impl From<(InvitationRow, i64)> for pb::RevokeInvitationResponse {
     fn from((row, revision): (InvitationRow, i64)) -> Self {
         // Revoked, whatever the time.
         let now = row.invitation.sent_time;
-        Self {
-            invitation: Some(invitation(row, now)),
-            revision,
-        }
+        Self { invitation: Some(invitation(row, now)), revision }
     }
 }
 
 impl From<(InvitationRow, DateTime<Utc>)> for pb::GetInvitationResponse {
     fn from((row, now): (InvitationRow, DateTime<Utc>)) -> Self {
-        Self {
-            invitation: Some(invitation(row, now)),
-        }
+        Self { invitation: Some(invitation(row, now)) }
     }
 }
 
@@ -403,10 +377,7 @@ impl From<Accepted> for pb::AcceptInvitationResponse {
                 session_token: begun.token.expose().to_owned(),
                 ..answer
             },
-            Some(Entry::Pending(pending)) => Self {
-                challenge: Some(sign_in_challenge(&pending)),
-                ..answer
-            },
+            Some(Entry::Pending(pending)) => Self { challenge: Some(sign_in_challenge(&pending)), ..answer },
         }
     }
 }

@@ -41,9 +41,7 @@ impl MemberService for Edge {
         request: Request<pb::GetMemberRequest>,
     ) -> Result<Response<pb::GetMemberResponse>, Status> {
         let (ctx, (organization, user)) = self.admit(request)?;
-        Ok(Response::new(
-            members::get(&self.app, &ctx, organization, user).await?.into(),
-        ))
+        Ok(Response::new(members::get(&self.app, &ctx, organization, user).await?.into()))
     }
 
     async fn list_user_memberships(
@@ -173,10 +171,7 @@ impl Parse for pb::ListUserMembershipsRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let user_id = fields.uuid("user_id", &self.user_id);
         let page = fields.page(self);
-        Some(members::ListOfUser {
-            user_id: user_id?,
-            page: page?,
-        })
+        Some(members::ListOfUser { user_id: user_id?, page: page? })
     }
 }
 
@@ -189,12 +184,7 @@ impl Parse for pb::SetMemberRolesRequest {
         let user_id = fields.uuid("user_id", &self.user_id);
         let roles = fields.roles("roles", &self.roles);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        Some(members::SetRoles {
-            organization_id: organization_id?,
-            user_id: user_id?,
-            roles: roles?,
-            etag: etag?,
-        })
+        Some(members::SetRoles { organization_id: organization_id?, user_id: user_id?, roles: roles?, etag: etag? })
     }
 }
 
@@ -258,9 +248,7 @@ fn of_invitation(invitation: Invitation) -> pb::Member {
 
 impl From<RosterEntry> for pb::GetMemberResponse {
     fn from(entry: RosterEntry) -> Self {
-        Self {
-            member: Some(row(entry)),
-        }
+        Self { member: Some(row(entry)) }
     }
 }
 

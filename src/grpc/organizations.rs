@@ -106,9 +106,9 @@ impl Parse for pb::CreateOrganizationRequest {
         let owner = match fields.required("owner", self.owner.as_ref()) {
             None => None,
             Some(Owner::OwnerUserId(id)) => fields.uuid("owner_user_id", id).map(organizations::FirstOwner::User),
-            Some(Owner::NewOwner(person)) => fields
-                .within("new_owner", |fields| new_owner(person, fields))
-                .map(organizations::FirstOwner::New),
+            Some(Owner::NewOwner(person)) => {
+                fields.within("new_owner", |fields| new_owner(person, fields)).map(organizations::FirstOwner::New)
+            }
             Some(Owner::Founder(founder)) => fields.within("founder", |fields| {
                 let email = fields.email("email", &founder.email);
                 let locale = fields.locale("locale", &founder.locale);
@@ -186,10 +186,7 @@ impl Parse for pb::UpdateOrganizationRequest {
 }
 
 fn changeable(organization: &pb::Organization) -> [(&'static str, bool); 2] {
-    [
-        ("display_name", !organization.display_name.is_empty()),
-        ("mfa_required", organization.mfa_required),
-    ]
+    [("display_name", !organization.display_name.is_empty()), ("mfa_required", organization.mfa_required)]
 }
 
 impl Parse for pb::SuspendOrganizationRequest {
@@ -287,9 +284,7 @@ impl From<organizations::Created> for pb::CreateOrganizationResponse {
 
 impl From<Organization> for pb::GetOrganizationResponse {
     fn from(row: Organization) -> Self {
-        Self {
-            organization: Some(organization(row)),
-        }
+        Self { organization: Some(organization(row)) }
     }
 }
 

@@ -27,9 +27,7 @@ impl PermissionService for Edge {
         request: Request<pb::CheckPermissionRequest>,
     ) -> Result<Response<pb::CheckPermissionResponse>, Status> {
         let (ctx, question) = self.admit(request)?;
-        Ok(Response::new(
-            permissions::check(&self.app, &ctx, question).await?.into(),
-        ))
+        Ok(Response::new(permissions::check(&self.app, &ctx, question).await?.into()))
     }
 
     async fn batch_check_permissions(
@@ -37,9 +35,7 @@ impl PermissionService for Edge {
         request: Request<pb::BatchCheckPermissionsRequest>,
     ) -> Result<Response<pb::BatchCheckPermissionsResponse>, Status> {
         let (ctx, questions) = self.admit(request)?;
-        Ok(Response::new(
-            permissions::check_batch(&self.app, &ctx, questions).await?.into(),
-        ))
+        Ok(Response::new(permissions::check_batch(&self.app, &ctx, questions).await?.into()))
     }
 
     async fn list_effective_permissions(
@@ -56,11 +52,7 @@ fn check(fields: &mut Fields<'_>, organization: &str, user: &str, permission: &s
     let organization_id = fields.uuid("organization_id", organization);
     let user_id = fields.uuid("user_id", user);
     let permission = fields.identifier("permission", permission);
-    Some(Check {
-        organization_id: organization_id?,
-        user_id: user_id?,
-        permission: PermissionId::from(permission?),
-    })
+    Some(Check { organization_id: organization_id?, user_id: user_id?, permission: PermissionId::from(permission?) })
 }
 
 impl Parse for pb::CheckPermissionRequest {
@@ -110,11 +102,7 @@ impl From<Decision> for pb::CheckPermissionResponse {
             None => (pb::Decision::Allow, pb::DenyReason::Unspecified),
             Some(denial) => (pb::Decision::Deny, denial.into()),
         };
-        Self {
-            decision: answer.into(),
-            deny_reason: reason.into(),
-            revision: decision.revision,
-        }
+        Self { decision: answer.into(), deny_reason: reason.into(), revision: decision.revision }
     }
 }
 
@@ -141,9 +129,7 @@ impl From<DenyReason> for pb::DenyReason {
 
 impl From<Vec<Decision>> for pb::BatchCheckPermissionsResponse {
     fn from(decisions: Vec<Decision>) -> Self {
-        Self {
-            results: decisions.into_iter().map(Into::into).collect(),
-        }
+        Self { results: decisions.into_iter().map(Into::into).collect() }
     }
 }
 

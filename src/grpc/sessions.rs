@@ -137,10 +137,7 @@ impl Parse for pb::VerifySessionRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let token = fields.secret("session_token", &self.session_token, TOKEN);
         let organization_id = fields.optional_uuid("organization_id", &self.organization_id);
-        Some(sessions::Verify {
-            token: token?,
-            organization_id: organization_id?,
-        })
+        Some(sessions::Verify { token: token?, organization_id: organization_id? })
     }
 }
 
@@ -150,10 +147,7 @@ impl Parse for pb::ListSessionsRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let user_id = fields.uuid("user_id", &self.user_id);
         let page = fields.page(self);
-        Some(sessions::List {
-            user_id: user_id?,
-            page: page?,
-        })
+        Some(sessions::List { user_id: user_id?, page: page? })
     }
 }
 
@@ -175,10 +169,7 @@ impl Parse for pb::StartStepUpRequest {
 
 impl From<Challenge> for pb::StartStepUpResponse {
     fn from(challenge: Challenge) -> Self {
-        Self {
-            step_up_id: challenge.id.to_string(),
-            expire_time: Some(timestamp(challenge.expire_time)),
-        }
+        Self { step_up_id: challenge.id.to_string(), expire_time: Some(timestamp(challenge.expire_time)) }
     }
 }
 
@@ -189,18 +180,13 @@ impl Parse for pb::CompleteStepUpRequest {
         fields.request_id(&self.request_id);
         let step_up_id = fields.uuid("step_up_id", &self.step_up_id);
         let code = fields.secret("code", &self.code, CODE);
-        Some(step_up::Complete {
-            step_up_id: step_up_id?,
-            code: code?,
-        })
+        Some(step_up::Complete { step_up_id: step_up_id?, code: code? })
     }
 }
 
 impl From<Session> for pb::CompleteStepUpResponse {
     fn from(session: Session) -> Self {
-        Self {
-            step_up_expire_time: session.step_up_expire_time.map(timestamp),
-        }
+        Self { step_up_expire_time: session.step_up_expire_time.map(timestamp) }
     }
 }
 
@@ -209,18 +195,13 @@ impl Parse for pb::RevokeUserSessionsRequest {
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
-        Some(sessions::RevokeAll {
-            user_id: fields.uuid("user_id", &self.user_id)?,
-            keep_current: self.keep_current,
-        })
+        Some(sessions::RevokeAll { user_id: fields.uuid("user_id", &self.user_id)?, keep_current: self.keep_current })
     }
 }
 
 impl From<u64> for pb::RevokeUserSessionsResponse {
     fn from(count: u64) -> Self {
-        Self {
-            revoked_count: i32::try_from(count).unwrap_or(i32::MAX),
-        }
+        Self { revoked_count: i32::try_from(count).unwrap_or(i32::MAX) }
     }
 }
 

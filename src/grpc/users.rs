@@ -194,10 +194,7 @@ impl Parse for pb::VerifyUserEmailRequest {
 
 impl From<addresses::Changed> for pb::ChangeUserEmailResponse {
     fn from(changed: addresses::Changed) -> Self {
-        Self {
-            user: Some(user(changed.user)),
-            verification_sent: changed.verification_sent,
-        }
+        Self { user: Some(user(changed.user)), verification_sent: changed.verification_sent }
     }
 }
 
@@ -214,11 +211,7 @@ impl Parse for pb::ListUsersRequest {
         let page = fields.page(self);
         let email = fields.optional_email("email", &self.email);
         let username = fields.username("username", &self.username);
-        Some(users::List {
-            email: email?,
-            username: username?,
-            page: page?,
-        })
+        Some(users::List { email: email?, username: username?, page: page? })
     }
 }
 
@@ -255,9 +248,7 @@ impl From<UserState> for pb::UserState {
 
 impl From<Vec<User>> for pb::BatchGetUsersResponse {
     fn from(rows: Vec<User>) -> Self {
-        Self {
-            users: rows.into_iter().map(user).collect(),
-        }
+        Self { users: rows.into_iter().map(user).collect() }
     }
 }
 

@@ -29,10 +29,7 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    const BACKOFF: Backoff = Backoff {
-        base: Duration::from_secs(30),
-        cap: Duration::from_secs(3600),
-    };
+    const BACKOFF: Backoff = Backoff { base: Duration::from_secs(30), cap: Duration::from_secs(3600) };
 
     #[test]
     fn waits_double_up_to_the_cap_and_are_cut_by_no_more_than_half() {

@@ -39,10 +39,7 @@ impl Default for Settings {
             lease: Duration::from_secs(60),
             heartbeat: Duration::from_secs(15),
             poll_interval: Duration::from_secs(5),
-            backoff: Backoff {
-                base: Duration::from_secs(30),
-                cap: Duration::from_secs(3600),
-            },
+            backoff: Backoff { base: Duration::from_secs(30), cap: Duration::from_secs(3600) },
             give_up_after: Duration::from_secs(3 * 24 * 3600),
             drain: Duration::from_secs(20),
         }

@@ -65,12 +65,7 @@ async fn supervise(context: &Arc<Context>, message: &ClaimedMessage, abort: &Can
             () = sleep(settings.heartbeat) => {}
         }
         let until = context.clock.now() + settings.lease;
-        match timeout(
-            settings.heartbeat,
-            context.store.extend_message_lease(message.id, message.fence, until),
-        )
-        .await
-        {
+        match timeout(settings.heartbeat, context.store.extend_message_lease(message.id, message.fence, until)).await {
             Ok(Ok(true)) => missed = Duration::ZERO,
             Ok(Ok(false)) => return None,
             unheard => {
@@ -129,13 +124,7 @@ async fn attempt(context: Arc<Context>, message: ClaimedMessage) -> Outcome {
 
 /// Says what the outcome means for the row, and tells those who watch.
 fn judge(context: &Context, message: &ClaimedMessage, outcome: Outcome) -> Settlement {
-    let Context {
-        clock,
-        entropy,
-        metrics,
-        settings,
-        ..
-    } = context;
+    let Context { clock, entropy, metrics, settings, .. } = context;
     match outcome {
         Outcome::Sent => {
             metrics.delivered(&message.kind);
@@ -155,9 +144,7 @@ fn judge(context: &Context, message: &ClaimedMessage, outcome: Outcome) -> Settl
                 return Settlement::Failed { error };
             }
             metrics.retried(&message.kind);
-            let wait = settings
-                .backoff
-                .delay(message.attempts, u32::from_le_bytes(entropy.bytes()));
+            let wait = settings.backoff.delay(message.attempts, u32::from_le_bytes(entropy.bytes()));
             tracing::info!(reason = %without_addresses(&error), wait_seconds = wait.as_secs(), "mail not taken, will be tried again");
             Settlement::Retry { at: now + wait, error }
         }
@@ -175,11 +162,7 @@ async fn settle(context: &Context, message: &ClaimedMessage, settlement: Settlem
     let mut wait = Duration::from_millis(100);
     let mut waited = Duration::ZERO;
     loop {
-        match context
-            .store
-            .settle_message(message.id, message.fence, settlement.clone(), context.clock.now())
-            .await
-        {
+        match context.store.settle_message(message.id, message.fence, settlement.clone(), context.clock.now()).await {
             Ok(true) => return,
             Ok(false) => {
                 tracing::warn!("the outcome came too late: another worker has the message, or it was called off");

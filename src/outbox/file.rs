@@ -23,9 +23,7 @@ impl MailDirectory {
     /// Mail goes to `mail/` of the data directory; it is created with the first message.
     #[must_use]
     pub(crate) fn in_data_directory(data: &Path) -> Self {
-        Self {
-            path: data.join("mail"),
-        }
+        Self { path: data.join("mail") }
     }
 
     pub(super) async fn deliver(&self, email: &Email) -> Result<Accepted, DeliveryError> {
@@ -34,9 +32,7 @@ impl MailDirectory {
             .await
             .map_err(|error| DeliveryError::Transient(format!("cannot write {}: {error}", path.display())))?;
         tracing::info!(path = %path.display(), "wrote mail");
-        Ok(Accepted {
-            reply: path.display().to_string(),
-        })
+        Ok(Accepted { reply: path.display().to_string() })
     }
 
     async fn write(&self, path: &Path, email: &Email) -> io::Result<()> {
@@ -64,15 +60,9 @@ mod tests {
     use crate::outbox::mail::{Sender, templates::Rendered};
 
     fn email() -> Result<Email, String> {
-        let words = Rendered {
-            subject: "s".into(),
-            text: "t".into(),
-            html: "h".into(),
-        };
+        let words = Rendered { subject: "s".into(), text: "t".into(), html: "h".into() };
         let sender = Sender::parse("roster@example.com").map_err(|error| error.to_string())?;
-        sender
-            .compose(Uuid::nil(), "bob@example.org", &words, DateTime::UNIX_EPOCH)
-            .map_err(|error| error.to_string())
+        sender.compose(Uuid::nil(), "bob@example.org", &words, DateTime::UNIX_EPOCH).map_err(|error| error.to_string())
     }
 
     #[tokio::test]
@@ -83,9 +73,8 @@ mod tests {
         for _ in 0..2 {
             directory.deliver(&email).await?;
         }
-        let names: Vec<_> = std::fs::read_dir(data.path().join("mail"))?
-            .filter_map(|entry| Some(entry.ok()?.file_name()))
-            .collect();
+        let names: Vec<_> =
+            std::fs::read_dir(data.path().join("mail"))?.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
         assert_eq!(names, ["00000000-0000-0000-0000-000000000000.eml"]);
         let path = directory.path.join("00000000-0000-0000-0000-000000000000.eml");
         assert_eq!(std::fs::read(&path)?, email.bytes());

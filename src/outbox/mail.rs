@@ -76,13 +76,7 @@ impl Sender {
         let mailbox: Mailbox = text.parse().map_err(|_| refused())?;
         let email = wire_address(mailbox.email.as_ref()).map_err(|_| refused())?;
         let ascii = AsRef::<str>::as_ref(&email).is_ascii();
-        if ascii {
-            Ok(Self {
-                mailbox: Mailbox::new(mailbox.name, email),
-            })
-        } else {
-            Err(refused())
-        }
+        if ascii { Ok(Self { mailbox: Mailbox::new(mailbox.name, email) }) } else { Err(refused()) }
     }
 
     /// Makes a message of rendered words. The same `id` gives the same Message-ID, so that a mail that is sent a second

@@ -74,12 +74,7 @@ impl SmtpRelay {
     /// # Errors
     /// [`SmtpUrlError`] when the address or a certificate is not understood.
     pub(crate) fn new(url: &str, extra_roots: Option<&[u8]>, clock: Clock) -> Result<Self, SmtpUrlError> {
-        Ok(Self {
-            url: SmtpUrl::parse(url)?,
-            tls: tls_config(extra_roots)?,
-            clock,
-            idle: Mutex::default(),
-        })
+        Ok(Self { url: SmtpUrl::parse(url)?, tls: tls_config(extra_roots)?, clock, idle: Mutex::default() })
     }
 
     pub(super) async fn deliver(&self, email: &Email) -> Result<Accepted, DeliveryError> {
@@ -103,25 +98,16 @@ impl SmtpRelay {
         let place = format!("{}:{}", self.url.host, self.url.port);
         let trouble =
             |step: &str, reason: &dyn std::fmt::Display| DeliveryError::Transient(format!("{step} {place}: {reason}"));
-        let stream = dial(&self.url, &self.tls)
+        let stream = dial(&self.url, &self.tls).await.map_err(|error| trouble("connecting to", &error))?;
+        let mut smtp = timed(limit, AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.url.ehlo))
             .await
-            .map_err(|error| trouble("connecting to", &error))?;
-        let mut smtp = timed(
-            limit,
-            AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.url.ehlo),
-        )
-        .await
-        .map_err(|error| trouble("greeting", &error))?;
+            .map_err(|error| trouble("greeting", &error))?;
         if let Some(credentials) = &self.url.credentials {
             timed(limit, smtp.auth(&[Mechanism::Plain, Mechanism::Login], credentials))
                 .await
                 .map_err(|error| trouble("signing in to", &error))?;
         }
-        Ok(Connection {
-            smtp,
-            messages: 0,
-            last_used: self.clock.now(),
-        })
+        Ok(Connection { smtp, messages: 0, last_used: self.clock.now() })
     }
 
     /// One message: MAIL, RCPT, DATA, the message.
@@ -131,10 +117,7 @@ impl SmtpRelay {
         let limits = self.url.timeouts;
         let recipients = email.envelope.to();
         let mut parameters = Vec::new();
-        if recipients
-            .iter()
-            .any(|address| !AsRef::<str>::as_ref(address).is_ascii())
-        {
+        if recipients.iter().any(|address| !AsRef::<str>::as_ref(address).is_ascii()) {
             if !smtp.server_info().supports_feature(Extension::SmtpUtfEight) {
                 let reason = "the mail server does not take internationalized addresses (SMTPUTF8)";
                 return Err(DeliveryError::Permanent(reason.into()).into());
@@ -146,28 +129,19 @@ impl SmtpRelay {
         }
         let mail = Mail::new(email.envelope.from().cloned(), parameters);
         if let Err(error) = timed(limits.command, smtp.command(mail)).await {
-            return Err(Failure {
-                stale: reused && error.connection_is_gone(),
-                error: error.judge("MAIL FROM"),
-            });
+            return Err(Failure { stale: reused && error.connection_is_gone(), error: error.judge("MAIL FROM") });
         }
         for recipient in recipients {
             timed(limits.command, smtp.command(Rcpt::new(recipient.clone(), Vec::new())))
                 .await
                 .map_err(|error| error.judge("RCPT TO"))?;
         }
-        let go_ahead = timed(limits.command, smtp.command(Data))
-            .await
-            .map_err(|error| error.judge("DATA"))?;
+        let go_ahead = timed(limits.command, smtp.command(Data)).await.map_err(|error| error.judge("DATA"))?;
         if !go_ahead.has_code(354) {
             return Err(DeliveryError::Transient(format!("DATA: unexpected reply {}", go_ahead.code())).into());
         }
-        let reply = timed(limits.message, smtp.message(&email.bytes))
-            .await
-            .map_err(|error| error.judge("message"))?;
-        Ok(Accepted {
-            reply: one_text(&reply),
-        })
+        let reply = timed(limits.message, smtp.message(&email.bytes)).await.map_err(|error| error.judge("message"))?;
+        Ok(Accepted { reply: one_text(&reply) })
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -179,10 +153,7 @@ impl SmtpRelay {
     fn keep(&self, mut connection: Connection, accepted: Accepted) -> Accepted {
         connection.messages += 1;
         connection.last_used = self.clock.now();
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(connection);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         accepted
     }
 

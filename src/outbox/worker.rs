@@ -41,18 +41,8 @@ impl Worker {
         mailer: Mailer,
         settings: Settings,
     ) -> Self {
-        let context = Context {
-            store,
-            keyring,
-            clock,
-            entropy,
-            mailer,
-            settings,
-            metrics: Metrics::new(),
-        };
-        Self {
-            context: Arc::new(context),
-        }
+        let context = Context { store, keyring, clock, entropy, mailer, settings, metrics: Metrics::new() };
+        Self { context: Arc::new(context) }
     }
 
     /// Delivers until `stop` is cancelled. Then nothing new is claimed, running deliveries get [`Settings::drain`] to finish, and what is left
@@ -94,10 +84,7 @@ impl Worker {
         if timeout(context.settings.drain, all(&mut running)).await.is_err() {
             abort.cancel();
             if timeout(RELEASE_LIMIT, all(&mut running)).await.is_err() {
-                tracing::warn!(
-                    deliveries = running.len(),
-                    "deliveries were dropped; their leases end by themselves"
-                );
+                tracing::warn!(deliveries = running.len(), "deliveries were dropped; their leases end by themselves");
             }
         }
         drop(housekeeping);
@@ -134,11 +121,7 @@ impl Context {
             let lease_until = now + self.settings.lease;
             let limit = u64::try_from(free).unwrap_or(u64::MAX);
             let messages = self.store.claim_messages(now, lease_until, limit).await?;
-            Ok(if messages.is_empty() {
-                ClaimResult::InVain
-            } else {
-                ClaimResult::Claimed(messages)
-            })
+            Ok(if messages.is_empty() { ClaimResult::InVain } else { ClaimResult::Claimed(messages) })
         };
         looked.await.unwrap_or_else(|error: StoreError| {
             tracing::warn!(%error, "the outbox does not answer");
@@ -148,9 +131,7 @@ impl Context {
 
     /// The wait after that many looks in vain, growing up to the poll interval: a row that looks due and cannot be had must not spin us.
     fn pause_after(&self, in_vain: u32) -> Duration {
-        FIRST_PAUSE
-            .saturating_mul(1 << in_vain.saturating_sub(1).min(16))
-            .min(self.settings.poll_interval)
+        FIRST_PAUSE.saturating_mul(1 << in_vain.saturating_sub(1).min(16)).min(self.settings.poll_interval)
     }
 }
 

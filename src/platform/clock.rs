@@ -38,19 +38,13 @@ impl Clock {
     }
 
     fn of(source: Source) -> Self {
-        Self {
-            source,
-            ahead: TimeDelta::zero(),
-        }
+        Self { source, ahead: TimeDelta::zero() }
     }
 
     /// The same clock set wrong: ahead by so much, for a replica whose clock is not in step with the others'.
     #[must_use]
     pub fn set_ahead(&self, by: TimeDelta) -> Self {
-        Self {
-            source: self.source.clone(),
-            ahead: by,
-        }
+        Self { source: self.source.clone(), ahead: by }
     }
 
     /// The time now, cut to microseconds.
@@ -193,10 +187,7 @@ mod tests {
         assert!(right.advance(Duration::from_secs(1)));
         assert_eq!(fast.now(), right.now() + three);
         let read = DateTime::UNIX_EPOCH;
-        assert_eq!(
-            [right.ahead_of(read, read), fast.ahead_of(read, read)],
-            [TimeDelta::zero(), three]
-        );
+        assert_eq!([right.ahead_of(read, read), fast.ahead_of(read, read)], [TimeDelta::zero(), three]);
         let system = Clock::system().set_ahead(three);
         let before = system.now();
         let ahead = system.ahead_of(Clock::system().now(), before);

@@ -27,10 +27,7 @@ impl Entropy {
     /// A reproducible sequence, for tests whose output is compared. It is no source of secrets.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        Self(Source::Seeded {
-            seed,
-            counter: Arc::default(),
-        })
+        Self(Source::Seeded { seed, counter: Arc::default() })
     }
 
     /// `N` random bytes.
@@ -43,11 +40,7 @@ impl Entropy {
             Source::System => fill(&mut bytes),
             Source::Seeded { seed, counter } => {
                 for chunk in bytes.chunks_mut(digest::SHA256_OUTPUT_LEN) {
-                    let block = [
-                        seed.to_be_bytes(),
-                        counter.fetch_add(1, Ordering::Relaxed).to_be_bytes(),
-                    ]
-                    .concat();
+                    let block = [seed.to_be_bytes(), counter.fetch_add(1, Ordering::Relaxed).to_be_bytes()].concat();
                     chunk
                         .iter_mut()
                         .zip(digest::digest(&digest::SHA256, &block).as_ref())
@@ -107,9 +100,6 @@ mod tests {
         assert_eq!(id.as_bytes()[..6], 1_700_000_000_123_u64.to_be_bytes()[2..]);
         assert!(entropy.uuid(now + chrono::TimeDelta::milliseconds(1)) > id);
         assert_ne!(entropy.uuid(now), entropy.uuid(now));
-        assert_eq!(
-            entropy.uuid(DateTime::from_timestamp(-5, 0).unwrap()).as_bytes()[..6],
-            [0; 6]
-        );
+        assert_eq!(entropy.uuid(DateTime::from_timestamp(-5, 0).unwrap()).as_bytes()[..6], [0; 6]);
     }
 }

@@ -52,25 +52,14 @@ impl<K: Eq + Hash + Clone> FairLimit<K> {
     /// `total` to give out. Up to `least` anybody gets for as long as there is any, however little would be left.
     #[must_use]
     pub fn new(total: usize, least: usize) -> Self {
-        let taken = Usage {
-            all: 0,
-            of: HashMap::new(),
-        };
-        Self(Arc::new(Inner {
-            total,
-            least,
-            taken: Mutex::new(taken),
-        }))
+        let taken = Usage { all: 0, of: HashMap::new() };
+        Self(Arc::new(Inner { total, least, taken: Mutex::new(taken) }))
     }
 
     /// Takes this much for `key`; `None` where that is more than its share.
     #[must_use]
     pub fn take(&self, key: &K, amount: usize) -> Option<FairPermit<K>> {
-        let mut permit = FairPermit {
-            limit: self.clone(),
-            key: key.clone(),
-            amount: 0,
-        };
+        let mut permit = FairPermit { limit: self.clone(), key: key.clone(), amount: 0 };
         permit.grow(amount).then_some(permit)
     }
 }

@@ -46,11 +46,7 @@ impl<K: Eq + Hash> FairQueue<K> {
     /// `places` may work at a time.
     #[must_use]
     pub fn new(places: usize) -> Self {
-        Self(Arc::new(Inner {
-            places,
-            all: Arc::new(Semaphore::new(places)),
-            of: Mutex::new(HashMap::new()),
-        }))
+        Self(Arc::new(Inner { places, all: Arc::new(Semaphore::new(places)), of: Mutex::new(HashMap::new()) }))
     }
 
     /// Waits for a permit. Whoever stops waiting leaves the queue.

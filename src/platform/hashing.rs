@@ -47,11 +47,7 @@ pub struct HashParams {
 
 impl Default for HashParams {
     fn default() -> Self {
-        Self {
-            memory_kib: 19 * 1024,
-            iterations: 2,
-            parallelism: 1,
-        }
+        Self { memory_kib: 19 * 1024, iterations: 2, parallelism: 1 }
     }
 }
 
@@ -129,13 +125,8 @@ impl Hasher {
     /// # Errors
     /// [`HashError::Failed`] when argon2 does not accept the parameters, or memory or a thread is not to be had.
     pub fn start(params: HashParams, threads: usize, queue: usize) -> Result<Self, HashError> {
-        let params = Params::new(
-            params.memory_kib,
-            params.iterations,
-            params.parallelism,
-            Some(OUTPUT_LEN),
-        )
-        .map_err(failed)?;
+        let params =
+            Params::new(params.memory_kib, params.iterations, params.parallelism, Some(OUTPUT_LEN)).map_err(failed)?;
         let dummy = phc_string(
             &params,
             Salt::new(&[0; SALT_LEN]).map_err(failed)?,
@@ -146,30 +137,19 @@ impl Hasher {
             let thread = thread::Builder::new().name(name);
             thread.spawn(move || work(memory, &queue)).map(drop).map_err(failed)
         };
-        let queues = Arc::new(Queues {
-            own: Arc::clone(&own),
-            foreign: Arc::clone(&foreign),
-        });
+        let queues = Arc::new(Queues { own: Arc::clone(&own), foreign: Arc::clone(&foreign) });
         for number in 1..=threads.max(1) {
             let memory = blocks(params.block_count())?;
             start(format!("roster-argon2-{number}"), memory, Arc::clone(&own))?;
         }
         start("roster-hash-old".to_owned(), Vec::new(), foreign)?;
-        Ok(Self {
-            params,
-            queues,
-            requester: Requester::default(),
-            dummy: dummy.into(),
-        })
+        Ok(Self { params, queues, requester: Requester::default(), dummy: dummy.into() })
     }
 
     /// The same threads, on somebody's behalf.
     #[must_use]
     pub fn on_behalf_of(&self, requester: Requester) -> Self {
-        Self {
-            requester,
-            ..self.clone()
-        }
+        Self { requester, ..self.clone() }
     }
 
     /// Hashes a password with the configured parameters; `salt` must be fresh. Answers a PHC string.
@@ -224,11 +204,7 @@ impl Hasher {
         let outdated = parsed.recipe.outdates(&self.params);
         let output = self.compute(parsed.recipe, password, None).await?;
         let equal = output.is_some_and(|output| verify_slices_are_equal(&output, &parsed.hash).is_ok());
-        Ok(if equal && stored.is_some() {
-            Verdict::Match { outdated }
-        } else {
-            Verdict::Mismatch
-        })
+        Ok(if equal && stored.is_some() { Verdict::Match { outdated } } else { Verdict::Mismatch })
     }
 
     async fn compute(
@@ -242,12 +218,7 @@ impl Hasher {
             false => &self.queues.foreign,
         };
         let (reply, answer) = oneshot::channel();
-        let job = Job {
-            recipe,
-            password,
-            condition,
-            reply,
-        };
+        let job = Job { recipe, password, condition, reply };
         queue.join(self.requester, job);
         match answer.await.map_err(|_| failed("a hashing thread has stopped"))?? {
             Computed::Hash(output) => Ok(output),
@@ -259,14 +230,8 @@ impl Hasher {
 fn phc_string(params: &Params, salt: Salt, hash: Output) -> Result<String, HashError> {
     let params = ParamsString::try_from(params).map_err(failed)?;
     let version = Some(Version::V0x13.into());
-    Ok(PasswordHash {
-        algorithm: Algorithm::Argon2id.ident(),
-        version,
-        params,
-        salt: Some(salt),
-        hash: Some(hash),
-    }
-    .to_string())
+    Ok(PasswordHash { algorithm: Algorithm::Argon2id.ident(), version, params, salt: Some(salt), hash: Some(hash) }
+        .to_string())
 }
 
 fn failed(cause: impl ToString) -> HashError {

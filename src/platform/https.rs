@@ -76,10 +76,7 @@ pub struct Fetcher {
 
 impl fmt::Debug for Fetcher {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Fetcher")
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Fetcher").field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }
 
@@ -89,9 +86,7 @@ impl Fetcher {
     /// # Errors
     /// A sentence, where the roots are no certificates.
     pub fn new(extra_roots: Option<&[u8]>, timeout: Duration) -> Result<Self, String> {
-        let mut roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(pem) = extra_roots {
             let before = roots.len();
             for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -108,10 +103,7 @@ impl Fetcher {
             .map_err(|error| error.to_string())?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self {
-            tls: TlsConnector::from(Arc::new(config)),
-            timeout,
-        })
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)), timeout })
     }
 
     /// Fetches a document.
@@ -245,18 +237,8 @@ mod tests {
     #[test]
     fn addresses_inside_are_told_from_public_ones() {
         let reach = |text: &str, reach| may_reach(text.parse().unwrap(), reach);
-        for public in [
-            "8.8.8.8",
-            "100.128.0.1",
-            "172.32.0.1",
-            "198.20.0.1",
-            "2606:4700::1",
-            "::ffff:8.8.8.8",
-        ] {
-            assert!(
-                reach(public, Reach::Public) && reach(public, Reach::Internal),
-                "{public}"
-            );
+        for public in ["8.8.8.8", "100.128.0.1", "172.32.0.1", "198.20.0.1", "2606:4700::1", "::ffff:8.8.8.8"] {
+            assert!(reach(public, Reach::Public) && reach(public, Reach::Internal), "{public}");
         }
         for inside in [
             "127.0.0.1",
@@ -273,10 +255,7 @@ mod tests {
             "::ffff:10.0.0.1",
             "::ffff:127.0.0.1",
         ] {
-            assert!(
-                !reach(inside, Reach::Public) && reach(inside, Reach::Internal),
-                "{inside}"
-            );
+            assert!(!reach(inside, Reach::Public) && reach(inside, Reach::Internal), "{inside}");
         }
         for never in [
             "0.0.0.0",
@@ -299,22 +278,16 @@ mod tests {
             "::ffff:169.254.169.254",
             "::10.0.0.1",
         ] {
-            assert!(
-                !reach(never, Reach::Public) && !reach(never, Reach::Internal),
-                "{never}"
-            );
+            assert!(!reach(never, Reach::Public) && !reach(never, Reach::Internal), "{never}");
         }
     }
 
     #[tokio::test]
     async fn only_https_without_credentials_is_fetched() {
         let fetcher = Fetcher::new(None, Duration::from_secs(1)).unwrap();
-        for url in [
-            "http://example.com/",
-            "file:///etc/passwd",
-            "https://user@example.com/",
-            "https://:secret@example.com/",
-        ] {
+        for url in
+            ["http://example.com/", "file:///etc/passwd", "https://user@example.com/", "https://:secret@example.com/"]
+        {
             let answer = fetcher.get(&url.parse().unwrap(), Reach::Internal).await;
             assert!(matches!(answer, Err(FetchError::Url)), "{url}: {answer:?}");
         }
@@ -341,10 +314,7 @@ mod tests {
 
     #[test]
     fn a_maximum_age_is_read() {
-        assert_eq!(
-            max_age("public, max-age=19503, must-revalidate"),
-            Some(Duration::from_secs(19_503))
-        );
+        assert_eq!(max_age("public, max-age=19503, must-revalidate"), Some(Duration::from_secs(19_503)));
         assert_eq!(max_age("no-store"), None);
         assert_eq!(max_age("max-age=x"), None);
     }

@@ -34,29 +34,20 @@ impl KeyedLocks {
     /// Locks for each of which so many may wait.
     #[must_use]
     pub fn new(waiting: usize) -> Self {
-        Self {
-            waiting,
-            locks: Arc::default(),
-        }
+        Self { waiting, locks: Arc::default() }
     }
 
     /// Takes the lock of a key, if nobody holds it and nobody waits for it.
     #[must_use]
     pub fn try_lock(&self, key: &[u8]) -> Option<KeyedLockGuard> {
         let (mutex, waiter) = self.enter(key, 0)?;
-        Some(KeyedLockGuard {
-            _held: mutex.try_lock_owned().ok()?,
-            _waiter: waiter,
-        })
+        Some(KeyedLockGuard { _held: mutex.try_lock_owned().ok()?, _waiter: waiter })
     }
 
     /// Waits for the lock of a key. `None` at once where enough wait for it.
     pub async fn lock(&self, key: &[u8]) -> Option<KeyedLockGuard> {
         let (mutex, waiter) = self.enter(key, self.waiting)?;
-        Some(KeyedLockGuard {
-            _held: mutex.lock_owned().await,
-            _waiter: waiter,
-        })
+        Some(KeyedLockGuard { _held: mutex.lock_owned().await, _waiter: waiter })
     }
 
     fn enter(&self, key: &[u8], most: usize) -> Option<(Arc<tokio::sync::Mutex<()>>, Waiter)> {
@@ -66,10 +57,7 @@ impl KeyedLocks {
             return None;
         }
         *people += 1;
-        let waiter = Waiter {
-            locks: Arc::clone(&self.locks),
-            key: key.to_vec(),
-        };
+        let waiter = Waiter { locks: Arc::clone(&self.locks), key: key.to_vec() };
         Some((Arc::clone(mutex), waiter))
     }
 }

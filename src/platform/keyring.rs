@@ -76,12 +76,7 @@ impl Keyring {
     /// Says which key of the list is wrong, and how.
     pub fn parse(text: &str) -> Result<Self, KeyringError> {
         let mut keys: Vec<Key> = Vec::new();
-        for (index, part) in text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-            .enumerate()
-        {
+        for (index, part) in text.split(',').map(str::trim).filter(|part| !part.is_empty()).enumerate() {
             let position = index + 1;
             let bytes = Zeroizing::new(BASE64.decode(part).map_err(|_| KeyringError::NotBase64(position))?);
             let key = Key::new(&bytes).ok_or(KeyringError::WrongLength(position, bytes.len()))?;
@@ -92,10 +87,7 @@ impl Keyring {
         }
         let older = keys.split_off(keys.len().min(1));
         let sealing = keys.pop().ok_or(KeyringError::Empty)?;
-        Ok(Self {
-            sealing: Arc::new(sealing),
-            older: older.into(),
-        })
+        Ok(Self { sealing: Arc::new(sealing), older: older.into() })
     }
 
     /// A fresh key in the form that [`Keyring::parse`] reads.
@@ -130,16 +122,11 @@ impl Keyring {
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
         let (version, rest) = sealed.split_first().ok_or(KeyringError::UnknownFormat)?;
         let (id, rest) = rest.split_first_chunk::<ID_LEN>().ok_or(KeyringError::UnknownFormat)?;
-        let (nonce, body) = rest
-            .split_first_chunk::<NONCE_LEN>()
-            .ok_or(KeyringError::UnknownFormat)?;
+        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>().ok_or(KeyringError::UnknownFormat)?;
         if *version != VERSION {
             return Err(KeyringError::UnknownFormat);
         }
-        let key = self
-            .keys()
-            .find(|key| key.id == *id)
-            .ok_or(KeyringError::UnknownKey(u32::from_be_bytes(*id)))?;
+        let key = self.keys().find(|key| key.id == *id).ok_or(KeyringError::UnknownKey(u32::from_be_bytes(*id)))?;
         let mut body = Zeroizing::new(body.to_vec());
         let length = key
             .cipher
@@ -190,9 +177,7 @@ impl Key {
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Keyring")?;
-        f.debug_list()
-            .entries(self.keys().map(|key| format!("{:08x}", u32::from_be_bytes(key.id))))
-            .finish()
+        f.debug_list().entries(self.keys().map(|key| format!("{:08x}", u32::from_be_bytes(key.id)))).finish()
     }
 }
 
@@ -276,29 +261,16 @@ mod tests {
         let good = fresh();
         assert_eq!(Keyring::parse(" , ").unwrap_err(), KeyringError::Empty);
         assert_eq!(Keyring::parse("").unwrap_err(), KeyringError::Empty);
-        assert_eq!(
-            Keyring::parse(&format!("{good},not*base64")).unwrap_err(),
-            KeyringError::NotBase64(2)
-        );
+        assert_eq!(Keyring::parse(&format!("{good},not*base64")).unwrap_err(), KeyringError::NotBase64(2));
         assert_eq!(Keyring::parse("AAAA").unwrap_err(), KeyringError::WrongLength(1, 3));
-        assert_eq!(
-            Keyring::parse(&format!("{good},{good}")).unwrap_err(),
-            KeyringError::Repeated(2)
-        );
-        assert!(
-            Keyring::parse(good.trim_end_matches('=')).is_ok(),
-            "padding is optional"
-        );
+        assert_eq!(Keyring::parse(&format!("{good},{good}")).unwrap_err(), KeyringError::Repeated(2));
+        assert!(Keyring::parse(good.trim_end_matches('=')).is_ok(), "padding is optional");
     }
 
     #[test]
     fn debug_and_errors_hold_no_key() {
         let key = fresh();
-        let shown = format!(
-            "{:?} {:?}",
-            Keyring::parse(&key).unwrap(),
-            Keyring::parse(&format!("{key},{key}"))
-        );
+        let shown = format!("{:?} {:?}", Keyring::parse(&key).unwrap(), Keyring::parse(&format!("{key},{key}")));
         assert!(shown.starts_with("Keyring["));
         assert!(!shown.contains(&key[..8]));
     }

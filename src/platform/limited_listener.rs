@@ -45,11 +45,7 @@ impl LimitedListener {
     /// Takes at most `connections` at a time. `name` tells the listener's measurements from those of others.
     #[must_use]
     pub fn new(name: &'static str, listener: TcpListener, connections: usize) -> Self {
-        Self {
-            listener,
-            connections: FairLimit::new(connections, LEAST),
-            metrics: Metrics::new(name),
-        }
+        Self { listener, connections: FairLimit::new(connections, LEAST), metrics: Metrics::new(name) }
     }
 
     /// The next connection that has a place. Others are closed at once: a client that hears so can go elsewhere, one that waits in a queue cannot.
@@ -140,16 +136,11 @@ impl Metrics {
 
     fn permit(&self, permit: FairPermit<Network>) -> ConnectionPermit {
         self.open.add(1, std::slice::from_ref(&self.name));
-        ConnectionPermit {
-            _permit: permit,
-            open: self.open.clone(),
-            name: self.name.clone(),
-        }
+        ConnectionPermit { _permit: permit, open: self.open.clone(), name: self.name.clone() }
     }
 
     fn refused(&self, reason: &'static str) {
-        self.refused
-            .add(1, &[self.name.clone(), KeyValue::new("reason", reason)]);
+        self.refused.add(1, &[self.name.clone(), KeyValue::new("reason", reason)]);
     }
 }
 
@@ -179,8 +170,6 @@ mod tests {
         assert!(fifth.is_err(), "a fifth of eight");
         inside.pop();
         let _client = connect().await;
-        tokio::time::timeout(Duration::from_secs(5), listener.accept())
-            .await
-            .unwrap();
+        tokio::time::timeout(Duration::from_secs(5), listener.accept()).await.unwrap();
     }
 }

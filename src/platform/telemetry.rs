@@ -98,11 +98,7 @@ impl Telemetry {
             .tracer
             .as_ref()
             .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(SERVICE)));
-        tracing_subscriber::registry()
-            .with(filter)
-            .with(spans)
-            .with(log_lines(settings.format))
-            .try_init()?;
+        tracing_subscriber::registry().with(filter).with(spans).with(log_lines(settings.format)).try_init()?;
         global::set_text_map_propagator(TraceContextPropagator::new());
         global::set_meter_provider(telemetry.meters.clone());
         if let Some(provider) = &telemetry.tracer {
@@ -133,9 +129,7 @@ impl Telemetry {
             .scope_info_enabled(false)
             .build()
             .map_err(|error| TelemetryError::Registry(error.to_string()))?;
-        let mut meters = SdkMeterProvider::builder()
-            .with_resource(resource(settings))
-            .with_reader(exporter);
+        let mut meters = SdkMeterProvider::builder().with_resource(resource(settings)).with_reader(exporter);
         if let Some(endpoint) = &settings.metrics_endpoint {
             meters =
                 meters.with_periodic_exporter(MetricExporter::builder().with_tonic().with_endpoint(endpoint).build()?);
@@ -152,21 +146,14 @@ impl Telemetry {
             }
             None => None,
         };
-        Ok(Self {
-            metrics: Metrics(registry),
-            meters: meters.build(),
-            tracer,
-        })
+        Ok(Self { metrics: Metrics(registry), meters: meters.build(), tracer })
     }
 
     /// The meter from which all of Roster's instruments are made.
     #[must_use]
     pub fn meter(&self) -> Meter {
-        self.meters.meter_with_scope(
-            InstrumentationScope::builder(SERVICE)
-                .with_version(env!("CARGO_PKG_VERSION"))
-                .build(),
-        )
+        self.meters
+            .meter_with_scope(InstrumentationScope::builder(SERVICE).with_version(env!("CARGO_PKG_VERSION")).build())
     }
 
     /// The metrics, to be shown to a scraper.
@@ -261,25 +248,12 @@ mod tests {
             .with_description("Mails handed over")
             .build()
             .add(3, &[KeyValue::new("kind", "invitation")]);
-        meter
-            .f64_histogram("rpc.server.duration")
-            .with_unit("s")
-            .build()
-            .record(0.2, &[]);
+        meter.f64_histogram("rpc.server.duration").with_unit("s").build().record(0.2, &[]);
         let text = telemetry.metrics().render().unwrap();
-        assert!(
-            text.contains("roster_mails_sent_total{kind=\"invitation\"} 3\n"),
-            "{text}"
-        );
-        assert!(
-            text.contains("# HELP roster_mails_sent_total Mails handed over\n"),
-            "{text}"
-        );
+        assert!(text.contains("roster_mails_sent_total{kind=\"invitation\"} 3\n"), "{text}");
+        assert!(text.contains("# HELP roster_mails_sent_total Mails handed over\n"), "{text}");
         assert!(text.contains("rpc_server_duration_seconds_count 1\n"), "{text}");
-        assert!(
-            text.contains("target_info{") && text.contains("service_name=\"roster\""),
-            "{text}"
-        );
+        assert!(text.contains("target_info{") && text.contains("service_name=\"roster\""), "{text}");
     }
 
     #[test]
@@ -292,10 +266,7 @@ mod tests {
 
     #[test]
     fn a_service_name_given_wins() {
-        let settings = TelemetrySettings {
-            service_name: Some("members".into()),
-            ..TelemetrySettings::default()
-        };
+        let settings = TelemetrySettings { service_name: Some("members".into()), ..TelemetrySettings::default() };
         let text = Telemetry::start(&settings).unwrap().metrics().render().unwrap();
         assert!(text.contains("target_info") || text.is_empty());
         let name = resource(&settings).get(&"service.name".into());
@@ -308,28 +279,21 @@ mod tests {
 
     #[test]
     fn an_exporter_outside_a_runtime_is_an_error_and_no_panic() {
-        let settings = TelemetrySettings {
-            traces_endpoint: Some("http://127.0.0.1:1".into()),
-            ..TelemetrySettings::default()
-        };
+        let settings =
+            TelemetrySettings { traces_endpoint: Some("http://127.0.0.1:1".into()), ..TelemetrySettings::default() };
         assert!(matches!(Telemetry::start(&settings), Err(TelemetryError::NoRuntime)));
     }
 
     #[test]
     fn a_filter_that_cannot_be_read_is_an_error() {
-        let settings = TelemetrySettings {
-            filter: "info,roster=loud".into(),
-            ..TelemetrySettings::default()
-        };
+        let settings = TelemetrySettings { filter: "info,roster=loud".into(), ..TelemetrySettings::default() };
         assert!(matches!(Telemetry::init(&settings), Err(TelemetryError::Filter(_))));
     }
 
     #[tokio::test]
     async fn an_endpoint_that_is_no_address_is_an_error() {
-        let settings = TelemetrySettings {
-            metrics_endpoint: Some("not an address".into()),
-            ..TelemetrySettings::default()
-        };
+        let settings =
+            TelemetrySettings { metrics_endpoint: Some("not an address".into()), ..TelemetrySettings::default() };
         assert!(matches!(Telemetry::start(&settings), Err(TelemetryError::Exporter(_))));
     }
 
@@ -378,11 +342,7 @@ mod tests {
         let _ = telemetry.shutdown().await;
         for (seen, part) in [(spans, &b"accept invitation"[..]), (points, b"mails.sent")] {
             let seen = seen.lock().unwrap();
-            assert!(
-                contains(&seen, part) && contains(&seen, b"members"),
-                "{}",
-                String::from_utf8_lossy(&seen)
-            );
+            assert!(contains(&seen, part) && contains(&seen, b"members"), "{}", String::from_utf8_lossy(&seen));
         }
     }
 
@@ -390,10 +350,7 @@ mod tests {
     #[tokio::test]
     async fn shutdown_ends_although_the_collector_does_not_answer() {
         let (endpoint, _seen) = collector(None).await;
-        let settings = TelemetrySettings {
-            metrics_endpoint: Some(endpoint),
-            ..TelemetrySettings::default()
-        };
+        let settings = TelemetrySettings { metrics_endpoint: Some(endpoint), ..TelemetrySettings::default() };
         let telemetry = Telemetry::start(&settings).unwrap();
         telemetry.meter().u64_counter("c").build().add(1, &[]);
         let watch = Stopwatch::start();

@@ -78,9 +78,7 @@ async fn open(
         Connection::begin(io, address, place).await
     };
     let opened = tokio::time::timeout(opening.limit, opened).await?;
-    Ok(opened
-        .inspect_err(|error| tracing::debug!(%error, "a connection ended before it began"))
-        .ok())
+    Ok(opened.inspect_err(|error| tracing::debug!(%error, "a connection ended before it began")).ok())
 }
 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -111,10 +109,7 @@ impl Connection {
         Ok(Self {
             read,
             io,
-            peer: Peer {
-                number: NEXT.fetch_add(1, Ordering::Relaxed),
-                address: Some(address),
-            },
+            peer: Peer { number: NEXT.fetch_add(1, Ordering::Relaxed), address: Some(address) },
             _place: place,
         })
     }

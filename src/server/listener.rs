@@ -74,11 +74,7 @@ pub(super) fn serve(
 ) -> Result<(), StartError> {
     let grpc = &config.grpc;
     let most = connections(config);
-    let opening = Opening {
-        tls: tls::acceptor(grpc)?,
-        limit: grpc.handshake_timeout,
-        most,
-    };
+    let opening = Opening { tls: tls::acceptor(grpc)?, limit: grpc.handshake_timeout, most };
     let (health, health_service) = tonic_health::server::health_reporter();
     let mut builder = Grpc::builder()
         .max_concurrent_streams(grpc.max_streams)
@@ -170,9 +166,7 @@ fn connections(config: &ServeConfig) -> usize {
         return wanted;
     };
     let database = usize::try_from(config.database.database_max_connections).unwrap_or(usize::MAX);
-    let others = database
-        .saturating_mul(DESCRIPTORS_OF_DATABASE)
-        .saturating_add(MAX_PAGES + OTHER_DESCRIPTORS);
+    let others = database.saturating_mul(DESCRIPTORS_OF_DATABASE).saturating_add(MAX_PAGES + OTHER_DESCRIPTORS);
     let left = descriptors.saturating_sub(others).max(FEWEST_CONNECTIONS);
     if left < wanted {
         tracing::info!(
@@ -194,11 +188,7 @@ async fn report(health: HealthReporter, readiness: Readiness, shutdown: Shutdown
     let mut changes = readiness.subscribe();
     loop {
         let ready = changes.borrow_and_update().is_ok();
-        let status = if ready {
-            ServingStatus::Serving
-        } else {
-            ServingStatus::NotServing
-        };
+        let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
         health.set_service_status("", status).await;
         if shutdown.is_requested() && !ready {
             break;
@@ -228,10 +218,6 @@ fn cors() -> CorsLayer {
             name("traceparent"),
             name("tracestate"),
         ])
-        .expose_headers([
-            name("grpc-status"),
-            name("grpc-message"),
-            name("grpc-status-details-bin"),
-        ])
+        .expose_headers([name("grpc-status"), name("grpc-message"), name("grpc-status-details-bin")])
         .max_age(CORS_MAX_AGE)
 }

@@ -46,10 +46,7 @@ pub(super) struct Parts {
 
 impl std::fmt::Debug for Parts {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Parts")
-            .field("data_dir", &self.data_dir)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Parts").field("data_dir", &self.data_dir).finish_non_exhaustive()
     }
 }
 
@@ -58,10 +55,7 @@ pub(super) async fn connect(config: &DatabaseConfig) -> Result<Store, StartError
     if !config.is_postgres() {
         data_dir::ensure(&config.data_dir)?;
     }
-    let settings = StoreSettings {
-        url: config.url(),
-        max_connections: config.database_max_connections,
-    };
+    let settings = StoreSettings { url: config.url(), max_connections: config.database_max_connections };
     Ok(Store::connect(&settings).await?)
 }
 
@@ -103,11 +97,7 @@ impl Parts {
         let keyring = data_dir::keyring(keys.secret_key(), &database.data_dir, entropy)?;
         let store = connect(database).await?;
         require_schema(&store).await?;
-        Ok(Self {
-            store: Arc::new(store),
-            keyring: Arc::new(keyring),
-            data_dir: database.data_dir.clone(),
-        })
+        Ok(Self { store: Arc::new(store), keyring: Arc::new(keyring), data_dir: database.data_dir.clone() })
     }
 
     /// The use cases.
@@ -209,10 +199,7 @@ fn providers(config: &OidcConfig) -> Result<Providers, StartError> {
     let roots = roots.map_err(|error| wrong(error.to_string()))?;
     let fetcher = Fetcher::new(roots.as_deref(), FETCH_TIME).map_err(wrong)?;
     let trusted = config.providers().map_err(StartError::Settings)?;
-    let policy = ProviderPolicy {
-        internal: config.oidc_internal,
-        services_only: config.oidc_require_service,
-    };
+    let policy = ProviderPolicy { internal: config.oidc_internal, services_only: config.oidc_require_service };
     Ok(Providers::new(trusted, fetcher, policy))
 }
 

@@ -66,9 +66,7 @@ async fn app(folder: &tempfile::TempDir) -> Arc<App> {
         entropy: Entropy::system(),
         metrics: Metrics::default(),
     };
-    let parts = Parts::open_patiently(&config.database, &config.keys, &platform.entropy)
-        .await
-        .unwrap();
+    let parts = Parts::open_patiently(&config.database, &config.keys, &platform.entropy).await.unwrap();
     parts.app(&config, &platform).unwrap()
 }
 
@@ -107,37 +105,15 @@ async fn nothing_is_committed_without_the_right_that_the_rule_asks() {
     let Outcome(ada) = app.execute::<_, Outcome<User>>(&by_service, create).await.unwrap();
     let organization = app.entropy.uuid(by_service.now);
 
-    for (asks_in, committed) in [
-        (None, false),
-        (Some(app.entropy.uuid(by_service.now)), false),
-        (Some(organization), true),
-    ] {
-        let caller = Caller {
-            service: None,
-            user: Some(UserCaller {
-                user: ada.clone(),
-                session: None,
-            }),
-        };
-        let named = Named {
-            organization: Some(organization),
-            user: None,
-        };
-        let user = User {
-            id: app.entropy.uuid(by_service.now),
-            email_key: "bob@example.com".to_owned(),
-            ..ada.clone()
-        };
+    for (asks_in, committed) in
+        [(None, false), (Some(app.entropy.uuid(by_service.now)), false), (Some(organization), true)]
+    {
+        let caller = Caller { service: None, user: Some(UserCaller { user: ada.clone(), session: None }) };
+        let named = Named { organization: Some(organization), user: None };
+        let user =
+            User { id: app.entropy.uuid(by_service.now), email_key: "bob@example.com".to_owned(), ..ada.clone() };
         let ctx = call("/roster.v1.OrganizationService/UpdateOrganization", caller, named);
-        let answer = app
-            .execute::<_, Outcome<()>>(
-                &ctx,
-                Add {
-                    user: user.clone(),
-                    asks_in,
-                },
-            )
-            .await;
+        let answer = app.execute::<_, Outcome<()>>(&ctx, Add { user: user.clone(), asks_in }).await;
         assert_eq!(answer.is_ok(), committed);
         assert!(committed || matches!(answer, Err(Error::Internal(_))));
         assert_eq!(app.store.read().user(user.id).await.unwrap().is_some(), committed);

@@ -80,10 +80,7 @@ async fn tidy(what: &'static str, deleted: impl Future<Output = Result<u64, Stor
 /// Asks whether the database answers and takes writes.
 async fn ask(store: &Store, clock: &Clock, readiness: &Readiness) {
     let asked = async {
-        store
-            .ping()
-            .await
-            .map_err(|error| ("the database does not answer", error))?;
+        store.ping().await.map_err(|error| ("the database does not answer", error))?;
         let written = store.try_to_write(clock.now()).await;
         written.map_err(|error| ("the database takes no writes", error))
     };

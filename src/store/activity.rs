@@ -109,21 +109,14 @@ impl<C: ConnectionTrait> View<C> {
             .all(&self.0)
             .await?;
         for row in counters {
-            found
-                .entry(row.user_id)
-                .or_default()
-                .counters
-                .insert(row.name, row.value);
+            found.entry(row.user_id).or_default().counters.insert(row.name, row.value);
         }
         Ok(found)
     }
 
     /// Users, by id. Rows of accounts stay when an account is deleted.
     pub(crate) async fn users_named(&self, ids: BTreeSet<Uuid>) -> Result<BTreeMap<Uuid, User>> {
-        let found = users::Entity::find()
-            .filter(users::Column::Id.is_in(ids))
-            .all(&self.0)
-            .await?;
+        let found = users::Entity::find().filter(users::Column::Id.is_in(ids)).all(&self.0).await?;
         Ok(found.into_iter().map(|user| (user.id, user)).collect())
     }
 }
@@ -157,17 +150,10 @@ impl Tx {
             return Ok(BTreeSet::new());
         }
         let rows = ids.iter().map(|id| {
-            activity_reports::Model {
-                service_account_id: service_account,
-                report_id: *id,
-                create_time: now,
-            }
-            .into_active_model()
+            activity_reports::Model { service_account_id: service_account, report_id: *id, create_time: now }
+                .into_active_model()
         });
-        let key = [
-            activity_reports::Column::ServiceAccountId,
-            activity_reports::Column::ReportId,
-        ];
+        let key = [activity_reports::Column::ServiceAccountId, activity_reports::Column::ReportId];
         let inserted = activity_reports::Entity::insert_many(rows)
             .on_conflict(OnConflict::columns(key).do_nothing().to_owned())
             .try_insert()
@@ -183,9 +169,7 @@ impl Tx {
     pub(crate) async fn insert_activities(&mut self, rows: Vec<Activity>) -> Result<()> {
         for rows in rows.chunks(ROWS) {
             let rows = rows.iter().cloned().map(IntoActiveModel::into_active_model);
-            activities::Entity::insert_many(rows)
-                .exec_without_returning(&self.view.0)
-                .await?;
+            activities::Entity::insert_many(rows).exec_without_returning(&self.view.0).await?;
         }
         Ok(())
     }
@@ -195,12 +179,8 @@ impl Tx {
         let active: Vec<_> = tally.last_active.iter().collect();
         for rows in active.chunks(ROWS) {
             let rows = rows.iter().map(|((organization, user), time)| {
-                member_activity::Model {
-                    organization_id: *organization,
-                    user_id: *user,
-                    last_active_time: **time,
-                }
-                .into_active_model()
+                member_activity::Model { organization_id: *organization, user_id: *user, last_active_time: **time }
+                    .into_active_model()
             });
             let later = Expr::col((member_activity::Entity, member_activity::Column::LastActiveTime))
                 .lt(Expr::col(("excluded", member_activity::Column::LastActiveTime)));
@@ -235,10 +215,7 @@ impl Tx {
             ])
             .value(value, sum)
             .to_owned();
-            member_counters::Entity::insert_many(rows)
-                .on_conflict(add)
-                .exec_without_returning(&self.view.0)
-                .await?;
+            member_counters::Entity::insert_many(rows).on_conflict(add).exec_without_returning(&self.view.0).await?;
         }
         Ok(())
     }

@@ -34,26 +34,17 @@ impl Tx {
         // In one order, or two who count the same rows would wait for each other.
         digests.sort();
         let rows = digests.into_iter().map(|(digest, forget_time)| {
-            let row = Attempts {
-                digest,
-                failures: 1,
-                last_time: now,
-                forget_time,
-            };
+            let row = Attempts { digest, failures: 1, last_time: now, forget_time };
             row.into_active_model()
         });
         let stored = |column: Column| Expr::col((attempts::Entity, column));
-        let failures = CaseStatement::new()
-            .case(stored(Column::ForgetTime).lte(now), 1)
-            .finally(stored(Column::Failures).add(1));
+        let failures =
+            CaseStatement::new().case(stored(Column::ForgetTime).lte(now), 1).finally(stored(Column::Failures).add(1));
         let again = OnConflict::column(Column::Digest)
             .value(Column::Failures, failures)
             .update_columns([Column::LastTime, Column::ForgetTime])
             .to_owned();
-        attempts::Entity::insert_many(rows)
-            .on_conflict(again)
-            .exec_without_returning(&self.view.0)
-            .await?;
+        attempts::Entity::insert_many(rows).on_conflict(again).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 
@@ -87,10 +78,8 @@ impl Tx {
 impl Store {
     /// Forgets what has had its time.
     pub(crate) async fn forget_attempts(&self, now: DateTime<Utc>) -> Result<u64> {
-        let forgotten = attempts::Entity::delete_many()
-            .filter(attempts::Column::ForgetTime.lte(now))
-            .exec(&self.write)
-            .await?;
+        let forgotten =
+            attempts::Entity::delete_many().filter(attempts::Column::ForgetTime.lte(now)).exec(&self.write).await?;
         Ok(forgotten.rows_affected)
     }
 }

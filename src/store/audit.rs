@@ -48,9 +48,7 @@ impl<C: ConnectionTrait> View<C> {
         below: Option<i64>,
         limit: u64,
     ) -> Result<Vec<EventRecord>> {
-        let mut query = filtered(organization, filter)
-            .order_by_desc(events::Column::Revision)
-            .limit(limit);
+        let mut query = filtered(organization, filter).order_by_desc(events::Column::Revision).limit(limit);
         if let Some(revision) = below {
             query = query.filter(events::Column::Revision.lt(revision));
         }
@@ -91,14 +89,8 @@ impl<C: ConnectionTrait> View<C> {
         let people = events.iter().flat_map(|event| [event.actor_user_id, event.subject_id]);
         let people: BTreeSet<Uuid> = people.flatten().collect();
         let subjects: BTreeSet<Uuid> = events.iter().filter_map(|event| event.subject_id).collect();
-        let services: BTreeSet<Uuid> = events
-            .iter()
-            .filter_map(|event| event.actor_service_account_id)
-            .collect();
-        let found = users::Entity::find()
-            .filter(users::Column::Id.is_in(people))
-            .all(&self.0)
-            .await?;
+        let services: BTreeSet<Uuid> = events.iter().filter_map(|event| event.actor_service_account_id).collect();
+        let found = users::Entity::find().filter(users::Column::Id.is_in(people)).all(&self.0).await?;
         let invited = invitations::Entity::find()
             .select_only()
             .columns([invitations::Column::Id, invitations::Column::Email])
@@ -126,9 +118,7 @@ fn filtered(organization: Uuid, filter: &EventFilter) -> Select<events::Entity> 
 
     let subject = |user: Uuid| {
         // Whoever accepts an invitation is the subject of that, though the event names the invitation.
-        let accepted = Condition::all()
-            .add(Column::Kind.eq("invitation.accepted"))
-            .add(Column::ActorUserId.eq(user));
+        let accepted = Condition::all().add(Column::Kind.eq("invitation.accepted")).add(Column::ActorUserId.eq(user));
         Condition::any().add(Column::SubjectId.eq(user)).add(accepted)
     };
     let kinds = (!filter.kinds.is_empty()).then(|| Column::Kind.is_in(filter.kinds.iter().map(String::as_str)));

@@ -43,9 +43,7 @@ impl<C: ConnectionTrait> View<C> {
 impl Tx {
     /// Adds a secret.
     pub(crate) async fn insert_challenge(&mut self, challenge: Challenge) -> Result<()> {
-        challenges::Entity::insert(challenge.into_active_model())
-            .exec_without_returning(&self.view.0)
-            .await?;
+        challenges::Entity::insert(challenge.into_active_model()).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 
@@ -92,10 +90,7 @@ impl Store {
     /// The race it prevents: many guesses at once, each finding an attempt left. The limit is part of the statement that counts.
     pub(crate) async fn take_attempt(&self, id: Uuid, most: i32, now: DateTime<Utc>) -> Result<bool> {
         let taken = challenges::Entity::update_many()
-            .col_expr(
-                challenges::Column::Attempts,
-                Expr::col(challenges::Column::Attempts).add(1),
-            )
+            .col_expr(challenges::Column::Attempts, Expr::col(challenges::Column::Attempts).add(1))
             .filter(challenges::Column::Id.eq(id))
             .filter(challenges::Column::Attempts.lt(most))
             .filter(challenges::Column::ConsumeTime.is_null())

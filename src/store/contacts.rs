@@ -37,8 +37,7 @@ impl<C: ConnectionTrait> View<C> {
         use contacts::Column;
 
         let query = with_email(organization, email_key);
-        self.page(page::by_key(query, Column::SortKey, Column::Id, after, limit))
-            .await
+        self.page(page::by_key(query, Column::SortKey, Column::Id, after, limit)).await
     }
 
     /// How many contacts the filter leaves.
@@ -58,13 +57,9 @@ impl<C: ConnectionTrait> View<C> {
             .from(contact_roles::Column::ContactId)
             .to(contacts::Column::Id)
             .into();
-        let query = with_role(organization, role)
-            .join(JoinType::InnerJoin, contact)
-            .select_also(contacts::Entity);
+        let query = with_role(organization, role).join(JoinType::InnerJoin, contact).select_also(contacts::Entity);
         let query = page::by_id(query, contact_roles::Column::ContactId, Order::Asc, after, limit);
-        let found = self
-            .page_of::<SelectTwoModel<contact_roles::Model, contacts::Model>>(query)
-            .await?;
+        let found = self.page_of::<SelectTwoModel<contact_roles::Model, contacts::Model>>(query).await?;
         Ok(found.into_iter().filter_map(|(_, contact)| contact).collect())
     }
 
@@ -92,9 +87,7 @@ impl Tx {
     /// Adds a contact.
     pub(crate) async fn insert_contact(&mut self, contact: Contact) -> Result<()> {
         let roles = roles_of(&contact);
-        contacts::Entity::insert(contact.into_active_model())
-            .exec_without_returning(&self.view.0)
-            .await?;
+        contacts::Entity::insert(contact.into_active_model()).exec_without_returning(&self.view.0).await?;
         self.insert_contact_roles(roles).await
     }
 
@@ -117,9 +110,7 @@ impl Tx {
         if roles.is_empty() {
             return Ok(());
         }
-        contact_roles::Entity::insert_many(roles)
-            .exec_without_returning(&self.view.0)
-            .await?;
+        contact_roles::Entity::insert_many(roles).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 

@@ -44,22 +44,15 @@ impl Tx {
         organization.chain_hash = row.hash.clone();
         let moved = organizations::Entity::update_many()
             .col_expr(organizations::Column::Revision, Expr::value(organization.revision))
-            .col_expr(
-                organizations::Column::ChainHash,
-                Expr::value(organization.chain_hash.clone()),
-            )
+            .col_expr(organizations::Column::ChainHash, Expr::value(organization.chain_hash.clone()))
             .filter(organizations::Column::Id.eq(organization.id))
             .filter(organizations::Column::Revision.eq(organization.revision - 1))
             .exec(&self.view.0)
             .await?;
         if moved.rows_affected != 1 {
-            return Err(StoreError::Busy(
-                "the organization was written without its lock".to_owned(),
-            ));
+            return Err(StoreError::Busy("the organization was written without its lock".to_owned()));
         }
-        events::Entity::insert(row.into_active_model())
-            .exec_without_returning(&self.view.0)
-            .await?;
+        events::Entity::insert(row.into_active_model()).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 }

@@ -33,9 +33,7 @@ impl Tx {
     /// # Errors
     /// `StoreError::Duplicate` where an account has it.
     pub(crate) async fn insert_identity(&mut self, identity: LinkedIdentity) -> Result<()> {
-        identities::Entity::insert(identity.into_active_model())
-            .exec_without_returning(&self.view.0)
-            .await?;
+        identities::Entity::insert(identity.into_active_model()).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 
@@ -57,10 +55,7 @@ impl Tx {
 
     /// Takes all identities of a user away, for others to have.
     pub(crate) async fn delete_identities(&mut self, user: Uuid) -> Result<()> {
-        identities::Entity::delete_many()
-            .filter(identities::Column::UserId.eq(user))
-            .exec(&self.view.0)
-            .await?;
+        identities::Entity::delete_many().filter(identities::Column::UserId.eq(user)).exec(&self.view.0).await?;
         Ok(())
     }
 }

@@ -62,15 +62,9 @@ impl Tx {
             rows.push(user.into_active_model());
             imported.push(origin.into_active_model());
         }
-        users::Entity::insert_many(rows)
-            .exec_without_returning(&self.view.0)
-            .await?;
-        super::entities::user_events::Entity::insert_many(events)
-            .exec_without_returning(&self.view.0)
-            .await?;
-        imported_users::Entity::insert_many(imported)
-            .exec_without_returning(&self.view.0)
-            .await?;
+        users::Entity::insert_many(rows).exec_without_returning(&self.view.0).await?;
+        super::entities::user_events::Entity::insert_many(events).exec_without_returning(&self.view.0).await?;
+        imported_users::Entity::insert_many(imported).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 }

@@ -79,10 +79,7 @@ impl<C: ConnectionTrait> View<C> {
 
     /// The invitation that a token's digest belongs to.
     pub(crate) async fn invitation_by_token(&self, digest: &[u8]) -> Result<Option<Invitation>> {
-        Ok(invitations::Entity::find()
-            .filter(invitations::Column::TokenDigest.eq(digest))
-            .one(&self.0)
-            .await?)
+        Ok(invitations::Entity::find().filter(invitations::Column::TokenDigest.eq(digest)).one(&self.0).await?)
     }
 
     /// Whoever sent an invitation, as they are now.
@@ -96,10 +93,7 @@ impl<C: ConnectionTrait> View<C> {
             Some(account) => self.service_by_key(account, invitation.inviter_service_key_id).await?,
             None => None,
         };
-        Ok(Sender {
-            member: membership.and_then(|(_, member)| member),
-            service,
-        })
+        Ok(Sender { member: membership.and_then(|(_, member)| member), service })
     }
 
     /// The pending invitations of an organization to an address, in time or not.
@@ -129,10 +123,7 @@ impl<C: ConnectionTrait> View<C> {
             limit,
         );
         let found = self.page_of::<SelectTwoModel<Invitation, Organization>>(query).await?;
-        Ok(found
-            .into_iter()
-            .filter_map(|(invitation, organization)| Some((invitation, organization?)))
-            .collect())
+        Ok(found.into_iter().filter_map(|(invitation, organization)| Some((invitation, organization?))).collect())
     }
 
     /// How many invitations of an address can be accepted at this time, to organizations that are in use.
@@ -171,18 +162,14 @@ impl<C: ConnectionTrait> View<C> {
         filter: &InvitationFilter,
         now: DateTime<Utc>,
     ) -> Result<u64> {
-        Ok(filtered(invitations::Entity::find(), organization, filter, now)
-            .count(&self.0)
-            .await?)
+        Ok(filtered(invitations::Entity::find(), organization, filter, now).count(&self.0).await?)
     }
 }
 
 impl Tx {
     /// Adds an invitation.
     pub(crate) async fn insert_invitation(&mut self, invitation: Invitation) -> Result<()> {
-        invitations::Entity::insert(invitation.into_active_model())
-            .exec_without_returning(&self.view.0)
-            .await?;
+        invitations::Entity::insert(invitation.into_active_model()).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 
@@ -248,11 +235,8 @@ fn filtered(
         any = any.add(one);
     }
     if filter.expired {
-        any = any.add(
-            Condition::all()
-                .add(Column::State.eq(InvitationState::Pending))
-                .add(Column::ExpireTime.lte(now)),
-        );
+        any =
+            any.add(Condition::all().add(Column::State.eq(InvitationState::Pending)).add(Column::ExpireTime.lte(now)));
     }
     query.filter(any)
 }

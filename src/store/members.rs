@@ -38,10 +38,7 @@ impl<C: ConnectionTrait> View<C> {
             .order_by_asc(members::Column::OrganizationId)
             .all(&self.0)
             .await?;
-        Ok(found
-            .into_iter()
-            .filter_map(|(member, organization)| Some((organization?, member)))
-            .collect())
+        Ok(found.into_iter().filter_map(|(member, organization)| Some((organization?, member))).collect())
     }
 
     /// Which of these users belong to other organizations too, deleted ones aside.
@@ -73,9 +70,7 @@ impl Tx {
     /// Adds a member.
     pub(crate) async fn insert_member(&mut self, member: Member) -> Result<()> {
         let holders = holders(&member);
-        members::Entity::insert(member.into_active_model())
-            .exec_without_returning(&self.view.0)
-            .await?;
+        members::Entity::insert(member.into_active_model()).exec_without_returning(&self.view.0).await?;
         self.insert_holders(holders).await
     }
 
@@ -95,9 +90,7 @@ impl Tx {
         if holders.is_empty() {
             return Ok(());
         }
-        role_holders::Entity::insert_many(holders)
-            .exec_without_returning(&self.view.0)
-            .await?;
+        role_holders::Entity::insert_many(holders).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 }

@@ -19,10 +19,7 @@ use crate::domain::{member::MemberState, organization::OrganizationState};
 impl<C: ConnectionTrait> View<C> {
     /// A user's second factor.
     pub(crate) async fn mfa_factor(&self, user: Uuid) -> Result<Option<MfaFactor>> {
-        Ok(mfa_factors::Entity::find()
-            .filter(mfa_factors::Column::UserId.eq(user))
-            .one(&self.0)
-            .await?)
+        Ok(mfa_factors::Entity::find().filter(mfa_factors::Column::UserId.eq(user)).one(&self.0).await?)
     }
 
     /// Second factors whose sealed secret does not begin like this, in the order of their ids, from behind one on.
@@ -95,9 +92,7 @@ impl Tx {
     pub(crate) async fn set_mfa_factor(&mut self, factor: MfaFactor, codes: Vec<(Uuid, Vec<u8>)>) -> Result<()> {
         let (user, now) = (factor.user_id, factor.create_time);
         self.delete_mfa_factor(user).await?;
-        mfa_factors::Entity::insert(factor.into_active_model())
-            .exec_without_returning(&self.view.0)
-            .await?;
+        mfa_factors::Entity::insert(factor.into_active_model()).exec_without_returning(&self.view.0).await?;
         self.set_recovery_codes(user, codes, now).await
     }
 
@@ -128,9 +123,7 @@ impl Tx {
             create_time: Set(now),
             use_time: Set(None),
         });
-        recovery_codes::Entity::insert_many(rows)
-            .exec_without_returning(&self.view.0)
-            .await?;
+        recovery_codes::Entity::insert_many(rows).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 
@@ -138,9 +131,8 @@ impl Tx {
     ///
     /// The race it prevents: one code comes over twenty connections, and each finds it unused.
     pub(crate) async fn use_totp_step(&mut self, factor: Uuid, step: i64, now: DateTime<Utc>) -> Result<bool> {
-        let earlier = Condition::any()
-            .add(mfa_factors::Column::LastStep.is_null())
-            .add(mfa_factors::Column::LastStep.lt(step));
+        let earlier =
+            Condition::any().add(mfa_factors::Column::LastStep.is_null()).add(mfa_factors::Column::LastStep.lt(step));
         let used = forgiven(now)
             .col_expr(mfa_factors::Column::LastStep, Expr::value(step))
             .filter(mfa_factors::Column::Id.eq(factor))
@@ -162,10 +154,7 @@ impl Tx {
         if used.rows_affected != 1 {
             return Ok(false);
         }
-        forgiven(now)
-            .filter(mfa_factors::Column::UserId.eq(user))
-            .exec(&self.view.0)
-            .await?;
+        forgiven(now).filter(mfa_factors::Column::UserId.eq(user)).exec(&self.view.0).await?;
         Ok(true)
     }
 
@@ -181,10 +170,7 @@ impl Tx {
     }
 
     async fn delete_mfa_factor(&mut self, user: Uuid) -> Result<()> {
-        mfa_factors::Entity::delete_many()
-            .filter(mfa_factors::Column::UserId.eq(user))
-            .exec(&self.view.0)
-            .await?;
+        mfa_factors::Entity::delete_many().filter(mfa_factors::Column::UserId.eq(user)).exec(&self.view.0).await?;
         Ok(())
     }
 }
@@ -221,12 +207,8 @@ impl Store {
         use mfa_factors::Column;
 
         let over = || Expr::col(Column::FailuresSince).lte(since);
-        let failures = CaseStatement::new()
-            .case(over(), 1)
-            .finally(Expr::col(Column::Failures).add(1));
-        let beginning = CaseStatement::new()
-            .case(over(), now)
-            .finally(Expr::col(Column::FailuresSince));
+        let failures = CaseStatement::new().case(over(), 1).finally(Expr::col(Column::Failures).add(1));
+        let beginning = CaseStatement::new().case(over(), now).finally(Expr::col(Column::FailuresSince));
         let taken = mfa_factors::Entity::update_many()
             .col_expr(Column::Failures, failures.into())
             .col_expr(Column::FailuresSince, beginning.into())

@@ -94,21 +94,12 @@ impl<C: ConnectionTrait> View<C> {
     /// The active holders of a role whose accounts are out of use.
     pub(crate) async fn count_idle_holders(&self, organization: Uuid, role: &str) -> Result<u64> {
         let in_use = Expr::exists(active_users((role_holders::Entity, role_holders::Column::UserId)));
-        Ok(active_holders(organization, role)
-            .filter(in_use.not())
-            .count(&self.0)
-            .await?)
+        Ok(active_holders(organization, role).filter(in_use.not()).count(&self.0).await?)
     }
 
     /// Organizations, oldest first.
     pub(crate) async fn organizations_page(&self, after: Option<&Cursor>, limit: u64) -> Result<Vec<Organization>> {
-        let query = page::by_id(
-            organizations::Entity::find(),
-            organizations::Column::Id,
-            Order::Asc,
-            after,
-            limit,
-        );
+        let query = page::by_id(organizations::Entity::find(), organizations::Column::Id, Order::Asc, after, limit);
         self.page(query).await
     }
 
@@ -199,17 +190,12 @@ impl Tx {
     /// second waits here, and decides on what the first has committed. `FOR NO KEY UPDATE` and not `FOR UPDATE`: the latter conflicts with the key
     /// share locks that inserts of child rows take, and deadlocks with them. On SQLite the IMMEDIATE transaction is the lock.
     pub(crate) async fn lock_organization(&mut self, id: Uuid) -> Result<Option<Organization>> {
-        Ok(organizations::Entity::find_by_id(id)
-            .lock(LockType::NoKeyUpdate)
-            .one(&self.view.0)
-            .await?)
+        Ok(organizations::Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(&self.view.0).await?)
     }
 
     /// Adds an organization.
     pub(crate) async fn insert_organization(&mut self, organization: Organization) -> Result<()> {
-        organizations::Entity::insert(organization.into_active_model())
-            .exec_without_returning(&self.view.0)
-            .await?;
+        organizations::Entity::insert(organization.into_active_model()).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 
@@ -225,11 +211,7 @@ impl Tx {
 
     /// Stores an organization's settings and state.
     pub(crate) async fn update_organization(&mut self, organization: Organization) -> Result<()> {
-        organization
-            .into_active_model()
-            .reset_all()
-            .update(&self.view.0)
-            .await?;
+        organization.into_active_model().reset_all().update(&self.view.0).await?;
         Ok(())
     }
 }

@@ -75,9 +75,9 @@ impl MailOf {
 
         let query = outbox_messages::Entity::find().filter(Column::CreateTime.gt(time));
         match self {
-            MailOf::Organization(id) => query
-                .filter(Column::OrganizationId.eq(*id))
-                .filter(Column::Kind.eq("invitation")),
+            MailOf::Organization(id) => {
+                query.filter(Column::OrganizationId.eq(*id)).filter(Column::Kind.eq("invitation"))
+            }
             MailOf::Recipient(key) => query
                 .filter(Column::RecipientKey.eq(key.as_str()))
                 .filter(Column::Kind.is_in(["invitation", "ownership"])),
@@ -155,13 +155,8 @@ fn filtered(filter: &MessageFilter) -> Select<outbox_messages::Entity> {
 impl Tx {
     /// Queues a message. It is delivered if and only if this transaction commits.
     pub(crate) async fn insert_message(&mut self, message: Message) -> Result<()> {
-        let message = Message {
-            available_time: self.skew.to_shared(message.available_time),
-            ..message
-        };
-        outbox_messages::Entity::insert(message.into_active_model())
-            .exec_without_returning(&self.view.0)
-            .await?;
+        let message = Message { available_time: self.skew.to_shared(message.available_time), ..message };
+        outbox_messages::Entity::insert(message.into_active_model()).exec_without_returning(&self.view.0).await?;
         self.queued = true;
         Ok(())
     }
@@ -171,10 +166,7 @@ impl Tx {
         outbox_messages::Entity::update_many()
             .col_expr(outbox_messages::Column::State, Expr::value(DeliveryState::Cancelled))
             .col_expr(outbox_messages::Column::Sealed, Expr::value(None::<Vec<u8>>))
-            .col_expr(
-                outbox_messages::Column::Fence,
-                Expr::col(outbox_messages::Column::Fence).add(1),
-            )
+            .col_expr(outbox_messages::Column::Fence, Expr::col(outbox_messages::Column::Fence).add(1))
             .col_expr(outbox_messages::Column::SettleTime, Expr::value(now))
             .filter(outbox_messages::Column::Id.eq(id))
             .filter(outbox_messages::Column::State.is_in([DeliveryState::Queued, DeliveryState::Failed]))
@@ -193,10 +185,7 @@ impl Tx {
     pub(crate) async fn requeue_message(&mut self, id: Uuid, now: DateTime<Utc>) -> Result<bool> {
         let queued = outbox_messages::Entity::update_many()
             .col_expr(outbox_messages::Column::State, Expr::value(DeliveryState::Queued))
-            .col_expr(
-                outbox_messages::Column::AvailableTime,
-                Expr::value(self.skew.to_shared(now)),
-            )
+            .col_expr(outbox_messages::Column::AvailableTime, Expr::value(self.skew.to_shared(now)))
             .col_expr(outbox_messages::Column::QueueTime, Expr::value(now))
             .col_expr(outbox_messages::Column::SettleTime, Expr::value(None::<DateTime<Utc>>))
             .filter(outbox_messages::Column::Id.eq(id))
@@ -246,10 +235,7 @@ impl Store {
     /// Moves a lease's end. `false` where the claim was lost.
     pub(crate) async fn extend_message_lease(&self, id: Uuid, fence: i64, until: DateTime<Utc>) -> Result<bool> {
         let extended = claimed(id, fence)
-            .col_expr(
-                outbox_messages::Column::AvailableTime,
-                Expr::value(self.skew.to_shared(until)),
-            )
+            .col_expr(outbox_messages::Column::AvailableTime, Expr::value(self.skew.to_shared(until)))
             .exec(&self.write)
             .await?;
         Ok(extended.rows_affected == 1)
@@ -304,10 +290,7 @@ impl Store {
 impl Store {
     /// Deletes messages that were settled before a time, but those by which an invitation's row tells how far its mail is.
     pub(crate) async fn forget_messages(&self, before: DateTime<Utc>) -> Result<u64> {
-        let in_use = invitations::Entity::find()
-            .select_only()
-            .column(invitations::Column::MessageId)
-            .into_query();
+        let in_use = invitations::Entity::find().select_only().column(invitations::Column::MessageId).into_query();
         let forgotten = outbox_messages::Entity::delete_many()
             .filter(outbox_messages::Column::State.ne(DeliveryState::Queued))
             .filter(outbox_messages::Column::SettleTime.lt(before))

@@ -13,10 +13,7 @@ use crate::domain::ownership::TransferState;
 impl<C: ConnectionTrait> View<C> {
     /// One transfer of an organization.
     pub(crate) async fn transfer(&self, organization: Uuid, id: Uuid) -> Result<Option<Transfer>> {
-        Ok(of(organization)
-            .filter(ownership_transfers::Column::Id.eq(id))
-            .one(&self.0)
-            .await?)
+        Ok(of(organization).filter(ownership_transfers::Column::Id.eq(id)).one(&self.0).await?)
     }
 
     /// The transfer that waits for its nominee, in time.
@@ -35,13 +32,7 @@ impl<C: ConnectionTrait> View<C> {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<Transfer>> {
-        let query = page::by_id(
-            of(organization),
-            ownership_transfers::Column::Id,
-            Order::Desc,
-            after,
-            limit,
-        );
+        let query = page::by_id(of(organization), ownership_transfers::Column::Id, Order::Desc, after, limit);
         self.page(query).await
     }
 
@@ -54,9 +45,7 @@ impl<C: ConnectionTrait> View<C> {
 impl Tx {
     /// Adds a transfer. Needs the organization's lock.
     pub(crate) async fn insert_transfer(&mut self, transfer: Transfer) -> Result<()> {
-        ownership_transfers::Entity::insert(transfer.into_active_model())
-            .exec_without_returning(&self.view.0)
-            .await?;
+        ownership_transfers::Entity::insert(transfer.into_active_model()).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 

@@ -33,10 +33,7 @@ impl<C: ConnectionTrait> View<C> {
     /// The sealed answer that was kept for a call.
     pub(crate) async fn replay(&self, key: &ReplayKey, now: DateTime<Utc>) -> Result<Option<Vec<u8>>> {
         let id = (key.caller.clone(), key.method.clone(), key.request_id);
-        let found = replays::Entity::find_by_id(id)
-            .filter(replays::Column::ExpireTime.gt(now))
-            .one(&self.0)
-            .await?;
+        let found = replays::Entity::find_by_id(id).filter(replays::Column::ExpireTime.gt(now)).one(&self.0).await?;
         Ok(found.map(|row| row.sealed))
     }
 }
@@ -58,14 +55,11 @@ impl Tx {
             sealed: Set(sealed),
             expire_time: Set(expire_time),
         };
-        let conflict = OnConflict::columns([
-            replays::Column::Caller,
-            replays::Column::Method,
-            replays::Column::RequestId,
-        ])
-        .update_columns([replays::Column::Sealed, replays::Column::ExpireTime])
-        .action_and_where(Expr::col((replays::Entity, replays::Column::ExpireTime)).lte(now))
-        .to_owned();
+        let conflict =
+            OnConflict::columns([replays::Column::Caller, replays::Column::Method, replays::Column::RequestId])
+                .update_columns([replays::Column::Sealed, replays::Column::ExpireTime])
+                .action_and_where(Expr::col((replays::Entity, replays::Column::ExpireTime)).lte(now))
+                .to_owned();
         let inserted = replays::Entity::insert(row)
             .on_conflict(conflict)
             .try_insert()
@@ -78,10 +72,8 @@ impl Tx {
 impl Store {
     /// Forgets answers whose time is over.
     pub(crate) async fn forget_replays(&self, now: DateTime<Utc>) -> Result<u64> {
-        let forgotten = replays::Entity::delete_many()
-            .filter(replays::Column::ExpireTime.lte(now))
-            .exec(&self.write)
-            .await?;
+        let forgotten =
+            replays::Entity::delete_many().filter(replays::Column::ExpireTime.lte(now)).exec(&self.write).await?;
         Ok(forgotten.rows_affected)
     }
 }

@@ -43,10 +43,8 @@ impl<C: ConnectionTrait> View<C> {
 
     /// Every key that works, oldest first, with its account.
     pub(crate) async fn working_keys(&self, now: DateTime<Utc>) -> Result<Vec<(ServiceKey, ServiceAccount)>> {
-        let accounts = service_accounts::Entity::find()
-            .filter(service_accounts::Column::Disabled.eq(false))
-            .all(&self.0)
-            .await?;
+        let accounts =
+            service_accounts::Entity::find().filter(service_accounts::Column::Disabled.eq(false)).all(&self.0).await?;
         let keys = service_keys::Entity::find()
             .filter(service_keys::Column::RevokeTime.is_null())
             .order_by_asc(service_keys::Column::CreateTime)
@@ -92,11 +90,7 @@ impl Tx {
 
     /// Begins an epoch.
     pub(crate) async fn begin_epoch(&mut self, epoch: Uuid, now: DateTime<Utc>) -> Result<()> {
-        let row = installation::Model {
-            id: ONLY,
-            epoch,
-            restore_time: now,
-        };
+        let row = installation::Model { id: ONLY, epoch, restore_time: now };
         installation::Entity::insert(row.into_active_model())
             .on_conflict(
                 OnConflict::column(installation::Column::Id)

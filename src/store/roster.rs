@@ -98,31 +98,17 @@ impl<C: ConnectionTrait> View<C> {
             let query = member_rows(organization, filter, &[*state]);
             let query = query.select_also(users::Entity);
             let query = match filter.role {
-                Some(_) => page::by_key(
-                    query,
-                    role_holders::Column::SortKey,
-                    role_holders::Column::UserId,
-                    after,
-                    limit,
-                ),
+                Some(_) => {
+                    page::by_key(query, role_holders::Column::SortKey, role_holders::Column::UserId, after, limit)
+                }
                 None => page::by_key(query, members::Column::SortKey, members::Column::UserId, after, limit),
             };
             let found = self.page_of::<SelectTwoModel<Member, User>>(query).await?;
-            rows.extend(
-                found
-                    .into_iter()
-                    .filter_map(|(member, user)| Some(RosterRow::Member(member, user?))),
-            );
+            rows.extend(found.into_iter().filter_map(|(member, user)| Some(RosterRow::Member(member, user?))));
         }
         if filter.invited {
             let query = invited_rows(organization, filter);
-            let query = page::by_key(
-                query,
-                invitations::Column::SortKey,
-                invitations::Column::Id,
-                after,
-                limit,
-            );
+            let query = page::by_key(query, invitations::Column::SortKey, invitations::Column::Id, after, limit);
             let found = self.page(query).await?;
             rows.extend(found.into_iter().map(RosterRow::Invited));
         }
@@ -158,14 +144,10 @@ impl<C: ConnectionTrait> View<C> {
 
     /// The account with an address, and what it is in an organization, by one statement.
     pub(crate) async fn person(&self, organization: Uuid, email_key: &str) -> Result<Option<(User, Option<Member>)>> {
-        let membership: RelationDef = users::Entity::belongs_to(members::Entity)
-            .from(users::Column::Id)
-            .to(members::Column::UserId)
-            .into();
+        let membership: RelationDef =
+            users::Entity::belongs_to(members::Entity).from(users::Column::Id).to(members::Column::UserId).into();
         let here = membership.on_condition(move |_user, member| {
-            Expr::col((member, members::Column::OrganizationId))
-                .eq(organization)
-                .into_condition()
+            Expr::col((member, members::Column::OrganizationId)).eq(organization).into_condition()
         });
         Ok(users::Entity::find()
             .filter(users::Column::EmailKey.eq(email_key))
@@ -184,10 +166,7 @@ fn holder_of_member() -> RelationDef {
 }
 
 fn user_of_member() -> RelationDef {
-    members::Entity::belongs_to(users::Entity)
-        .from(members::Column::UserId)
-        .to(users::Column::Id)
-        .into()
+    members::Entity::belongs_to(users::Entity).from(members::Column::UserId).to(users::Column::Id).into()
 }
 
 /// Members in one of these states. Holders of a role are read from [`role_holders`], which has what a member's row has to be found and put in order by.

@@ -47,12 +47,7 @@ impl Member {
 
     /// The member as the target of a decision, with their account as it is.
     pub(crate) fn target<'a>(&'a self, user: &User) -> Target<'a> {
-        Target {
-            user_id: self.user_id,
-            roles: &self.roles,
-            state: self.state,
-            account: user.state,
-        }
+        Target { user_id: self.user_id, roles: &self.roles, state: self.state, account: user.state }
     }
 }
 

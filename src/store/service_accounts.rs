@@ -64,13 +64,8 @@ impl<C: ConnectionTrait> View<C> {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<ServiceAccount>> {
-        let query = page::by_id(
-            service_accounts::Entity::find(),
-            service_accounts::Column::Id,
-            Order::Asc,
-            after,
-            limit,
-        );
+        let query =
+            page::by_id(service_accounts::Entity::find(), service_accounts::Column::Id, Order::Asc, after, limit);
         self.page(query).await
     }
 
@@ -125,10 +120,7 @@ impl<C: ConnectionTrait> View<C> {
 impl Tx {
     /// Locks a service account and reads it, so that a key made while it is being disabled is either refused or dies with it.
     pub(crate) async fn lock_service_account(&mut self, id: Uuid) -> Result<Option<ServiceAccount>> {
-        Ok(service_accounts::Entity::find_by_id(id)
-            .lock(LockType::NoKeyUpdate)
-            .one(&self.view.0)
-            .await?)
+        Ok(service_accounts::Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(&self.view.0).await?)
     }
 
     /// Holds a service account as it is until the transaction ends, together with others who do.
@@ -136,18 +128,13 @@ impl Tx {
     /// The race it prevents: an invitation is accepted by the right of a key that is being revoked, and the acceptance is there after the revocation was answered. Whoever revokes,
     /// disables or takes scopes away locks the account's row, and comes first or last.
     pub(crate) async fn hold_service_account(&mut self, id: Uuid) -> Result<()> {
-        service_accounts::Entity::find_by_id(id)
-            .lock(LockType::Share)
-            .one(&self.view.0)
-            .await?;
+        service_accounts::Entity::find_by_id(id).lock(LockType::Share).one(&self.view.0).await?;
         Ok(())
     }
 
     /// Adds a service account.
     pub(crate) async fn insert_service_account(&mut self, account: ServiceAccount) -> Result<()> {
-        service_accounts::Entity::insert(account.into_active_model())
-            .exec_without_returning(&self.view.0)
-            .await?;
+        service_accounts::Entity::insert(account.into_active_model()).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 
@@ -159,9 +146,7 @@ impl Tx {
 
     /// Adds a key.
     pub(crate) async fn insert_service_key(&mut self, key: ServiceKey) -> Result<()> {
-        service_keys::Entity::insert(key.into_active_model())
-            .exec_without_returning(&self.view.0)
-            .await?;
+        service_keys::Entity::insert(key.into_active_model()).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 

@@ -28,10 +28,8 @@ pub(crate) struct SessionHolder {
 impl<C: ConnectionTrait> View<C> {
     /// The session that a token's digest belongs to, live or not.
     pub(crate) async fn session_by_token(&self, digest: &[u8]) -> Result<Option<SessionHolder>> {
-        let owner: RelationDef = sessions::Entity::belongs_to(users::Entity)
-            .from(sessions::Column::UserId)
-            .to(users::Column::Id)
-            .into();
+        let owner: RelationDef =
+            sessions::Entity::belongs_to(users::Entity).from(sessions::Column::UserId).to(users::Column::Id).into();
         let found = sessions::Entity::find()
             .filter(sessions::Column::TokenDigest.eq(digest))
             .join(JoinType::InnerJoin, owner)
@@ -43,19 +41,14 @@ impl<C: ConnectionTrait> View<C> {
 
     /// Whether a user has or had a session with this id.
     pub(crate) async fn has_session(&self, user: Uuid, id: Uuid) -> Result<bool> {
-        let found = sessions::Entity::find_by_id(id)
-            .filter(sessions::Column::UserId.eq(user))
-            .one(&self.0)
-            .await?;
+        let found = sessions::Entity::find_by_id(id).filter(sessions::Column::UserId.eq(user)).one(&self.0).await?;
         Ok(found.is_some())
     }
 
     /// Whether a session has not been revoked.
     pub(crate) async fn session_stands(&self, id: Uuid) -> Result<bool> {
-        let found = sessions::Entity::find_by_id(id)
-            .filter(sessions::Column::RevokeTime.is_null())
-            .one(&self.0)
-            .await?;
+        let found =
+            sessions::Entity::find_by_id(id).filter(sessions::Column::RevokeTime.is_null()).one(&self.0).await?;
         Ok(found.is_some())
     }
 
@@ -68,13 +61,7 @@ impl<C: ConnectionTrait> View<C> {
         after: Option<&Cursor>,
         limit: u64,
     ) -> Result<Vec<Session>> {
-        let query = page::by_id(
-            live(user, now, used_after),
-            sessions::Column::Id,
-            Order::Desc,
-            after,
-            limit,
-        );
+        let query = page::by_id(live(user, now, used_after), sessions::Column::Id, Order::Desc, after, limit);
         self.page(query).await
     }
 
@@ -110,9 +97,7 @@ impl Store {
             .col_expr(users::Column::LastActiveTime, Expr::value(now))
             .filter(users::Column::Id.eq(user))
             .filter(
-                Expr::col(users::Column::LastActiveTime)
-                    .is_null()
-                    .or(Expr::col(users::Column::LastActiveTime).lt(now)),
+                Expr::col(users::Column::LastActiveTime).is_null().or(Expr::col(users::Column::LastActiveTime).lt(now)),
             )
             .exec(&self.write)
             .await?;
@@ -123,9 +108,8 @@ impl Store {
 impl Store {
     /// Deletes sessions that were over before a time, revoked or not.
     pub(crate) async fn forget_sessions(&self, before: DateTime<Utc>) -> Result<u64> {
-        let over = Condition::any()
-            .add(sessions::Column::ExpireTime.lt(before))
-            .add(sessions::Column::RevokeTime.lt(before));
+        let over =
+            Condition::any().add(sessions::Column::ExpireTime.lt(before)).add(sessions::Column::RevokeTime.lt(before));
         let forgotten = sessions::Entity::delete_many().filter(over).exec(&self.write).await?;
         Ok(forgotten.rows_affected)
     }
@@ -134,9 +118,7 @@ impl Store {
 impl Tx {
     /// Adds a session.
     pub(crate) async fn insert_session(&mut self, session: Session) -> Result<()> {
-        sessions::Entity::insert(session.into_active_model())
-            .exec_without_returning(&self.view.0)
-            .await?;
+        sessions::Entity::insert(session.into_active_model()).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 

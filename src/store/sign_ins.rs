@@ -59,22 +59,18 @@ impl<C: ConnectionTrait> View<C> {
 
 fn filtered(filter: &SignInFilter) -> Select<sign_ins::Entity> {
     let column = sign_ins::Column::CreateTime;
-    sign_ins::Entity::find()
-        .filter(sign_ins::Column::UserId.eq(filter.user_id))
-        .filter(
-            Condition::all()
-                .add_option(filter.outcome.map(|outcome| sign_ins::Column::Outcome.eq(outcome)))
-                .add_option(filter.from.map(|from| column.gte(from)))
-                .add_option(filter.until.map(|until| column.lt(until))),
-        )
+    sign_ins::Entity::find().filter(sign_ins::Column::UserId.eq(filter.user_id)).filter(
+        Condition::all()
+            .add_option(filter.outcome.map(|outcome| sign_ins::Column::Outcome.eq(outcome)))
+            .add_option(filter.from.map(|from| column.gte(from)))
+            .add_option(filter.until.map(|until| column.lt(until))),
+    )
 }
 
 impl Tx {
     /// Adds an attempt.
     pub(crate) async fn insert_sign_in_attempt(&mut self, attempt: SignInRecord) -> Result<()> {
-        sign_ins::Entity::insert(attempt.into_active_model())
-            .exec_without_returning(&self.view.0)
-            .await?;
+        sign_ins::Entity::insert(attempt.into_active_model()).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 
@@ -88,10 +84,8 @@ impl Tx {
 impl Store {
     /// Forgets attempts from before a time.
     pub(crate) async fn forget_sign_ins(&self, before: DateTime<Utc>) -> Result<u64> {
-        let forgotten = sign_ins::Entity::delete_many()
-            .filter(sign_ins::Column::CreateTime.lt(before))
-            .exec(&self.write)
-            .await?;
+        let forgotten =
+            sign_ins::Entity::delete_many().filter(sign_ins::Column::CreateTime.lt(before)).exec(&self.write).await?;
         Ok(forgotten.rows_affected)
     }
 }

@@ -36,24 +36,17 @@ impl<C: ConnectionTrait> View<C> {
 
     /// The user with an address.
     pub(crate) async fn user_by_email(&self, email_key: &str) -> Result<Option<User>> {
-        Ok(users::Entity::find()
-            .filter(users::Column::EmailKey.eq(email_key))
-            .one(&self.0)
-            .await?)
+        Ok(users::Entity::find().filter(users::Column::EmailKey.eq(email_key)).one(&self.0).await?)
     }
 
     /// The user with a username.
     pub(crate) async fn user_by_username(&self, username: &str) -> Result<Option<User>> {
-        Ok(users::Entity::find()
-            .filter(users::Column::Username.eq(username))
-            .one(&self.0)
-            .await?)
+        Ok(users::Entity::find().filter(users::Column::Username.eq(username)).one(&self.0).await?)
     }
 
     /// These users, in no order.
     pub(crate) async fn users_by_id(&self, ids: &[Uuid]) -> Result<Vec<User>> {
-        self.page(users::Entity::find().filter(users::Column::Id.is_in(ids.iter().copied())))
-            .await
+        self.page(users::Entity::find().filter(users::Column::Id.is_in(ids.iter().copied()))).await
     }
 
     /// Users, oldest first.
@@ -74,9 +67,7 @@ impl Tx {
     /// # Errors
     /// `StoreError::Duplicate` where the address is taken.
     pub(crate) async fn insert_user(&mut self, user: User) -> Result<()> {
-        users::Entity::insert(user.into_active_model())
-            .exec_without_returning(&self.view.0)
-            .await?;
+        users::Entity::insert(user.into_active_model()).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 
@@ -85,10 +76,7 @@ impl Tx {
     /// The races it prevents: somebody signs in while they are removed, suspended or deleted, and keeps the session (ab_08); somebody joins an
     /// organization while their account is deleted, and stays a member. `FOR NO KEY UPDATE` as for organizations.
     pub(crate) async fn lock_user(&mut self, id: Uuid) -> Result<Option<User>> {
-        Ok(users::Entity::find_by_id(id)
-            .lock(LockType::NoKeyUpdate)
-            .one(&self.view.0)
-            .await?)
+        Ok(users::Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(&self.view.0).await?)
     }
 
     /// Stores a user. Needs the user's lock.
@@ -109,9 +97,7 @@ impl Tx {
         user.update_time = event.time;
         self.update_user(user.clone()).await?;
         let row = event_row(user, event);
-        user_events::Entity::insert(row.into_active_model())
-            .exec_without_returning(&self.view.0)
-            .await?;
+        user_events::Entity::insert(row.into_active_model()).exec_without_returning(&self.view.0).await?;
         Ok(())
     }
 

@@ -25,11 +25,7 @@ pub(super) struct Lines<R> {
 
 impl<R: BufRead> Lines<R> {
     pub(super) fn of(reader: R) -> Self {
-        Self {
-            reader,
-            number: 0,
-            bytes: 0,
-        }
+        Self { reader, number: 0, bytes: 0 }
     }
 
     /// The number of the line that was read last, from one.

@@ -17,10 +17,7 @@ pub(super) struct Flaw {
 
 impl Flaw {
     pub(super) fn of(field: &str, description: impl Into<String>) -> Self {
-        Self {
-            field: field.to_owned(),
-            description: description.into(),
-        }
+        Self { field: field.to_owned(), description: description.into() }
     }
 }
 
@@ -30,19 +27,13 @@ impl Flaw {
 /// Everything that is wrong with it.
 pub(super) fn read(text: &str, index: i64) -> Result<UserToImport, Vec<Flaw>> {
     let value: Value = serde_json::from_str(text).map_err(|error| {
-        vec![Flaw::of(
-            "",
-            format!("is not JSON: there is an error at character {}", error.column()),
-        )]
+        vec![Flaw::of("", format!("is not JSON: there is an error at character {}", error.column()))]
     })?;
     let Value::Object(object) = value else {
         return Err(vec![Flaw::of("", "is not an object of JSON")]);
     };
     let mut reader = Reader { flaws: Vec::new() };
-    let mut user = UserToImport {
-        index,
-        ..UserToImport::default()
-    };
+    let mut user = UserToImport { index, ..UserToImport::default() };
     for (name, value) in &object {
         reader.field(&mut user, name, value);
     }
@@ -184,10 +175,7 @@ mod tests {
             phone_number: "+1".to_owned(),
             password_hash: "$2b$04$x".to_owned(),
             suspended: true,
-            create_time: Some(prost_types::Timestamp {
-                seconds: 1_000_000_000,
-                nanos: 500_000_000,
-            }),
+            create_time: Some(prost_types::Timestamp { seconds: 1_000_000_000, nanos: 500_000_000 }),
             memberships: vec![membership("o", &["r", "s"]), membership("p", &[])],
         };
         assert_eq!(user, expected);
@@ -215,15 +203,7 @@ mod tests {
         ];
         assert_eq!(fields, expected);
         assert!(!format!("{found:?}").contains("s3cret"));
-        for text in [
-            "",
-            "s3cret",
-            "[]",
-            "\"s3cret\"",
-            "{\"email\": \"s3cret",
-            "{\"email\": s3cret}",
-            "{} {}",
-        ] {
+        for text in ["", "s3cret", "[]", "\"s3cret\"", "{\"email\": \"s3cret", "{\"email\": s3cret}", "{} {}"] {
             let found = flaws(text);
             assert_eq!((found.len(), found[0].0.as_str()), (1, ""), "{text}");
             assert!(!found[0].1.contains("s3cret"), "{found:?}");

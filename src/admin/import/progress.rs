@@ -63,11 +63,7 @@ impl Progress {
             // A template that is wrong would only cost the look.
             bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self {
-            bar,
-            since: Stopwatch::start(),
-            shown: Duration::ZERO,
-        }
+        Self { bar, since: Stopwatch::start(), shown: Duration::ZERO }
     }
 
     /// Shows where it is.
@@ -90,20 +86,12 @@ impl Progress {
             true => "; nothing was created: this was a validation",
             false => "",
         };
-        say(&format!(
-            "{} in {:.1} s{after}",
-            sentence(lines, counts),
-            self.since.seconds()
-        ));
+        say(&format!("{} in {:.1} s{after}", sentence(lines, counts), self.since.seconds()));
     }
 }
 
 fn sentence(lines: u64, counts: &Counts) -> String {
-    let Counts {
-        created,
-        already,
-        refused,
-    } = counts;
+    let Counts { created, already, refused } = counts;
     format!("{lines} lines: {created} created, {already} were there already, {refused} refused")
 }
 

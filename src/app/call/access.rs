@@ -37,11 +37,7 @@ pub(crate) struct Access {
 impl Access {
     /// The proof for an organization that this very transaction has created.
     pub(crate) fn of_new(organization: Organization, model: Arc<AccessModel>) -> Self {
-        Self {
-            organization,
-            model,
-            membership: None,
-        }
+        Self { organization, model, membership: None }
     }
 
     /// Makes the decision's frame: the model, the caller's right, and how many owners there are.
@@ -56,11 +52,7 @@ impl Access {
 
     /// Takes the caller's own membership as it was just written, where it was theirs.
     pub(crate) fn refresh_member(&mut self, written: &Member) {
-        if let Some(membership) = self
-            .membership
-            .as_mut()
-            .filter(|membership| membership.user_id == written.user_id)
-        {
+        if let Some(membership) = self.membership.as_mut().filter(|membership| membership.user_id == written.user_id) {
             *membership = written.clone();
         }
     }
@@ -202,10 +194,7 @@ fn admit_to_change(
 }
 
 async fn locked(ctx: &Ctx, tx: &mut Tx, organization: Uuid) -> Result<(Organization, Option<Member>)> {
-    let organization = tx
-        .lock_organization(organization)
-        .await?
-        .ok_or(Reason::OrganizationNotFound)?;
+    let organization = tx.lock_organization(organization).await?.ok_or(Reason::OrganizationNotFound)?;
     // Only now: read before the lock, it could be a role that was taken away while we waited.
     let membership = match &ctx.caller.user {
         Some(caller) => tx.organization_and_member(organization.id, caller.user.id).await?,
@@ -220,9 +209,7 @@ fn admit(app: &App, ctx: &Ctx, organization: Organization, membership: Option<Me
     access.require_factor(ctx)?;
     match &access.membership {
         Some(member) if !access.model.allows(&member.roles, permission) => {
-            Err(Refusal::new(Reason::PermissionRequired)
-                .with("permission", permission)
-                .into())
+            Err(Refusal::new(Reason::PermissionRequired).with("permission", permission).into())
         }
         _ => {
             ctx.prove_in(access.organization.id);
@@ -233,11 +220,7 @@ fn admit(app: &App, ctx: &Ctx, organization: Organization, membership: Option<Me
 
 /// Admits whoever belongs there and may act, with or without the permission.
 fn admit_anyhow(app: &App, ctx: &Ctx, organization: Organization, membership: Option<Member>) -> Result<Access> {
-    let access = Access {
-        model: app.model_of(&organization)?,
-        organization,
-        membership,
-    };
+    let access = Access { model: app.model_of(&organization)?, organization, membership };
     match access.deny_reason(ctx) {
         Some(DenyReason::NotAMember) => Err(Reason::OrganizationNotFound.into()),
         Some(DenyReason::SessionOutdated) => Err(session_outdated()),
@@ -252,25 +235,17 @@ fn admit_anyhow(app: &App, ctx: &Ctx, organization: Organization, membership: Op
 
 /// The refusal of a session from before its user's membership was interrupted (ab_24).
 pub(crate) fn session_outdated() -> Error {
-    Refusal::new(Reason::SessionOutdated)
-        .with("hint", "sign in again")
-        .into()
+    Refusal::new(Reason::SessionOutdated).with("hint", "sign in again").into()
 }
 
 /// When a session began.
 pub(crate) fn began(session: &Session) -> Began {
-    Began {
-        sign_in: session.sign_in_number,
-        time: session.create_time,
-    }
+    Began { sign_in: session.sign_in_number, time: session.create_time }
 }
 
 /// When a membership was interrupted last.
 pub(crate) fn interruption(member: &Member) -> Interruption {
-    Interruption {
-        after_sign_in: member.interrupted_after_sign_in,
-        time: member.admit_time,
-    }
+    Interruption { after_sign_in: member.interrupted_after_sign_in, time: member.admit_time }
 }
 
 /// How many active owners an organization has, where the roles in question make it matter; otherwise nobody counts.

@@ -51,15 +51,11 @@ pub(crate) async fn authenticate(app: &App, credentials: &Credentials, now: Date
         Some(TokenKind::ServiceKey) => {
             let service = service(app, bearer, now).await?;
             let user = on_behalf_of(app, credentials, &service, now).await?;
-            Ok(Caller {
-                service: Some(service),
-                user,
-            })
+            Ok(Caller { service: Some(service), user })
         }
-        Some(TokenKind::Session) if credentials.on_behalf_of.is_none() && credentials.actor.is_none() => Ok(Caller {
-            service: None,
-            user: Some(session_caller(app, bearer, now).await?),
-        }),
+        Some(TokenKind::Session) if credentials.on_behalf_of.is_none() && credentials.actor.is_none() => {
+            Ok(Caller { service: None, user: Some(session_caller(app, bearer, now).await?) })
+        }
         _ => Err(Reason::CredentialsInvalid.into()),
     }
 }
@@ -95,12 +91,7 @@ pub(crate) async fn live_session(app: &App, token: &str, now: DateTime<Utc>) -> 
 async fn service(app: &App, bearer: &SecretString, now: DateTime<Utc>) -> Result<ServiceCaller> {
     let invalid = || Refusal::new(Reason::CredentialsInvalid);
     let token = Token::parse(TokenKind::ServiceKey, bearer.expose_secret()).ok_or_else(invalid)?;
-    let holder = app
-        .store
-        .read()
-        .key_by_token(&token.digest())
-        .await?
-        .ok_or_else(invalid)?;
+    let holder = app.store.read().key_by_token(&token.digest()).await?.ok_or_else(invalid)?;
     let over = holder.key.expire_time.is_some_and(|end| now >= end);
     if holder.key.revoke_time.is_some() || holder.account.disabled || over {
         return Err(invalid().into());
@@ -114,13 +105,8 @@ async fn service(app: &App, bearer: &SecretString, now: DateTime<Utc>) -> Result
 }
 
 async fn session_caller(app: &App, token: &SecretString, now: DateTime<Utc>) -> Result<UserCaller> {
-    let holder = live_session(app, token.expose_secret(), now)
-        .await?
-        .ok_or(Reason::CredentialsInvalid)?;
-    Ok(UserCaller {
-        user: holder.user,
-        session: Some(holder.session),
-    })
+    let holder = live_session(app, token.expose_secret(), now).await?.ok_or(Reason::CredentialsInvalid)?;
+    Ok(UserCaller { user: holder.user, session: Some(holder.session) })
 }
 
 async fn on_behalf_of(
@@ -132,14 +118,12 @@ async fn on_behalf_of(
     match (&credentials.on_behalf_of, credentials.actor) {
         (None, None) => Ok(None),
         (Some(token), None) => Ok(Some(session_caller(app, token, now).await?)),
-        (None, Some(_)) if !service.scopes.allow(scope::ACT_AS_USER) => Err(Refusal::new(Reason::ScopeRequired)
-            .with("scope", scope::ACT_AS_USER)
-            .into()),
+        (None, Some(_)) if !service.scopes.allow(scope::ACT_AS_USER) => {
+            Err(Refusal::new(Reason::ScopeRequired).with("scope", scope::ACT_AS_USER).into())
+        }
         (None, Some(id)) => {
             let user = app.store.read().user(id).await?;
-            let user = user
-                .filter(|user| user.state == UserState::Active)
-                .ok_or(Reason::CredentialsInvalid)?;
+            let user = user.filter(|user| user.state == UserState::Active).ok_or(Reason::CredentialsInvalid)?;
             Ok(Some(UserCaller { user, session: None }))
         }
         // Two users for one call.

@@ -139,13 +139,8 @@ impl Ctx {
     /// By whose right the caller acts in an organization where they have this membership.
     pub(crate) fn authority<'a>(&self, membership: Option<&'a Member>) -> Authority<'a> {
         match membership {
-            Some(member) => Authority::Member {
-                user_id: member.user_id,
-                roles: &member.roles,
-            },
-            None => Authority::Service {
-                operator: self.caller.has_scope(scope::OPERATOR),
-            },
+            Some(member) => Authority::Member { user_id: member.user_id, roles: &member.roles },
+            None => Authority::Service { operator: self.caller.has_scope(scope::OPERATOR) },
         }
     }
 
@@ -167,10 +162,6 @@ impl Ctx {
             (None, Some(user)) => format!("user:{user}"),
             (None, None) => "anyone".to_owned(),
         };
-        Some(ReplayKey {
-            caller,
-            method: self.rule.method.to_owned(),
-            request_id: request.id,
-        })
+        Some(ReplayKey { caller, method: self.rule.method.to_owned(), request_id: request.id })
     }
 }

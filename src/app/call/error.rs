@@ -68,10 +68,7 @@ impl From<KeyringError> for Error {
 impl Error {
     /// One violated field.
     pub(crate) fn violation(field: &str, description: impl Into<String>) -> Self {
-        Error::Invalid(vec![Violation {
-            field: field.to_owned(),
-            description: description.into(),
-        }])
+        Error::Invalid(vec![Violation { field: field.to_owned(), description: description.into() }])
     }
 
     /// Whether the whole transaction may be tried again at once.

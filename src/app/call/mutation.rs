@@ -159,9 +159,7 @@ impl App {
             Some((found, answer)) if found == belonging => {
                 // This very caller had the right when the answer was made.
                 ctx.proof.give();
-                A::decode(answer)
-                    .map(Some)
-                    .ok_or_else(|| Error::Internal("a kept answer is not understood".to_owned()))
+                A::decode(answer).map(Some).ok_or_else(|| Error::Internal("a kept answer is not understood".to_owned()))
             }
             _ => Err(Refusal::new(Reason::RequestIdReused).into()),
         }

@@ -69,12 +69,7 @@ impl PageRequest {
         if !wrong.is_empty() {
             return Err(wrong);
         }
-        Ok(Self {
-            size,
-            after,
-            binding,
-            count,
-        })
+        Ok(Self { size, after, binding, count })
     }
 
     /// Where the page begins.
@@ -131,10 +126,7 @@ fn read_token(token: &str, binding: [u8; BINDING]) -> Option<Cursor> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
     let (bound, rest) = bytes.split_at_checked(BINDING)?;
     let (id, key) = rest.split_at_checked(ID)?;
-    (bound == binding).then_some(Cursor {
-        key: key.to_vec(),
-        id: Uuid::from_slice(id).ok()?,
-    })
+    (bound == binding).then_some(Cursor { key: key.to_vec(), id: Uuid::from_slice(id).ok()? })
 }
 
 #[cfg(test)]

@@ -14,10 +14,7 @@ use crate::{
 static RULES: &[Rule] = include!(concat!(env!("OUT_DIR"), "/rules.rs"));
 
 /// Methods that read many rows and answer with no page of them.
-const LONG: [&str; 2] = [
-    "/roster.v1.AuditService/VerifyAuditChain",
-    "/roster.v1.UserService/BatchGetUsers",
-];
+const LONG: [&str; 2] = ["/roster.v1.AuditService/VerifyAuditChain", "/roster.v1.UserService/BatchGetUsers"];
 
 /// Who may call a method, and what else has to be known of it before its request is looked at.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -145,10 +142,7 @@ mod tests {
 
     #[test]
     fn a_service_needs_the_scope() {
-        let rule = Rule {
-            scope: "users.read",
-            ..Rule::default()
-        };
+        let rule = Rule { scope: "users.read", ..Rule::default() };
         assert_eq!(reason(&rule, &service(&["users.write"])), Some(Reason::ScopeRequired));
         assert_eq!(reason(&rule, &service(&["users.read"])), None);
         assert_eq!(reason(&rule, &Caller::default()), Some(Reason::CredentialsMissing));

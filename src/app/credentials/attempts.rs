@@ -110,12 +110,7 @@ impl App {
             }
         };
         let (counts, clears) = self.standing(ctx, account, user).await?;
-        Ok(Pass {
-            _lock: lock,
-            account: name,
-            counts,
-            clears,
-        })
+        Ok(Pass { _lock: lock, account: name, counts, clears })
     }
 
     /// Counts a wrong answer.
@@ -145,11 +140,7 @@ impl App {
             Some(Account::Email(&user.email_key)),
             user.username.as_deref().map(Account::Username),
         ];
-        let counted: Vec<Digest> = accounts
-            .into_iter()
-            .flatten()
-            .map(|account| self.account(account))
-            .collect();
+        let counted: Vec<Digest> = accounts.into_iter().flatten().map(|account| self.account(account)).collect();
         tx.clear_attempts(&counted).await?;
         if let Some(network) = ctx.network() {
             let here = Counted {
@@ -244,11 +235,7 @@ impl App {
                 full(row, policy.by_caller).then_some((row.forget_time, "caller"))
             }
         };
-        let (until, by) = found
-            .iter()
-            .filter_map(until)
-            .max()
-            .filter(|(until, _)| *until > ctx.now)?;
+        let (until, by) = found.iter().filter_map(until).max().filter(|(until, _)| *until > ctx.now)?;
         self.attempts.refused.add(1, &[KeyValue::new("by", by)]);
         // Rounded up: who comes back then is not refused again for a fraction of a second.
         Some(too_many(until - ctx.now + TimeDelta::milliseconds(999)).into())
@@ -290,9 +277,7 @@ impl App {
         };
         Places {
             caller: digest("attempts by a caller", ctx.caller_number()),
-            network: ctx
-                .network()
-                .map(|network| digest("attempts from a network", network.number())),
+            network: ctx.network().map(|network| digest("attempts from a network", network.number())),
         }
     }
 }

@@ -30,10 +30,7 @@ impl Ctx {
     /// On whose behalf the call has something hashed: whoever calls, and where in the network the person is for whom they do. Where that is not known, it is the account that tells the
     /// people of one caller apart.
     fn requester(&self, account: u128) -> Requester {
-        Requester {
-            caller: self.caller_number(),
-            person: self.network().map_or(account, Network::number),
-        }
+        Requester { caller: self.caller_number(), person: self.network().map_or(account, Network::number) }
     }
 }
 
@@ -49,10 +46,7 @@ impl App {
     /// A violation of the field where it is too easy to guess; overloaded, where too many are hashing.
     pub(crate) async fn hash_chosen(&self, ctx: &Ctx, chosen: &ChosenPassword, words: &[&str]) -> Result<String> {
         let normal = SecretString::from(password::normalize(chosen.text.expose_secret()).as_str());
-        let (policy, own) = (
-            self.passwords,
-            words.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        );
+        let (policy, own) = (self.passwords, words.iter().map(ToString::to_string).collect::<Vec<_>>());
         let condition = move |password: &str| {
             let own: Vec<&str> = own.iter().map(String::as_str).collect();
             policy.check_strength(password, &own)
@@ -102,11 +96,7 @@ mod tests {
         ] {
             let watch = Stopwatch::start();
             let _ = PasswordPolicy::default().check_strength(&password, &[&long, "Given Name", "Family Name"]);
-            eprintln!(
-                "{:?} {:?}",
-                watch.elapsed(),
-                password.chars().take(32).collect::<String>()
-            );
+            eprintln!("{:?} {:?}", watch.elapsed(), password.chars().take(32).collect::<String>());
         }
     }
 }

@@ -37,9 +37,9 @@ impl App {
             ..self.new_challenge(ctx, Purpose::IdToken, None, None, None)
         };
         tx.insert_challenge(used).await.map_err(|error| match error {
-            StoreError::Duplicate(_) => Refusal::new(Reason::IdTokenUsed)
-                .with("hint", "begin a new sign-in at the provider")
-                .into(),
+            StoreError::Duplicate(_) => {
+                Refusal::new(Reason::IdTokenUsed).with("hint", "begin a new sign-in at the provider").into()
+            }
             other => other.into(),
         })
     }
@@ -66,9 +66,9 @@ impl App {
         };
         match tx.insert_identity(linked.clone()).await {
             Ok(()) => Ok(linked),
-            Err(StoreError::Duplicate(_)) => Err(Refusal::new(Reason::IdentityTaken)
-                .with("hint", "sign in with it")
-                .into()),
+            Err(StoreError::Duplicate(_)) => {
+                Err(Refusal::new(Reason::IdentityTaken).with("hint", "sign in with it").into())
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -96,9 +96,7 @@ impl Prepare for Link {
     async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedLink> {
         ctx.require_session()?;
         ctx.require_recent_sign_in()?;
-        Ok(PreparedLink {
-            identity: app.identify(ctx, &self.shown).await?,
-        })
+        Ok(PreparedLink { identity: app.identify(ctx, &self.shown).await? })
     }
 }
 
@@ -108,9 +106,7 @@ impl Mutation for PreparedLink {
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<LinkedIdentity> {
         let mut user = ctx.lock_caller(tx).await?;
         if tx.identities_of(user.id).await?.len() >= MAX_IDENTITIES {
-            return Err(Refusal::new(Reason::TooManyIdentities)
-                .with("limit", MAX_IDENTITIES.to_string())
-                .into());
+            return Err(Refusal::new(Reason::TooManyIdentities).with("limit", MAX_IDENTITIES.to_string()).into());
         }
         app.use_id_token(ctx, tx, &self.identity).await?;
         let linked = app.add_identity(ctx, tx, user.id, &self.identity, false).await?;

@@ -85,18 +85,13 @@ impl App {
 
     /// What the authenticator app of a user needs for a secret.
     pub(crate) fn setup(&self, user: &User, secret: &[u8]) -> Setup {
-        Setup {
-            secret: totp::base32(secret),
-            uri: totp::provisioning_uri(secret, &self.mfa_issuer, &user.email),
-        }
+        Setup { secret: totp::base32(secret), uri: totp::provisioning_uri(secret, &self.mfa_issuer, &user.email) }
     }
 
     fn recovery_codes(&self, ctx: &Ctx, user: Uuid) -> (Vec<Zeroizing<String>>, StoredCodes) {
         let code = |_| recovery_code(self.entropy.bytes());
         let shown: Vec<Zeroizing<String>> = (0..RECOVERY_CODES).map(code).collect();
-        let stored = shown
-            .iter()
-            .map(|code| (self.entropy.uuid(ctx.now), recovery_digest(user, code)));
+        let stored = shown.iter().map(|code| (self.entropy.uuid(ctx.now), recovery_digest(user, code)));
         let stored = stored.collect();
         (shown, stored)
     }
@@ -224,14 +219,7 @@ impl App {
         let (recovery_codes, stored) = self.recovery_codes(ctx, user.id);
         tx.set_mfa_factor(factor.clone(), stored).await?;
         user.mfa_enabled = true;
-        record(
-            ctx,
-            tx,
-            user,
-            "user.mfa_enabled",
-            json!({ "kind": factor.kind.as_str() }),
-        )
-        .await?;
+        record(ctx, tx, user, "user.mfa_enabled", json!({ "kind": factor.kind.as_str() })).await?;
         tx.end_sessions(user.id, spared, ctx.now).await?;
         self.notify(ctx, tx, user, Notice::MfaEnabled).await?;
         Ok(Enrolled { factor, recovery_codes })
@@ -270,10 +258,7 @@ impl Mutation for Begin {
         tx.end_challenges(user.id, &[purpose], ctx.now).await?;
         let challenge = app.new_challenge(ctx, purpose, Some(user.id), None, Some(secret.as_slice()));
         tx.insert_challenge(challenge.clone()).await?;
-        Ok(StartedEnrollment {
-            setup: app.setup(&user, &secret),
-            challenge,
-        })
+        Ok(StartedEnrollment { setup: app.setup(&user, &secret), challenge })
     }
 }
 
@@ -304,9 +289,7 @@ impl Prepare for Confirm {
     async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedConfirm> {
         let (user, session_id) = ctx.require_session()?;
         let view = app.store.read();
-        let found = view
-            .challenge_of(Purpose::MfaEnrollment, user.id, self.enrollment_id)
-            .await?;
+        let found = view.challenge_of(Purpose::MfaEnrollment, user.id, self.enrollment_id).await?;
         let found = found.ok_or(Reason::ChallengeInvalid)?;
         challenge::open(found.expire_time, found.consume_time, ctx.now)?;
         if !app.store.take_attempt(found.id, MAX_ATTEMPTS, ctx.now).await? {
@@ -314,12 +297,7 @@ impl Prepare for Confirm {
         }
         let secret = app.opened(&found)?;
         let step = totp::matching_step(&secret, self.code.expose_secret(), ctx.now, None);
-        Ok(PreparedConfirm {
-            challenge_id: found.id,
-            session_id,
-            step: step.ok_or(Reason::CodeInvalid)?,
-            secret,
-        })
+        Ok(PreparedConfirm { challenge_id: found.id, session_id, step: step.ok_or(Reason::CodeInvalid)?, secret })
     }
 }
 
@@ -334,8 +312,7 @@ impl Mutation for PreparedConfirm {
         if !tx.consume_challenge(self.challenge_id, ctx.now).await? {
             return Err(Reason::ChallengeInvalid.into());
         }
-        app.enroll(ctx, tx, &mut user, (&self.secret, self.step), Some(self.session_id))
-            .await
+        app.enroll(ctx, tx, &mut user, (&self.secret, self.step), Some(self.session_id)).await
     }
 }
 
@@ -361,9 +338,7 @@ impl Prepare for Remove {
     async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedRemove> {
         let (user, _) = ctx.require_session()?;
         require_not_enforced(app.demanded_by(user.id, None).await?)?;
-        Ok(PreparedRemove {
-            checked: app.check_proof(ctx, user, &self.proof).await?,
-        })
+        Ok(PreparedRemove { checked: app.check_proof(ctx, user, &self.proof).await? })
     }
 }
 
@@ -389,9 +364,9 @@ impl Mutation for PreparedRemove {
 fn require_not_enforced(demanding: Option<Uuid>) -> Result<()> {
     match demanding {
         None => Ok(()),
-        Some(organization) => Err(Refusal::new(Reason::MfaEnforced)
-            .with("organization_id", organization.to_string())
-            .into()),
+        Some(organization) => {
+            Err(Refusal::new(Reason::MfaEnforced).with("organization_id", organization.to_string()).into())
+        }
     }
 }
 
@@ -416,9 +391,7 @@ impl Prepare for Regenerate {
 
     async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedRegenerate> {
         let (user, _) = ctx.require_session()?;
-        Ok(PreparedRegenerate {
-            checked: app.check_proof(ctx, user, &self.proof).await?,
-        })
+        Ok(PreparedRegenerate { checked: app.check_proof(ctx, user, &self.proof).await? })
     }
 }
 

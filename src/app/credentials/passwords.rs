@@ -48,11 +48,7 @@ impl Ctx {
     /// # Errors
     /// `CALLER_NOT_ALLOWED` for a caller without one: a service that calls for nobody, or as a user.
     pub(crate) fn require_session(&self) -> Result<(&User, Uuid)> {
-        let session = self
-            .caller
-            .user
-            .as_ref()
-            .and_then(|user| Some((&user.user, user.session.as_ref()?.id)));
+        let session = self.caller.user.as_ref().and_then(|user| Some((&user.user, user.session.as_ref()?.id)));
         Ok(session.ok_or_else(|| self.not_allowed())?)
     }
 
@@ -61,10 +57,7 @@ impl Ctx {
     /// # Errors
     /// `SESSION_NOT_RECENT`.
     pub(crate) fn require_recent_sign_in(&self) -> Result<()> {
-        Ok(session::require_recent(
-            self.session().map_or(self.now, |session| session.create_time),
-            self.now,
-        )?)
+        Ok(session::require_recent(self.session().map_or(self.now, |session| session.create_time), self.now)?)
     }
 
     /// Locks the user who calls, and proves that the call is still theirs: the account is in use and the session has not ended, as both are now. A call that was at
@@ -269,19 +262,10 @@ impl Prepare for Reset {
     async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedReset> {
         // Looked at before the transaction, so that a token that is none costs no password hash.
         let (challenge, user_id) = app
-            .shown_challenge(
-                ctx,
-                Purpose::PasswordReset,
-                TokenKind::PasswordReset,
-                self.token.expose_secret(),
-            )
+            .shown_challenge(ctx, Purpose::PasswordReset, TokenKind::PasswordReset, self.token.expose_secret())
             .await?;
         let user = app.store.read().user(user_id).await?.ok_or(Reason::ChallengeInvalid)?;
-        Ok(PreparedReset {
-            challenge_id: challenge.id,
-            user_id,
-            hash: app.hash_own(ctx, &user, &self.new).await?,
-        })
+        Ok(PreparedReset { challenge_id: challenge.id, user_id, hash: app.hash_own(ctx, &user, &self.new).await? })
     }
 }
 
@@ -290,9 +274,7 @@ impl Mutation for PreparedReset {
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
         let user = tx.lock_user(self.user_id).await?;
-        let mut user = user
-            .filter(|user| user.state == UserState::Active)
-            .ok_or(Reason::ChallengeInvalid)?;
+        let mut user = user.filter(|user| user.state == UserState::Active).ok_or(Reason::ChallengeInvalid)?;
         if !tx.consume_challenge(self.challenge_id, ctx.now).await? {
             return Err(Reason::ChallengeInvalid.into());
         }
@@ -347,12 +329,7 @@ pub(crate) async fn record(
     kind: &'static str,
     data: Value,
 ) -> std::result::Result<(), StoreError> {
-    let event = UserEvent {
-        kind,
-        actor: ctx.actor(),
-        data,
-        time: ctx.now,
-    };
+    let event = UserEvent { kind, actor: ctx.actor(), data, time: ctx.now };
     tx.record_user(user, event).await
 }
 

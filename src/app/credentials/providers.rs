@@ -89,18 +89,10 @@ impl Providers {
     pub(crate) fn new(providers: Vec<Provider>, fetcher: Fetcher, policy: ProviderPolicy) -> Self {
         let known = providers.into_iter().map(|provider| {
             let issuer = provider.issuer.clone();
-            let known = KnownProvider {
-                provider,
-                state: Mutex::default(),
-                fetching: tokio::sync::Mutex::default(),
-            };
+            let known = KnownProvider { provider, state: Mutex::default(), fetching: tokio::sync::Mutex::default() };
             (issuer, known)
         });
-        Self {
-            known: known.collect(),
-            fetcher,
-            policy,
-        }
+        Self { known: known.collect(), fetcher, policy }
     }
 
     async fn keys(&self, known: &KnownProvider, key_id: Option<&str>, now: DateTime<Utc>) -> Result<KeySet> {
@@ -113,10 +105,7 @@ impl Providers {
         if let Some(keys) = state.fresh(key_id, now) {
             return Ok(keys);
         }
-        let pausing = state
-            .asked
-            .map(|asked| asked + PAUSE - now)
-            .filter(|left| *left > Duration::zero());
+        let pausing = state.asked.map(|asked| asked + PAUSE - now).filter(|left| *left > Duration::zero());
         if let Some(left) = pausing {
             return state.spare(now).ok_or_else(|| unavailable(left));
         }
@@ -195,10 +184,7 @@ impl App {
     pub(crate) async fn identify(&self, ctx: &Ctx, shown: &ShownToken) -> Result<Identity> {
         if self.providers.policy.services_only && ctx.caller.service.is_none() {
             return Err(Refusal::new(Reason::ServiceRequired)
-                .with(
-                    "hint",
-                    "call from the application's server, with its service key as the bearer credential",
-                )
+                .with("hint", "call from the application's server, with its service key as the bearer credential")
                 .into());
         }
         let invalid = |flaw: Flaw| Refusal::new(Reason::IdTokenInvalid).with("flaw", flaw.as_str());

@@ -17,10 +17,7 @@ const BATCH: u64 = 200;
 pub(crate) async fn reseal_factors(store: &Store, keyring: &Keyring, entropy: &Entropy) -> Result<u64> {
     let (mut after, mut count) = (None, 0);
     loop {
-        let batch = store
-            .read()
-            .mfa_factors_sealed_otherwise(&keyring.sealing_prefix(), after, BATCH)
-            .await?;
+        let batch = store.read().mfa_factors_sealed_otherwise(&keyring.sealing_prefix(), after, BATCH).await?;
         let Some(last) = batch.last() else {
             return Ok(count);
         };

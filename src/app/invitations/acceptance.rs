@@ -212,12 +212,7 @@ impl Prepare for Accept {
                     .into());
             }
         };
-        Ok(PreparedAccept {
-            digest,
-            organization_id: invitation.organization_id,
-            who,
-            enroll_mfa,
-        })
+        Ok(PreparedAccept { digest, organization_id: invitation.organization_id, who, enroll_mfa })
     }
 }
 
@@ -249,10 +244,7 @@ impl Mutation for PreparedAccept {
         };
         // The token is the caller's right to this organization; the lock is what makes acceptance, revocation, resending and suspension come one
         // after the other.
-        let mut organization = tx
-            .lock_organization(self.organization_id)
-            .await?
-            .ok_or(Reason::InvitationNotFound)?;
+        let mut organization = tx.lock_organization(self.organization_id).await?.ok_or(Reason::InvitationNotFound)?;
         organization.state.usable()?;
         let model = app.model_of(&organization)?;
         // Only now: read before the lock, it could have been accepted, revoked or replaced while we waited.
@@ -338,10 +330,7 @@ impl Mutation for PreparedAccept {
         };
         let event = Event {
             kind: "invitation.accepted",
-            actor: crate::store::Actor {
-                user: Some(user.id),
-                ..ctx.actor()
-            },
+            actor: crate::store::Actor { user: Some(user.id), ..ctx.actor() },
             subject: Some(invitation.id),
             data: json!({ "before": before, "after": after }),
             time: ctx.now,
@@ -401,9 +390,7 @@ impl Mutation for Decline {
 
 /// An account is never handed to whoever holds the link: it has to sign in itself (ab_18).
 fn account_exists() -> Error {
-    Refusal::new(Reason::AccountExists)
-        .with("hint", "accept with the account's session")
-        .into()
+    Refusal::new(Reason::AccountExists).with("hint", "accept with the account's session").into()
 }
 
 /// Refuses an account of another address, and one whose address nobody has shown to be theirs: it could have been made in the invited person's name.
@@ -428,10 +415,7 @@ enum Inviter {
 impl Inviter {
     fn authority(&self) -> Authority<'_> {
         match self {
-            Inviter::Member(member) => Authority::Member {
-                user_id: member.user_id,
-                roles: &member.roles,
-            },
+            Inviter::Member(member) => Authority::Member { user_id: member.user_id, roles: &member.roles },
             Inviter::Service => Authority::Service { operator: false },
         }
     }

@@ -47,13 +47,8 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Invit
     let access = access::enter(app, ctx, query.organization_id).await?;
     let view = app.store.read();
     let id = access.organization.id;
-    let rows = view
-        .invitations_page(id, &query.filter, ctx.now, query.page.after(), query.page.limit())
-        .await?;
-    let total = query
-        .page
-        .total(view.invitations_count(id, &query.filter, ctx.now))
-        .await?;
+    let rows = view.invitations_page(id, &query.filter, ctx.now, query.page.after(), query.page.limit()).await?;
+    let total = query.page.total(view.invitations_count(id, &query.filter, ctx.now)).await?;
     Ok(query.page.page(rows, total, |row| Cursor::by_id(row.invitation.id)))
 }
 
@@ -90,13 +85,8 @@ pub(crate) async fn list_of_user(app: &App, ctx: &Ctx, query: ListOfUser) -> Res
     if user.email_verify_time.is_none() {
         return Err(email_unverified());
     }
-    let rows = view
-        .waiting_invitations_page(&user.email_key, ctx.now, query.page.after(), query.page.limit())
-        .await?;
-    let total = query
-        .page
-        .total(view.waiting_invitations_count(&user.email_key, ctx.now))
-        .await?;
+    let rows = view.waiting_invitations_page(&user.email_key, ctx.now, query.page.after(), query.page.limit()).await?;
+    let total = query.page.total(view.waiting_invitations_count(&user.email_key, ctx.now)).await?;
     let inviters: Vec<Uuid> = rows.iter().filter_map(|(row, _)| row.inviter_user_id).collect();
     let inviters = view.users_by_id(&inviters).await?;
     let mut waiting = Vec::new();

@@ -122,10 +122,7 @@ impl MailPermits {
         let of = MailOf::Organization(access.organization.id);
         let left = match self.left {
             Some(left) => left,
-            None => budgets
-                .budget
-                .organization
-                .saturating_sub(tx.count_mail(&of, since).await?),
+            None => budgets.budget.organization.saturating_sub(tx.count_mail(&of, since).await?),
         };
         self.left = Some(left);
         if left == 0 {

@@ -142,9 +142,7 @@ impl Mutation for Update {
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
         // Looked at first: people of other organizations are not locked for whoever has no say over them (ab_50).
-        tx.member(self.organization_id, self.user_id)
-            .await?
-            .ok_or(Reason::MemberNotFound)?;
+        tx.member(self.organization_id, self.user_id).await?.ok_or(Reason::MemberNotFound)?;
         let user = tx.lock_user(self.user_id).await?;
         // A person who can be edited here may have memberships in deleted organizations too. Locked first, since locks of organizations are taken by ascending id.
         let seats = match &user {
@@ -158,21 +156,11 @@ impl Mutation for Update {
         let owners = access::owners_where_it_matters(tx, &access, &[]).await?;
         let elsewhere = tx.who_belong_elsewhere(self.organization_id, &[self.user_id]).await?;
         let fields: Vec<&str> = self.fields.iter().map(String::as_str).collect();
-        decide_update(
-            &access.situation(ctx, owners),
-            &member.target(&user),
-            &fields,
-            !elsewhere.is_empty(),
-        )?;
+        decide_update(&access.situation(ctx, owners), &member.target(&user), &fields, !elsewhere.is_empty())?;
 
         let username = user.username.clone();
         let changed = self.change.apply(&mut user);
-        let event = UserEvent {
-            kind: "user.updated",
-            actor: ctx.actor(),
-            data: changed.values.clone(),
-            time: ctx.now,
-        };
+        let event = UserEvent { kind: "user.updated", actor: ctx.actor(), data: changed.values.clone(), time: ctx.now };
         if self.validate_only {
             // Whether somebody has the username is not told to whoever only tries it out (ab_40).
             let wanted = std::mem::replace(&mut user.username, username);
@@ -181,9 +169,7 @@ impl Mutation for Update {
         } else {
             tx.record_user(&mut user, event).await.map_err(username_taken)?;
         }
-        let seats = seats
-            .into_iter()
-            .filter(|(organization, _)| organization.id != self.organization_id);
+        let seats = seats.into_iter().filter(|(organization, _)| organization.id != self.organization_id);
         rename(ctx, tx, &user, seats, &changed).await?;
         member.sort_key = sort_key(&user.effective_display_name());
         member.changed_revision = access.organization.revision + 1;

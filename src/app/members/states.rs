@@ -126,9 +126,7 @@ impl Mutation for ChangeMemberState {
             Refusal::new(Reason::MemberNotManageable).with("hint", "only the member can leave; others are removed")
         })?;
         // Looked at first: people of other organizations are not locked for whoever has no say over them (ab_50).
-        tx.member(self.organization_id, user_id)
-            .await?
-            .ok_or(Reason::MemberNotFound)?;
+        tx.member(self.organization_id, user_id).await?.ok_or(Reason::MemberNotFound)?;
         // The person before the organization, as everywhere: a sign-in at this moment either is ended below or sees what happened here (ab_08).
         let user = tx.lock_user(user_id).await?;
         let mut access = access::lock(app, ctx, tx, self.organization_id, self.asked()).await?;
@@ -136,9 +134,7 @@ impl Mutation for ChangeMemberState {
         let (mut member, user) = member.zip(user).ok_or(Reason::MemberNotFound)?;
         require_etag(&self.etag, member.changed_revision)?;
         let owners = access::owners_where_it_matters(tx, &access, &[&member.roles]).await?;
-        let (state, roles) = self
-            .change
-            .decide(&access.situation(ctx, owners), &member.target(&user))?;
+        let (state, roles) = self.change.decide(&access.situation(ctx, owners), &member.target(&user))?;
 
         let before = std::mem::replace(&mut member.state, state);
         member.roles = roles;

@@ -31,9 +31,7 @@ pub(crate) struct List {
 /// The database's.
 pub(crate) async fn list(app: &App, _ctx: &Ctx, query: List) -> Result<Page<Message>> {
     let view = app.store.read();
-    let rows = view
-        .messages_page(&query.filter, query.page.after(), query.page.limit())
-        .await?;
+    let rows = view.messages_page(&query.filter, query.page.after(), query.page.limit()).await?;
     let total = query.page.total(view.messages_count(&query.filter)).await?;
     Ok(query.page.page(rows, total, |row| Cursor::by_id(row.id)))
 }

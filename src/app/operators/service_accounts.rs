@@ -206,11 +206,7 @@ impl Mutation for CreateKey {
             return Err(Reason::ServiceAccountDisabled.into());
         }
         require_grantable(ctx, &account.scopes)?;
-        refuse_outliving(
-            ctx,
-            self.expire_time,
-            "let the key expire by then, or call with one that lasts longer",
-        )?;
+        refuse_outliving(ctx, self.expire_time, "let the key expire by then, or call with one that lasts longer")?;
         let (key, token) = new_key(&app.entropy, account.id, self.expire_time, ctx.now);
         tx.insert_service_key(key.clone()).await?;
         Ok((key, Some(token).filter(|_| !self.validate_only)))
@@ -283,13 +279,8 @@ pub(crate) struct ListKeys {
 /// `SERVICE_ACCOUNT_NOT_FOUND`.
 pub(crate) async fn list_keys(app: &App, _ctx: &Ctx, query: ListKeys) -> Result<Page<ServiceKey>> {
     let view = app.store.read();
-    let account = view
-        .service_account(query.service_account_id)
-        .await?
-        .ok_or(Reason::ServiceAccountNotFound)?;
-    let rows = view
-        .service_keys_page(account.id, query.page.after(), query.page.limit())
-        .await?;
+    let account = view.service_account(query.service_account_id).await?.ok_or(Reason::ServiceAccountNotFound)?;
+    let rows = view.service_keys_page(account.id, query.page.after(), query.page.limit()).await?;
     let total = query.page.total(view.service_keys_count(account.id)).await?;
     Ok(query.page.page(rows, total, |row| Cursor::by_id(row.id)))
 }

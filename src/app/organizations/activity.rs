@@ -40,14 +40,11 @@ impl Mutation for TakeReports {
         let service = ctx.caller.service.as_ref().ok_or(Reason::CallerNotAllowed)?.account_id;
         let named: BTreeSet<_> = self.reports.iter().map(Report::member).collect();
         let members = tx.members_among(&named).await?;
-        let fresh = tx
-            .take_reports(service, &acceptable(&self.reports, &members), ctx.now)
-            .await?;
+        let fresh = tx.take_reports(service, &acceptable(&self.reports, &members), ctx.now).await?;
         let outcomes = outcomes(&self.reports, &members, fresh);
         let counting = || {
             let both = self.reports.iter().zip(&outcomes);
-            both.filter(|(_, outcome)| **outcome == ReportOutcome::Accepted)
-                .map(|(report, _)| report)
+            both.filter(|(_, outcome)| **outcome == ReportOutcome::Accepted).map(|(report, _)| report)
         };
         let row = |report: &Report| {
             report.action.as_ref().map(|action| Activity {
@@ -165,12 +162,8 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Liste
     }
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.id()));
     entries.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let page = query.page.page(entries, query.page.count.then_some(total), |entry| {
-        Cursor::by_id(entry.id())
-    });
-    let names = view
-        .users_named(page.items.iter().filter_map(ActivityEntry::user_id).collect())
-        .await?;
+    let page = query.page.page(entries, query.page.count.then_some(total), |entry| Cursor::by_id(entry.id()));
+    let names = view.users_named(page.items.iter().filter_map(ActivityEntry::user_id).collect()).await?;
     // Where somebody signs in from is their own affair, and that of the services that look after their account.
     let whole = ctx.caller.is_service_alone() || ctx.caller.user.as_ref().map(|caller| caller.user.id) == query.user_id;
     Ok(page
@@ -233,11 +226,7 @@ fn sign_ins_of(query: &List, membership: Option<&Member>) -> Option<SignInFilter
 
 fn without_origin(entry: ActivityEntry) -> ActivityEntry {
     match entry {
-        ActivityEntry::SignIn(row) => ActivityEntry::SignIn(SignInRecord {
-            ip_address: None,
-            user_agent: None,
-            ..row
-        }),
+        ActivityEntry::SignIn(row) => ActivityEntry::SignIn(SignInRecord { ip_address: None, user_agent: None, ..row }),
         action @ ActivityEntry::Action(_) => action,
     }
 }

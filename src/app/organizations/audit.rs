@@ -107,11 +107,7 @@ pub(crate) async fn verify(app: &App, ctx: &Ctx, question: Verify) -> Result<Ver
     let access = access::enter(app, ctx, question.organization_id).await?;
     let mut verification = Verification::begin(CHAIN_START.to_vec(), question.known);
     let broken = walk(app, &access, newest, &mut verification).await?.err();
-    Ok(Verified {
-        organization_id: access.organization.id,
-        last: verification.verified().clone(),
-        broken,
-    })
+    Ok(Verified { organization_id: access.organization.id, last: verification.verified().clone(), broken })
 }
 
 async fn walk(
@@ -120,17 +116,10 @@ async fn walk(
     newest: i64,
     verification: &mut Verification,
 ) -> Result<std::result::Result<(), Break>> {
-    let head = Anchor {
-        revision: access.organization.revision,
-        hash: access.organization.chain_hash.clone(),
-    };
+    let head = Anchor { revision: access.organization.revision, hash: access.organization.chain_hash.clone() };
     loop {
         let after = verification.verified().revision;
-        let mut rows = app
-            .store
-            .read()
-            .events_after(access.organization.id, after, BATCH)
-            .await?;
+        let mut rows = app.store.read().events_after(access.organization.id, after, BATCH).await?;
         rows.retain(|row| row.revision <= head.revision);
         if rows.is_empty() {
             return Ok(verification.finish(&head, newest));
@@ -157,19 +146,10 @@ fn entry(event: EventRecord, names: &Names) -> Entry {
     };
     let (before, after) = sides(&event.data);
     let named = |side: &Option<Value>| Some(side.as_ref()?.get("display_name")?.as_str()?.to_owned());
-    let known = event
-        .subject_id
-        .and_then(|id| user_name(id).or_else(|| names.invitations.get(&id).cloned()));
+    let known = event.subject_id.and_then(|id| user_name(id).or_else(|| names.invitations.get(&id).cloned()));
     // What has no row of its own, or none any more, is called as it was when it was there.
     let subject_name = known.or_else(|| named(&after)).or_else(|| named(&before));
-    Entry {
-        event,
-        actor_name,
-        subject_user_id,
-        subject_name,
-        before,
-        after,
-    }
+    Entry { event, actor_name, subject_user_id, subject_name, before, after }
 }
 
 /// What was there before, and what is there since. An event that tells of one side only tells what is there since.
@@ -177,22 +157,14 @@ fn sides(data: &str) -> (Option<Value>, Option<Value>) {
     let data: Value = serde_json::from_str(data).unwrap_or_default();
     let side = |name: &str| data.get(name).filter(|value| !value.is_null()).cloned();
     match (side("before"), side("after")) {
-        (None, None) => (
-            None,
-            data.as_object()
-                .filter(|object| !object.is_empty())
-                .map(|_| data.clone()),
-        ),
+        (None, None) => (None, data.as_object().filter(|object| !object.is_empty()).map(|_| data.clone())),
         sides => sides,
     }
 }
 
 /// The place in a list that is sorted by revision.
 fn by_revision(revision: i64) -> Cursor {
-    Cursor {
-        key: Vec::new(),
-        id: Uuid::from_u64_pair(0, u64::try_from(revision).unwrap_or(0)),
-    }
+    Cursor { key: Vec::new(), id: Uuid::from_u64_pair(0, u64::try_from(revision).unwrap_or(0)) }
 }
 
 fn revision_of(cursor: &Cursor) -> i64 {

@@ -76,9 +76,7 @@ impl Mutation for Create {
 async fn require_free(tx: &Tx, access: &Access, email: &EmailAddress, but: Option<Uuid>) -> Result<()> {
     let existing = tx.contact_by_email(access.organization.id, email.key()).await?;
     match existing.filter(|contact| Some(contact.id) != but) {
-        Some(contact) => Err(Refusal::new(Reason::ContactExists)
-            .with("contact_id", contact.id.to_string())
-            .into()),
+        Some(contact) => Err(Refusal::new(Reason::ContactExists).with("contact_id", contact.id.to_string()).into()),
         None => Ok(()),
     }
 }
@@ -91,13 +89,7 @@ async fn record(
     contact: Uuid,
     data: Value,
 ) -> Result<()> {
-    let event = Event {
-        kind,
-        actor: ctx.actor(),
-        subject: Some(contact),
-        data,
-        time: ctx.now,
-    };
+    let event = Event { kind, actor: ctx.actor(), subject: Some(contact), data, time: ctx.now };
     Ok(tx.record(&mut access.organization, event).await?)
 }
 
@@ -222,14 +214,9 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Conta
     let access = access::enter(app, ctx, query.organization_id).await?;
     let view = app.store.read();
     let (id, email) = (access.organization.id, query.email.as_ref().map(EmailAddress::key));
-    let rows = view
-        .contacts_page(id, email, query.page.after(), query.page.limit())
-        .await?;
+    let rows = view.contacts_page(id, email, query.page.after(), query.page.limit()).await?;
     let total = query.page.total(view.contacts_count(id, email)).await?;
-    Ok(query.page.page(rows, total, |row| Cursor {
-        key: row.sort_key.clone(),
-        id: row.id,
-    }))
+    Ok(query.page.page(rows, total, |row| Cursor { key: row.sort_key.clone(), id: row.id }))
 }
 
 /// Whom to notify.
@@ -251,9 +238,7 @@ pub(crate) async fn list_recipients(app: &App, ctx: &Ctx, query: ListRecipients)
     let access = access::enter(app, ctx, query.organization_id).await?;
     let view = app.store.read();
     let (id, role) = (access.organization.id, query.notification_role.as_str());
-    let rows = view
-        .recipients_page(id, role, query.page.after(), query.page.limit())
-        .await?;
+    let rows = view.recipients_page(id, role, query.page.after(), query.page.limit()).await?;
     let total = query.page.total(view.recipients_count(id, role)).await?;
     Ok(query.page.page(rows, total, |row| Cursor::by_id(row.id)))
 }

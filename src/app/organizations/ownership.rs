@@ -60,11 +60,7 @@ impl Sides {
         let found: Option<(Member, User)> = tx.member_row(organization, nominee).await?;
         // Somebody outside can own as little as somebody in the wrong role (JS11).
         let (nominee, nominee_user) = found.ok_or(Reason::TransferTargetIneligible)?;
-        Ok(Self {
-            owner,
-            nominee,
-            users: [owner_user, nominee_user],
-        })
+        Ok(Self { owner, nominee, users: [owner_user, nominee_user] })
     }
 
     /// The facts that decisions rest on: of the owner, of the nominee.
@@ -116,13 +112,7 @@ impl Sides {
             ("ownership.transferred", nominee.user_id, received),
             ("ownership.handed_over", owner.user_id, handed_over),
         ] {
-            let event = Event {
-                kind,
-                actor: ctx.actor(),
-                subject: Some(subject),
-                data,
-                time: ctx.now,
-            };
+            let event = Event { kind, actor: ctx.actor(), subject: Some(subject), data, time: ctx.now };
             tx.record(&mut access.organization, event).await?;
         }
         Ok(())
@@ -151,16 +141,12 @@ impl Mutation for Start {
         let [owner, nominee] = sides.targets();
         let decided = ownership::decide_transfer(&situation, &owner, &nominee)?;
         if let Some(pending) = tx.pending_transfer(self.organization_id, ctx.now).await? {
-            return Err(Refusal::new(Reason::TransferPending)
-                .with("transfer_id", pending.id.to_string())
-                .into());
+            return Err(Refusal::new(Reason::TransferPending).with("transfer_id", pending.id.to_string()).into());
         }
         let [_, nominee] = &sides.users;
         // Starting and calling off in turn would fill the mailbox of a member (ab_43).
         let authority = situation.authority;
-        app.mail_budgets
-            .require_address(ctx, tx, authority, &nominee.email)
-            .await?;
+        app.mail_budgets.require_address(ctx, tx, authority, &nominee.email).await?;
         let actor = ctx.actor();
         let (actor_service_key_id, actor_scopes) = ctx.service_authorization();
         let at_once = decided.confirmation == Confirmation::None;
@@ -346,18 +332,9 @@ impl Settle {
                     .into());
             }
         }
-        let mut sides = Sides::load(
-            tx,
-            self.organization_id,
-            transfer.owner_user_id,
-            transfer.nominee_user_id,
-        )
-        .await?;
+        let mut sides = Sides::load(tx, self.organization_id, transfer.owner_user_id, transfer.nominee_user_id).await?;
         let authority = match transfer.actor_user_id {
-            Some(user_id) => Authority::Member {
-                user_id,
-                roles: &sides.owner.roles,
-            },
+            Some(user_id) => Authority::Member { user_id, roles: &sides.owner.roles },
             None => Authority::Service { operator: false },
         };
         let situation = Situation {

@@ -44,18 +44,12 @@ struct Roles {
 impl Roles {
     fn of(app: &App, access: &Access) -> Result<Self> {
         let own = access.organization.custom_roles.as_ref().map(OwnRoles::read);
-        Ok(Self {
-            base: app.base_model_of(&access.organization)?,
-            own: own.transpose()?.unwrap_or_default(),
-        })
+        Ok(Self { base: app.base_model_of(&access.organization)?, own: own.transpose()?.unwrap_or_default() })
     }
 
     fn see(&self, model: &AccessModel, id: &str) -> Result<ListedRole> {
         let role = model.role(id).ok_or(Reason::RoleNotFound)?.clone();
-        Ok(ListedRole {
-            role,
-            changed_revision: self.own.get(id).map(|role| role.changed_revision),
-        })
+        Ok(ListedRole { role, changed_revision: self.own.get(id).map(|role| role.changed_revision) })
     }
 
     /// One of the organization's own, to be changed.
@@ -150,13 +144,7 @@ async fn store(
     let changed = (!changed.is_empty()).then(|| OwnRoles::of(&changed));
     access.organization.custom_roles = changed.clone();
     tx.update_custom_roles(access.organization.id, changed).await?;
-    let event = Event {
-        kind,
-        actor: ctx.actor(),
-        subject: None,
-        data,
-        time: ctx.now,
-    };
+    let event = Event { kind, actor: ctx.actor(), subject: None, data, time: ctx.now };
     Ok(tx.record(&mut access.organization, event).await?)
 }
 
@@ -325,8 +313,5 @@ fn by_name<T>(page: &PageRequest, mut rows: Vec<T>, name: impl Fn(&T) -> &str) -
     if let Some(after) = page.after() {
         rows.retain(|row| name(row).as_bytes() > after.key.as_slice());
     }
-    page.page(rows, total, |row| Cursor {
-        key: name(row).as_bytes().to_vec(),
-        id: Uuid::nil(),
-    })
+    page.page(rows, total, |row| Cursor { key: name(row).as_bytes().to_vec(), id: Uuid::nil() })
 }

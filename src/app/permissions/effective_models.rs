@@ -140,10 +140,7 @@ mod tests {
         let (models, acme) = (EffectiveModels::new(), Uuid::from_u128(1));
         let model = base("default");
         let first = models.model(acme, model.clone(), &own(&["auditor"])).unwrap();
-        assert!(Arc::ptr_eq(
-            &first,
-            &models.model(acme, model.clone(), &own(&["auditor"])).unwrap()
-        ));
+        assert!(Arc::ptr_eq(&first, &models.model(acme, model.clone(), &own(&["auditor"])).unwrap()));
         let changed = models.model(acme, model.clone(), &own(&["auditor", "seller"])).unwrap();
         assert!(first.role("custom.seller").is_none() && changed.role("custom.seller").is_some());
         let back = models.model(acme, model, &own(&["auditor"])).unwrap();
@@ -157,11 +154,7 @@ mod tests {
         let model = base("default");
         let one = model.with_custom_roles(&own(&["auditor"]).read().unwrap()).size();
         let models = EffectiveModels::within(2 * one);
-        let asked = |number: u128| {
-            models
-                .model(Uuid::from_u128(number), model.clone(), &own(&["auditor"]))
-                .unwrap()
-        };
+        let asked = |number: u128| models.model(Uuid::from_u128(number), model.clone(), &own(&["auditor"])).unwrap();
         let kept = || models.lock().models.keys().map(Uuid::as_u128).collect::<Vec<_>>();
         let (first, _) = (asked(1), asked(2));
         assert!(Arc::ptr_eq(&first, &asked(1)));
@@ -169,12 +162,8 @@ mod tests {
         assert_eq!((kept(), models.lock().bytes), (vec![1, 3], 2 * one));
         // One that is too large by itself is kept alone.
         let large = EffectiveModels::within(1);
-        large
-            .model(Uuid::from_u128(1), model.clone(), &own(&["auditor"]))
-            .unwrap();
-        large
-            .model(Uuid::from_u128(2), model.clone(), &own(&["auditor"]))
-            .unwrap();
+        large.model(Uuid::from_u128(1), model.clone(), &own(&["auditor"])).unwrap();
+        large.model(Uuid::from_u128(2), model.clone(), &own(&["auditor"])).unwrap();
         let cache = large.lock();
         assert_eq!((cache.models.len(), cache.bytes), (1, one));
     }

@@ -85,8 +85,7 @@ async fn by_password(app: &App, ctx: &Ctx, command: Password) -> Result<Entry> {
         return Ok(*entry);
     }
     let mut tx = app.store.begin().await?;
-    app.note_refused_sign_in(ctx, &mut tx, known, command.user_agent.as_deref())
-        .await?;
+    app.note_refused_sign_in(ctx, &mut tx, known, command.user_agent.as_deref()).await?;
     app.count_wrong(ctx, &mut tx, &pass).await?;
     tx.commit().await?;
     Err(Reason::SignInFailed.into())
@@ -131,9 +130,7 @@ async fn attempt(app: &App, ctx: &Ctx, command: &Password, user: Option<User>, p
         tx.update_user(now.clone()).await?;
     }
     app.count_right(&mut tx, pass).await?;
-    let entry = app
-        .enter(ctx, &mut tx, now, command.user_agent.as_deref(), false)
-        .await?;
+    let entry = app.enter(ctx, &mut tx, now, command.user_agent.as_deref(), false).await?;
     tx.commit().await?;
     Ok(Attempt::Entered(Box::new(entry)))
 }
@@ -201,8 +198,7 @@ async fn by_identity(app: &App, ctx: &Ctx, command: ShownIdentity) -> Result<Ent
         return Err(unknown());
     }
     if !may_sign_in(app, &tx, &user, ctx.now).await? {
-        app.note_refused_sign_in(ctx, &mut tx, Some(user.id), user_agent)
-            .await?;
+        app.note_refused_sign_in(ctx, &mut tx, Some(user.id), user_agent).await?;
         tx.commit().await?;
         return Err(Reason::SignInFailed.into());
     }

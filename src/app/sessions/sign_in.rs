@@ -104,11 +104,7 @@ impl App {
         let challenge = self.new_challenge(ctx, Purpose::SignIn, Some(user.id), Some(&token), Some(kept.as_slice()));
         let expire_time = challenge.expire_time;
         tx.insert_challenge(challenge).await?;
-        Ok(Entry::Pending(Box::new(Pending {
-            token,
-            expire_time,
-            setup,
-        })))
+        Ok(Entry::Pending(Box::new(Pending { token, expire_time, setup })))
     }
 }
 
@@ -249,9 +245,7 @@ impl Prepare for Complete {
 
     async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedComplete> {
         let token = self.token.expose_secret();
-        let (found, user_id) = app
-            .shown_challenge(ctx, Purpose::SignIn, TokenKind::SignIn, token)
-            .await?;
+        let (found, user_id) = app.shown_challenge(ctx, Purpose::SignIn, TokenKind::SignIn, token).await?;
         app.require_quiet(ctx, user_id).await?;
         if !app.store.take_attempt(found.id, MAX_ATTEMPTS, ctx.now).await? {
             return Err(Reason::ChallengeInvalid.into());
@@ -270,19 +264,13 @@ impl Prepare for Complete {
             Ok(factor) => factor,
             Err(refused) => {
                 let mut tx = app.store.begin().await?;
-                app.note_refused_sign_in(ctx, &mut tx, Some(user_id), kept.user_agent.as_deref())
-                    .await?;
+                app.note_refused_sign_in(ctx, &mut tx, Some(user_id), kept.user_agent.as_deref()).await?;
                 app.count_wrong_factor(ctx, &mut tx).await?;
                 tx.commit().await?;
                 return Err(refused);
             }
         };
-        Ok(PreparedComplete {
-            challenge_id: found.id,
-            user_id,
-            kept,
-            factor,
-        })
+        Ok(PreparedComplete { challenge_id: found.id, user_id, kept, factor })
     }
 }
 
@@ -301,9 +289,7 @@ impl Mutation for PreparedComplete {
         }
         let recovery_codes = match (&self.factor, &self.kept.secret) {
             (SecondFactor::Enroll(step), Some(secret)) => {
-                app.enroll(ctx, tx, &mut user, (secret, *step), None)
-                    .await?
-                    .recovery_codes
+                app.enroll(ctx, tx, &mut user, (secret, *step), None).await?.recovery_codes
             }
             (SecondFactor::Enroll(_), None) => return Err(Error::Internal("a factor without a secret".to_owned())),
             (SecondFactor::Prove(checked), _) => {
@@ -311,16 +297,8 @@ impl Mutation for PreparedComplete {
                 Vec::new()
             }
         };
-        let (session, token) = app
-            .begin_session(ctx, tx, &mut user, self.kept.user_agent.as_deref())
-            .await?;
-        let idle_expire_time = app
-            .sessions
-            .idle_expire_time(session.last_used_time, session.expire_time);
-        Ok(Completed {
-            begun: NewSession { session, token, user },
-            idle_expire_time,
-            recovery_codes,
-        })
+        let (session, token) = app.begin_session(ctx, tx, &mut user, self.kept.user_agent.as_deref()).await?;
+        let idle_expire_time = app.sessions.idle_expire_time(session.last_used_time, session.expire_time);
+        Ok(Completed { begun: NewSession { session, token, user }, idle_expire_time, recovery_codes })
     }
 }

@@ -89,9 +89,7 @@ impl Prepare for Complete {
         let (user, session_id) = ctx.require_session()?;
         let purpose = Purpose::StepUpInviteMembers;
         let found = app.store.read().challenge_of(purpose, user.id, self.step_up_id).await?;
-        let found = found
-            .filter(|found| found.session_id == Some(session_id))
-            .ok_or(Reason::ChallengeInvalid)?;
+        let found = found.filter(|found| found.session_id == Some(session_id)).ok_or(Reason::ChallengeInvalid)?;
         challenge::open(found.expire_time, found.consume_time, ctx.now)?;
         if !app.store.take_attempt(found.id, MAX_ATTEMPTS, ctx.now).await? {
             return Err(Reason::ChallengeInvalid.into());
@@ -100,10 +98,7 @@ impl Prepare for Complete {
             return Err(Reason::CodeInvalid.into());
         }
         let session = ctx.caller.user.as_ref().and_then(|caller| caller.session.clone());
-        Ok(PreparedComplete {
-            challenge_id: found.id,
-            session: session.ok_or(Reason::ChallengeInvalid)?,
-        })
+        Ok(PreparedComplete { challenge_id: found.id, session: session.ok_or(Reason::ChallengeInvalid)? })
     }
 }
 
@@ -118,9 +113,6 @@ impl Mutation for PreparedComplete {
         if !tx.step_up_session(self.session.id, until).await? {
             return Err(Reason::CredentialsInvalid.into());
         }
-        Ok(Session {
-            step_up_expire_time: Some(until),
-            ..self.session.clone()
-        })
+        Ok(Session { step_up_expire_time: Some(until), ..self.session.clone() })
     }
 }

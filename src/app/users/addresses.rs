@@ -29,11 +29,8 @@ use crate::{
 };
 
 /// What another address ends: links that were sent to the old one.
-const ENDED_BY_ADDRESS: [Purpose; 3] = [
-    Purpose::PasswordReset,
-    Purpose::EmailVerification,
-    Purpose::StepUpInviteMembers,
-];
+const ENDED_BY_ADDRESS: [Purpose; 3] =
+    [Purpose::PasswordReset, Purpose::EmailVerification, Purpose::StepUpInviteMembers];
 
 /// Changes the address of an account, or has the present one confirmed.
 #[derive(Debug)]
@@ -100,10 +97,7 @@ impl Mutation for PreparedChange {
                 let user = tx.lock_user(command.user_id).await?.ok_or(Reason::UserNotFound)?;
                 require_etag(&command.etag, user.revision)?;
                 let user = take_effect(app, ctx, tx, user, &command.email, command.verified).await?;
-                Ok(Changed {
-                    user,
-                    verification_sent: false,
-                })
+                Ok(Changed { user, verification_sent: false })
             }
             PreparedChange::Later(command, verified) => {
                 let user = ctx.lock_caller(tx).await?;
@@ -126,10 +120,7 @@ impl Mutation for PreparedChange {
                 if user.email_key != command.email.key() {
                     app.notify(ctx, tx, &user, Notice::EmailChangeRequested).await?;
                 }
-                Ok(Changed {
-                    user,
-                    verification_sent: true,
-                })
+                Ok(Changed { user, verification_sent: true })
             }
         }
     }
@@ -153,15 +144,10 @@ impl Mutation for Verify {
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<User> {
         let invalid = || Refusal::new(Reason::ChallengeInvalid);
         let token = Token::parse(TokenKind::EmailVerification, self.token.expose_secret()).ok_or_else(invalid)?;
-        let found = tx
-            .challenge_by_digest(Purpose::EmailVerification, &token.digest())
-            .await?
-            .ok_or_else(invalid)?;
+        let found = tx.challenge_by_digest(Purpose::EmailVerification, &token.digest()).await?.ok_or_else(invalid)?;
         let user = found.user_id.ok_or_else(invalid)?;
         let user = tx.lock_user(user).await?;
-        let user = user
-            .filter(|user| user.state == UserState::Active)
-            .ok_or_else(invalid)?;
+        let user = user.filter(|user| user.state == UserState::Active).ok_or_else(invalid)?;
         if !tx.consume_challenge(found.id, ctx.now).await? {
             return Err(invalid().into());
         }

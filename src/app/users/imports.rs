@@ -122,32 +122,16 @@ pub(crate) fn check_hash(stored: &str) -> std::result::Result<(), Refusal> {
         Unusable::Unsupported => {
             Refusal::new(Reason::HashUnsupported).with("supported", "argon2, bcrypt, scrypt, PBKDF2")
         }
-        Unusable::Malformed { scheme, flaw } => Refusal::new(Reason::HashMalformed)
-            .with("scheme", scheme)
-            .with("flaw", flaw),
+        Unusable::Malformed { scheme, flaw } => {
+            Refusal::new(Reason::HashMalformed).with("scheme", scheme).with("flaw", flaw)
+        }
     })?;
     let cost = match cost {
-        Cost::Argon2 {
-            memory_kib,
-            iterations,
-            lanes,
-        } => HashCost::Argon2 {
-            memory_kib: memory_kib.into(),
-            iterations: iterations.into(),
-            lanes: lanes.into(),
-        },
-        Cost::Bcrypt { log_rounds } => HashCost::Bcrypt {
-            cost: log_rounds.into(),
-        },
-        Cost::Scrypt {
-            memory_kib,
-            passes,
-            blocks,
-        } => HashCost::Scrypt {
-            blocks,
-            memory_kib,
-            passes: passes.into(),
-        },
+        Cost::Argon2 { memory_kib, iterations, lanes } => {
+            HashCost::Argon2 { memory_kib: memory_kib.into(), iterations: iterations.into(), lanes: lanes.into() }
+        }
+        Cost::Bcrypt { log_rounds } => HashCost::Bcrypt { cost: log_rounds.into() },
+        Cost::Scrypt { memory_kib, passes, blocks } => HashCost::Scrypt { blocks, memory_kib, passes: passes.into() },
         Cost::Pbkdf2 { rounds } => HashCost::Pbkdf2 { rounds },
     };
     cost.require_bounded()
@@ -188,9 +172,7 @@ impl Mutation for Batch {
             };
             taken.note(person.names());
             let account = self.account(app, ctx, person);
-            results.push(Ok(
-                person.imported(Some(account.0.id).filter(|_| !self.validate_only), false)
-            ));
+            results.push(Ok(person.imported(Some(account.0.id).filter(|_| !self.validate_only), false)));
             if seats.is_empty() {
                 accounts.push(account);
                 continue;
@@ -241,31 +223,19 @@ impl Batch {
     }
 
     async fn taken(&self, tx: &Tx) -> Result<Taken> {
-        let emails: Vec<String> = self
-            .not_yet_imported()
-            .map(|person| person.email.key().to_owned())
-            .collect();
+        let emails: Vec<String> = self.not_yet_imported().map(|person| person.email.key().to_owned()).collect();
         let usernames = self.not_yet_imported().filter_map(|person| person.username.as_ref());
         let usernames = usernames.map(|name| name.as_str().to_owned()).collect();
         let digests: HashMap<Vec<u8>, String> = emails.iter().map(|key| (address_digest(key), key.clone())).collect();
         let (emails, usernames) = (tx.emails_taken(emails).await?, tx.usernames_taken(usernames).await?);
         // After the addresses: read before them, the same batch committed in between would look like somebody else's.
-        let before = tx
-            .imported_before(self.import_id, digests.keys().cloned().collect())
-            .await?;
+        let before = tx.imported_before(self.import_id, digests.keys().cloned().collect()).await?;
         let earlier = before.into_iter().filter_map(|row| {
-            let earlier = Earlier {
-                index: row.place,
-                user_id: row.user_id,
-            };
+            let earlier = Earlier { index: row.place, user_id: row.user_id };
             Some((digests.get(&row.address_digest)?.clone(), earlier))
         });
         let others = |names: HashSet<String>| names.into_iter().map(|name| (name, None)).collect();
-        Ok(Taken {
-            earlier: earlier.collect(),
-            emails: others(emails),
-            usernames: others(usernames),
-        })
+        Ok(Taken { earlier: earlier.collect(), emails: others(emails), usernames: others(usernames) })
     }
 
     fn account(&self, app: &App, ctx: &Ctx, person: &Person) -> (User, UserEvent, ImportedUser) {
@@ -317,27 +287,15 @@ impl Batch {
 
 impl Person {
     fn names(&self) -> Names<'_> {
-        Names {
-            index: self.index,
-            email_key: self.email.key(),
-            username: self.username.as_ref().map(Username::as_str),
-        }
+        Names { index: self.index, email_key: self.email.key(), username: self.username.as_ref().map(Username::as_str) }
     }
 
     fn imported(&self, user_id: Option<Uuid>, already: bool) -> ImportedPerson {
-        ImportedPerson {
-            index: self.index,
-            user_id,
-            already,
-        }
+        ImportedPerson { index: self.index, user_id, already }
     }
 
     fn refused(&self, refusal: Refusal) -> Refused {
-        Refused {
-            index: self.index,
-            refusal,
-            violations: Vec::new(),
-        }
+        Refused { index: self.index, refusal, violations: Vec::new() }
     }
 
     /// Where the person is to sit, by the rules of CreateMember; or the first refusal.
@@ -356,9 +314,7 @@ impl Person {
             };
             let owners = access::owners_where_it_matters(tx, access, &[&membership.roles]).await?;
             // Whoever is new is no member yet, unless the request says so twice.
-            let existing = seats
-                .contains_key(&membership.organization_id)
-                .then_some(MemberState::Active);
+            let existing = seats.contains_key(&membership.organization_id).then_some(MemberState::Active);
             let situation = access.situation(ctx, owners);
             let decided = decide_create(&situation, &membership.roles, !self.suspended).and_then(|roles| {
                 if self.username.is_some() {

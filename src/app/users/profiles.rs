@@ -80,16 +80,11 @@ impl ProfileChange {
         let after = fields(user);
         let changed = |side: &BTreeMap<&str, Option<String>>, other: &BTreeMap<&str, Option<String>>| -> Value {
             let differing = side.iter().filter(|(name, value)| other.get(*name) != Some(*value));
-            differing
-                .map(|(name, value)| ((*name).to_owned(), json!(value)))
-                .collect()
+            differing.map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
         };
         ChangedProfile {
             values: json!({ "before": changed(&before, &after), "after": changed(&after, &before) }),
-            shown: SHOWN
-                .into_iter()
-                .filter(|name| before.get(name) != after.get(name))
-                .collect(),
+            shown: SHOWN.into_iter().filter(|name| before.get(name) != after.get(name)).collect(),
         }
     }
 }

@@ -51,12 +51,7 @@ impl Mutation for Update {
             return Err(Refusal::new(Reason::UserStateConflict).with("state", "DELETED").into());
         }
         let changed = self.change.apply(&mut user);
-        let event = UserEvent {
-            kind: "user.updated",
-            actor: ctx.actor(),
-            data: changed.values.clone(),
-            time: ctx.now,
-        };
+        let event = UserEvent { kind: "user.updated", actor: ctx.actor(), data: changed.values.clone(), time: ctx.now };
         tx.record_user(&mut user, event).await.map_err(username_taken)?;
         if changed.shows() {
             let seats = seats(tx, &user).await?;
@@ -169,9 +164,7 @@ impl ChangeUserState {
 
 /// Refuses to bring an account back whose address somebody else has by now.
 fn address_in_use() -> Error {
-    Refusal::new(Reason::EmailTaken)
-        .with("hint", "give the account that has the address another one first")
-        .into()
+    Refusal::new(Reason::EmailTaken).with("hint", "give the account that has the address another one first").into()
 }
 
 /// The user's memberships, those in deleted organizations too, each under its organization's lock. The locks are taken by ascending id: two who each hold
@@ -212,16 +205,10 @@ pub(crate) async fn rename(
 /// Refuses to take an account out of use that is the last active owner of an organization (CP09, JS08). What is deleted has no owner to keep.
 async fn require_other_owners(app: &App, tx: &Tx, user: &User, seats: &[(Organization, Member)]) -> Result<()> {
     let mut owned = Vec::new();
-    let existing = seats
-        .iter()
-        .filter(|(organization, _)| organization.state != OrganizationState::Deleted);
+    let existing = seats.iter().filter(|(organization, _)| organization.state != OrganizationState::Deleted);
     for (organization, member) in existing {
         let model = app.model_of(organization)?;
-        let owners = Owners {
-            active: tx
-                .count_active_holders(organization.id, model.owner_role().as_str())
-                .await?,
-        };
+        let owners = Owners { active: tx.count_active_holders(organization.id, model.owner_role().as_str()).await? };
         if is_last_owner(&model, &member.target(user), owners) {
             owned.push(organization.id.to_string());
         }
@@ -248,12 +235,6 @@ async fn record(
     member.update_time = ctx.now;
     let subject = Some(member.user_id);
     tx.update_member(member).await?;
-    let event = Event {
-        kind,
-        actor: ctx.actor(),
-        subject,
-        data,
-        time: ctx.now,
-    };
+    let event = Event { kind, actor: ctx.actor(), subject, data, time: ctx.now };
     Ok(tx.record(organization, event).await?)
 }

@@ -99,11 +99,8 @@ impl AccessModel {
         for role in own.iter().chain(&self.roles) {
             let owner = role.id == self.ownership.role;
             let (gives, changes) = (!role.grants.is_empty(), !role.manages.is_empty());
-            let covered: Vec<&RoleId> = own
-                .iter()
-                .filter(|other| owner || covers(role, other))
-                .map(|other| &other.id)
-                .collect();
+            let covered: Vec<&RoleId> =
+                own.iter().filter(|other| owner || covers(role, other)).map(|other| &other.id).collect();
             let mut extended = role.clone();
             if owner || gives {
                 extended.grants.extend(covered.iter().copied().cloned());
@@ -160,11 +157,7 @@ impl AccessModel {
     }
 
     fn put(&mut self, role: Role) {
-        match self
-            .role_index
-            .get(&role.id)
-            .and_then(|index| self.roles.get_mut(*index))
-        {
+        match self.role_index.get(&role.id).and_then(|index| self.roles.get_mut(*index)) {
             Some(place) => *place = role,
             None => {
                 self.role_index.insert(role.id.clone(), self.roles.len());

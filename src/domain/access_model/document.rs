@@ -208,10 +208,7 @@ impl<'s> Reading<'s> {
             }]);
         }
         let (tree, syntax) = DeTable::parse_recoverable(source);
-        let reading = Self {
-            source,
-            tree: tree.get_ref().clone(),
-        };
+        let reading = Self { source, tree: tree.get_ref().clone() };
         if !syntax.is_empty() {
             return Err(reading.errors(syntax.iter().map(fault).collect()));
         }
@@ -234,12 +231,7 @@ impl<'s> Reading<'s> {
             .into_iter()
             .map(|fault| {
                 let (line, column) = position(self.source, fault.span.start);
-                ModelError {
-                    line,
-                    column,
-                    path: innermost(&places, &fault.span).to_owned(),
-                    message: fault.message,
-                }
+                ModelError { line, column, path: innermost(&places, &fault.span).to_owned(), message: fault.message }
             })
             .collect();
         errors.sort();
@@ -250,10 +242,7 @@ impl<'s> Reading<'s> {
 
 /// Reads every section; a section with a mistake is reported and left out.
 fn read(tree: Spanned<DeTable<'_>>, faults: &mut Vec<Fault>) -> Option<Document> {
-    let head: Option<Head> = section(
-        Spanned::new(tree.span(), DeValue::Table(tree.get_ref().clone())),
-        faults,
-    );
+    let head: Option<Head> = section(Spanned::new(tree.span(), DeValue::Table(tree.get_ref().clone())), faults);
     let (mut permissions, mut permissions_span) = (Vec::new(), 0..0);
     let (mut roles, mut roles_span) = (Vec::new(), 0..0);
     let (mut ownership, mut invitations, mut members, mut mfa, mut labels) = (None, None, None, None, None);
@@ -294,10 +283,7 @@ fn section<T: DeserializeOwned>(value: Spanned<DeValue<'_>>, faults: &mut Vec<Fa
     match T::deserialize(ValueDeserializer::from(value)) {
         Ok(section) => Some(section),
         Err(error) => {
-            faults.push(Fault {
-                span: error.span().unwrap_or(span),
-                message: error.message().to_owned(),
-            });
+            faults.push(Fault { span: error.span().unwrap_or(span), message: error.message().to_owned() });
             None
         }
     }
@@ -309,20 +295,14 @@ fn list<T: DeserializeOwned>(value: Spanned<DeValue<'_>>, faults: &mut Vec<Fault
     match value.into_inner() {
         DeValue::Array(entries) => entries.into_iter().filter_map(|entry| section(entry, faults)).collect(),
         other => {
-            faults.push(Fault {
-                span,
-                message: format!("expected an array of tables, found {}", other.type_str()),
-            });
+            faults.push(Fault { span, message: format!("expected an array of tables, found {}", other.type_str()) });
             Vec::new()
         }
     }
 }
 
 fn fault(error: &toml::de::Error) -> Fault {
-    Fault {
-        span: error.span().unwrap_or(0..0),
-        message: error.message().to_owned(),
-    }
+    Fault { span: error.span().unwrap_or(0..0), message: error.message().to_owned() }
 }
 
 /// Every key and value below one value, with its path.

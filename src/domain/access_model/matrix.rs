@@ -9,18 +9,8 @@ use super::{AccessModel, Role, RoleId};
 pub fn matrix(model: &AccessModel) -> String {
     let mut text = format!("{} ({})\n", model.id(), model.name());
     table(&mut text, model, "permission", &permission_rows(model));
-    table(
-        &mut text,
-        model,
-        "role that it may give",
-        &role_rows(model, |role| &role.grants),
-    );
-    table(
-        &mut text,
-        model,
-        "role whose holders it may change",
-        &role_rows(model, |role| &role.manages),
-    );
+    table(&mut text, model, "role that it may give", &role_rows(model, |role| &role.grants));
+    table(&mut text, model, "role whose holders it may change", &role_rows(model, |role| &role.manages));
     text.push('\n');
     for role in model.roles() {
         let mut traits = Vec::new();
@@ -53,10 +43,7 @@ fn permission_rows(model: &AccessModel) -> Vec<Row> {
             Some(class) => format!("{} [{class}]", permission.id),
             None => permission.id.to_string(),
         };
-        let answers = model
-            .roles()
-            .iter()
-            .map(|role| role.permissions.contains(&permission.id));
+        let answers = model.roles().iter().map(|role| role.permissions.contains(&permission.id));
         (name, answers.collect())
     };
     model.permissions().iter().map(row).collect()
@@ -71,12 +58,7 @@ fn role_rows(model: &AccessModel, list: fn(&Role) -> &BTreeSet<RoleId>) -> Vec<R
 }
 
 fn table(text: &mut String, model: &AccessModel, title: &str, rows: &[Row]) {
-    let width = rows
-        .iter()
-        .map(|(name, _)| name.len())
-        .chain([title.len()])
-        .max()
-        .unwrap_or(0);
+    let width = rows.iter().map(|(name, _)| name.len()).chain([title.len()]).max().unwrap_or(0);
     let mut header = format!("{title:width$}");
     for role in model.roles() {
         let _ = write!(header, "  {}", role.id);

@@ -88,10 +88,9 @@ impl Models {
                         None => self.insert(Arc::new(model)),
                     }
                 }
-                Err(mistakes) => errors.extend(mistakes.into_iter().map(|error| DocumentError::Invalid {
-                    document: document.clone(),
-                    error,
-                })),
+                Err(mistakes) => errors.extend(
+                    mistakes.into_iter().map(|error| DocumentError::Invalid { document: document.clone(), error }),
+                ),
             }
         }
         if errors.is_empty() { Ok(self) } else { Err(errors) }

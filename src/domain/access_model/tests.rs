@@ -43,17 +43,10 @@ fn assert_error(source: &str, old: &str, new: &str, path: &str, message: &str) {
 
 #[test]
 fn the_shipped_models_are_valid() {
-    let models = Models::shipped().unwrap_or_else(|errors| {
-        panic!(
-            "{}",
-            errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-        )
-    });
+    let models = Models::shipped()
+        .unwrap_or_else(|errors| panic!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")));
     let ids: Vec<&str> = models.iter().map(|model| model.id()).collect();
-    assert_eq!(
-        ids,
-        ["default", "jethub", "jetpack", "jetstack", "packetfabric", "portal"]
-    );
+    assert_eq!(ids, ["default", "jethub", "jetpack", "jetstack", "packetfabric", "portal"]);
 }
 
 #[test]
@@ -61,34 +54,18 @@ fn js07_the_fourteen_permissions_are_those_of_the_table() {
     let model = shipped("jetstack");
     let table: &[(&str, &[&str], [bool; 3])] = &[
         ("Import assets", &["assets.import"], [true, true, true]),
-        (
-            "Deploy implementations",
-            &["implementations.deploy"],
-            [true, true, true],
-        ),
+        ("Deploy implementations", &["implementations.deploy"], [true, true, true]),
         ("Run audits", &["audits.run"], [true, true, true]),
         ("View activity log", &["activity_log.view"], [true, true, true]),
         ("View stats & leaderboard", &["stats.view"], [true, true, true]),
         ("Manage portals", &["portals.manage"], [true, true, true]),
         ("Create brand configs", &["brand_configs.create"], [true, true, true]),
-        (
-            "Invite and remove members",
-            &["members.invite", "members.remove"],
-            [true, true, false],
-        ),
+        ("Invite and remove members", &["members.invite", "members.remove"], [true, true, false]),
         ("Change member roles", &["members.set_roles"], [true, true, false]),
-        (
-            "Modify organization settings",
-            &["organization.update"],
-            [true, true, false],
-        ),
+        ("Modify organization settings", &["organization.update"], [true, true, false]),
         ("Manage custom domains", &["domains.manage"], [true, true, false]),
         ("View and manage billing", &["billing.manage"], [true, false, false]),
-        (
-            "Delete the organization",
-            &["organization.delete"],
-            [true, false, false],
-        ),
+        ("Delete the organization", &["organization.delete"], [true, false, false]),
         ("Transfer ownership", &["ownership.transfer"], [true, false, false]),
     ];
     for (row, permissions, expected) in table {
@@ -97,19 +74,11 @@ fn js07_the_fourteen_permissions_are_those_of_the_table() {
             assert_eq!(answers, *expected, "{row}: {permission}");
         }
     }
-    let of_the_table: BTreeSet<&str> = table
-        .iter()
-        .flat_map(|(_, permissions, _)| permissions.iter().copied())
-        .collect();
-    let of_the_model: BTreeSet<&str> = model
-        .permissions()
-        .iter()
-        .map(|permission| permission.id.as_str())
-        .collect();
-    let other: Vec<&&str> = of_the_model
-        .difference(&of_the_table)
-        .filter(|id| !SERVICE_PERMISSIONS.contains(id))
-        .collect();
+    let of_the_table: BTreeSet<&str> =
+        table.iter().flat_map(|(_, permissions, _)| permissions.iter().copied()).collect();
+    let of_the_model: BTreeSet<&str> = model.permissions().iter().map(|permission| permission.id.as_str()).collect();
+    let other: Vec<&&str> =
+        of_the_model.difference(&of_the_table).filter(|id| !SERVICE_PERMISSIONS.contains(id)).collect();
     assert!(other.is_empty(), "beyond the table and the service's own: {other:?}");
 }
 
@@ -124,14 +93,7 @@ fn jh02_permissions_of_several_roles_are_their_union() {
         .iter()
         .flat_map(|set| model.permissions_of(set).into_iter().cloned().collect::<Vec<_>>())
         .collect();
-    assert_eq!(
-        model
-            .permissions_of(&both)
-            .into_iter()
-            .cloned()
-            .collect::<BTreeSet<_>>(),
-        single
-    );
+    assert_eq!(model.permissions_of(&both).into_iter().cloned().collect::<BTreeSet<_>>(), single);
 }
 
 #[test]
@@ -212,41 +174,11 @@ fn each_mistake_is_named_with_its_place() {
         (DEFAULT, "id = \"default\"", "id = \"a..b\"", "id", "not an id"),
         (DEFAULT, "name = \"Default\"", "name = \" \"", "name", "empty"),
         (DEFAULT, "name = \"Default\"", "name = \"a\\u0000b\"", "name", "control"),
-        (
-            DEFAULT,
-            "default_role = \"member\"",
-            "default_role = \"guest\"",
-            "default_role",
-            "unknown role `guest`",
-        ),
-        (
-            DEFAULT,
-            "default_role = \"member\"",
-            "default_role = \"owner\"",
-            "default_role",
-            "cannot be the default",
-        ),
-        (
-            DEFAULT,
-            "max_roles_per_member = 1",
-            "max_roles_per_member = 0",
-            "max_roles_per_member",
-            "between 1 and 50",
-        ),
-        (
-            DEFAULT,
-            "max_roles_per_member = 1",
-            "max_roles_per_member = -7",
-            "max_roles_per_member",
-            "between 1 and 50",
-        ),
-        (
-            DEFAULT,
-            "role = \"owner\"",
-            "role = \"emperor\"",
-            "ownership.role",
-            "unknown role `emperor`",
-        ),
+        (DEFAULT, "default_role = \"member\"", "default_role = \"guest\"", "default_role", "unknown role `guest`"),
+        (DEFAULT, "default_role = \"member\"", "default_role = \"owner\"", "default_role", "cannot be the default"),
+        (DEFAULT, "max_roles_per_member = 1", "max_roles_per_member = 0", "max_roles_per_member", "between 1 and 50"),
+        (DEFAULT, "max_roles_per_member = 1", "max_roles_per_member = -7", "max_roles_per_member", "between 1 and 50"),
+        (DEFAULT, "role = \"owner\"", "role = \"emperor\"", "ownership.role", "unknown role `emperor`"),
         (
             DEFAULT,
             "eligible_roles = [\"admin\", \"member\"]",
@@ -289,55 +221,13 @@ fn each_mistake_is_named_with_its_place() {
             "ownership.transfer.confirmation",
             "unknown variant",
         ),
-        (
-            DEFAULT,
-            "ttl = \"7d\"",
-            "ttl = \"7 days\"",
-            "invitations.ttl",
-            "length of time",
-        ),
-        (
-            DEFAULT,
-            "ttl = \"7d\"",
-            "ttl = \"59s\"",
-            "invitations.ttl",
-            "length of time",
-        ),
-        (
-            DEFAULT,
-            "ttl = \"7d\"",
-            "ttl = \"366d\"",
-            "invitations.ttl",
-            "length of time",
-        ),
-        (
-            DEFAULT,
-            "ttl = \"7d\"",
-            "ttl = \"99999999999999999999d\"",
-            "invitations.ttl",
-            "length of time",
-        ),
-        (
-            DEFAULT,
-            "ttl = \"7d\"",
-            "ttl = \"9223372036854775807d\"",
-            "invitations.ttl",
-            "length of time",
-        ),
-        (
-            DEFAULT,
-            "ttl = \"7d\"",
-            "ttl = 9223372036854775807",
-            "invitations.ttl",
-            "length of time",
-        ),
-        (
-            DEFAULT,
-            "ttl = \"7d\"",
-            "ttl = true",
-            "invitations.ttl",
-            "whole seconds",
-        ),
+        (DEFAULT, "ttl = \"7d\"", "ttl = \"7 days\"", "invitations.ttl", "length of time"),
+        (DEFAULT, "ttl = \"7d\"", "ttl = \"59s\"", "invitations.ttl", "length of time"),
+        (DEFAULT, "ttl = \"7d\"", "ttl = \"366d\"", "invitations.ttl", "length of time"),
+        (DEFAULT, "ttl = \"7d\"", "ttl = \"99999999999999999999d\"", "invitations.ttl", "length of time"),
+        (DEFAULT, "ttl = \"7d\"", "ttl = \"9223372036854775807d\"", "invitations.ttl", "length of time"),
+        (DEFAULT, "ttl = \"7d\"", "ttl = 9223372036854775807", "invitations.ttl", "length of time"),
+        (DEFAULT, "ttl = \"7d\"", "ttl = true", "invitations.ttl", "whole seconds"),
         (
             DEFAULT,
             "[\"given_name\", ",
@@ -345,34 +235,10 @@ fn each_mistake_is_named_with_its_place() {
             "members.editable_by_others[0]",
             "unknown editable field `email`",
         ),
-        (
-            DEFAULT,
-            "[\"given_name\", ",
-            "[\"username\", ",
-            "members.editable_by_others[0]",
-            "usernames = true",
-        ),
-        (
-            DEFAULT,
-            "removed = \"Removed\"",
-            "removed = \"\"",
-            "labels.removed",
-            "empty",
-        ),
-        (
-            DEFAULT,
-            "removed = \"Removed\"",
-            "gone = \"Removed\"",
-            "labels.gone",
-            "unknown field `gone`",
-        ),
-        (
-            DEFAULT,
-            "id = \"members.create\"",
-            "id = \"members.creates\"",
-            "permissions",
-            "missing: members.create",
-        ),
+        (DEFAULT, "[\"given_name\", ", "[\"username\", ", "members.editable_by_others[0]", "usernames = true"),
+        (DEFAULT, "removed = \"Removed\"", "removed = \"\"", "labels.removed", "empty"),
+        (DEFAULT, "removed = \"Removed\"", "gone = \"Removed\"", "labels.gone", "unknown field `gone`"),
+        (DEFAULT, "id = \"members.create\"", "id = \"members.creates\"", "permissions", "missing: members.create"),
         (
             DEFAULT,
             "inherits = [\"member\"]",
@@ -387,13 +253,7 @@ fn each_mistake_is_named_with_its_place() {
             "roles[1].inherits[1]",
             "cannot be inherited",
         ),
-        (
-            DEFAULT,
-            "inherits = [\"member\"]",
-            "inherits = [\"member\", \"admin\"]",
-            "roles[1].id",
-            "inherits itself",
-        ),
+        (DEFAULT, "inherits = [\"member\"]", "inherits = [\"member\", \"admin\"]", "roles[1].id", "inherits itself"),
         (
             DEFAULT,
             "inherits = [\"member\"]",
@@ -450,13 +310,7 @@ fn each_mistake_is_named_with_its_place() {
             "default_role",
             "cannot be given by invitation",
         ),
-        (
-            JETSTACK,
-            "invitable = false",
-            "invitable = true",
-            "ownership.role",
-            "needs invitable = false",
-        ),
+        (JETSTACK, "invitable = false", "invitable = true", "ownership.role", "needs invitable = false"),
         (
             JETSTACK,
             "invitable = false",
@@ -475,12 +329,7 @@ fn each_mistake_is_named_with_its_place() {
         assert_eq!(errors(&source), []);
         let found = errors(&with(&source, old, new));
         if new.contains("organization_kinds") {
-            assert!(
-                found
-                    .iter()
-                    .any(|error| error.path == *path && error.message.contains(message)),
-                "{found:?}"
-            );
+            assert!(found.iter().any(|error| error.path == *path && error.message.contains(message)), "{found:?}");
         } else {
             assert_error(&source, old, new, path, message);
         }
@@ -500,19 +349,12 @@ fn nobody_gives_more_than_they_have() {
     let source = format!(
         "{DEFAULT}\n[[roles]]\nid = \"clerk\"\nname = \"Clerk\"\ndescription = \"x\"\npermissions = [\"*\"]\ngrants = [\"admin\"]\n"
     );
-    let messages: Vec<String> = errors(&source)
-        .into_iter()
-        .map(|error| format!("{}: {}", error.path, error.message))
-        .collect();
+    let messages: Vec<String> =
+        errors(&source).into_iter().map(|error| format!("{}: {}", error.path, error.message)).collect();
     assert_eq!(messages.len(), 2, "{messages:?}");
+    assert!(messages.iter().all(|message| message.starts_with("roles[3].grants[0]")), "{messages:?}");
     assert!(
-        messages.iter().all(|message| message.starts_with("roles[3].grants[0]")),
-        "{messages:?}"
-    );
-    assert!(
-        messages
-            .iter()
-            .any(|message| message.contains("may give roles beyond those of `clerk`: member")),
+        messages.iter().any(|message| message.contains("may give roles beyond those of `clerk`: member")),
         "{messages:?}"
     );
     assert!(
@@ -527,33 +369,17 @@ fn nobody_gives_more_than_they_have() {
 fn every_mistake_is_reported_at_once_in_the_order_of_the_document() {
     let mut source = with(DEFAULT, "default_role = \"member\"", "default_role = \"guest\"");
     source = with(&source, "ttl = \"7d\"", "ttl = \"7w\"");
-    source = with(
-        &source,
-        "inherits = [\"member\"]",
-        "inherits = [\"member\", \"assistant\"]",
-    );
+    source = with(&source, "inherits = [\"member\"]", "inherits = [\"member\", \"assistant\"]");
     source.push_str("\n[[roles]]\nid = \"member\"\nname = \"Again\"\ndescription = \"x\"\npermissions = [\"fly\"]\n");
     let found = errors(&source);
     let paths: Vec<&str> = found.iter().map(|error| error.path.as_str()).collect();
     assert_eq!(
         paths,
-        [
-            "default_role",
-            "invitations.ttl",
-            "roles[1].inherits[1]",
-            "roles[3].id",
-            "roles[3].permissions[0]"
-        ]
+        ["default_role", "invitations.ttl", "roles[1].inherits[1]", "roles[3].id", "roles[3].permissions[0]"]
     );
-    for (error, text) in found
-        .iter()
-        .zip(["\"guest\"", "\"7w\"", "\"assistant\"", "\"member\"", "\"fly\""])
-    {
+    for (error, text) in found.iter().zip(["\"guest\"", "\"7w\"", "\"assistant\"", "\"member\"", "\"fly\""]) {
         let line = source.lines().nth(error.line - 1).unwrap();
-        assert!(
-            line.get(error.column - 1..).unwrap().starts_with(text),
-            "{error}: {line}"
-        );
+        assert!(line.get(error.column - 1..).unwrap().starts_with(text), "{error}: {line}");
     }
 }
 
@@ -561,11 +387,7 @@ fn every_mistake_is_reported_at_once_in_the_order_of_the_document() {
 fn mistakes_of_form_are_reported_for_each_section_and_entry() {
     let mut source = with(DEFAULT, "step_up = false", "step_up = \"no\"");
     source = with(&source, "usernames = false\n", "");
-    source = with(
-        &source,
-        "id = \"members.read\"\nname = \"See the team\"",
-        "id = \"members.read\"\nname = 7",
-    );
+    source = with(&source, "id = \"members.read\"\nname = \"See the team\"", "id = \"members.read\"\nname = 7");
     source = with(&source, "default_role", "defaultrole");
     source.push_str("\n[[roles]]\nid = \"x\"\n");
     let found: Vec<String> = errors(&source).iter().map(ToString::to_string).collect();
@@ -578,10 +400,7 @@ fn mistakes_of_form_are_reported_for_each_section_and_entry() {
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (error, (path, message)) in found.iter().zip(expected) {
-        assert!(
-            error.contains(&format!(", {path}: ")) && error.contains(message),
-            "{error}"
-        );
+        assert!(error.contains(&format!(", {path}: ")) && error.contains(message), "{error}");
     }
 }
 
@@ -602,65 +421,36 @@ fn a_model_may_ask_for_a_second_factor() {
 #[test]
 fn missing_sections_and_wrong_ones_are_named() {
     let found = errors("");
-    assert!(
-        found.iter().any(|error| error.message.contains("missing field `id`")),
-        "{found:?}"
-    );
+    assert!(found.iter().any(|error| error.message.contains("missing field `id`")), "{found:?}");
     let source = format!("permissions = 7\n{}", with(DEFAULT, "[mfa]\nrequired = false\n", ""))
         .replace("[[permissions]]", "[[others]]");
     let found: Vec<String> = errors(&source).iter().map(ToString::to_string).collect();
-    assert!(
-        found
-            .iter()
-            .any(|error| error.contains("permissions: expected an array of tables")),
-        "{found:?}"
-    );
+    assert!(found.iter().any(|error| error.contains("permissions: expected an array of tables")), "{found:?}");
 }
 
 #[test]
 fn limits_hold() {
     let many = |count: usize| -> String {
-        (0..count)
-            .map(|i| format!("[[permissions]]\nid = \"x{i}\"\nname = \"x\"\ndescription = \"x\"\n"))
-            .collect()
+        (0..count).map(|i| format!("[[permissions]]\nid = \"x{i}\"\nname = \"x\"\ndescription = \"x\"\n")).collect()
     };
     let room = super::MAX_PERMISSIONS - SERVICE_PERMISSIONS.len();
     assert_eq!(errors(&format!("{DEFAULT}\n{}", many(room))), []);
     let found = errors(&format!("{DEFAULT}\n{}", many(room + 1)));
-    assert!(
-        found.len() == 1 && found[0].message.contains("501 permissions, at most 500"),
-        "{found:?}"
-    );
-    let roles: String = (0..98)
-        .map(|i| format!("[[roles]]\nid = \"x{i}\"\nname = \"x\"\ndescription = \"x\"\n"))
-        .collect();
+    assert!(found.len() == 1 && found[0].message.contains("501 permissions, at most 500"), "{found:?}");
+    let roles: String =
+        (0..98).map(|i| format!("[[roles]]\nid = \"x{i}\"\nname = \"x\"\ndescription = \"x\"\n")).collect();
     let found = errors(&format!("{DEFAULT}\n{roles}"));
-    assert!(
-        found.len() == 1 && found[0].message.contains("101 roles, at most 100"),
-        "{found:?}"
-    );
+    assert!(found.len() == 1 && found[0].message.contains("101 roles, at most 100"), "{found:?}");
     let found = errors(&format!("# {}\n{DEFAULT}", "x".repeat(1024 * 1024)));
-    assert!(
-        found.len() == 1 && found[0].message.contains("longer than"),
-        "{found:?}"
-    );
+    assert!(found.len() == 1 && found[0].message.contains("longer than"), "{found:?}");
     let id = "a".repeat(65);
-    assert_error(
-        DEFAULT,
-        "id = \"default\"",
-        &format!("id = \"{id}\""),
-        "id",
-        "at most 64",
-    );
+    assert_error(DEFAULT, "id = \"default\"", &format!("id = \"{id}\""), "id", "at most 64");
 }
 
 #[test]
 fn a_cycle_over_several_roles_is_found() {
-    let source = with(
-        DEFAULT,
-        "permissions = [\"members.read\", ",
-        "inherits = [\"admin\"]\npermissions = [\"members.read\", ",
-    );
+    let source =
+        with(DEFAULT, "permissions = [\"members.read\", ", "inherits = [\"admin\"]\npermissions = [\"members.read\", ");
     let found = errors(&source);
     let paths: Vec<&str> = found.iter().map(|error| error.path.as_str()).collect();
     assert_eq!(paths, ["roles[1].id", "roles[2].id"]);
@@ -684,11 +474,7 @@ fn a_document_takes_the_place_of_a_shipped_one() {
     assert!(
         matches!(&errors[0], DocumentError::DuplicateId { document, other, .. } if document == "b.toml" && other == "a.toml")
     );
-    assert!(
-        errors[1].to_string().starts_with("c.toml: line 1, column"),
-        "{}",
-        errors[1]
-    );
+    assert!(errors[1].to_string().starts_with("c.toml: line 1, column"), "{}", errors[1]);
 }
 
 proptest! {

@@ -54,10 +54,7 @@ pub(super) fn validate(source: &str, document: Document) -> Result<AccessModel, 
     let max_roles_per_member = check.max_roles_per_member(&head);
 
     if let Some(kind) = head.organization_kinds.get(MAX_KINDS) {
-        check.fault(
-            kind.span(),
-            format!("at most {MAX_KINDS} organization kinds are allowed"),
-        );
+        check.fault(kind.span(), format!("at most {MAX_KINDS} organization kinds are allowed"));
     }
     let mut organization_kinds = BTreeSet::new();
     for kind in &head.organization_kinds {
@@ -65,17 +62,8 @@ pub(super) fn validate(source: &str, document: Document) -> Result<AccessModel, 
     }
 
     let permissions = check.permissions(&document.permissions, &document.permissions_span);
-    let roles = roles::validate(
-        &mut check,
-        &document.roles,
-        &document.roles_span,
-        &permissions,
-        &organization_kinds,
-    );
-    let default_role = head
-        .default_role
-        .as_ref()
-        .map(|role| RoleId::from(role.get_ref().as_str()));
+    let roles = roles::validate(&mut check, &document.roles, &document.roles_span, &permissions, &organization_kinds);
+    let default_role = head.default_role.as_ref().map(|role| RoleId::from(role.get_ref().as_str()));
     let ownership = check.ownership(&document.ownership, &roles);
     roles::validate_authority(&mut check, &document.roles, &roles, &ownership);
     if let Some(role) = &head.default_role {
@@ -95,11 +83,7 @@ pub(super) fn validate(source: &str, document: Document) -> Result<AccessModel, 
         description,
         organization_kinds,
         permissions,
-        role_index: roles
-            .iter()
-            .enumerate()
-            .map(|(index, role)| (role.id.clone(), index))
-            .collect(),
+        role_index: roles.iter().enumerate().map(|(index, role)| (role.id.clone(), index)).collect(),
         roles,
         default_role,
         max_roles_per_member,
@@ -119,10 +103,7 @@ struct Check {
 
 impl Check {
     fn fault(&mut self, span: Range<usize>, message: impl Into<String>) {
-        self.faults.push(Fault {
-            span,
-            message: message.into(),
-        });
+        self.faults.push(Fault { span, message: message.into() });
     }
 
     fn at_most(&mut self, limit: usize, count: usize, what: &str, span: &Range<usize>) {
@@ -207,18 +188,11 @@ impl Check {
                 class: entry.class.as_ref().map(|class| self.id(class)),
             })
             .collect();
-        let missing: Vec<&str> = SERVICE_PERMISSIONS
-            .iter()
-            .copied()
-            .filter(|id| !declared.contains(*id))
-            .collect();
+        let missing: Vec<&str> = SERVICE_PERMISSIONS.iter().copied().filter(|id| !declared.contains(*id)).collect();
         if !missing.is_empty() {
             self.fault(
                 span.clone(),
-                format!(
-                    "the service's own permissions have to be declared too; missing: {}",
-                    missing.join(", ")
-                ),
+                format!("the service's own permissions have to be declared too; missing: {}", missing.join(", ")),
             );
         }
         permissions
@@ -236,10 +210,7 @@ impl Check {
     fn role_of_every_kind<'r>(&mut self, text: &Text, roles: &'r [Role]) -> Option<&'r Role> {
         let role = self.role(text, roles)?;
         if !role.organization_kinds.is_empty() {
-            self.fault(
-                text.span(),
-                format!("`{}` must exist in every kind of organization to be used here", role.id),
-            );
+            self.fault(text.span(), format!("`{}` must exist in every kind of organization to be used here", role.id));
         }
         Some(role)
     }
@@ -260,20 +231,14 @@ impl Check {
             if section.transfer.is_some() && !owner.permissions.contains("ownership.transfer") {
                 self.fault(
                     section.role.span(),
-                    format!(
-                        "`{}` transfers ownership, and so needs the permission `ownership.transfer`",
-                        owner.id
-                    ),
+                    format!("`{}` transfers ownership, and so needs the permission `ownership.transfer`", owner.id),
                 );
             }
         }
         Ownership {
             role: RoleId::from(section.role.get_ref().as_str()),
             rule,
-            transfer: section
-                .transfer
-                .as_ref()
-                .map(|transfer| self.transfer(transfer, &section.role, roles)),
+            transfer: section.transfer.as_ref().map(|transfer| self.transfer(transfer, &section.role, roles)),
         }
     }
 
@@ -287,10 +252,7 @@ impl Check {
         }
         for text in eligible.iter().chain([&section.previous_owner_role]) {
             if text.get_ref() == owner.get_ref() {
-                self.fault(
-                    text.span(),
-                    format!("the owner role `{}` cannot stand here", owner.get_ref()),
-                );
+                self.fault(text.span(), format!("the owner role `{}` cannot stand here", owner.get_ref()));
             }
         }
         self.role_of_every_kind(&section.previous_owner_role, roles);
@@ -310,29 +272,20 @@ impl Check {
             return;
         };
         if role.id == ownership.role {
-            self.fault(
-                text.span(),
-                format!("the owner role `{}` cannot be the default", role.id),
-            );
+            self.fault(text.span(), format!("the owner role `{}` cannot be the default", role.id));
             return;
         }
         if !role.invitable {
             self.fault(
                 text.span(),
-                format!(
-                    "`{}` cannot be given by invitation, and so cannot be the default",
-                    role.id
-                ),
+                format!("`{}` cannot be given by invitation, and so cannot be the default", role.id),
             );
         }
         let owner = roles.iter().find(|owner| owner.id == ownership.role);
         if owner.is_some_and(|owner| !owner.grants.contains(&role.id)) {
             self.fault(
                 text.span(),
-                format!(
-                    "the owner role `{}` has to be able to give the default role `{}`",
-                    ownership.role, role.id
-                ),
+                format!("the owner role `{}` has to be able to give the default role `{}`", ownership.role, role.id),
             );
         }
     }
@@ -368,9 +321,8 @@ impl Check {
             }
         }
         MemberRules {
-            editable_by_others: self.references(&section.editable_by_others, "editable field", |field| {
-                EDITABLE_FIELDS.contains(&field)
-            }),
+            editable_by_others: self
+                .references(&section.editable_by_others, "editable field", |field| EDITABLE_FIELDS.contains(&field)),
             direct_creation: section.direct_creation,
             usernames: section.usernames,
             removal: match section.removal {
@@ -398,9 +350,7 @@ pub fn valid_id(text: &str) -> bool {
     text.len() <= MAX_ID_LENGTH
         && text.split('.').all(|word| {
             word.starts_with(|first: char| first.is_ascii_lowercase())
-                && word
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+                && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         })
 }
 

@@ -25,12 +25,7 @@ struct Person {
 
 impl Person {
     fn target(&self) -> Target<'_> {
-        Target {
-            user_id: self.user_id,
-            roles: &self.roles,
-            state: self.state,
-            account: self.account,
-        }
+        Target { user_id: self.user_id, roles: &self.roles, state: self.state, account: self.account }
     }
 
     fn is_active(&self) -> bool {
@@ -78,12 +73,7 @@ struct Command {
 }
 
 fn person(number: usize, roles: RoleSet, state: MemberState) -> Person {
-    Person {
-        user_id: Uuid::from_u128(number as u128),
-        roles,
-        state,
-        account: UserState::Active,
-    }
+    Person { user_id: Uuid::from_u128(number as u128), roles, state, account: UserState::Active }
 }
 
 impl World {
@@ -94,30 +84,17 @@ impl World {
             let roles = choose(&model, roles).without(model.owner_role());
             people.push(person(people.len(), roles, *state));
         }
-        Self {
-            model,
-            people,
-            invitations: Vec::new(),
-        }
+        Self { model, people, invitations: Vec::new() }
     }
 
     fn owners(&self) -> Owners {
-        let active = self
-            .people
-            .iter()
-            .filter(|person| person.is_active() && person.roles.contains(self.model.owner_role()));
-        Owners {
-            active: active.count() as u64,
-        }
+        let active =
+            self.people.iter().filter(|person| person.is_active() && person.roles.contains(self.model.owner_role()));
+        Owners { active: active.count() as u64 }
     }
 
     fn situation(&self, authority: Authority<'static>) -> Situation<'_> {
-        Situation {
-            model: &self.model,
-            organization_kind: Some("partner"),
-            authority,
-            owners: self.owners(),
-        }
+        Situation { model: &self.model, organization_kind: Some("partner"), authority, owners: self.owners() }
     }
 
     fn authority(&self, sender: Option<usize>) -> Option<Authority<'_>> {
@@ -125,10 +102,7 @@ impl World {
             None => Some(Authority::Service { operator: false }),
             Some(number) => {
                 let person = &self.people[number];
-                person.is_active().then_some(Authority::Member {
-                    user_id: person.user_id,
-                    roles: &person.roles,
-                })
+                person.is_active().then_some(Authority::Member { user_id: person.user_id, roles: &person.roles })
             }
         }
     }
@@ -142,10 +116,7 @@ impl World {
         let Some(authority) = self.authority(sender) else {
             return;
         };
-        let situation = Situation {
-            authority,
-            ..self.situation(Authority::Service { operator: false })
-        };
+        let situation = Situation { authority, ..self.situation(Authority::Service { operator: false }) };
         let roles = choose(&self.model, &command.roles);
         let number = command.target.index(self.people.len());
         let target = self.people[number].target();
@@ -203,11 +174,8 @@ impl World {
                 }
             }
             Operation::Transfer => {
-                let owner = sender.or_else(|| {
-                    self.people
-                        .iter()
-                        .position(|person| person.roles.contains(self.model.owner_role()))
-                });
+                let owner = sender
+                    .or_else(|| self.people.iter().position(|person| person.roles.contains(self.model.owner_role())));
                 if let Some(owner) = owner
                     && let Ok(transfer) = decide_transfer(&situation, &self.people[owner].target(), &target)
                 {
@@ -232,11 +200,7 @@ impl World {
         if person.state != MemberState::Active {
             return BTreeSet::new();
         }
-        self.model
-            .permissions_of(&person.roles)
-            .into_iter()
-            .map(ToString::to_string)
-            .collect()
+        self.model.permissions_of(&person.roles).into_iter().map(ToString::to_string).collect()
     }
 
     /// Every permission of the roles that this person may give now.
@@ -251,21 +215,13 @@ impl World {
                 .collect(),
             MemberState::Suspended | MemberState::Removed => RoleSet::new(),
         };
-        self.model
-            .permissions_of(&grantable)
-            .into_iter()
-            .map(ToString::to_string)
-            .collect()
+        self.model.permissions_of(&grantable).into_iter().map(ToString::to_string).collect()
     }
 }
 
 /// As many of the model's roles as one member may hold.
 fn choose(model: &AccessModel, indexes: &[Index]) -> RoleSet {
-    indexes
-        .iter()
-        .take(model.max_roles_per_member())
-        .map(|index| index.get(model.roles()).id.clone())
-        .collect()
+    indexes.iter().take(model.max_roles_per_member()).map(|index| index.get(model.roles()).id.clone()).collect()
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -361,10 +317,8 @@ fn random_model() -> impl Strategy<Value = Arc<AccessModel>> {
                 for shape in &mut shapes {
                     shape.inherits = 0;
                     let given_roles = shape.grants;
-                    for (number, given) in before
-                        .iter()
-                        .enumerate()
-                        .filter(|(number, _)| given_roles & (1 << number) != 0)
+                    for (number, given) in
+                        before.iter().enumerate().filter(|(number, _)| given_roles & (1 << number) != 0)
                     {
                         shape.permissions |= given.permissions;
                         shape.manages |= given.manages;
@@ -378,31 +332,15 @@ fn random_model() -> impl Strategy<Value = Arc<AccessModel>> {
 }
 
 fn document(shapes: &[Shape], one: bool, limit: usize) -> String {
-    let list = |ids: Vec<String>| {
-        format!(
-            "[{}]",
-            ids.iter().map(|id| format!("\"{id}\"")).collect::<Vec<_>>().join(", ")
-        )
-    };
+    let list =
+        |ids: Vec<String>| format!("[{}]", ids.iter().map(|id| format!("\"{id}\"")).collect::<Vec<_>>().join(", "));
     let named = |bits: u8| {
-        list(
-            (0..RANDOM_ROLES)
-                .filter(|number| bits & (1 << number) != 0)
-                .map(|number| format!("r{number}"))
-                .collect(),
-        )
+        list((0..RANDOM_ROLES).filter(|number| bits & (1 << number) != 0).map(|number| format!("r{number}")).collect())
     };
     let product = ["a", "b", "c", "d"];
     let ids: Vec<&str> = SERVICE_PERMISSIONS.iter().chain(&product).copied().collect();
-    let (rule, ownable) = if one {
-        ("exactly_one", "")
-    } else {
-        ("at_least_one_active", "\"owner\", ")
-    };
-    let everybody = (0..RANDOM_ROLES)
-        .map(|number| format!("\"r{number}\""))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let (rule, ownable) = if one { ("exactly_one", "") } else { ("at_least_one_active", "\"owner\", ") };
+    let everybody = (0..RANDOM_ROLES).map(|number| format!("\"r{number}\"")).collect::<Vec<_>>().join(", ");
     let mut text = format!(
         "id = \"random\"\nname = \"x\"\ndescription = \"x\"\nmax_roles_per_member = {limit}\ndefault_role = \"r0\"\n\
          [ownership]\nrole = \"owner\"\nrule = \"{rule}\"\n\
@@ -414,9 +352,7 @@ fn document(shapes: &[Shape], one: bool, limit: usize) -> String {
         invitable = !one,
     );
     for id in &ids {
-        text.push_str(&format!(
-            "[[permissions]]\nid = \"{id}\"\nname = \"x\"\ndescription = \"x\"\n"
-        ));
+        text.push_str(&format!("[[permissions]]\nid = \"{id}\"\nname = \"x\"\ndescription = \"x\"\n"));
     }
     for (number, shape) in shapes.iter().enumerate() {
         let held = ids

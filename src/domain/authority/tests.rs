@@ -26,16 +26,8 @@ const ACTOR: u128 = 1;
 const OTHER: u128 = 2;
 
 fn by<'a>(model: &'a AccessModel, roles: &'a RoleSet) -> Situation<'a> {
-    let authority = Authority::Member {
-        user_id: user(ACTOR),
-        roles,
-    };
-    Situation {
-        model,
-        organization_kind: None,
-        authority,
-        owners: Owners { active: 1 },
-    }
+    let authority = Authority::Member { user_id: user(ACTOR), roles };
+    Situation { model, organization_kind: None, authority, owners: Owners { active: 1 } }
 }
 
 fn by_service(model: &AccessModel) -> Situation<'_> {
@@ -48,19 +40,11 @@ fn by_service(model: &AccessModel) -> Situation<'_> {
 }
 
 fn owners<'a>(situation: Situation<'a>, active: u64) -> Situation<'a> {
-    Situation {
-        owners: Owners { active },
-        ..situation
-    }
+    Situation { owners: Owners { active }, ..situation }
 }
 
 fn target(number: u128, roles: &RoleSet, state: MemberState) -> Target<'_> {
-    Target {
-        user_id: user(number),
-        roles,
-        state,
-        account: UserState::Active,
-    }
+    Target { user_id: user(number), roles, state, account: UserState::Active }
 }
 
 fn active(roles: &RoleSet) -> Target<'_> {
@@ -87,21 +71,12 @@ fn js01_a_member_changes_nothing() {
     );
     refused(decide_create(&situation, &member, true), reason);
     refused(decide_set_roles(&situation, &other, &admin), reason);
-    refused(
-        decide_set_roles(&situation, &target(ACTOR, &member, MemberState::Active), &admin),
-        reason,
-    );
+    refused(decide_set_roles(&situation, &target(ACTOR, &member, MemberState::Active), &admin), reason);
     refused(decide_update(&situation, &other, &["given_name"], false), reason);
     refused(decide_suspend(&situation, &other), reason);
-    refused(
-        decide_activate(&situation, &target(OTHER, &member, MemberState::Suspended)),
-        reason,
-    );
+    refused(decide_activate(&situation, &target(OTHER, &member, MemberState::Suspended)), reason);
     refused(decide_remove(&situation, &other), reason);
-    refused(
-        decide_restore(&situation, &target(OTHER, &member, MemberState::Removed)),
-        reason,
-    );
+    refused(decide_restore(&situation, &target(OTHER, &member, MemberState::Removed)), reason);
 }
 
 #[test]
@@ -112,10 +87,7 @@ fn js02_owner_is_never_given_by_invitation() {
         let situation = by(&model, roles);
         assert_eq!(
             refused(decide_invite(&situation, &owner), Reason::OwnerByTransferOnly).metadata,
-            [
-                ("role", "owner".to_owned()),
-                ("hint", "hand the ownership over with TransferOwnership".to_owned())
-            ]
+            [("role", "owner".to_owned()), ("hint", "hand the ownership over with TransferOwnership".to_owned())]
         );
         assert_eq!(decide_invite(&situation, &admin), Ok(set(&["admin"])));
         assert_eq!(decide_invite(&situation, &set(&["member"])), Ok(set(&["member"])));
@@ -128,39 +100,21 @@ fn founding_gives_an_organization_without_an_owner_its_first() {
     let (jetstack, portal) = (model("jetstack"), model("portal"));
     assert_eq!(founding_roles(&portal), set(&["owner"]));
     let owner = set(&["owner"]);
-    assert_eq!(
-        decide_invite(&owners(by_service(&jetstack), 0), &owner),
-        Ok(owner.clone())
-    );
+    assert_eq!(decide_invite(&owners(by_service(&jetstack), 0), &owner), Ok(owner.clone()));
     let admin = set(&["admin"]);
-    assert_eq!(
-        decide_set_roles(&owners(by_service(&jetstack), 0), &active(&admin), &owner),
-        Ok(owner.clone())
-    );
+    assert_eq!(decide_set_roles(&owners(by_service(&jetstack), 0), &active(&admin), &owner), Ok(owner.clone()));
     let suspended = target(OTHER, &admin, MemberState::Suspended);
-    refused(
-        decide_set_roles(&owners(by_service(&jetstack), 0), &suspended, &owner),
-        Reason::OwnerByTransferOnly,
-    );
-    refused(
-        decide_invite(&owners(by(&jetstack, &admin), 0), &owner),
-        Reason::OwnerByTransferOnly,
-    );
+    refused(decide_set_roles(&owners(by_service(&jetstack), 0), &suspended, &owner), Reason::OwnerByTransferOnly);
+    refused(decide_invite(&owners(by(&jetstack, &admin), 0), &owner), Reason::OwnerByTransferOnly);
 }
 
 #[test]
 fn roles_must_exist_fit_and_be_invitable() {
     let (default, jethub, packetfabric) = (model("default"), model("jethub"), model("packetfabric"));
     let owner = set(&["owner"]);
-    let unknown = refused(
-        decide_invite(&by(&default, &owner), &set(&["admiral"])),
-        Reason::RoleUnknown,
-    );
+    let unknown = refused(decide_invite(&by(&default, &owner), &set(&["admiral"])), Reason::RoleUnknown);
     assert_eq!(unknown.metadata, [("role", "admiral".to_owned())]);
-    let many = refused(
-        decide_invite(&by(&default, &owner), &set(&["admin", "member"])),
-        Reason::TooManyRoles,
-    );
+    let many = refused(decide_invite(&by(&default, &owner), &set(&["admin", "member"])), Reason::TooManyRoles);
     assert_eq!(many.metadata, [("limit", "1".to_owned())]);
     let hub = set(&["account_admin"]);
     assert_eq!(
@@ -170,18 +124,10 @@ fn roles_must_exist_fit_and_be_invitable() {
 
     let (admin, sales) = (set(&["admin"]), set(&["sales"]));
     for (kind, allowed) in [(None, false), (Some("customer"), false), (Some("partner"), true)] {
-        for authority in [
-            Authority::Service { operator: false },
-            Authority::Member {
-                user_id: user(ACTOR),
-                roles: &admin,
-            },
-        ] {
-            let situation = Situation {
-                organization_kind: kind,
-                authority,
-                ..by_service(&packetfabric)
-            };
+        for authority in
+            [Authority::Service { operator: false }, Authority::Member { user_id: user(ACTOR), roles: &admin }]
+        {
+            let situation = Situation { organization_kind: kind, authority, ..by_service(&packetfabric) };
             let invited = decide_invite(&situation, &sales);
             let created = decide_create(&situation, &sales, true);
             if allowed {
@@ -190,10 +136,7 @@ fn roles_must_exist_fit_and_be_invitable() {
                 let refusal = refused(invited, Reason::RoleNotInOrganizationKind);
                 assert_eq!(
                     refusal.metadata,
-                    [
-                        ("role", "sales".to_owned()),
-                        ("organization_kinds", "partner".to_owned())
-                    ]
+                    [("role", "sales".to_owned()), ("organization_kinds", "partner".to_owned())]
                 );
                 refused(created, Reason::RoleNotInOrganizationKind);
             }
@@ -203,17 +146,12 @@ fn roles_must_exist_fit_and_be_invitable() {
 
 #[test]
 fn a_role_that_is_not_invitable_can_still_be_given_to_a_member() {
-    let source = model("default")
-        .source()
-        .replace("id = \"admin\"\nname", "id = \"admin\"\ninvitable = false\nname");
+    let source = model("default").source().replace("id = \"admin\"\nname", "id = \"admin\"\ninvitable = false\nname");
     let model = AccessModel::parse(&source).unwrap();
     let (owner, admin, member) = (set(&["owner"]), set(&["admin"]), set(&["member"]));
     refused(decide_invite(&by(&model, &owner), &admin), Reason::RoleNotInvitable);
     refused(decide_invite(&by_service(&model), &admin), Reason::RoleNotInvitable);
-    assert_eq!(
-        decide_set_roles(&by(&model, &owner), &active(&member), &admin),
-        Ok(admin.clone())
-    );
+    assert_eq!(decide_set_roles(&by(&model, &owner), &active(&member), &admin), Ok(admin.clone()));
 }
 
 #[test]
@@ -227,40 +165,24 @@ fn jh04_no_roles_give_the_default_role() {
         "JH10"
     );
     let owner = set(&["account_owner"]);
-    refused(
-        decide_invite(&by(&model("jetpack"), &owner), &none),
-        Reason::RoleUnknown,
-    );
+    refused(decide_invite(&by(&model("jetpack"), &owner), &none), Reason::RoleUnknown);
 }
 
 #[test]
 fn nobody_gives_what_they_may_not_give_or_changes_whom_they_may_not_change() {
     let model = model("jetpack");
-    let (owner, admin, clerk) = (
-        set(&["account_owner"]),
-        set(&["client_admin"]),
-        set(&["customer_success"]),
-    );
+    let (owner, admin, clerk) = (set(&["account_owner"]), set(&["client_admin"]), set(&["customer_success"]));
     let situation = by(&model, &admin);
     let grant = refused(decide_invite(&situation, &owner), Reason::RoleNotGrantable);
     assert_eq!(grant.metadata, [("role", "account_owner".to_owned())]);
-    refused(
-        decide_set_roles(&situation, &active(&clerk), &owner),
-        Reason::RoleNotGrantable,
-    );
+    refused(decide_set_roles(&situation, &active(&clerk), &owner), Reason::RoleNotGrantable);
     refused(
         decide_set_roles(&situation, &target(ACTOR, &admin, MemberState::Active), &owner),
         Reason::RoleNotGrantable,
     );
-    let manage = refused(
-        decide_set_roles(&situation, &active(&owner), &clerk),
-        Reason::MemberNotManageable,
-    );
+    let manage = refused(decide_set_roles(&situation, &active(&owner), &clerk), Reason::MemberNotManageable);
     assert_eq!(manage.metadata, [("role", "account_owner".to_owned())]);
-    refused(
-        decide_update(&situation, &active(&owner), &["given_name"], false),
-        Reason::MemberNotManageable,
-    );
+    refused(decide_update(&situation, &active(&owner), &["given_name"], false), Reason::MemberNotManageable);
     refused(decide_remove(&situation, &active(&owner)), Reason::MemberNotManageable);
     assert_eq!(decide_set_roles(&situation, &active(&admin), &clerk), Ok(clerk.clone()));
     assert_eq!(decide_remove(&situation, &active(&clerk)), Ok(MemberState::Removed));
@@ -269,10 +191,7 @@ fn nobody_gives_what_they_may_not_give_or_changes_whom_they_may_not_change() {
     let (owner, admin) = (set(&["owner"]), set(&["admin"]));
     let situation = by(&model, &admin);
     refused(decide_suspend(&situation, &active(&owner)), Reason::MemberNotManageable);
-    refused(
-        decide_activate(&situation, &target(OTHER, &owner, MemberState::Suspended)),
-        Reason::MemberNotManageable,
-    );
+    refused(decide_activate(&situation, &target(OTHER, &owner, MemberState::Suspended)), Reason::MemberNotManageable);
 }
 
 #[test]
@@ -284,15 +203,9 @@ fn several_roles_must_all_be_manageable() {
     );
     let model = AccessModel::parse(&source).unwrap();
     let chief = set(&["billing_chief"]);
-    assert_eq!(
-        decide_suspend(&by(&model, &chief), &active(&set(&["billing_user"]))),
-        Ok(MemberState::Suspended)
-    );
+    assert_eq!(decide_suspend(&by(&model, &chief), &active(&set(&["billing_user"]))), Ok(MemberState::Suspended));
     refused(
-        decide_suspend(
-            &owners(by(&model, &chief), 5),
-            &active(&set(&["billing_user", "account_admin"])),
-        ),
+        decide_suspend(&owners(by(&model, &chief), 5), &active(&set(&["billing_user", "account_admin"]))),
         Reason::MemberNotManageable,
     );
     // Activating gives the role back, which this chief may not.
@@ -312,10 +225,7 @@ fn restoring_gives_roles_back_and_so_asks_for_the_right_to_give_them() {
     let model = AccessModel::parse(&source).unwrap();
     let (helpdesk, admin) = (set(&["helpdesk"]), set(&["admin"]));
     let removed = target(OTHER, &admin, MemberState::Removed);
-    refused(
-        decide_restore(&by(&model, &helpdesk), &removed),
-        Reason::RoleNotGrantable,
-    );
+    refused(decide_restore(&by(&model, &helpdesk), &removed), Reason::RoleNotGrantable);
     assert_eq!(decide_restore(&by(&model, &admin), &removed), Ok(admin.clone()));
 }
 
@@ -329,10 +239,7 @@ fn cp09_the_last_active_owner_stays() {
         refused(decide_suspend(&situation, &me), Reason::LastOwner);
         assert_eq!(
             refused(decide_remove(&situation, &me), Reason::LastOwner).metadata,
-            [
-                ("role", "owner".to_owned()),
-                ("hint", "give the organization another owner first".to_owned())
-            ]
+            [("role", "owner".to_owned()), ("hint", "give the organization another owner first".to_owned())]
         );
     }
     refused(decide_leave(&by(&model, &owner), &me), Reason::LastOwner);
@@ -358,20 +265,11 @@ fn js18_the_one_owner_goes_only_by_transfer() {
     let the_owner = target(OTHER, &owner, MemberState::Active);
     for situation in [by(&model, &admin), by_service(&model)] {
         refused(decide_remove(&situation, &the_owner), Reason::OwnerByTransferOnly);
-        refused(
-            decide_set_roles(&situation, &the_owner, &admin),
-            Reason::OwnerByTransferOnly,
-        );
-        refused(
-            decide_set_roles(&situation, &active(&admin), &owner),
-            Reason::OwnerByTransferOnly,
-        );
+        refused(decide_set_roles(&situation, &the_owner, &admin), Reason::OwnerByTransferOnly);
+        refused(decide_set_roles(&situation, &active(&admin), &owner), Reason::OwnerByTransferOnly);
     }
     refused(decide_suspend(&by_service(&model), &the_owner), Reason::LastOwner);
-    refused(
-        decide_suspend(&by(&model, &admin), &the_owner),
-        Reason::MemberNotManageable,
-    );
+    refused(decide_suspend(&by(&model, &admin), &the_owner), Reason::MemberNotManageable);
     let me = target(ACTOR, &owner, MemberState::Active);
     refused(decide_leave(&by(&model, &owner), &me), Reason::OwnerByTransferOnly);
 }
@@ -381,15 +279,9 @@ fn leaving_needs_no_permission_and_is_for_oneself() {
     let model = model("default");
     let member = set(&["member"]);
     let situation = by(&model, &member);
-    assert_eq!(
-        decide_leave(&situation, &target(ACTOR, &member, MemberState::Active)),
-        Ok(MemberState::Removed)
-    );
+    assert_eq!(decide_leave(&situation, &target(ACTOR, &member, MemberState::Active)), Ok(MemberState::Removed));
     refused(decide_leave(&situation, &active(&member)), Reason::MemberNotManageable);
-    refused(
-        decide_leave(&by_service(&model), &active(&member)),
-        Reason::MemberNotManageable,
-    );
+    refused(decide_leave(&by_service(&model), &active(&member)), Reason::MemberNotManageable);
 }
 
 #[test]
@@ -398,11 +290,8 @@ fn states_move_only_along_their_ways() {
     let (owner, member) = (set(&["owner"]), set(&["member"]));
     let situation = by(&model, &owner);
     let in_state = |state| target(OTHER, &member, state);
-    let (active, suspended, removed) = (
-        in_state(MemberState::Active),
-        in_state(MemberState::Suspended),
-        in_state(MemberState::Removed),
-    );
+    let (active, suspended, removed) =
+        (in_state(MemberState::Active), in_state(MemberState::Suspended), in_state(MemberState::Removed));
     assert_eq!(decide_suspend(&situation, &active), Ok(MemberState::Suspended));
     assert_eq!(decide_activate(&situation, &suspended), Ok(MemberState::Active));
     assert_eq!(decide_remove(&situation, &suspended), Ok(MemberState::Removed));
@@ -411,25 +300,13 @@ fn states_move_only_along_their_ways() {
     let conflict = refused(decide_suspend(&situation, &suspended), Reason::MemberStateConflict);
     assert_eq!(conflict.metadata, [("state", "SUSPENDED".to_owned())]);
     let conflict = refused(decide_suspend(&situation, &removed), Reason::MemberStateConflict);
-    assert_eq!(
-        conflict.metadata,
-        [
-            ("state", "REMOVED".to_owned()),
-            ("hint", "restore the member first".to_owned())
-        ]
-    );
+    assert_eq!(conflict.metadata, [("state", "REMOVED".to_owned()), ("hint", "restore the member first".to_owned())]);
     refused(decide_suspend(&situation, &removed), Reason::MemberStateConflict);
     refused(decide_activate(&situation, &active), Reason::MemberStateConflict);
     refused(decide_activate(&situation, &removed), Reason::MemberStateConflict);
     refused(decide_remove(&situation, &removed), Reason::MemberStateConflict);
-    refused(
-        decide_set_roles(&situation, &removed, &member),
-        Reason::MemberStateConflict,
-    );
-    refused(
-        decide_update(&situation, &removed, &["given_name"], false),
-        Reason::MemberStateConflict,
-    );
+    refused(decide_set_roles(&situation, &removed, &member), Reason::MemberStateConflict);
+    refused(decide_update(&situation, &removed, &["given_name"], false), Reason::MemberStateConflict);
     refused(decide_restore(&situation, &active), Reason::MemberStateConflict);
     refused(decide_restore(&situation, &suspended), Reason::MemberStateConflict);
 }
@@ -442,73 +319,36 @@ fn removal_means_what_the_model_says() {
     let (owner, clerk) = (set(&["account_owner"]), set(&["customer_success"]));
     for situation in [by(&jetpack, &owner), by_service(&jetpack)] {
         let refusal = refused(decide_restore(&situation, &removed(&clerk)), Reason::RemovalFinal);
-        assert_eq!(
-            refusal.metadata,
-            [("hint", "invite the person again".to_owned())],
-            "JP12"
-        );
+        assert_eq!(refusal.metadata, [("hint", "invite the person again".to_owned())], "JP12");
     }
     assert_eq!(decide_addition(&jetpack, Some(MemberState::Removed)), Ok(()));
 
     let (admin, regular) = (set(&["admin"]), set(&["regular"]));
-    refused(
-        decide_restore(&by(&packetfabric, &admin), &removed(&regular)),
-        Reason::RestoreByOperatorOnly,
-    );
-    let again = refused(
-        decide_addition(&packetfabric, Some(MemberState::Removed)),
-        Reason::RemovedMember,
-    );
-    assert_eq!(
-        again.metadata,
-        [("hint", "ask an operator to restore the member".to_owned())]
-    );
+    refused(decide_restore(&by(&packetfabric, &admin), &removed(&regular)), Reason::RestoreByOperatorOnly);
+    let again = refused(decide_addition(&packetfabric, Some(MemberState::Removed)), Reason::RemovedMember);
+    assert_eq!(again.metadata, [("hint", "ask an operator to restore the member".to_owned())]);
 
     // Restoring gives roles back, and so asks for the right to give them.
     let admin = set(&["admin"]);
     let owner = set(&["owner"]);
-    refused(
-        decide_restore(&by(&default, &admin), &removed(&owner)),
-        Reason::MemberNotManageable,
-    );
-    assert_eq!(
-        decide_restore(&by(&default, &owner), &removed(&owner)),
-        Ok(owner.clone())
-    );
+    refused(decide_restore(&by(&default, &admin), &removed(&owner)), Reason::MemberNotManageable);
+    assert_eq!(decide_restore(&by(&default, &owner), &removed(&owner)), Ok(owner.clone()));
 
     assert_eq!(decide_addition(&default, None), Ok(()));
-    refused(
-        decide_addition(&default, Some(MemberState::Active)),
-        Reason::AlreadyMember,
-    );
-    refused(
-        decide_addition(&default, Some(MemberState::Suspended)),
-        Reason::AlreadyMember,
-    );
+    refused(decide_addition(&default, Some(MemberState::Active)), Reason::AlreadyMember);
+    refused(decide_addition(&default, Some(MemberState::Suspended)), Reason::AlreadyMember);
 }
 
 #[test]
 fn pf07_only_admins_create_users_and_only_where_the_model_lets_them() {
     let (packetfabric, default) = (model("packetfabric"), model("default"));
     let (admin, regular, support) = (set(&["admin"]), set(&["regular"]), set(&["support"]));
-    assert_eq!(
-        decide_create(&by(&packetfabric, &admin), &regular, true),
-        Ok(regular.clone())
-    );
+    assert_eq!(decide_create(&by(&packetfabric, &admin), &regular, true), Ok(regular.clone()));
     for roles in [&regular, &support] {
-        refused(
-            decide_create(&by(&packetfabric, roles), &regular, true),
-            Reason::PermissionRequired,
-        );
+        refused(decide_create(&by(&packetfabric, roles), &regular, true), Reason::PermissionRequired);
     }
-    refused(
-        decide_create(&by(&default, &set(&["owner"])), &set(&["member"]), true),
-        Reason::DirectCreationNotAllowed,
-    );
-    refused(
-        decide_create(&by_service(&default), &set(&["member"]), true),
-        Reason::DirectCreationNotAllowed,
-    );
+    refused(decide_create(&by(&default, &set(&["owner"])), &set(&["member"]), true), Reason::DirectCreationNotAllowed);
+    refused(decide_create(&by_service(&default), &set(&["member"]), true), Reason::DirectCreationNotAllowed);
 }
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -529,14 +369,8 @@ fn jh13_each_row_names_the_actions_of_the_document() {
         actions(&situation, &Row::Invitation(&invitation)),
         [Action::ResendInvitation, Action::RevokeInvitation]
     );
-    assert_eq!(
-        actions(&situation, &row(active(&standard))),
-        [Action::SetRoles, Action::Remove]
-    );
-    assert_eq!(
-        actions(&situation, &row(target(OTHER, &standard, MemberState::Removed))),
-        []
-    );
+    assert_eq!(actions(&situation, &row(active(&standard))), [Action::SetRoles, Action::Remove]);
+    assert_eq!(actions(&situation, &row(target(OTHER, &standard, MemberState::Removed))), []);
     for roles in [&standard, &set(&["billing_user"])] {
         assert_eq!(actions(&by(&model, roles), &row(active(&standard))), []);
         assert_eq!(actions(&by(&model, roles), &Row::Invitation(&invitation)), []);
@@ -551,28 +385,16 @@ fn actions_depend_on_row_caller_and_credential() {
     let situation = by(&model, &owner);
     assert_eq!(actions(&situation, &row(me)), [], "the one owner's own row");
     let manage = [Action::SetRoles, Action::Suspend, Action::Remove];
-    assert_eq!(
-        actions(&situation, &row(active(&admin))),
-        [&manage[..], &[Action::TransferOwnership]].concat()
-    );
+    assert_eq!(actions(&situation, &row(active(&admin))), [&manage[..], &[Action::TransferOwnership]].concat());
     assert_eq!(actions(&situation, &row(active(&member))), manage);
     assert_eq!(actions(&by(&model, &admin), &row(active(&admin))), manage);
-    assert_eq!(
-        actions(&by(&model, &admin), &row(target(OTHER, &owner, MemberState::Active))),
-        []
-    );
+    assert_eq!(actions(&by(&model, &admin), &row(target(OTHER, &owner, MemberState::Active))), []);
     let suspended = target(OTHER, &member, MemberState::Suspended);
-    assert_eq!(
-        actions(&situation, &row(suspended)),
-        [Action::SetRoles, Action::Activate, Action::Remove]
-    );
+    assert_eq!(actions(&situation, &row(suspended)), [Action::SetRoles, Action::Activate, Action::Remove]);
     let removed = target(OTHER, &member, MemberState::Removed);
     assert_eq!(actions(&situation, &row(removed)), [Action::Restore]);
     let in_scope = |action: Action| action.permission() == "members.remove";
-    assert_eq!(
-        allowed_actions(&situation, in_scope, &row(active(&member)), at(0)),
-        [Action::Remove]
-    );
+    assert_eq!(allowed_actions(&situation, in_scope, &row(active(&member)), at(0)), [Action::Remove]);
 }
 
 #[test]
@@ -582,10 +404,7 @@ fn the_last_owners_row_offers_what_its_calls_allow() {
     let me = target(ACTOR, &owner, MemberState::Active);
     assert_eq!(actions(&by(&model, &owner), &row(me)), [Action::Update]);
     let two = owners(by(&model, &owner), 2);
-    assert_eq!(
-        actions(&two, &row(me)),
-        [Action::SetRoles, Action::Update, Action::Suspend, Action::Remove]
-    );
+    assert_eq!(actions(&two, &row(me)), [Action::SetRoles, Action::Update, Action::Suspend, Action::Remove]);
 }
 
 #[test]
@@ -596,10 +415,7 @@ fn every_action_is_guarded_by_a_permission_of_the_service() {
 }
 
 fn row(target: Target<'_>) -> Row<'_> {
-    Row::Member {
-        target,
-        belongs_elsewhere: false,
-    }
+    Row::Member { target, belongs_elsewhere: false }
 }
 
 /// JP09, JP10, JP11, PF09: others edit what the model names, of people who belong nowhere else, and the refusal says what to do instead.
@@ -624,10 +440,7 @@ fn others_edit_the_fields_that_the_model_names() {
     let admin = set(&["admin"]);
     let regular = set(&["regular"]);
     let situation = by(&packetfabric, &admin);
-    assert_eq!(
-        decide_update(&situation, &active(&regular), &["username"], false),
-        Ok(())
-    );
+    assert_eq!(decide_update(&situation, &active(&regular), &["username"], false), Ok(()));
 }
 
 /// PF10: what the model leaves to operators, no other service does.
@@ -636,16 +449,10 @@ fn only_an_operator_restores_where_the_model_says_so() {
     let packetfabric = model("packetfabric");
     let regular = set(&["regular"]);
     let removed = target(OTHER, &regular, MemberState::Removed);
-    let service = |operator| Situation {
-        authority: Authority::Service { operator },
-        ..by(&packetfabric, &regular)
-    };
+    let service = |operator| Situation { authority: Authority::Service { operator }, ..by(&packetfabric, &regular) };
     refused(decide_restore(&service(false), &removed), Reason::RestoreByOperatorOnly);
     assert_eq!(decide_restore(&service(true), &removed), Ok(regular.clone()));
-    let gone = Target {
-        account: UserState::Deleted,
-        ..removed
-    };
+    let gone = Target { account: UserState::Deleted, ..removed };
     refused(decide_restore(&service(true), &gone), Reason::UserStateConflict);
     refused(decide_restore(&service(false), &gone), Reason::RestoreByOperatorOnly);
 }
@@ -654,10 +461,7 @@ fn only_an_operator_restores_where_the_model_says_so() {
 fn whoever_is_out_of_use_counts_for_nothing_and_founds_nothing() {
     let (default, jetstack) = (model("default"), model("jetstack"));
     let (owner, admin) = (set(&["owner"]), set(&["admin"]));
-    let out_of_use = |roles, state| Target {
-        account: UserState::Suspended,
-        ..target(OTHER, roles, state)
-    };
+    let out_of_use = |roles, state| Target { account: UserState::Suspended, ..target(OTHER, roles, state) };
     // One active owner is left, and the other one's account is out of use.
     let (situation, idle) = (by(&default, &owner), out_of_use(&owner, MemberState::Active));
     assert_eq!(decide_set_roles(&situation, &idle, &admin), Ok(admin.clone()));
@@ -668,21 +472,10 @@ fn whoever_is_out_of_use_counts_for_nothing_and_founds_nothing() {
     let founding = owners(by_service(&jetstack), 0);
     let reason = Reason::OwnerByTransferOnly;
     assert_eq!(decide_set_roles(&founding, &active(&admin), &owner), Ok(owner.clone()));
-    refused(
-        decide_set_roles(&founding, &out_of_use(&admin, MemberState::Active), &owner),
-        reason,
-    );
-    refused(
-        decide_activate(&founding, &out_of_use(&owner, MemberState::Suspended)),
-        reason,
-    );
-    refused(
-        decide_restore(&founding, &out_of_use(&owner, MemberState::Removed)),
-        reason,
-    );
-    let source = jetstack
-        .source()
-        .replace("direct_creation = false", "direct_creation = true");
+    refused(decide_set_roles(&founding, &out_of_use(&admin, MemberState::Active), &owner), reason);
+    refused(decide_activate(&founding, &out_of_use(&owner, MemberState::Suspended)), reason);
+    refused(decide_restore(&founding, &out_of_use(&owner, MemberState::Removed)), reason);
+    let source = jetstack.source().replace("direct_creation = false", "direct_creation = true");
     let direct = AccessModel::parse(&source).unwrap();
     let founding = owners(by_service(&direct), 0);
     assert_eq!(decide_create(&founding, &owner, true), Ok(owner.clone()));

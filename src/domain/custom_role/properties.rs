@@ -46,9 +46,7 @@ fn build(model: &AccessModel, shape: &Shape) -> CustomRole {
     let chosen = |bits: u8| {
         let roles = model.roles().iter().enumerate();
         let ordinary = roles.filter(|(_, role)| &role.id != model.owner_role());
-        ordinary
-            .filter(move |(index, _)| bit(bits.into(), *index))
-            .map(|(_, role)| role)
+        ordinary.filter(move |(index, _)| bit(bits.into(), *index)).map(|(_, role)| role)
     };
     let permissions = model.permissions().iter().enumerate();
     let mut role = CustomRole {
@@ -72,9 +70,7 @@ fn build(model: &AccessModel, shape: &Shape) -> CustomRole {
 }
 
 fn all(model: &AccessModel, shapes: &[Shape]) -> CustomRoles {
-    shapes
-        .iter()
-        .fold(CustomRoles::default(), |roles, shape| roles.with(build(model, shape)))
+    shapes.iter().fold(CustomRoles::default(), |roles, shape| roles.with(build(model, shape)))
 }
 
 /// What somebody does.
@@ -116,10 +112,7 @@ impl World {
 
     fn holders(&self, id: &RoleId) -> Holders {
         let count = |sets: &[RoleSet]| sets.iter().filter(|roles| roles.contains(id)).count() as u64;
-        Holders {
-            members: count(&self.people),
-            invitations: count(&self.given),
-        }
+        Holders { members: count(&self.people), invitations: count(&self.given) }
     }
 
     fn choose(model: &AccessModel, indexes: &[Index]) -> RoleSet {
@@ -141,21 +134,12 @@ impl World {
         let situation = Situation {
             model: &model,
             organization_kind: Some("partner"),
-            authority: Authority::Member {
-                user_id: Uuid::from_u128(caller as u128),
-                roles: &roles,
-            },
+            authority: Authority::Member { user_id: Uuid::from_u128(caller as u128), roles: &roles },
             owners: Owners { active: 1 },
         };
-        let rules = CustomRoleRules {
-            situation,
-            base: &self.base,
-            present: &self.custom,
-        };
+        let rules = CustomRoleRules { situation, base: &self.base, present: &self.custom };
         let changed = match operation {
-            Operation::Create(shape) => rules
-                .decide_create(Self::cut(&model, &roles, build(&self.base, shape)))
-                .ok(),
+            Operation::Create(shape) => rules.decide_create(Self::cut(&model, &roles, build(&self.base, shape))).ok(),
             Operation::Update(shape) => {
                 let new = Self::cut(&model, &roles, build(&self.base, shape));
                 let old = self.custom.get(new.id.as_str());
@@ -201,23 +185,15 @@ impl World {
 
     /// What somebody with these roles may do.
     fn may(model: &AccessModel, roles: &RoleSet) -> BTreeSet<String> {
-        model
-            .permissions_of(roles)
-            .into_iter()
-            .map(ToString::to_string)
-            .collect()
+        model.permissions_of(roles).into_iter().map(ToString::to_string).collect()
     }
 
     /// Everything that anybody could hand out: what each one role has that gives any role at all. What somebody has by another role is not among it.
     fn strength(&self) -> BTreeSet<String> {
         let model = self.model();
         let held = self.people.iter().chain(&self.given).flat_map(RoleSet::iter);
-        let giving = held
-            .filter_map(|id| model.role(id.as_str()))
-            .filter(|role| !role.grants.is_empty());
-        giving
-            .flat_map(|role| role.permissions.iter().map(ToString::to_string))
-            .collect()
+        let giving = held.filter_map(|id| model.role(id.as_str())).filter(|role| !role.grants.is_empty());
+        giving.flat_map(|role| role.permissions.iter().map(ToString::to_string)).collect()
     }
 }
 
@@ -225,10 +201,7 @@ impl World {
 fn assert_sound(model: &AccessModel) {
     let owner = model.owner_role();
     for role in model.roles().iter().filter(|role| &role.id != owner) {
-        assert!(
-            !role.grants.contains(owner) && !role.manages.contains(owner),
-            "{role:?}"
-        );
+        assert!(!role.grants.contains(owner) && !role.manages.contains(owner), "{role:?}");
         for given in &role.grants {
             let given: &Role = model.role(given.as_str()).unwrap();
             assert!(covers(role, given), "{} gives {}, which has more", role.id, given.id);

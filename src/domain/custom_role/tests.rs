@@ -40,18 +40,10 @@ fn by<T>(
     let held = set(roles);
     let authority = match roles.is_empty() {
         true => Authority::Service { operator: true },
-        false => Authority::Member {
-            user_id: Uuid::nil(),
-            roles: &held,
-        },
+        false => Authority::Member { user_id: Uuid::nil(), roles: &held },
     };
     decide(&CustomRoleRules {
-        situation: Situation {
-            model: &model,
-            organization_kind: None,
-            authority,
-            owners: Owners { active: 1 },
-        },
+        situation: Situation { model: &model, organization_kind: None, authority, owners: Owners { active: 1 } },
         base,
         present,
     })
@@ -90,96 +82,47 @@ fn nobody_makes_more_than_they_have() {
     let make = |new: CustomRole| by(&base, &roles, &["custom.maker"], |rules| rules.decide_create(new));
     assert!(make(role("custom.reader", &["members.read"], &[], &[])).is_ok());
     let beyond = refused(make(role("custom.x", &["members.read", "audit.read"], &[], &[])));
-    assert_eq!(
-        beyond,
-        (Reason::RoleBeyondCaller, vec![("permission", "audit.read".to_owned())])
-    );
-    let admin = by(&base, &roles, &["admin"], |rules| {
-        rules.decide_create(role("custom.x", &[], &[], &[]))
-    });
+    assert_eq!(beyond, (Reason::RoleBeyondCaller, vec![("permission", "audit.read".to_owned())]));
+    let admin = by(&base, &roles, &["admin"], |rules| rules.decide_create(role("custom.x", &[], &[], &[])));
     assert_eq!(refused(admin).0, Reason::PermissionRequired);
     // Both halves of what a giving role needs, but not the right to give.
     let both = ["custom.maker", "admin"];
-    let inviter = role(
-        "custom.inviter",
-        &["members.read", "organization.read", "members.invite"],
-        &["member"],
-        &[],
-    );
+    let inviter = role("custom.inviter", &["members.read", "organization.read", "members.invite"], &["member"], &[]);
     assert!(by(&base, &roles, &both, |rules| rules.decide_create(inviter.clone())).is_ok());
     assert_eq!(refused(make(inviter)).0, Reason::RoleBeyondCaller);
     // The service is bound by the model only.
-    assert!(
-        by(&base, &roles, &[], |rules| rules.decide_create(role(
-            "custom.x",
-            &["audit.read"],
-            &[],
-            &[]
-        )))
-        .is_ok()
-    );
+    assert!(by(&base, &roles, &[], |rules| rules.decide_create(role("custom.x", &["audit.read"], &[], &[]))).is_ok());
 }
 
 #[test]
 fn a_role_is_one_that_the_model_could_have() {
     let base = default();
     let make = |new: CustomRole| {
-        let refusal = refused(by(&base, &CustomRoles::default(), &["owner"], |rules| {
-            rules.decide_create(new)
-        }));
+        let refusal = refused(by(&base, &CustomRoles::default(), &["owner"], |rules| rules.decide_create(new)));
         assert_eq!(refusal.0, Reason::RoleInvalid, "{refusal:?}");
         refusal.1.first().cloned().unwrap()
     };
     let of = |key: &'static str, value: &str| (key, value.to_owned());
     assert_eq!(make(role("auditor", &[], &[], &[])), of("role", "auditor"));
-    assert_eq!(
-        make(role("custom.x", &["no.such"], &[], &[])),
-        of("permission", "no.such")
-    );
-    assert_eq!(
-        make(role("custom.x", &["members.invite"], &["owner"], &[])),
-        of("role", "owner")
-    );
-    assert_eq!(
-        make(role("custom.x", &["members.remove"], &[], &["owner"])),
-        of("role", "owner")
-    );
-    assert_eq!(
-        make(role("custom.x", &["members.invite"], &["no_such"], &[])),
-        of("role", "no_such")
-    );
+    assert_eq!(make(role("custom.x", &["no.such"], &[], &[])), of("permission", "no.such"));
+    assert_eq!(make(role("custom.x", &["members.invite"], &["owner"], &[])), of("role", "owner"));
+    assert_eq!(make(role("custom.x", &["members.remove"], &[], &["owner"])), of("role", "owner"));
+    assert_eq!(make(role("custom.x", &["members.invite"], &["no_such"], &[])), of("role", "no_such"));
     // It would give what it lacks.
+    assert_eq!(make(role("custom.x", &["members.invite"], &["member"], &[])), of("role", "member"));
     assert_eq!(
-        make(role("custom.x", &["members.invite"], &["member"], &[])),
-        of("role", "member")
-    );
-    assert_eq!(
-        make(role(
-            "custom.x",
-            &["members.read", "organization.read"],
-            &["member"],
-            &[]
-        )),
+        make(role("custom.x", &["members.read", "organization.read"], &["member"], &[])),
         of("permission", "members.invite")
     );
-    assert_eq!(
-        make(role("custom.x", &["members.read"], &[], &["member"])),
-        of("permission", "members.set_roles")
-    );
+    assert_eq!(make(role("custom.x", &["members.read"], &[], &["member"])), of("permission", "members.set_roles"));
 }
 
 #[test]
 fn an_id_is_taken_once_and_their_number_is_limited() {
     let base = default();
-    let full = (0..MAX_CUSTOM_ROLES).fold(CustomRoles::default(), |roles, number| {
-        roles.with(role(&format!("custom.r{number}"), &[], &[], &[]))
-    });
-    let make = |id: &str| {
-        refused(by(&base, &full, &["owner"], |rules| {
-            rules.decide_create(role(id, &[], &[], &[]))
-        }))
-        .0
-    };
+    let full = (0..MAX_CUSTOM_ROLES)
+        .fold(CustomRoles::default(), |roles, number| roles.with(role(&format!("custom.r{number}"), &[], &[], &[])));
+    let make = |id: &str| refused(by(&base, &full, &["owner"], |rules| rules.decide_create(role(id, &[], &[], &[])))).0;
     assert_eq!(make("custom.r7"), Reason::RoleExists);
     assert_eq!(make("custom.one_more"), Reason::TooManyCustomRoles);
 }
@@ -187,49 +130,22 @@ fn an_id_is_taken_once_and_their_number_is_limited() {
 #[test]
 fn a_role_that_somebody_holds_is_changed_by_who_could_change_their_roles() {
     let base = default();
-    let maker = role(
-        "custom.maker",
-        &["roles.manage", "members.read", "audit.read"],
-        &[],
-        &[],
-    );
+    let maker = role("custom.maker", &["roles.manage", "members.read", "audit.read"], &[], &[]);
     let reader = role("custom.reader", &["members.read"], &[], &[]);
     let wider = role("custom.reader", &["members.read", "audit.read"], &[], &[]);
     let roles = CustomRoles::default().with(maker.clone()).with(reader.clone());
-    let held = Holders {
-        members: 1,
-        invitations: 0,
-    };
+    let held = Holders { members: 1, invitations: 0 };
     let edit = |by_roles: &[&str], old: &CustomRole, new: &CustomRole, holders| {
-        by(&base, &roles, by_roles, |rules| {
-            rules.decide_update(old, new.clone(), holders)
-        })
+        by(&base, &roles, by_roles, |rules| rules.decide_update(old, new.clone(), holders))
     };
     assert!(edit(&["custom.maker"], &reader, &wider, Holders::default()).is_ok());
-    assert_eq!(
-        refused(edit(&["custom.maker"], &reader, &wider, held)).0,
-        Reason::PermissionRequired
-    );
+    assert_eq!(refused(edit(&["custom.maker"], &reader, &wider, held)).0, Reason::PermissionRequired);
     assert!(edit(&["custom.maker", "admin"], &reader, &wider, held).is_ok());
     assert!(edit(&["owner"], &reader, &wider, held).is_ok());
     // Nobody raises themselves: neither beyond what they have, nor by their own role's strength.
-    let raised = role(
-        "custom.maker",
-        &["roles.manage", "members.read", "audit.read", "organization.delete"],
-        &[],
-        &[],
-    );
+    let raised = role("custom.maker", &["roles.manage", "members.read", "audit.read", "organization.delete"], &[], &[]);
     assert_eq!(
-        refused(edit(
-            &["custom.maker"],
-            &maker,
-            &raised,
-            Holders {
-                members: 1,
-                invitations: 0
-            }
-        ))
-        .0,
+        refused(edit(&["custom.maker"], &maker, &raised, Holders { members: 1, invitations: 0 })).0,
         Reason::RoleBeyondCaller
     );
     // A role with more than the caller has is out of reach also where it would lose it.
@@ -257,14 +173,7 @@ fn a_role_does_not_become_stronger_by_its_own_strength() {
     let mut stronger = captain.clone();
     stronger.permissions.insert("audit.read".into());
     let decision = by(&base, &roles, &["custom.captain", "custom.treasurer"], |rules| {
-        rules.decide_update(
-            &captain,
-            stronger,
-            Holders {
-                members: 2,
-                invitations: 0,
-            },
-        )
+        rules.decide_update(&captain, stronger, Holders { members: 2, invitations: 0 })
     });
     assert_eq!(refused(decision).0, Reason::RoleNotGrantable);
 }
@@ -275,10 +184,7 @@ fn a_role_in_use_is_not_deleted() {
     let reader = role("custom.reader", &["members.read"], &[], &[]);
     let roles = CustomRoles::default().with(reader.clone());
     let delete = |holders| by(&base, &roles, &["owner"], |rules| rules.decide_delete(&reader, holders));
-    let used = refused(delete(Holders {
-        members: 2,
-        invitations: 1,
-    }));
+    let used = refused(delete(Holders { members: 2, invitations: 1 }));
     assert_eq!(
         used,
         (
@@ -286,10 +192,7 @@ fn a_role_in_use_is_not_deleted() {
             vec![
                 ("members", "2".to_owned()),
                 ("invitations", "1".to_owned()),
-                (
-                    "hint",
-                    "give the members other roles and revoke the invitations first".to_owned()
-                )
+                ("hint", "give the members other roles and revoke the invitations first".to_owned())
             ]
         )
     );
@@ -321,10 +224,7 @@ fn a_custom_role_is_given_and_taken_as_any_other() {
     let situation = Situation {
         model: &model,
         organization_kind: None,
-        authority: Authority::Member {
-            user_id: Uuid::nil(),
-            roles: &admin,
-        },
+        authority: Authority::Member { user_id: Uuid::nil(), roles: &admin },
         owners: Owners { active: 1 },
     };
     let target = Target {
@@ -335,15 +235,7 @@ fn a_custom_role_is_given_and_taken_as_any_other() {
     };
     let given = decide_set_roles(&situation, &target, &set(&["custom.reader"])).unwrap();
     assert_eq!(given, set(&["custom.reader"]));
-    let target = Target {
-        roles: &given,
-        ..target
-    };
+    let target = Target { roles: &given, ..target };
     assert!(decide_set_roles(&situation, &target, &member).is_ok());
-    assert_eq!(
-        decide_set_roles(&situation, &target, &set(&["custom.nope"]))
-            .unwrap_err()
-            .reason,
-        Reason::RoleUnknown
-    );
+    assert_eq!(decide_set_roles(&situation, &target, &set(&["custom.nope"])).unwrap_err().reason, Reason::RoleUnknown);
 }

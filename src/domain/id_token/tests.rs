@@ -3,9 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn provider() -> Provider {
-    Provider::parse_all("https://id.example=app https://id.example=web")
-        .unwrap()
-        .remove(0)
+    Provider::parse_all("https://id.example=app https://id.example=web").unwrap().remove(0)
 }
 
 fn now() -> DateTime<Utc> {
@@ -20,12 +18,8 @@ fn checked(changes: &Value) -> Result<Identity, Flaw> {
     for (name, value) in changes.as_object().unwrap() {
         claims[name] = value.clone();
     }
-    let claimed = Claimed {
-        algorithm: Algorithm::ES256,
-        key_id: None,
-        issuer: "https://id.example".to_owned(),
-        digest: [7; 32],
-    };
+    let claimed =
+        Claimed { algorithm: Algorithm::ES256, key_id: None, issuer: "https://id.example".to_owned(), digest: [7; 32] };
     let claims = serde_json::from_value(claims).map_err(|_| Flaw::Malformed)?;
     check(claims, &claimed, &provider(), "n", now())
 }
@@ -34,10 +28,7 @@ fn checked(changes: &Value) -> Result<Identity, Flaw> {
 fn each_claim_is_looked_at() {
     let at = now().timestamp();
     let good = checked(&json!({})).unwrap();
-    assert_eq!(
-        (good.issuer.as_str(), good.subject.as_str()),
-        ("https://id.example", "7")
-    );
+    assert_eq!((good.issuer.as_str(), good.subject.as_str()), ("https://id.example", "7"));
     assert_eq!(good.remember_until, now() + Duration::seconds(660));
     for fine in [
         json!({"aud": ["app"]}),
@@ -87,10 +78,7 @@ fn token(header: &Value) -> String {
 #[test]
 fn a_header_that_proves_nothing_is_refused_before_any_key() {
     let claimed = Claimed::read(&token(&json!({"alg": "ES256", "kid": "k", "typ": "jwt"}))).unwrap();
-    assert_eq!(
-        (claimed.issuer.as_str(), claimed.key_id.as_deref()),
-        ("https://id.example", Some("k"))
-    );
+    assert_eq!((claimed.issuer.as_str(), claimed.key_id.as_deref()), ("https://id.example", Some("k")));
     for (header, flaw) in [
         (json!({"alg": "none"}), Flaw::Algorithm),
         (json!({"alg": "None"}), Flaw::Algorithm),
@@ -114,18 +102,12 @@ fn a_header_that_proves_nothing_is_refused_before_any_key() {
 fn a_token_is_remembered_by_what_is_signed() {
     let text = token(&json!({"alg": "ES256"}));
     let other = text.replace(".AAAA", ".BBBB");
-    assert_eq!(
-        Claimed::read(&text).unwrap().digest,
-        Claimed::read(&other).unwrap().digest
-    );
+    assert_eq!(Claimed::read(&text).unwrap().digest, Claimed::read(&other).unwrap().digest);
 }
 
 #[test]
 fn keys_are_good_for_what_they_are() {
-    let (x, y) = (
-        "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
-        "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
-    );
+    let (x, y) = ("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0");
     let set = |keys: Value| KeySet::parse(json!({ "keys": keys }).to_string().as_bytes());
     let ec = json!({"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": "k"});
     let found = set(json!([ec, {"kty": "oct", "k": "AAAA", "kid": "o"}, {"kty": "new"}])).unwrap();
@@ -134,10 +116,7 @@ fn keys_are_good_for_what_they_are() {
     assert_eq!(found.find(Some("k"), Algorithm::RS256).err(), Some(Flaw::Algorithm));
     assert_eq!(found.find(Some("o"), Algorithm::ES256).err(), Some(Flaw::Key));
     // Without a name there is no choice between two.
-    assert_eq!(
-        set(json!([ec, ec])).unwrap().find(None, Algorithm::ES256).err(),
-        Some(Flaw::Key)
-    );
+    assert_eq!(set(json!([ec, ec])).unwrap().find(None, Algorithm::ES256).err(), Some(Flaw::Key));
     let mut encrypting = ec.clone();
     encrypting["use"] = json!("enc");
     for none in [json!([]), json!([encrypting]), json!([{"kty": "oct", "k": "AAAA"}])] {
@@ -154,10 +133,7 @@ fn an_issuer_is_read_as_the_operator_wrote_it() {
     .unwrap();
     assert_eq!(read[0].issuer, "https://accounts.google.com");
     assert_eq!(read[1].audiences, BTreeSet::from(["a=b".to_owned(), "c".to_owned()]));
-    assert_eq!(
-        read[1].discovery_url().unwrap().as_str(),
-        "https://id.example/t/.well-known/openid-configuration"
-    );
+    assert_eq!(read[1].discovery_url().unwrap().as_str(), "https://id.example/t/.well-known/openid-configuration");
     assert_eq!(Provider::parse_all(""), Ok(Vec::new()));
     for wrong in [
         "https://id.example",
@@ -177,10 +153,7 @@ fn the_discovery_document_is_the_issuers_own() {
     let keys = |issuer: &str, uri: &str| {
         provider().keys_url(json!({"issuer": issuer, "jwks_uri": uri}).to_string().as_bytes())
     };
-    assert_eq!(
-        keys("https://id.example", "https://keys.example/k").unwrap().as_str(),
-        "https://keys.example/k"
-    );
+    assert_eq!(keys("https://id.example", "https://keys.example/k").unwrap().as_str(), "https://keys.example/k");
     assert!(keys("https://id.example/", "https://keys.example/k").is_err());
     assert!(keys("https://id.example", "k").is_err());
     assert!(provider().keys_url(b"{}").is_err());

@@ -19,30 +19,15 @@ fn start() -> DateTime<Utc> {
 }
 
 fn member(roles: &RoleSet) -> Authority<'_> {
-    Authority::Member {
-        user_id: Uuid::from_u128(1),
-        roles,
-    }
+    Authority::Member { user_id: Uuid::from_u128(1), roles }
 }
 
 fn situation<'a>(model: &'a AccessModel, authority: Authority<'a>) -> Situation<'a> {
-    Situation {
-        model,
-        organization_kind: None,
-        authority,
-        owners: Owners { active: 1 },
-    }
+    Situation { model, organization_kind: None, authority, owners: Owners { active: 1 } }
 }
 
 fn acceptance<'a>(model: &'a AccessModel, inviter: Option<Authority<'a>>, now: DateTime<Utc>) -> Acceptance<'a> {
-    Acceptance {
-        model,
-        organization_kind: None,
-        inviter,
-        existing: None,
-        owners: Owners { active: 1 },
-        now,
-    }
+    Acceptance { model, organization_kind: None, inviter, existing: None, owners: Owners { active: 1 }, now }
 }
 
 #[track_caller]
@@ -68,10 +53,7 @@ fn js06_it_expires_after_seven_days_to_the_second() {
         Ok(set(&["member"]))
     );
     assert_eq!(
-        decide_accept(
-            &acceptance(&model, Some(member(&admin)), seven_days - TimeDelta::microseconds(1)),
-            &invitation
-        ),
+        decide_accept(&acceptance(&model, Some(member(&admin)), seven_days - TimeDelta::microseconds(1)), &invitation),
         Ok(set(&["member"]))
     );
     let refusal = refused(
@@ -105,27 +87,17 @@ fn a_settled_invitation_says_what_became_of_it() {
                 "change or remove the member instead",
                 "change or remove the member instead",
             ),
-            _ => (
-                "ask for a new invitation",
-                "invite the person again",
-                "nothing is left to take back",
-            ),
+            _ => ("ask for a new invitation", "invite the person again", "nothing is left to take back"),
         };
         let says = |refusal: Refusal, hint: &str| assert_eq!(refusal.metadata, [("hint", hint.to_owned())]);
-        let invitation = Invitation {
-            state,
-            ..issued(&model, "member")
-        };
+        let invitation = Invitation { state, ..issued(&model, "member") };
         says(refused(invitation.open(start()), reason), invited);
         says(refused(invitation.open(start() + TimeDelta::days(30)), reason), invited);
         says(refused(decide_resend(&by_owner, &invitation, start()), reason), sending);
         says(refused(decide_revoke(&by_owner, &invitation), reason), revoking);
         says(refused(decide_decline(&invitation, start()), reason), invited);
         refused(
-            decide_accept(
-                &acceptance(&model, Some(Authority::Service { operator: false }), start()),
-                &invitation,
-            ),
+            decide_accept(&acceptance(&model, Some(Authority::Service { operator: false }), start()), &invitation),
             reason,
         );
     }
@@ -145,10 +117,7 @@ fn resending_and_revoking_ask_for_authority_over_the_roles() {
     let to_member = issued(&model, "member");
     assert!(decide_resend(&by_admin, &to_member, start()).is_ok());
     let by_member = situation(&model, member(&plain));
-    refused(
-        decide_resend(&by_member, &to_member, start()),
-        Reason::PermissionRequired,
-    );
+    refused(decide_resend(&by_member, &to_member, start()), Reason::PermissionRequired);
     refused(decide_revoke(&by_member, &to_member), Reason::PermissionRequired);
 }
 
@@ -159,34 +128,22 @@ fn the_inviters_authority_is_checked_again_at_acceptance() {
     let (admin, plain, owner) = (set(&["admin"]), set(&["member"]), set(&["owner"]));
     assert!(decide_accept(&acceptance(&model, Some(member(&admin)), start()), &invitation).is_ok());
     assert!(
-        decide_accept(
-            &acceptance(&model, Some(Authority::Service { operator: false }), start()),
-            &invitation
-        )
-        .is_ok()
+        decide_accept(&acceptance(&model, Some(Authority::Service { operator: false }), start()), &invitation).is_ok()
     );
     refused(
         decide_accept(&acceptance(&model, Some(member(&plain)), start()), &invitation),
         Reason::InviterNoLongerAuthorized,
     );
-    let gone = refused(
-        decide_accept(&acceptance(&model, None, start()), &invitation),
-        Reason::InviterNoLongerAuthorized,
-    );
+    let gone =
+        refused(decide_accept(&acceptance(&model, None, start()), &invitation), Reason::InviterNoLongerAuthorized);
     let send_again = "ask somebody who may give these roles to send it again";
     assert_eq!(gone.metadata, [("hint", send_again.to_owned())]);
-    let to_owner = Invitation {
-        roles: owner,
-        ..invitation
-    };
+    let to_owner = Invitation { roles: owner, ..invitation };
     let refusal = refused(
         decide_accept(&acceptance(&model, Some(member(&admin)), start()), &to_owner),
         Reason::InviterNoLongerAuthorized,
     );
-    assert_eq!(
-        refusal.metadata,
-        [("role", "owner".to_owned()), ("hint", send_again.to_owned())]
-    );
+    assert_eq!(refusal.metadata, [("role", "owner".to_owned()), ("hint", send_again.to_owned())]);
 }
 
 #[test]
@@ -194,10 +151,7 @@ fn two_founding_invitations_make_one_owner() {
     let model = model("jetstack");
     let invitation = issued(&model, "owner");
     let facts = acceptance(&model, Some(Authority::Service { operator: false }), start());
-    let first = Acceptance {
-        owners: Owners { active: 0 },
-        ..facts
-    };
+    let first = Acceptance { owners: Owners { active: 0 }, ..facts };
     assert_eq!(decide_accept(&first, &invitation), Ok(set(&["owner"])));
     refused(decide_accept(&facts, &invitation), Reason::OwnerByTransferOnly);
 }
@@ -207,60 +161,30 @@ fn members_are_not_added_twice() {
     let (default, packetfabric) = (model("default"), model("packetfabric"));
     let facts = acceptance(&default, Some(Authority::Service { operator: false }), start());
     for state in [MemberState::Active, MemberState::Suspended] {
-        let again = Acceptance {
-            existing: Some(state),
-            ..facts
-        };
-        refused(
-            decide_accept(&again, &issued(&default, "member")),
-            Reason::AlreadyMember,
-        );
+        let again = Acceptance { existing: Some(state), ..facts };
+        refused(decide_accept(&again, &issued(&default, "member")), Reason::AlreadyMember);
     }
-    let again = Acceptance {
-        existing: Some(MemberState::Removed),
-        ..facts
-    };
+    let again = Acceptance { existing: Some(MemberState::Removed), ..facts };
     assert!(decide_accept(&again, &issued(&default, "member")).is_ok());
-    let again = Acceptance {
-        model: &packetfabric,
-        ..again
-    };
-    refused(
-        decide_accept(&again, &issued(&packetfabric, "regular")),
-        Reason::RemovedMember,
-    );
+    let again = Acceptance { model: &packetfabric, ..again };
+    refused(decide_accept(&again, &issued(&packetfabric, "regular")), Reason::RemovedMember);
 }
 
 #[test]
 fn how_many_may_be_open_is_the_models_to_say() {
     let (one, many) = (model("default"), model("packetfabric"));
-    let replace = one
-        .source()
-        .replace("open_per_address = \"one\"", "open_per_address = \"replace\"");
+    let replace = one.source().replace("open_per_address = \"one\"", "open_per_address = \"replace\"");
     let replace = AccessModel::parse(&replace).unwrap();
     let later = start() + TimeDelta::days(7);
     let pending = issued(&one, "member");
-    let revoked = Invitation {
-        state: InvitationState::Revoked,
-        ..pending.clone()
-    };
-    let refusal = refused(
-        decide_opening(&one, [&revoked, &pending], start()),
-        Reason::InvitationPending,
-    );
-    assert_eq!(
-        refusal.metadata,
-        [("hint", "resend or revoke the pending invitation".to_owned())]
-    );
+    let revoked = Invitation { state: InvitationState::Revoked, ..pending.clone() };
+    let refusal = refused(decide_opening(&one, [&revoked, &pending], start()), Reason::InvitationPending);
+    assert_eq!(refusal.metadata, [("hint", "resend or revoke the pending invitation".to_owned())]);
     assert_eq!(decide_opening(&one, [&revoked], start()), Ok(Opening::Add), "JP16");
     assert_eq!(decide_opening(&one, [], start()), Ok(Opening::Add));
     assert_eq!(decide_opening(&one, [&pending], later), Ok(Opening::Replace), "expired");
     assert_eq!(decide_opening(&replace, [&pending], start()), Ok(Opening::Replace));
-    assert_eq!(
-        decide_opening(&many, [&pending, &pending], start()),
-        Ok(Opening::Add),
-        "PF04"
-    );
+    assert_eq!(decide_opening(&many, [&pending, &pending], start()), Ok(Opening::Add), "PF04");
 }
 
 #[test]
@@ -272,9 +196,6 @@ fn jh03_a_person_steps_up_before_inviting() {
     let facts: Vec<&str> = refusal.metadata.iter().map(|(key, _)| *key).collect();
     assert_eq!(facts, ["method", "purpose"]);
     assert_eq!(require_step_up(&situation(&hub, member(&admin)), true), Ok(()));
-    assert_eq!(
-        require_step_up(&situation(&hub, Authority::Service { operator: false }), false),
-        Ok(())
-    );
+    assert_eq!(require_step_up(&situation(&hub, Authority::Service { operator: false }), false), Ok(()));
     assert_eq!(require_step_up(&situation(&default, member(&admin)), false), Ok(()));
 }

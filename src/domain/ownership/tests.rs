@@ -14,25 +14,12 @@ fn set(ids: &[&str]) -> RoleSet {
 }
 
 fn member(number: u128, roles: &RoleSet, state: MemberState) -> Target<'_> {
-    Target {
-        user_id: Uuid::from_u128(number),
-        roles,
-        state,
-        account: UserState::Active,
-    }
+    Target { user_id: Uuid::from_u128(number), roles, state, account: UserState::Active }
 }
 
 fn by<'a>(model: &'a AccessModel, who: &Target<'a>) -> Situation<'a> {
-    let authority = Authority::Member {
-        user_id: who.user_id,
-        roles: who.roles,
-    };
-    Situation {
-        model,
-        organization_kind: None,
-        authority,
-        owners: Owners { active: 1 },
-    }
+    let authority = Authority::Member { user_id: who.user_id, roles: who.roles };
+    Situation { model, organization_kind: None, authority, owners: Owners { active: 1 } }
 }
 
 #[track_caller]
@@ -46,10 +33,7 @@ fn refused(result: Result<Transfer, Refusal>, reason: Reason) -> Refusal {
 fn js12_the_previous_owner_becomes_an_admin() {
     let model = model("jetstack");
     let (owner, admin) = (set(&["owner"]), set(&["admin"]));
-    let (from, to) = (
-        member(1, &owner, MemberState::Active),
-        member(2, &admin, MemberState::Active),
-    );
+    let (from, to) = (member(1, &owner, MemberState::Active), member(2, &admin, MemberState::Active));
     let transfer = decide_transfer(&by(&model, &from), &from, &to).unwrap();
     assert_eq!(transfer.new_owner_roles, owner);
     assert_eq!(transfer.previous_owner_roles, admin);
@@ -60,14 +44,8 @@ fn js12_the_previous_owner_becomes_an_admin() {
         member(1, &transfer.previous_owner_roles, MemberState::Active),
         member(2, &transfer.new_owner_roles, MemberState::Active),
     );
-    refused(
-        decide_transfer(&by(&model, &previous), &current, &previous),
-        Reason::NotOwner,
-    );
-    refused(
-        decide_transfer(&by(&model, &previous), &previous, &current),
-        Reason::NotOwner,
-    );
+    refused(decide_transfer(&by(&model, &previous), &current, &previous), Reason::NotOwner);
+    refused(decide_transfer(&by(&model, &previous), &previous, &current), Reason::NotOwner);
     assert!(decide_transfer(&by(&model, &current), &current, &previous).is_ok());
 }
 
@@ -79,16 +57,10 @@ fn js10_only_the_current_owner_transfers() {
     let nominee = member(2, &admin, MemberState::Active);
     for roles in [&admin, &plain] {
         let actor = member(3, roles, MemberState::Active);
-        refused(
-            decide_transfer(&by(&model, &actor), &the_owner, &nominee),
-            Reason::NotOwner,
-        );
+        refused(decide_transfer(&by(&model, &actor), &the_owner, &nominee), Reason::NotOwner);
         refused(decide_transfer(&by(&model, &actor), &actor, &nominee), Reason::NotOwner);
     }
-    let service = Situation {
-        authority: Authority::Service { operator: false },
-        ..by(&model, &the_owner)
-    };
+    let service = Situation { authority: Authority::Service { operator: false }, ..by(&model, &the_owner) };
     assert!(decide_transfer(&service, &the_owner, &nominee).is_ok());
     refused(decide_transfer(&service, &nominee, &nominee), Reason::NotOwner);
 }
@@ -105,10 +77,7 @@ fn js11_the_nominee_is_an_active_admin() {
         from,
     ];
     for nominee in ineligible {
-        let refusal = refused(
-            decide_transfer(&by(&model, &from), &from, &nominee),
-            Reason::TransferTargetIneligible,
-        );
+        let refusal = refused(decide_transfer(&by(&model, &from), &from, &nominee), Reason::TransferTargetIneligible);
         assert_eq!(refusal.metadata, [("eligible_roles", "admin".to_owned())]);
     }
 }
@@ -119,81 +88,47 @@ fn a_model_without_transfer_refuses_it() {
     let (owner, manager) = (set(&["owner"]), set(&["manager"]));
     let from = member(1, &owner, MemberState::Active);
     let nominee = member(2, &manager, MemberState::Active);
-    refused(
-        decide_transfer(&by(&model, &from), &from, &nominee),
-        Reason::TransferNotSupported,
-    );
+    refused(decide_transfer(&by(&model, &from), &from, &nominee), Reason::TransferNotSupported);
 }
 
 #[test]
 fn an_owner_hands_over_their_own_ownership_only() {
     let model = model("default");
     let (owner, admin) = (set(&["owner"]), set(&["admin"]));
-    let (first, second) = (
-        member(1, &owner, MemberState::Active),
-        member(2, &owner, MemberState::Active),
-    );
+    let (first, second) = (member(1, &owner, MemberState::Active), member(2, &owner, MemberState::Active));
     let nominee = member(3, &admin, MemberState::Active);
-    refused(
-        decide_transfer(&by(&model, &first), &second, &nominee),
-        Reason::NotOwner,
-    );
-    refused(
-        decide_transfer(&by(&model, &first), &first, &second),
-        Reason::TransferTargetIneligible,
-    );
+    refused(decide_transfer(&by(&model, &first), &second, &nominee), Reason::NotOwner);
+    refused(decide_transfer(&by(&model, &first), &first, &second), Reason::TransferTargetIneligible);
 }
 
 #[test]
 fn only_the_nominee_confirms() {
-    let source = model("jetstack")
-        .source()
-        .replace("confirmation = \"none\"", "confirmation = \"nominee\"");
+    let source = model("jetstack").source().replace("confirmation = \"none\"", "confirmation = \"nominee\"");
     let model = AccessModel::parse(&source).unwrap();
     let (owner, admin) = (set(&["owner"]), set(&["admin"]));
-    let (from, to) = (
-        member(1, &owner, MemberState::Active),
-        member(2, &admin, MemberState::Active),
-    );
+    let (from, to) = (member(1, &owner, MemberState::Active), member(2, &admin, MemberState::Active));
     let situation = by(&model, &from);
-    refused(
-        decide_confirmation(&situation, &from, &to, from.user_id),
-        Reason::TransferTargetIneligible,
-    );
+    refused(decide_confirmation(&situation, &from, &to, from.user_id), Reason::TransferTargetIneligible);
     let transfer = decide_confirmation(&situation, &from, &to, to.user_id).unwrap();
     assert_eq!(transfer.confirmation, Confirmation::Nominee);
     // Whoever stopped being the owner in between hands nothing over.
     let demoted = member(1, &admin, MemberState::Active);
-    refused(
-        decide_confirmation(&by(&model, &demoted), &demoted, &to, to.user_id),
-        Reason::NotOwner,
-    );
+    refused(decide_confirmation(&by(&model, &demoted), &demoted, &to, to.user_id), Reason::NotOwner);
 }
 
 #[test]
 fn other_roles_stay_with_their_holders() {
-    let source = model("default")
-        .source()
-        .replace("max_roles_per_member = 1", "max_roles_per_member = 3");
-    let source = source.replace(
-        "eligible_roles = [\"admin\", \"member\"]",
-        "eligible_roles = [\"admin\"]",
-    );
+    let source = model("default").source().replace("max_roles_per_member = 1", "max_roles_per_member = 3");
+    let source = source.replace("eligible_roles = [\"admin\", \"member\"]", "eligible_roles = [\"admin\"]");
     let model = AccessModel::parse(&source).unwrap();
     let (owner, both) = (set(&["member", "owner"]), set(&["admin", "member"]));
-    let (from, to) = (
-        member(1, &owner, MemberState::Active),
-        member(2, &both, MemberState::Active),
-    );
+    let (from, to) = (member(1, &owner, MemberState::Active), member(2, &both, MemberState::Active));
     let transfer = decide_transfer(&by(&model, &from), &from, &to).unwrap();
     assert_eq!(transfer.new_owner_roles, set(&["member", "owner"]));
     assert_eq!(transfer.previous_owner_roles, set(&["admin", "member"]));
     let co_owner = set(&["admin", "owner"]);
     let to = member(3, &co_owner, MemberState::Active);
-    refused(
-        decide_transfer(&by(&model, &from), &from, &to),
-        Reason::TransferTargetIneligible,
-    );
+    refused(decide_transfer(&by(&model, &from), &from, &to), Reason::TransferTargetIneligible);
 }
 
 /// A transfer that is over says what became of it, and how ownership changes hands from here.
@@ -202,20 +137,13 @@ fn a_transfer_that_is_over_says_what_leads_on() {
     assert_eq!(require_pending(TransferStatus::Pending), Ok(()));
     let again = "ask the owner for a new transfer";
     for (status, state, hint) in [
-        (
-            TransferStatus::Completed,
-            "COMPLETED",
-            "the new owner can transfer it back",
-        ),
+        (TransferStatus::Completed, "COMPLETED", "the new owner can transfer it back"),
         (TransferStatus::Cancelled, "CANCELLED", again),
         (TransferStatus::Expired, "EXPIRED", again),
     ] {
         let refusal = require_pending(status).unwrap_err();
         assert_eq!(refusal.reason, Reason::TransferStateConflict);
-        assert_eq!(
-            refusal.metadata,
-            [("state", state.to_owned()), ("hint", hint.to_owned())]
-        );
+        assert_eq!(refusal.metadata, [("state", state.to_owned()), ("hint", hint.to_owned())]);
     }
 }
 
@@ -224,13 +152,7 @@ fn a_transfer_that_is_over_says_what_leads_on() {
 fn js11_a_refused_nominee_is_told_the_eligible_roles() {
     let model = model("jetstack");
     let (owner, plain) = (set(&["owner"]), set(&["member"]));
-    let (from, to) = (
-        member(1, &owner, MemberState::Active),
-        member(2, &plain, MemberState::Active),
-    );
-    let refusal = refused(
-        decide_transfer(&by(&model, &from), &from, &to),
-        Reason::TransferTargetIneligible,
-    );
+    let (from, to) = (member(1, &owner, MemberState::Active), member(2, &plain, MemberState::Active));
+    let refusal = refused(decide_transfer(&by(&model, &from), &from, &to), Reason::TransferTargetIneligible);
     assert_eq!(refusal.metadata, [("eligible_roles", "admin".to_owned())]);
 }

@@ -38,9 +38,7 @@ impl Parse for pb::BatchCreateInvitationsRequest {
             .iter()
             .enumerate()
             .map(|(index, one)| {
-                fields.within(&format!("invitations[{index}]"), |fields| {
-                    self.one(organization_id, one, fields)
-                })
+                fields.within(&format!("invitations[{index}]"), |fields| self.one(organization_id, one, fields))
             })
             .collect();
         Some(invitations::CreateBatch {
@@ -85,10 +83,7 @@ impl Parse for pb::ListUserInvitationsRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let user_id = fields.uuid("user_id", &self.user_id);
         let page = fields.page(self);
-        Some(ListOfUser {
-            user_id: user_id?,
-            page: page?,
-        })
+        Some(ListOfUser { user_id: user_id?, page: page? })
     }
 }
 
@@ -97,9 +92,7 @@ impl Parse for pb::DeclineInvitationRequest {
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
-        Some(Decline {
-            token: fields.secret("token", &self.token, TOKEN)?,
-        })
+        Some(Decline { token: fields.secret("token", &self.token, TOKEN)? })
     }
 }
 
@@ -117,10 +110,7 @@ impl From<(InvitationRow, i64)> for pb::DeclineInvitationResponse {
 
 impl From<IssuedBatch> for pb::BatchCreateInvitationsResponse {
     fn from(batch: IssuedBatch) -> Self {
-        Self {
-            results: batch.results.into_iter().map(Into::into).collect(),
-            revision: batch.revision,
-        }
+        Self { results: batch.results.into_iter().map(Into::into).collect(), revision: batch.revision }
     }
 }
 
@@ -130,17 +120,11 @@ impl From<Result<Issued, Refusal>> for pb::InvitationResult {
             Ok(issued) => {
                 let now = issued.row.invitation.sent_time;
                 Self {
-                    link: issued
-                        .link
-                        .map(|link| link.expose_secret().to_owned())
-                        .unwrap_or_default(),
+                    link: issued.link.map(|link| link.expose_secret().to_owned()).unwrap_or_default(),
                     outcome: Some(Outcome::Invitation(invitation(issued.row, now))),
                 }
             }
-            Err(refusal) => Self {
-                link: String::new(),
-                outcome: Some(Outcome::Refusal(refusal.into())),
-            },
+            Err(refusal) => Self { link: String::new(), outcome: Some(Outcome::Refusal(refusal.into())) },
         }
     }
 }
@@ -150,11 +134,7 @@ impl From<Refusal> for pb::BatchRefusal {
         Self {
             reason: wire_reason(refusal.reason).into(),
             message: refusal.reason.message().to_owned(),
-            metadata: refusal
-                .metadata
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value))
-                .collect(),
+            metadata: refusal.metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
         }
     }
 }

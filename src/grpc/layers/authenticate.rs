@@ -121,10 +121,7 @@ impl<S> Layer<S> for AuthenticateLayer {
     type Service = Authenticate<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Authenticate {
-            inner,
-            layer: self.clone(),
-        }
+        Authenticate { inner, layer: self.clone() }
     }
 }
 
@@ -255,11 +252,7 @@ fn credentials(headers: &HeaderMap) -> Result<Credentials> {
         None => None,
         Some(text) => Some(Uuid::parse_str(text).map_err(|_| invalid())?),
     };
-    Ok(Credentials {
-        bearer,
-        on_behalf_of: header(headers, "roster-on-behalf-of")?.map(SecretString::from),
-        actor,
-    })
+    Ok(Credentials { bearer, on_behalf_of: header(headers, "roster-on-behalf-of")?.map(SecretString::from), actor })
 }
 
 #[cfg(test)]
@@ -281,10 +274,7 @@ mod tests {
             let refusal = Status::not_found("").into_http();
             assert_eq!(code(path, &missing, refusal), Code::NotFound, "{path}");
         }
-        for path in [
-            "/roster.v1.SessionService/SignOut",
-            "/roster.v1.UserService/ImportUsers",
-        ] {
+        for path in ["/roster.v1.SessionService/SignOut", "/roster.v1.UserService/ImportUsers"] {
             assert_eq!(code(path, &missing, answer()), Code::Ok, "{path}");
         }
     }

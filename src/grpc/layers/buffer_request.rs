@@ -46,20 +46,13 @@ pub(crate) struct BufferRequestLayer {
 impl BufferRequestLayer {
     /// A layer that gives messages of up to `largest` bytes the time `limit` to arrive.
     pub(crate) fn new(limit: Duration, largest: usize) -> Self {
-        Self {
-            limit,
-            largest,
-            arriving: FairLimit::new(ARRIVING, 0),
-        }
+        Self { limit, largest, arriving: FairLimit::new(ARRIVING, 0) }
     }
 
     /// The whole message of a call.
     async fn message(&self, peer: Peer, headers: &HeaderMap, body: Body) -> Result<Bytes, Status> {
         let overloaded = || retryable(Reason::Overloaded);
-        let headers = headers
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len())
-            .sum::<usize>();
+        let headers = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
         let mut share = self.arriving.take(&peer, CALL + headers).ok_or_else(overloaded)?;
         let whole = tokio::time::timeout(self.limit, self.read(body, &mut share));
         match whole.await {
@@ -90,10 +83,7 @@ impl<S> Layer<S> for BufferRequestLayer {
     type Service = BufferRequest<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BufferRequest {
-            inner,
-            layer: self.clone(),
-        }
+        BufferRequest { inner, layer: self.clone() }
     }
 }
 
@@ -129,11 +119,7 @@ where
         Box::pin(async move {
             let (head, body) = request.into_parts();
             match layer.message(Peer::of(&head.extensions), &head.headers, body).await {
-                Ok(message) => {
-                    inner
-                        .call(Request::from_parts(head, Body::new(Full::new(message))))
-                        .await
-                }
+                Ok(message) => inner.call(Request::from_parts(head, Body::new(Full::new(message)))).await,
                 Err(status) => Ok(status.into_http()),
             }
         })

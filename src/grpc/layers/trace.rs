@@ -32,9 +32,7 @@ impl TraceLayer {
                 .f64_histogram("rpc.server.duration")
                 .with_unit("s")
                 .with_description("Duration of each call, by method and status code.")
-                .with_boundaries(vec![
-                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
-                ])
+                .with_boundaries(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0])
                 .build(),
         }
     }
@@ -46,10 +44,7 @@ impl TraceLayer {
     fn name(path: &str) -> &'static str {
         match Rule::of(path) {
             Some(rule) => rule.method,
-            None => OTHERS
-                .iter()
-                .find(|service| path.starts_with(*service))
-                .map_or("/unknown", |service| *service),
+            None => OTHERS.iter().find(|service| path.starts_with(*service)).map_or("/unknown", |service| *service),
         }
     }
 }
@@ -58,10 +53,7 @@ impl<S> Layer<S> for TraceLayer {
     type Service = Trace<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Trace {
-            inner,
-            layer: self.clone(),
-        }
+        Trace { inner, layer: self.clone() }
     }
 }
 
@@ -108,10 +100,7 @@ where
             if let Ok(response) = &response {
                 let code = code(response.headers());
                 outer.record("rpc.grpc.status_code", code);
-                let labels = [
-                    KeyValue::new("rpc.method", method),
-                    KeyValue::new("rpc.grpc.status_code", code),
-                ];
+                let labels = [KeyValue::new("rpc.method", method), KeyValue::new("rpc.grpc.status_code", code)];
                 duration.record(stopwatch.seconds(), &labels);
                 tracing::debug!(code, seconds = stopwatch.seconds(), "answered");
             }

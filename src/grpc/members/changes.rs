@@ -61,12 +61,7 @@ impl Parse for pb::UpdateMemberRequest {
         let (organization_id, user_id, change) = fields.within("member", |fields| {
             let organization_id = fields.uuid("organization_id", &member.organization_id);
             let user_id = fields.uuid("user_id", &member.user_id);
-            let values = [
-                &member.given_name,
-                &member.family_name,
-                &member.display_name,
-                &member.username,
-            ];
+            let values = [&member.given_name, &member.family_name, &member.display_name, &member.username];
             (organization_id, user_id, profile(&mask, values, fields))
         });
         Some(profiles::Update {

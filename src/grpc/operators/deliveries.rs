@@ -54,10 +54,7 @@ impl Parse for pb::ListMessagesRequest {
         let states = fields.values("states", &self.states, pb::DeliveryState::known);
         let organization_id = fields.optional_uuid("organization_id", &self.organization_id);
         Some(deliveries::List {
-            filter: MessageFilter {
-                states: states?,
-                organization_id: organization_id?,
-            },
+            filter: MessageFilter { states: states?, organization_id: organization_id? },
             page: page?,
         })
     }
@@ -76,9 +73,7 @@ impl Parse for pb::RetryMessageRequest {
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
-        Some(deliveries::Retry {
-            message_id: fields.uuid("message_id", &self.message_id)?,
-        })
+        Some(deliveries::Retry { message_id: fields.uuid("message_id", &self.message_id)? })
     }
 }
 
@@ -100,16 +95,12 @@ fn message(row: Message) -> pb::Message {
 
 impl From<Message> for pb::GetMessageResponse {
     fn from(row: Message) -> Self {
-        Self {
-            message: Some(message(row)),
-        }
+        Self { message: Some(message(row)) }
     }
 }
 
 impl From<Message> for pb::RetryMessageResponse {
     fn from(row: Message) -> Self {
-        Self {
-            message: Some(message(row)),
-        }
+        Self { message: Some(message(row)) }
     }
 }

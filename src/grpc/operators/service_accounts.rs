@@ -105,10 +105,7 @@ fn scopes(fields: &mut Fields<'_>, names: &[String]) -> Option<Scopes> {
     }
     for (index, name) in names.iter().enumerate() {
         if Scopes::parse([name.as_str()]).is_err() {
-            fields.violation(
-                &format!("scopes[{index}]"),
-                "must be a scope, such as permissions.check",
-            );
+            fields.violation(&format!("scopes[{index}]"), "must be a scope, such as permissions.check");
         }
     }
     Scopes::parse(names.iter().map(String::as_str)).ok()
@@ -148,10 +145,7 @@ impl Parse for pb::UpdateServiceAccountRequest {
 }
 
 fn changeable(account: &pb::ServiceAccount) -> [(&'static str, bool); 2] {
-    [
-        ("display_name", !account.display_name.is_empty()),
-        ("scopes", !account.scopes.is_empty()),
-    ]
+    [("display_name", !account.display_name.is_empty()), ("scopes", !account.scopes.is_empty())]
 }
 
 impl Parse for pb::DisableServiceAccountRequest {
@@ -161,10 +155,7 @@ impl Parse for pb::DisableServiceAccountRequest {
         fields.request_id(&self.request_id);
         let service_account_id = fields.uuid("service_account_id", &self.service_account_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        Some(service_accounts::Disable {
-            service_account_id: service_account_id?,
-            etag: etag?,
-        })
+        Some(service_accounts::Disable { service_account_id: service_account_id?, etag: etag? })
     }
 }
 
@@ -189,10 +180,7 @@ impl Parse for pb::ListServiceKeysRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let service_account_id = fields.uuid("service_account_id", &self.service_account_id);
         let page = fields.page(self);
-        Some(service_accounts::ListKeys {
-            service_account_id: service_account_id?,
-            page: page?,
-        })
+        Some(service_accounts::ListKeys { service_account_id: service_account_id?, page: page? })
     }
 }
 
@@ -203,10 +191,7 @@ impl Parse for pb::RevokeServiceKeyRequest {
         fields.request_id(&self.request_id);
         let service_account_id = fields.uuid("service_account_id", &self.service_account_id);
         let service_key_id = fields.uuid("service_key_id", &self.service_key_id);
-        Some(service_accounts::RevokeKey {
-            service_account_id: service_account_id?,
-            service_key_id: service_key_id?,
-        })
+        Some(service_accounts::RevokeKey { service_account_id: service_account_id?, service_key_id: service_key_id? })
     }
 }
 
@@ -234,41 +219,30 @@ fn key(row: ServiceKey) -> pb::ServiceKey {
 
 impl From<ServiceAccount> for pb::CreateServiceAccountResponse {
     fn from(row: ServiceAccount) -> Self {
-        Self {
-            service_account: Some(account(row)),
-        }
+        Self { service_account: Some(account(row)) }
     }
 }
 
 impl From<ServiceAccount> for pb::UpdateServiceAccountResponse {
     fn from(row: ServiceAccount) -> Self {
-        Self {
-            service_account: Some(account(row)),
-        }
+        Self { service_account: Some(account(row)) }
     }
 }
 
 impl From<ServiceAccount> for pb::DisableServiceAccountResponse {
     fn from(row: ServiceAccount) -> Self {
-        Self {
-            service_account: Some(account(row)),
-        }
+        Self { service_account: Some(account(row)) }
     }
 }
 
 impl From<(ServiceKey, Option<Token>)> for pb::CreateServiceKeyResponse {
     fn from((row, token): (ServiceKey, Option<Token>)) -> Self {
-        Self {
-            service_key: Some(key(row)),
-            key: token.map(|token| token.expose().to_owned()).unwrap_or_default(),
-        }
+        Self { service_key: Some(key(row)), key: token.map(|token| token.expose().to_owned()).unwrap_or_default() }
     }
 }
 
 impl From<ServiceKey> for pb::RevokeServiceKeyResponse {
     fn from(row: ServiceKey) -> Self {
-        Self {
-            service_key: Some(key(row)),
-        }
+        Self { service_key: Some(key(row)) }
     }
 }

@@ -64,9 +64,7 @@ impl Parse for pb::ReportActivityRequest {
             .enumerate()
             .map(|(index, one)| fields.within(&format!("reports[{index}]"), |fields| report(one, fields)))
             .collect();
-        Some(activity::TakeReports {
-            reports: read.into_iter().collect::<Option<_>>()?,
-        })
+        Some(activity::TakeReports { reports: read.into_iter().collect::<Option<_>>()? })
     }
 }
 
@@ -154,9 +152,7 @@ impl From<Vec<(uuid::Uuid, ReportOutcome)>> for pb::ReportActivityResponse {
             report_id: id.to_string(),
             outcome: pb::ReportOutcome::from(outcome).into(),
         };
-        Self {
-            results: outcomes.into_iter().map(result).collect(),
-        }
+        Self { results: outcomes.into_iter().map(result).collect() }
     }
 }
 
@@ -184,10 +180,7 @@ impl From<ListedActivity> for pb::Activity {
                 ..pb::Activity::default()
             },
         };
-        Self {
-            user_display_name: listed.user_name,
-            ..shown
-        }
+        Self { user_display_name: listed.user_name, ..shown }
     }
 }
 

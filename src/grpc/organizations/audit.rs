@@ -42,11 +42,7 @@ impl AuditService for Edge {
         &self,
         request: Request<pb::ExportAuditEntriesRequest>,
     ) -> Result<Response<Self::ExportAuditEntriesStream>, Status> {
-        let export = Export {
-            edge: self.clone(),
-            admitted: admitted(&request)?,
-            request: request.into_inner(),
-        };
+        let export = Export { edge: self.clone(), admitted: admitted(&request)?, request: request.into_inner() };
         Ok(Response::new(batches(export).await?))
     }
 
@@ -111,13 +107,7 @@ impl Parse for pb::ListAuditEntriesRequest {
         let until = fields.time("end_time", self.end_time.as_ref());
         Some(audit::List {
             organization_id: organization_id?,
-            filter: EventFilter {
-                actor: actor?,
-                subject: subject?,
-                kinds: kinds?,
-                from: from?,
-                until: until?,
-            },
+            filter: EventFilter { actor: actor?, subject: subject?, kinds: kinds?, from: from?, until: until? },
             page: page?,
         })
     }
@@ -140,22 +130,14 @@ impl Parse for pb::VerifyAuditChainRequest {
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let revision = fields.not_negative("known_revision", self.known_revision);
         let hash = fields.at_most("known_hash", &self.known_hash, HASH);
-        let known = Anchor {
-            revision: revision?,
-            hash: unhex(&hash?),
-        };
-        Some(audit::Verify {
-            organization_id: organization_id?,
-            known: (known.revision > 0).then_some(known),
-        })
+        let known = Anchor { revision: revision?, hash: unhex(&hash?) };
+        Some(audit::Verify { organization_id: organization_id?, known: (known.revision > 0).then_some(known) })
     }
 }
 
 impl From<Vec<Entry>> for pb::ExportAuditEntriesResponse {
     fn from(batch: Vec<Entry>) -> Self {
-        Self {
-            entries: batch.into_iter().map(Into::into).collect(),
-        }
+        Self { entries: batch.into_iter().map(Into::into).collect() }
     }
 }
 
@@ -187,10 +169,7 @@ impl From<Verified> for pb::VerifyAuditChainResponse {
             intact: verified.broken.is_none(),
             verified_entries: verified.last.revision,
             broken_revision: verified.broken.map_or(0, |broken| broken.revision),
-            flaw: verified
-                .broken
-                .map_or(pb::AuditFlaw::Unspecified, |broken| broken.flaw.into())
-                .into(),
+            flaw: verified.broken.map_or(pb::AuditFlaw::Unspecified, |broken| broken.flaw.into()).into(),
             hash: hex(&verified.last.hash),
         }
     }
@@ -215,9 +194,5 @@ fn hex(bytes: &[u8]) -> String {
 /// The octets of a hash as it was given. What is no hash is nobody's, and equals none.
 fn unhex(text: &str) -> Vec<u8> {
     let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    text.as_bytes()
-        .chunks(2)
-        .map(octet)
-        .collect::<Option<_>>()
-        .unwrap_or_default()
+    text.as_bytes().chunks(2).map(octet).collect::<Option<_>>().unwrap_or_default()
 }

@@ -33,9 +33,7 @@ impl ContactService for Edge {
         request: Request<pb::GetContactRequest>,
     ) -> Result<Response<pb::GetContactResponse>, Status> {
         let (ctx, (organization, id)) = self.admit(request)?;
-        Ok(Response::new(
-            contacts::get(&self.app, &ctx, organization, id).await?.into(),
-        ))
+        Ok(Response::new(contacts::get(&self.app, &ctx, organization, id).await?.into()))
     }
 
     async fn list_contacts(
@@ -74,9 +72,7 @@ impl ContactService for Edge {
 }
 
 fn notification_roles(fields: &mut Fields<'_>, ids: &[String]) -> Option<NotificationRoles> {
-    fields
-        .identifiers("notification_roles", ids, ROLES)
-        .map(NotificationRoles::from_iter)
+    fields.identifiers("notification_roles", ids, ROLES).map(NotificationRoles::from_iter)
 }
 
 impl Parse for pb::CreateContactRequest {
@@ -115,11 +111,7 @@ impl Parse for pb::ListContactsRequest {
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let page = fields.page(self);
         let email = fields.optional_email("email", &self.email);
-        Some(contacts::List {
-            organization_id: organization_id?,
-            email: email?,
-            page: page?,
-        })
+        Some(contacts::List { organization_id: organization_id?, email: email?, page: page? })
     }
 }
 
@@ -169,11 +161,7 @@ impl Parse for pb::DeleteContactRequest {
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let contact_id = fields.uuid("contact_id", &self.contact_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        Some(contacts::Delete {
-            organization_id: organization_id?,
-            contact_id: contact_id?,
-            etag: etag?,
-        })
+        Some(contacts::Delete { organization_id: organization_id?, contact_id: contact_id?, etag: etag? })
     }
 }
 
@@ -207,27 +195,19 @@ fn contact(row: Contact) -> pb::Contact {
 
 impl From<(Contact, i64)> for pb::CreateContactResponse {
     fn from((row, revision): (Contact, i64)) -> Self {
-        Self {
-            contact: Some(contact(row)),
-            revision,
-        }
+        Self { contact: Some(contact(row)), revision }
     }
 }
 
 impl From<Contact> for pb::GetContactResponse {
     fn from(row: Contact) -> Self {
-        Self {
-            contact: Some(contact(row)),
-        }
+        Self { contact: Some(contact(row)) }
     }
 }
 
 impl From<(Contact, i64)> for pb::UpdateContactResponse {
     fn from((row, revision): (Contact, i64)) -> Self {
-        Self {
-            contact: Some(contact(row)),
-            revision,
-        }
+        Self { contact: Some(contact(row)), revision }
     }
 }
 
@@ -238,9 +218,5 @@ impl From<i64> for pb::DeleteContactResponse {
 }
 
 fn recipient(row: Contact) -> pb::ContactRecipient {
-    pb::ContactRecipient {
-        contact_id: row.id.to_string(),
-        email: row.email,
-        display_name: row.display_name,
-    }
+    pb::ContactRecipient { contact_id: row.id.to_string(), email: row.email, display_name: row.display_name }
 }

@@ -81,10 +81,7 @@ impl Parse for pb::ListOwnershipTransfersRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let page = fields.page(self);
-        Some(ownership::List {
-            organization_id: organization_id?,
-            page: page?,
-        })
+        Some(ownership::List { organization_id: organization_id?, page: page? })
     }
 }
 
@@ -151,8 +148,4 @@ macro_rules! changed {
     };
 }
 
-changed!(
-    pb::TransferOwnershipResponse,
-    pb::ConfirmOwnershipTransferResponse,
-    pb::CancelOwnershipTransferResponse
-);
+changed!(pb::TransferOwnershipResponse, pb::ConfirmOwnershipTransferResponse, pb::CancelOwnershipTransferResponse);

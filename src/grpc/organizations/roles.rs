@@ -41,9 +41,7 @@ impl RoleService for Edge {
 
     async fn get_role(&self, request: Request<pb::GetRoleRequest>) -> Result<Response<pb::GetRoleResponse>, Status> {
         let (ctx, (organization, role)) = self.admit(request)?;
-        Ok(Response::new(
-            roles::get(&self.app, &ctx, organization, role).await?.into(),
-        ))
+        Ok(Response::new(roles::get(&self.app, &ctx, organization, role).await?.into()))
     }
 
     async fn create_role(
@@ -105,10 +103,7 @@ impl Parse for pb::ListRolesRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let page = fields.page(self);
-        Some(roles::List {
-            organization_id: organization_id?,
-            page: page?,
-        })
+        Some(roles::List { organization_id: organization_id?, page: page? })
     }
 }
 
@@ -118,10 +113,7 @@ impl Parse for pb::ListPermissionsRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let page = fields.page(self);
-        Some(roles::List {
-            organization_id: organization_id?,
-            page: page?,
-        })
+        Some(roles::List { organization_id: organization_id?, page: page? })
     }
 }
 
@@ -210,11 +202,7 @@ impl Parse for pb::DeleteRoleRequest {
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let role = fields.identifier("role", &self.role);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        Some(roles::Delete {
-            organization_id: organization_id?,
-            role: RoleId::from(role?),
-            etag: etag?,
-        })
+        Some(roles::Delete { organization_id: organization_id?, role: RoleId::from(role?), etag: etag? })
     }
 }
 
@@ -234,19 +222,13 @@ impl From<ListedRole> for pb::GetRoleResponse {
 
 impl From<(ListedRole, i64)> for pb::CreateRoleResponse {
     fn from((seen, revision): (ListedRole, i64)) -> Self {
-        Self {
-            role: Some(role(seen)),
-            revision,
-        }
+        Self { role: Some(role(seen)), revision }
     }
 }
 
 impl From<(ListedRole, i64)> for pb::UpdateRoleResponse {
     fn from((seen, revision): (ListedRole, i64)) -> Self {
-        Self {
-            role: Some(role(seen)),
-            revision,
-        }
+        Self { role: Some(role(seen)), revision }
     }
 }
 

@@ -45,21 +45,14 @@ impl Parse for pb::GetAccessModelRequest {
 
 impl From<Vec<Arc<AccessModel>>> for pb::ListAccessModelsResponse {
     fn from(models: Vec<Arc<AccessModel>>) -> Self {
-        Self {
-            access_models: models.iter().map(|model| summary(model)).collect(),
-        }
+        Self { access_models: models.iter().map(|model| summary(model)).collect() }
     }
 }
 
 impl From<Arc<AccessModel>> for pb::GetAccessModelResponse {
     fn from(model: Arc<AccessModel>) -> Self {
         let document = model.source().to_owned();
-        Self {
-            access_model: Some(pb::AccessModel {
-                document,
-                ..summary(&model)
-            }),
-        }
+        Self { access_model: Some(pb::AccessModel { document, ..summary(&model) }) }
     }
 }
 
@@ -74,10 +67,7 @@ fn summary(model: &AccessModel) -> pb::AccessModel {
         default_role: model.default_role().map(ToString::to_string).unwrap_or_default(),
         max_roles_per_member: i32::try_from(model.max_roles_per_member()).unwrap_or(i32::MAX),
         owner_role: model.owner_role().to_string(),
-        invitation_ttl: Some(prost_types::Duration {
-            seconds: ttl.num_seconds(),
-            nanos: ttl.subsec_nanos(),
-        }),
+        invitation_ttl: Some(prost_types::Duration { seconds: ttl.num_seconds(), nanos: ttl.subsec_nanos() }),
         document: String::new(),
     }
 }

@@ -50,10 +50,7 @@ impl Fields<'_> {
         self.within(field, |fields| {
             let id_token = fields.secret("id_token", &token.id_token, ID_TOKEN);
             let nonce = fields.secret("nonce", &token.nonce, NONCE);
-            Some(ShownToken {
-                id_token: id_token?,
-                nonce: nonce?,
-            })
+            Some(ShownToken { id_token: id_token?, nonce: nonce? })
         })
     }
 
@@ -89,18 +86,11 @@ impl Parse for pb::SignInRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let user_agent = fields.optional_text("user_agent", &self.user_agent, |text| one_line(text, USER_AGENT));
         if let Some(token) = &self.open_id_connect {
-            for (field, text) in [
-                ("email", &self.email),
-                ("password", &self.password),
-                ("username", &self.username),
-            ] {
+            for (field, text) in [("email", &self.email), ("password", &self.password), ("username", &self.username)] {
                 fields.absent_beside("open_id_connect", field, text);
             }
             let shown = fields.id_token("open_id_connect", token);
-            return Some(FirstFactor::Identity(ShownIdentity {
-                shown: shown?,
-                user_agent: user_agent?,
-            }));
+            return Some(FirstFactor::Identity(ShownIdentity { shown: shown?, user_agent: user_agent? }));
         }
         let email = fields.at_most("email", &self.email, SIGN_IN_EMAIL);
         let username = fields.username("username", &self.username);
@@ -114,11 +104,7 @@ impl Parse for pb::SignInRequest {
             _ => None,
         };
         let password = fields.secret("password", &self.password, PASSWORD);
-        Some(FirstFactor::Password(Password {
-            identifier: identifier?,
-            password: password?,
-            user_agent: user_agent?,
-        }))
+        Some(FirstFactor::Password(Password { identifier: identifier?, password: password?, user_agent: user_agent? }))
     }
 }
 
@@ -138,10 +124,7 @@ impl Parse for pb::CompleteSignInRequest {
             Some(Proof::Code(code)) => Some(code),
             Some(Proof::Password(_)) | None => None,
         };
-        Some(Complete {
-            token: token?,
-            code: code?,
-        })
+        Some(Complete { token: token?, code: code? })
     }
 }
 
@@ -162,10 +145,7 @@ pub(crate) fn session(row: Session, idle_end: DateTime<Utc>) -> pb::Session {
 
 /// A factor to set up.
 pub(crate) fn mfa_setup(setup: &Setup) -> pb::MfaSetup {
-    pb::MfaSetup {
-        secret: setup.secret.to_string(),
-        otpauth_uri: setup.uri.to_string(),
-    }
+    pb::MfaSetup { secret: setup.secret.to_string(), otpauth_uri: setup.uri.to_string() }
 }
 
 /// The question for a second factor.
@@ -196,10 +176,9 @@ pub(crate) fn entered(entry: Entry, idle: impl FnOnce(&Session) -> DateTime<Utc>
                 challenge: None,
             }
         }
-        Entry::Pending(pending) => pb::SignInResponse {
-            challenge: Some(sign_in_challenge(&pending)),
-            ..pb::SignInResponse::default()
-        },
+        Entry::Pending(pending) => {
+            pb::SignInResponse { challenge: Some(sign_in_challenge(&pending)), ..pb::SignInResponse::default() }
+        }
     }
 }
 

@@ -47,11 +47,7 @@ impl Parse for pb::UpdateUserRequest {
             let user_id = fields.uuid("user_id", &user.user_id);
             (user_id, change(user, &mask, fields))
         });
-        Some(Update {
-            user_id: user_id?,
-            change: change?,
-            etag: etag?,
-        })
+        Some(Update { user_id: user_id?, change: change?, etag: etag? })
     }
 }
 
@@ -67,36 +63,23 @@ fn changeable(user: &pb::User) -> [(&'static str, bool); 6] {
 }
 
 fn change(user: &pb::User, mask: &Mask, fields: &mut Fields<'_>) -> Option<ProfileChange> {
-    let profile = profile(
-        mask,
-        [&user.given_name, &user.family_name, &user.display_name, &user.username],
-        fields,
-    );
-    let locale = fields.changed(mask, "locale", |fields, field| {
-        fields.optional_text(field, &user.locale, Locale::parse)
-    });
-    let phone_number = fields.changed(mask, "phone_number", |fields, field| {
-        fields.phone_number(field, &user.phone_number)
-    });
-    Some(ProfileChange {
-        locale: locale?,
-        phone_number: phone_number?,
-        ..profile?
-    })
+    let profile = profile(mask, [&user.given_name, &user.family_name, &user.display_name, &user.username], fields);
+    let locale =
+        fields.changed(mask, "locale", |fields, field| fields.optional_text(field, &user.locale, Locale::parse));
+    let phone_number =
+        fields.changed(mask, "phone_number", |fields, field| fields.phone_number(field, &user.phone_number));
+    Some(ProfileChange { locale: locale?, phone_number: phone_number?, ..profile? })
 }
 
 /// The values of `given_name`, `family_name`, `display_name` and `username`, of those that the mask names.
 pub(crate) fn profile(mask: &Mask, values: [&String; 4], fields: &mut Fields<'_>) -> Option<ProfileChange> {
     let [given_name, family_name, display_name, username] = values;
-    let given_name = fields.changed(mask, "given_name", |fields, field| {
-        fields.text(field, given_name, PersonName::parse)
-    });
-    let family_name = fields.changed(mask, "family_name", |fields, field| {
-        fields.optional_text(field, family_name, PersonName::parse)
-    });
-    let display_name = fields.changed(mask, "display_name", |fields, field| {
-        fields.optional_text(field, display_name, DisplayName::parse)
-    });
+    let given_name =
+        fields.changed(mask, "given_name", |fields, field| fields.text(field, given_name, PersonName::parse));
+    let family_name = fields
+        .changed(mask, "family_name", |fields, field| fields.optional_text(field, family_name, PersonName::parse));
+    let display_name = fields
+        .changed(mask, "display_name", |fields, field| fields.optional_text(field, display_name, DisplayName::parse));
     let username = fields.changed(mask, "username", |fields, field| fields.username(field, username));
     Some(ProfileChange {
         given_name: given_name?,

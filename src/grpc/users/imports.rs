@@ -100,11 +100,7 @@ impl Parse for pb::ImportUsersRequest {
             }
             return None;
         };
-        Some(Batch {
-            import_id,
-            people,
-            validate_only: self.validate_only,
-        })
+        Some(Batch { import_id, people, validate_only: self.validate_only })
     }
 }
 
@@ -154,9 +150,7 @@ impl pb::UserToImport {
             username: username?,
             locale: locale?,
             phone_number: phone_number?,
-            password_hash: Some(self.password_hash.as_str())
-                .filter(|hash| !hash.is_empty())
-                .map(SecretString::from),
+            password_hash: Some(self.password_hash.as_str()).filter(|hash| !hash.is_empty()).map(SecretString::from),
             suspended: self.suspended,
             create_time: create_time?,
             memberships: memberships?,
@@ -173,10 +167,7 @@ impl pb::UserToImport {
                 fields.within(&format!("memberships[{index}]"), |fields| {
                     let organization_id = fields.uuid("organization_id", &one.organization_id);
                     let roles = fields.roles("roles", &one.roles);
-                    Some(Membership {
-                        organization_id: organization_id?,
-                        roles: roles?,
-                    })
+                    Some(Membership { organization_id: organization_id?, roles: roles? })
                 })
             })
             .collect();
@@ -229,11 +220,7 @@ impl From<ImportedPerson> for pb::ImportedUser {
             true => pb::ImportOutcome::AlreadyImported,
             false => pb::ImportOutcome::Created,
         };
-        Self {
-            index: imported.index,
-            user_id: id(imported.user_id),
-            outcome: outcome.into(),
-        }
+        Self { index: imported.index, user_id: id(imported.user_id), outcome: outcome.into() }
     }
 }
 
@@ -253,9 +240,6 @@ impl From<Refused> for pb::RefusedUser {
 
 impl From<Violation> for pb::ImportViolation {
     fn from(violation: Violation) -> Self {
-        Self {
-            field: violation.field,
-            description: violation.description,
-        }
+        Self { field: violation.field, description: violation.description }
     }
 }

@@ -16,10 +16,7 @@ use crate::{
 
 /// A time of the contract.
 pub(crate) fn timestamp(time: DateTime<Utc>) -> Timestamp {
-    Timestamp {
-        seconds: time.timestamp(),
-        nanos: i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(0),
-    }
+    Timestamp { seconds: time.timestamp(), nanos: i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(0) }
 }
 
 /// An id of the contract; empty where there is none.
@@ -42,9 +39,9 @@ pub(crate) fn json(value: serde_json::Value) -> prost_types::Value {
         Value::Bool(flag) => Kind::BoolValue(flag),
         Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
         Value::String(text) => Kind::StringValue(text),
-        Value::Array(items) => Kind::ListValue(prost_types::ListValue {
-            values: items.into_iter().map(json).collect(),
-        }),
+        Value::Array(items) => {
+            Kind::ListValue(prost_types::ListValue { values: items.into_iter().map(json).collect() })
+        }
         Value::Object(fields) => Kind::StructValue(prost_types::Struct {
             fields: fields.into_iter().map(|(name, value)| (name, json(value))).collect(),
         }),

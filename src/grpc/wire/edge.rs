@@ -82,16 +82,10 @@ impl Edge {
         let ctx = Ctx {
             caller,
             rule: admitted.rule,
-            named: Named {
-                organization: id_in(message.organization()),
-                user: id_in(message.user()),
-            },
+            named: Named { organization: id_in(message.organization()), user: id_in(message.user()) },
             proof: admitted.proof.clone(),
             now,
-            request: request_id.map(|id| RequestIdentity {
-                id,
-                fingerprint: fingerprint(message),
-            }),
+            request: request_id.map(|id| RequestIdentity { id, fingerprint: fingerprint(message) }),
             client_ip: admitted.client_ip.clone(),
             peer: admitted.peer,
         };

@@ -50,14 +50,7 @@ pub(crate) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     pub(crate) fn new(passwords: &'a PasswordPolicy, now: DateTime<Utc>, method: &'a str) -> Self {
-        Self {
-            passwords,
-            now,
-            method,
-            prefix: String::new(),
-            violations: Vec::new(),
-            request_id: None,
-        }
+        Self { passwords, now, method, prefix: String::new(), violations: Vec::new(), request_id: None }
     }
 
     /// The method that is called.
@@ -77,10 +70,7 @@ impl<'a> Fields<'a> {
 
     /// Notes a violation.
     pub(crate) fn violation(&mut self, field: &str, description: impl Into<String>) {
-        self.violations.push(Violation {
-            field: format!("{}{field}", self.prefix),
-            description: description.into(),
-        });
+        self.violations.push(Violation { field: format!("{}{field}", self.prefix), description: description.into() });
     }
 
     /// Reads the fields of a message inside the request.
@@ -120,13 +110,8 @@ impl<'a> Fields<'a> {
             return None;
         }
         // The hyphenated form only: one id has one spelling.
-        let parsed = Uuid::parse_str(text)
-            .ok()
-            .filter(|id| id.to_string() == text.to_lowercase());
-        self.accept(
-            field,
-            parsed.ok_or("must be a UUID, such as 0197f0c0-7b1e-7c3a-9d2e-3f4a5b6c7d8e"),
-        )
+        let parsed = Uuid::parse_str(text).ok().filter(|id| id.to_string() == text.to_lowercase());
+        self.accept(field, parsed.ok_or("must be a UUID, such as 0197f0c0-7b1e-7c3a-9d2e-3f4a5b6c7d8e"))
     }
 
     /// "UUID".
@@ -208,10 +193,8 @@ impl<'a> Fields<'a> {
             return None;
         }
         let checked = self.passwords.check_form(password);
-        self.accept(field, checked).map(|()| ChosenPassword {
-            field: format!("{}{field}", self.prefix),
-            text: SecretString::from(password),
-        })
+        self.accept(field, checked)
+            .map(|()| ChosenPassword { field: format!("{}{field}", self.prefix), text: SecretString::from(password) })
     }
 
     /// "required; at most N characters", taken as it is: what is compared, not kept.
@@ -285,29 +268,20 @@ impl<'a> Fields<'a> {
     /// "at most N items; identifier".
     pub(crate) fn identifiers(&mut self, field: &str, ids: &[String], most: usize) -> Option<Vec<String>> {
         self.items(field, ids, most)?;
-        let read: Vec<Option<String>> = ids
-            .iter()
-            .enumerate()
-            .map(|(index, id)| self.identifier(&format!("{field}[{index}]"), id))
-            .collect();
+        let read: Vec<Option<String>> =
+            ids.iter().enumerate().map(|(index, id)| self.identifier(&format!("{field}[{index}]"), id)).collect();
         read.into_iter().collect()
     }
 
     /// "0 or more".
     pub(crate) fn not_negative(&mut self, field: &str, number: i64) -> Option<i64> {
-        self.accept(
-            field,
-            Some(number).filter(|number| *number >= 0).ok_or("must be 0 or more"),
-        )
+        self.accept(field, Some(number).filter(|number| *number >= 0).ok_or("must be 0 or more"))
     }
 
     /// "N to M".
     pub(crate) fn between(&mut self, field: &str, number: i64, least: i64, most: i64) -> Option<i64> {
         let found = Some(number).filter(|number| (least..=most).contains(number));
-        self.accept(
-            field,
-            found.ok_or_else(|| format!("must be between {least} and {most}")),
-        )
+        self.accept(field, found.ok_or_else(|| format!("must be between {least} and {most}")))
     }
 
     /// "past time": left out, it is now. A clock that is a little ahead is no mistake of the caller's, and means now.
@@ -317,8 +291,7 @@ impl<'a> Fields<'a> {
         };
         let now = self.now;
         let read = instant(time).filter(|time| *time >= DateTime::UNIX_EPOCH && *time <= now + CLOCK_SKEW);
-        self.accept(field, read.ok_or("must be a time in the past, and not before 1970"))
-            .map(|time| time.min(now))
+        self.accept(field, read.ok_or("must be a time in the past, and not before 1970")).map(|time| time.min(now))
     }
 
     /// "time": any, of which more than microseconds is cut off.
@@ -326,11 +299,7 @@ impl<'a> Fields<'a> {
         let Some(time) = time else {
             return Some(None);
         };
-        self.accept(
-            field,
-            instant(time).ok_or("must be a time between the years 1 and 9999"),
-        )
-        .map(Some)
+        self.accept(field, instant(time).ok_or("must be a time between the years 1 and 9999")).map(Some)
     }
 
     /// "at most N items".
@@ -371,13 +340,7 @@ impl<'a> Fields<'a> {
             return Some(None);
         };
         let now = self.now;
-        self.accept(
-            field,
-            instant(time)
-                .filter(|time| *time > now)
-                .ok_or("must be a time in the future"),
-        )
-        .map(Some)
+        self.accept(field, instant(time).filter(|time| *time > now).ok_or("must be a time in the future")).map(Some)
     }
 }
 

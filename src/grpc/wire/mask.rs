@@ -31,9 +31,8 @@ impl Fields<'_> {
     ) -> Mask {
         let known = resource.map_or_else(|| changeable(&M::default()), changeable);
         let paths = mask.map_or(&[][..], |mask| &mask.paths);
-        let (named, unknown): (Vec<&String>, Vec<&String>) = paths
-            .iter()
-            .partition(|path| known.iter().any(|(field, _)| field == path));
+        let (named, unknown): (Vec<&String>, Vec<&String>) =
+            paths.iter().partition(|path| known.iter().any(|(field, _)| field == path));
         for path in &unknown {
             // Enough to recognize it by.
             let path: String = path.chars().take(64).collect();

@@ -76,11 +76,8 @@ pub(crate) fn defect(cause: &str) -> Status {
 
 fn status(refusal: &Refusal, mut details: ErrorDetails) -> Status {
     let reason = refusal.reason;
-    let metadata: HashMap<String, String> = refusal
-        .metadata
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), value.clone()))
-        .collect();
+    let metadata: HashMap<String, String> =
+        refusal.metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     if let Some(seconds) = metadata.get("retry_after_seconds").and_then(|text| text.parse().ok()) {
         details.set_retry_info(Some(Duration::from_secs(seconds)));
     }
@@ -230,10 +227,7 @@ mod tests {
         let value = value.unwrap();
         let file = reasons.parent_file_descriptor_proto();
         let mut places = file.source_code_info.as_ref().unwrap().location.iter();
-        let comment = places
-            .find(|place| place.path == value.path())
-            .unwrap()
-            .leading_comments();
+        let comment = places.find(|place| place.path == value.path()).unwrap().leading_comments();
         comment.trim().split('.').next().unwrap().to_owned()
     }
 
@@ -249,10 +243,8 @@ mod tests {
 
     #[test]
     fn more_violations_than_fit_are_counted() {
-        let violation = |index| Violation {
-            field: format!("checks[{index}].user_id"),
-            description: "is required".to_owned(),
-        };
+        let violation =
+            |index| Violation { field: format!("checks[{index}].user_id"), description: "is required".to_owned() };
         let few = Status::from(Error::Invalid((0..3).map(violation).collect())).get_error_details();
         assert_eq!(few.bad_request().unwrap().field_violations.len(), 3);
         assert!(few.error_info().unwrap().metadata.is_empty());

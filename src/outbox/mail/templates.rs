@@ -46,14 +46,8 @@ use crate::{
 const FALLBACK_LOCALE: &str = "en";
 const PARTS: [&str; 3] = ["subject.txt", "txt", "html"];
 /// The mails that there are; each is named as the kind of its payload.
-const MAILS: [&str; 6] = [
-    "invitation",
-    "password_reset",
-    "email_verification",
-    "step_up",
-    "security_notice",
-    "ownership",
-];
+const MAILS: [&str; 6] =
+    ["invitation", "password_reset", "email_verification", "step_up", "security_notice", "ownership"];
 
 /// What every HTML part is put into, in every language.
 const LAYOUT: &str = "layout.html";
@@ -180,15 +174,9 @@ impl Renderer {
                 locales.entry(mail).or_default().insert(locale.to_owned());
                 replaced.entry(mail).or_default().insert(locale.to_owned());
             }
-            environment
-                .add_template_owned(name.clone(), source)
-                .map_err(|error| invalid(&name, &error))?;
+            environment.add_template_owned(name.clone(), source).map_err(|error| invalid(&name, &error))?;
         }
-        let renderer = Self {
-            environment,
-            links,
-            locales,
-        };
+        let renderer = Self { environment, links, locales };
         renderer.check(if layout { &renderer.locales } else { &replaced })?;
         Ok(renderer)
     }
@@ -233,10 +221,7 @@ impl Renderer {
                 .and_then(|template| {
                     template.render(context! { ..context! { language => locale }, ..handed, ..values.clone() })
                 })
-                .map_err(|error| RenderError::Template {
-                    name,
-                    reason: explain(&error),
-                })
+                .map_err(|error| RenderError::Template { name, reason: explain(&error) })
         };
         let plain = |text: &str| Value::from(text);
         Ok(Rendered {
@@ -252,9 +237,7 @@ impl Renderer {
         let locales = self.locales.get(mail);
         let known = |tag: &str| locales?.iter().find(|locale| locale.eq_ignore_ascii_case(tag));
         let primary = wanted.split(['-', '_']).next().unwrap_or_default();
-        known(wanted)
-            .or_else(|| known(primary))
-            .map_or(FALLBACK_LOCALE, String::as_str)
+        known(wanted).or_else(|| known(primary)).map_or(FALLBACK_LOCALE, String::as_str)
     }
 
     /// Renders these mails in these languages with samples of all that they may have to say.
@@ -304,12 +287,7 @@ impl Renderer {
 fn shortened(values: &Value) -> Value {
     match values.kind() {
         ValueKind::String => Value::from(shorten(values.as_str().unwrap_or_default())),
-        ValueKind::Seq => values
-            .try_iter()
-            .into_iter()
-            .flatten()
-            .map(|item| shortened(&item))
-            .collect(),
+        ValueKind::Seq => values.try_iter().into_iter().flatten().map(|item| shortened(&item)).collect(),
         ValueKind::Map => {
             let keys = values.try_iter().into_iter().flatten();
             let named = keys.filter_map(|key| {
@@ -332,9 +310,7 @@ fn parse_shipped() -> Result<(Environment<'static>, Locales), TemplateError> {
     let mut locales = Locales::new();
     let layout = (LAYOUT, include_str!("templates/layout.html"));
     for (name, source) in SHIPPED.iter().flatten().flatten().copied().chain([layout]) {
-        environment
-            .add_template(name, source)
-            .map_err(|error| invalid(name, &error))?;
+        environment.add_template(name, source).map_err(|error| invalid(name, &error))?;
         if let Some((mail, locale)) = mail_and_locale(name) {
             locales.entry(mail).or_default().insert(locale.to_owned());
         }
@@ -359,20 +335,14 @@ fn read_overrides(directory: &Path) -> Result<Vec<(String, String)>, TemplateErr
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(unreadable(directory))? {
         let path = entry.map_err(unreadable(directory))?.path();
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         // Hidden files are an editor's or a mounted ConfigMap's own.
         if name.starts_with('.') {
             continue;
         }
         let size = std::fs::metadata(&path).map_err(unreadable(&path))?.len();
         if size > MAX_TEMPLATE_BYTES {
-            return Err(TemplateError::Invalid {
-                name,
-                reason: format!("larger than {MAX_TEMPLATE_BYTES} bytes"),
-            });
+            return Err(TemplateError::Invalid { name, reason: format!("larger than {MAX_TEMPLATE_BYTES} bytes") });
         }
         found.push((name, std::fs::read_to_string(&path).map_err(unreadable(&path))?));
     }
@@ -381,10 +351,7 @@ fn read_overrides(directory: &Path) -> Result<Vec<(String, String)>, TemplateErr
 }
 
 fn invalid(name: &str, error: &minijinja::Error) -> TemplateError {
-    TemplateError::Invalid {
-        name: name.to_owned(),
-        reason: explain(error),
-    }
+    TemplateError::Invalid { name: name.to_owned(), reason: explain(error) }
 }
 
 /// What failed and where, without the values: minijinja's long form prints the variables, and one of them is the token.

@@ -20,9 +20,7 @@ fn sender() -> Sender {
 fn compose(to: &str, words: &Rendered) -> Result<String, String> {
     let date = DateTime::from_timestamp(1_795_000_000, 0).unwrap_or_default();
     let id = Uuid::from_u128(0x0193_0000_0000_7000_8000_0000_0000_0001);
-    let email = sender()
-        .compose(id, to, words, date)
-        .map_err(|error| error.to_string())?;
+    let email = sender().compose(id, to, words, date).map_err(|error| error.to_string())?;
     String::from_utf8(email.bytes().to_vec()).map_err(|error| error.to_string())
 }
 
@@ -30,9 +28,7 @@ fn compose(to: &str, words: &Rendered) -> Result<String, String> {
 fn the_whole_message() {
     insta::assert_snapshot!(
         "whole_message",
-        compose("Bob.O+x@Example.org", &words())
-            .unwrap_or_else(|error| error)
-            .replace("\r\n", "\n")
+        compose("Bob.O+x@Example.org", &words()).unwrap_or_else(|error| error).replace("\r\n", "\n")
     );
 }
 
@@ -43,22 +39,10 @@ fn another_program_reads_what_was_meant() {
     assert!(parsed.is_some(), "{raw}");
     if let Some(mail) = parsed {
         assert_eq!(mail.subject(), Some(words().subject.as_str()));
-        assert_eq!(
-            mail.message_id(),
-            Some("01930000-0000-7000-8000-000000000001@mail.example.com")
-        );
-        assert_eq!(
-            mail.body_text(0).as_deref().map(|text| text.replace("\r\n", "\n")),
-            Some(words().text)
-        );
-        assert_eq!(
-            mail.body_html(0).as_deref().map(|text| text.replace("\r\n", "\n")),
-            Some(words().html)
-        );
-        assert_eq!(
-            mail.from().and_then(|from| from.first()).and_then(|from| from.name()),
-            Some("Röster Team")
-        );
+        assert_eq!(mail.message_id(), Some("01930000-0000-7000-8000-000000000001@mail.example.com"));
+        assert_eq!(mail.body_text(0).as_deref().map(|text| text.replace("\r\n", "\n")), Some(words().text));
+        assert_eq!(mail.body_html(0).as_deref().map(|text| text.replace("\r\n", "\n")), Some(words().html));
+        assert_eq!(mail.from().and_then(|from| from.first()).and_then(|from| from.name()), Some("Röster Team"));
         assert!(matches!(mail.header("Auto-Submitted"), Some(Parsed::Text(value)) if value == "auto-generated"));
     }
     assert!(raw.is_ascii(), "an ordinary mail needs neither 8BITMIME nor SMTPUTF8");
@@ -66,14 +50,8 @@ fn another_program_reads_what_was_meant() {
 
 #[test]
 fn ab_26_no_text_adds_a_header() {
-    for bad in [
-        "a\r\nBcc: x@y.example",
-        "a\nBcc: x@y.example",
-        "a\rBcc: x@y.example",
-        "a\0b",
-        "a\u{85}b",
-        "a\u{2028}b",
-    ] {
+    for bad in ["a\r\nBcc: x@y.example", "a\nBcc: x@y.example", "a\rBcc: x@y.example", "a\0b", "a\u{85}b", "a\u{2028}b"]
+    {
         let mut words = words();
         words.subject = bad.into();
         assert!(compose("bob@example.org", &words).is_err(), "{bad:?} in the subject");
@@ -107,24 +85,13 @@ fn ab_26_no_text_adds_a_header() {
 
 #[test]
 fn ab_26_a_body_cannot_end_the_message() {
-    for ending in [
-        "\n.\n",
-        "\r.\r",
-        "\r\n.\r\n",
-        "\n.\r\n",
-        "\r\n.\n",
-        "\r.\r\n",
-        "\r\r\n.\r\r\n",
-    ] {
+    for ending in ["\n.\n", "\r.\r", "\r\n.\r\n", "\n.\r\n", "\r\n.\n", "\r.\r\n", "\r\r\n.\r\r\n"] {
         let mut words = words();
         words.text = format!("Hello{ending}MAIL FROM:<evil@example.com>{ending}");
         words.html = words.text.clone();
         let raw = compose("bob@example.org", &words).unwrap_or_default();
         assert!(!raw.is_empty());
-        assert!(
-            !raw.replace("\r\n", "").contains(['\r', '\n']),
-            "{ending:?} leaves a lone line ending"
-        );
+        assert!(!raw.replace("\r\n", "").contains(['\r', '\n']), "{ending:?} leaves a lone line ending");
     }
 }
 
@@ -137,10 +104,7 @@ fn the_last_check_sees_lone_endings_and_long_lines() {
     assert!(check_lines(&[b'x'; 999]).is_err());
     let mut words = words();
     words.subject = "x".repeat(5000);
-    assert!(
-        compose("bob@example.org", &words).is_ok(),
-        "a long subject is cut, not refused"
-    );
+    assert!(compose("bob@example.org", &words).is_ok(), "a long subject is cut, not refused");
 }
 
 #[test]
@@ -148,15 +112,7 @@ fn international_addresses_take_the_form_that_asks_least_of_the_server() {
     let to = |address: &str| {
         let email = sender().compose(Uuid::nil(), address, &words(), DateTime::UNIX_EPOCH);
         email
-            .map(|email| {
-                email
-                    .envelope
-                    .to()
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join(",")
-            })
+            .map(|email| email.envelope.to().iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
             .map_err(|error| error.to_string())
     };
     assert_eq!(to("Bob@Bücher.example"), Ok("Bob@xn--bcher-kva.example".into()));

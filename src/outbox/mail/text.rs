@@ -32,11 +32,7 @@ pub(crate) fn is_control(c: char) -> bool {
 /// # Errors
 /// [`ControlCharacter`] with the name of the field.
 pub(crate) fn one_line<'a>(field: &'static str, text: &'a str) -> Result<&'a str, ControlCharacter> {
-    if text.contains(is_control) {
-        Err(ControlCharacter { field })
-    } else {
-        Ok(text)
-    }
+    if text.contains(is_control) { Err(ControlCharacter { field }) } else { Ok(text) }
 }
 
 /// Text of several lines with `\n` as the only control character; `\r\n` is accepted and becomes `\n`.
@@ -60,10 +56,7 @@ pub(crate) fn defang(text: &str) -> String {
     while let Some(c) = characters.next() {
         out.push(c);
         // The last four are what IDNA reads as a dot: ideographic, fullwidth, halfwidth, and the one-dot leader.
-        let separates = matches!(
-            c,
-            '.' | ':' | '/' | '\\' | '@' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}' | '\u{2024}'
-        );
+        let separates = matches!(c, '.' | ':' | '/' | '\\' | '@' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}' | '\u{2024}');
         if separates && characters.peek().is_some_and(|next| !next.is_whitespace()) {
             out.push(BREAK);
         }
@@ -85,10 +78,7 @@ pub(crate) fn shorten(text: &str) -> String {
     let joins =
         |c: char| is_combining_mark(c) || matches!(c, '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}');
     let whole = |pair: &[char]| matches!(pair, [last, next] if !joins(*next) && *last != '\u{200d}');
-    let cut = characters
-        .windows(2)
-        .rposition(whole)
-        .map_or(SHORT - 1, |last| last + 1);
+    let cut = characters.windows(2).rposition(whole).map_or(SHORT - 1, |last| last + 1);
     let kept: String = characters.into_iter().take(cut).collect();
     format!("{}\u{2026}", kept.trim_end())
 }
@@ -98,9 +88,7 @@ pub(crate) fn shorten(text: &str) -> String {
 #[must_use]
 pub(crate) fn shown_address(address: &str) -> String {
     let plain = address.rsplit_once('@').is_some_and(|(local, domain)| {
-        local
-            .chars()
-            .all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '+' | '-'))
+        local.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '+' | '-'))
             && domain.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-'))
     });
     if plain { address.to_owned() } else { defang(address) }
@@ -130,19 +118,13 @@ pub(crate) fn tidy(text: &str, secrets: &[&str]) -> String {
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         text = text.replace(secret, "[redacted]");
     }
-    text.chars()
-        .take(500)
-        .map(|c| if is_control(c) { ' ' } else { c })
-        .collect()
+    text.chars().take(500).map(|c| if is_control(c) { ' ' } else { c }).collect()
 }
 
 /// Takes addresses out of a text that is about to be logged.
 #[must_use]
 pub(crate) fn without_addresses(text: &str) -> String {
-    text.split(' ')
-        .map(|word| if word.contains('@') { "[address]" } else { word })
-        .collect::<Vec<_>>()
-        .join(" ")
+    text.split(' ').map(|word| if word.contains('@') { "[address]" } else { word }).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -162,16 +144,9 @@ mod tests {
             "a\u{2028}b",
             "a\tb",
         ] {
-            assert_eq!(
-                one_line("organization", bad),
-                Err(ControlCharacter { field: "organization" }),
-                "{bad:?}"
-            );
+            assert_eq!(one_line("organization", bad), Err(ControlCharacter { field: "organization" }), "{bad:?}");
         }
-        assert_eq!(
-            one_line("organization", "Ülm & Söhne \u{5d0}\u{5d1} 👩‍💻"),
-            Ok("Ülm & Söhne \u{5d0}\u{5d1} 👩‍💻")
-        );
+        assert_eq!(one_line("organization", "Ülm & Söhne \u{5d0}\u{5d1} 👩‍💻"), Ok("Ülm & Söhne \u{5d0}\u{5d1} 👩‍💻"));
         assert_eq!(lines("message", "a\r\nb\nc"), Ok("a\nb\nc".to_owned()));
         assert!(lines("message", "a\rb").is_err());
     }
@@ -196,31 +171,20 @@ mod tests {
             let words: Vec<&str> = shown.split(char::is_whitespace).collect();
             for word in words {
                 let inner = word.trim_end_matches(|c: char| !c.is_alphanumeric());
-                assert!(
-                    !inner.contains(['.', ':', '/', '@', '\\', '。', '．']),
-                    "{name:?} leaves {word:?}"
-                );
+                assert!(!inner.contains(['.', ':', '/', '@', '\\', '。', '．']), "{name:?} leaves {word:?}");
             }
         }
     }
 
     #[test]
     fn ordinary_names_stay_as_they_are() {
-        for name in [
-            "Ada Lovelace",
-            "St. Mary's Hospital",
-            "Smith & Co.",
-            "Ops / On-call",
-            "O'Neil-Zhang",
-            "Team: Blue",
-        ] {
+        for name in
+            ["Ada Lovelace", "St. Mary's Hospital", "Smith & Co.", "Ops / On-call", "O'Neil-Zhang", "Team: Blue"]
+        {
             assert_eq!(defang(name), name);
         }
         assert_eq!(shown_address("ada.l+x@mail.example.com"), "ada.l+x@mail.example.com");
-        assert_ne!(
-            shown_address("www.evil.example/x@y.example"),
-            "www.evil.example/x@y.example"
-        );
+        assert_ne!(shown_address("www.evil.example/x@y.example"), "www.evil.example/x@y.example");
     }
 
     #[test]
@@ -242,14 +206,8 @@ mod tests {
 
     #[test]
     fn foreign_text_is_cut_and_cleaned() {
-        assert_eq!(
-            tidy("550 no\r\nsuch tok-1 user", &["tok-1", ""]),
-            "550 no  such [redacted] user"
-        );
+        assert_eq!(tidy("550 no\r\nsuch tok-1 user", &["tok-1", ""]), "550 no  such [redacted] user");
         assert_eq!(tidy(&"x".repeat(2000), &[]).len(), 500);
-        assert_eq!(
-            without_addresses("550 <Bob@x.example>: no such user"),
-            "550 [address] no such user"
-        );
+        assert_eq!(without_addresses("550 <Bob@x.example>: no such user"), "550 [address] no such user");
     }
 }

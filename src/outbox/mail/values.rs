@@ -10,10 +10,7 @@ use crate::{
 
 /// A time for people, and one that is the same in every language.
 fn shown(time: DateTime<Utc>) -> (String, String) {
-    (
-        time.format("%-d %B %Y, %H:%M UTC").to_string(),
-        time.format("%Y-%m-%d %H:%M UTC").to_string(),
-    )
+    (time.format("%-d %B %Y, %H:%M UTC").to_string(), time.format("%Y-%m-%d %H:%M UTC").to_string())
 }
 
 /// Those of an invitation.
@@ -23,27 +20,10 @@ fn shown(time: DateTime<Utc>) -> (String, String) {
 pub(crate) fn invitation_values(mail: &InvitationMail) -> Result<Value, ControlCharacter> {
     let name = |field, text| one_line(field, text).map(defang);
     let address = |field, text| one_line(field, text).map(shown_address);
-    let inviter_name = mail
-        .inviter_name
-        .as_deref()
-        .map(|text| name("inviter_name", text))
-        .transpose()?;
-    let inviter_email = mail
-        .inviter_email
-        .as_deref()
-        .map(|text| address("inviter_email", text))
-        .transpose()?;
-    let roles = mail
-        .role_names
-        .iter()
-        .map(|text| name("role_names", text))
-        .collect::<Result<Vec<_>, _>>()?;
-    let message = mail
-        .message
-        .as_deref()
-        .map(|text| lines("message", text))
-        .transpose()?
-        .unwrap_or_default();
+    let inviter_name = mail.inviter_name.as_deref().map(|text| name("inviter_name", text)).transpose()?;
+    let inviter_email = mail.inviter_email.as_deref().map(|text| address("inviter_email", text)).transpose()?;
+    let roles = mail.role_names.iter().map(|text| name("role_names", text)).collect::<Result<Vec<_>, _>>()?;
+    let message = mail.message.as_deref().map(|text| lines("message", text)).transpose()?.unwrap_or_default();
     let (expire_time, expire_time_iso) = shown(mail.expire_time);
     Ok(context! {
         inviter_name,

@@ -89,10 +89,7 @@ impl Sink {
     /// Starts a server. The first connection gets the first script, and so on; the last one is for all that follow.
     pub(crate) async fn start(scripts: Vec<Script>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let sink = Self {
-            address: listener.local_addr().unwrap(),
-            seen: Arc::default(),
-        };
+        let sink = Self { address: listener.local_addr().unwrap(), seen: Arc::default() };
         let serving = sink.clone();
         tokio::spawn(async move {
             loop {
@@ -121,10 +118,7 @@ impl Sink {
 
     async fn serve(&self, stream: TcpStream, script: Script) -> std::io::Result<()> {
         if script.implicit_tls {
-            return self
-                .session(BufReader::new(acceptor().accept(stream).await?), script, true, true)
-                .await
-                .map(drop);
+            return self.session(BufReader::new(acceptor().accept(stream).await?), script, true, true).await.map(drop);
         }
         if let Some(plain) = self.session(BufReader::new(stream), script, false, true).await? {
             let encrypted = acceptor().accept(plain.into_inner()).await?;
@@ -174,9 +168,7 @@ impl Sink {
                     stream.write_all(reply.as_bytes()).await?;
                 }
                 "STARTTLS" => {
-                    stream
-                        .write_all(format!("220 go ahead\r\n{}", script.injected).as_bytes())
-                        .await?;
+                    stream.write_all(format!("220 go ahead\r\n{}", script.injected).as_bytes()).await?;
                     return Ok(Some(stream));
                 }
                 "AUTH" => act(&mut stream, script.auth).await?,

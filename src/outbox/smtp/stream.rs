@@ -38,15 +38,11 @@ const GREETING_ALREADY_READ: &[u8] = b"220 greeting already read\r\n";
 pub(crate) fn tls_config(extra_roots: Option<&[u8]>) -> Result<Arc<ClientConfig>, SmtpUrlError> {
     let refused =
         |error: &dyn std::fmt::Display| SmtpUrlError(format!("its certificate authorities cannot be used: {error}"));
-    let mut roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(pem) = extra_roots {
         let before = roots.len();
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            roots
-                .add(certificate.map_err(|error| refused(&error))?)
-                .map_err(|error| refused(&error))?;
+            roots.add(certificate.map_err(|error| refused(&error))?).map_err(|error| refused(&error))?;
         }
         if roots.len() == before {
             return Err(refused(&"the file holds no certificate"));
@@ -67,11 +63,7 @@ pub(crate) async fn dial(url: &SmtpUrl, tls: &Arc<ClientConfig>) -> io::Result<S
     let peer = tcp.peer_addr()?;
     let limit = url.timeouts.connect;
     match url.tls {
-        Tls::None => Ok(Stream {
-            peer,
-            unread: &[],
-            io: Box::new(tcp),
-        }),
+        Tls::None => Ok(Stream { peer, unread: &[], io: Box::new(tcp) }),
         Tls::Implicit => {
             let io = within(limit, "the TLS handshake", handshake(tcp, &url.host, tls)).await?;
             Ok(Stream { peer, unread: &[], io })
@@ -83,11 +75,7 @@ pub(crate) async fn dial(url: &SmtpUrl, tls: &Arc<ClientConfig>) -> io::Result<S
             } else {
                 Box::new(tcp)
             };
-            Ok(Stream {
-                peer,
-                unread: GREETING_ALREADY_READ,
-                io,
-            })
+            Ok(Stream { peer, unread: GREETING_ALREADY_READ, io })
         }
     }
 }
@@ -108,9 +96,7 @@ async fn connect(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream
 
 async fn handshake(tcp: TcpStream, host: &str, config: &Arc<ClientConfig>) -> io::Result<Box<dyn Io>> {
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    Ok(Box::new(
-        TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?,
-    ))
+    Ok(Box::new(TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?))
 }
 
 /// Reads the greeting, says EHLO and, when the server offers it, STARTTLS. Says whether the server now waits for a handshake.
@@ -142,9 +128,8 @@ async fn expect(tcp: &mut TcpStream, step: &str, code: u16) -> io::Result<Vec<St
         }
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         line.clear();
-        let (number, rest) = text
-            .split_at_checked(3)
-            .ok_or_else(|| io::Error::other(format!("{step}: the reply has no code")))?;
+        let (number, rest) =
+            text.split_at_checked(3).ok_or_else(|| io::Error::other(format!("{step}: the reply has no code")))?;
         if number.parse() != Ok(code) {
             return Err(io::Error::other(format!("{step}: {text}")));
         }
@@ -165,10 +150,9 @@ pub(crate) async fn within<T, E: Into<io::Error>>(
 ) -> io::Result<T> {
     match timeout(limit, work).await {
         Ok(result) => result.map_err(Into::into),
-        Err(_) => Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!("{step} took longer than {} s", limit.as_secs()),
-        )),
+        Err(_) => {
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("{step} took longer than {} s", limit.as_secs())))
+        }
     }
 }
 

@@ -51,11 +51,7 @@ pub(crate) struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(20),
-            command: Duration::from_secs(120),
-            message: Duration::from_secs(600),
-        }
+        Self { connect: Duration::from_secs(20), command: Duration::from_secs(120), message: Duration::from_secs(600) }
     }
 }
 
@@ -73,15 +69,8 @@ impl SmtpUrl {
     pub(crate) fn parse(text: &str) -> Result<Self, SmtpUrlError> {
         let refused = |reason: &str| SmtpUrlError(reason.to_owned());
         let url = Url::parse(text).map_err(|error| refused(&error.to_string()))?;
-        let host = url
-            .host_str()
-            .filter(|host| !host.is_empty())
-            .ok_or_else(|| refused("it names no host"))?;
-        let host = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host)
-            .to_owned();
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| refused("it names no host"))?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned();
         let credentials = match (decode(url.username())?, url.password().map(decode).transpose()?) {
             (user, None) if user.is_empty() => None,
             (_, None) => return Err(refused("it has a user but no password")),
@@ -107,17 +96,10 @@ impl SmtpUrl {
                 ("ehlo", name) if is_host_name(name) => ehlo = ClientId::Domain(name.to_owned()),
                 ("ehlo", _) => return Err(refused("ehlo has to be a host name")),
                 ("timeout", seconds) => {
-                    let limit = seconds
-                        .parse()
-                        .ok()
-                        .filter(|seconds| (1..=600).contains(seconds))
-                        .map(Duration::from_secs);
+                    let limit =
+                        seconds.parse().ok().filter(|seconds| (1..=600).contains(seconds)).map(Duration::from_secs);
                     let limit = limit.ok_or_else(|| refused("timeout has to be 1 to 600 seconds"))?;
-                    timeouts = Timeouts {
-                        connect: limit,
-                        command: limit,
-                        message: limit,
-                    };
+                    timeouts = Timeouts { connect: limit, command: limit, message: limit };
                 }
                 (other, _) => {
                     return Err(refused(&format!("it has an unknown parameter {other:?}")));
@@ -125,34 +107,21 @@ impl SmtpUrl {
             }
         }
         if tls == Tls::Opportunistic && credentials.is_some() && !is_loopback(&host) {
-            return Err(refused(
-                "credentials need tls=required (or tls=none, to send them in the clear)",
-            ));
+            return Err(refused("credentials need tls=required (or tls=none, to send them in the clear)"));
         }
         let port = url.port().unwrap_or(match (tls, &credentials) {
             (Tls::Implicit, _) => 465,
             (_, Some(_)) => 587,
             (_, None) => 25,
         });
-        Ok(Self {
-            host,
-            port,
-            tls,
-            credentials,
-            ehlo,
-            timeouts,
-        })
+        Ok(Self { host, port, tls, credentials, ehlo, timeouts })
     }
 }
 
 impl std::fmt::Debug for SmtpUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { host, port, tls, .. } = self;
-        f.debug_struct("SmtpUrl")
-            .field("host", host)
-            .field("port", port)
-            .field("tls", tls)
-            .finish_non_exhaustive()
+        f.debug_struct("SmtpUrl").field("host", host).field("port", port).field("tls", tls).finish_non_exhaustive()
     }
 }
 
@@ -160,10 +129,8 @@ fn decode(text: &str) -> Result<String, SmtpUrlError> {
     let refused = || SmtpUrlError("its credentials are not percent-encoded text on one line".into());
     // A query's decoding, with `+` kept: there it would mean a space.
     let pair = format!("={}", text.replace('+', "%2B").replace('&', "%26"));
-    let decoded = url::form_urlencoded::parse(pair.as_bytes())
-        .next()
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default();
+    let decoded =
+        url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default();
     if decoded.contains(char::REPLACEMENT_CHARACTER) {
         return Err(refused());
     }
@@ -178,9 +145,7 @@ fn is_loopback(host: &str) -> bool {
 fn is_host_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 253
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '[' | ']' | ':'))
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '[' | ']' | ':'))
 }
 
 fn default_ehlo() -> ClientId {
@@ -203,36 +168,12 @@ mod tests {
     #[test]
     fn addresses_and_what_they_mean() {
         let cases = [
-            (
-                "smtp://mail.example.com",
-                "mail.example.com",
-                25,
-                Tls::Opportunistic,
-                false,
-            ),
-            (
-                "smtp://u:p@mail.example.com",
-                "mail.example.com",
-                587,
-                Tls::Required,
-                true,
-            ),
-            (
-                "smtps://u:p@mail.example.com",
-                "mail.example.com",
-                465,
-                Tls::Implicit,
-                true,
-            ),
+            ("smtp://mail.example.com", "mail.example.com", 25, Tls::Opportunistic, false),
+            ("smtp://u:p@mail.example.com", "mail.example.com", 587, Tls::Required, true),
+            ("smtps://u:p@mail.example.com", "mail.example.com", 465, Tls::Implicit, true),
             ("smtp://u:p@127.0.0.1:2525", "127.0.0.1", 2525, Tls::Opportunistic, true),
             ("smtp://[::1]:2525", "::1", 2525, Tls::Opportunistic, false),
-            (
-                "smtp://u:p@mail.example.com?tls=none",
-                "mail.example.com",
-                587,
-                Tls::None,
-                true,
-            ),
+            ("smtp://u:p@mail.example.com?tls=none", "mail.example.com", 587, Tls::None, true),
             (
                 "smtp://mail.example.com?tls=required&timeout=5&ehlo=a.example",
                 "mail.example.com",

@@ -49,13 +49,7 @@ impl Bench {
         let entropy = Entropy::system();
         let keyring = Keyring::parse(&Keyring::generate(&entropy)).unwrap();
         let clock = Clock::manual(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
-        Self {
-            directory,
-            store: Arc::new(store),
-            keyring: Arc::new(keyring),
-            entropy,
-            clock,
-        }
+        Self { directory, store: Arc::new(store), keyring: Arc::new(keyring), entropy, clock }
     }
 
     fn invitation(&self) -> InvitationMail {
@@ -82,10 +76,7 @@ impl Bench {
             organization_id: None,
             recipient: payload.recipient().into(),
             state: DeliveryState::Queued,
-            sealed: Some(
-                self.keyring
-                    .seal(&self.entropy, id.as_bytes(), &payload.to_bytes().unwrap()),
-            ),
+            sealed: Some(self.keyring.seal(&self.entropy, id.as_bytes(), &payload.to_bytes().unwrap())),
             attempts: 0,
             available_time: now,
             fence: 0,
@@ -131,18 +122,10 @@ impl Bench {
 
     fn start(&self, transport: Transport, settings: Settings) -> (CancellationToken, JoinHandle<()>) {
         let link = LinkTemplate::parse("https://app.example.com/accept?token={token}").unwrap();
-        let links = Links {
-            invitation: link.clone(),
-            password_reset: link.clone(),
-            email_verification: link,
-        };
+        let links = Links { invitation: link.clone(), password_reset: link.clone(), email_verification: link };
         let renderer = Renderer::new(links, None).unwrap();
         let sender = Sender::parse("Roster <roster@example.com>").unwrap();
-        let mailer = Mailer {
-            renderer,
-            sender,
-            transport,
-        };
+        let mailer = Mailer { renderer, sender, transport };
         let worker = Worker::new(
             Arc::clone(&self.store),
             Arc::clone(&self.keyring),
@@ -156,27 +139,17 @@ impl Bench {
     }
 
     fn smtp(&self, sink: &Sink) -> Transport {
-        Transport::Smtp(Box::new(
-            SmtpRelay::new(&sink.url(""), None, self.clock.clone()).unwrap(),
-        ))
+        Transport::Smtp(Box::new(SmtpRelay::new(&sink.url(""), None, self.clock.clone()).unwrap()))
     }
 }
 
 fn quick() -> Settings {
-    Settings {
-        poll_interval: Duration::from_millis(50),
-        drain: Duration::from_millis(200),
-        ..Settings::default()
-    }
+    Settings { poll_interval: Duration::from_millis(50), drain: Duration::from_millis(200), ..Settings::default() }
 }
 
 fn message_ids(sink: &Sink) -> Vec<String> {
     let id = |message: &String| {
-        message
-            .lines()
-            .find_map(|line| line.strip_prefix("Message-ID: "))
-            .unwrap_or_default()
-            .to_owned()
+        message.lines().find_map(|line| line.strip_prefix("Message-ID: ")).unwrap_or_default().to_owned()
     };
     sink.with(|seen| seen.messages.iter().map(id).collect())
 }
@@ -185,13 +158,8 @@ fn message_ids(sink: &Sink) -> Vec<String> {
 async fn a_queued_message_is_sent_at_once_and_erased() {
     let bench = Bench::new().await;
     let files = MailDirectory::in_data_directory(bench.directory.path());
-    let (stop, worker) = bench.start(
-        Transport::Files(files.clone()),
-        Settings {
-            poll_interval: Duration::from_secs(600),
-            ..quick()
-        },
-    );
+    let (stop, worker) =
+        bench.start(Transport::Files(files.clone()), Settings { poll_interval: Duration::from_secs(600), ..quick() });
     sleep(Duration::from_millis(50)).await;
     let id = bench.queue_invitation().await;
     let row = bench.wait_for(id, DeliveryState::Sent).await;
@@ -208,10 +176,7 @@ async fn a_queued_message_is_sent_at_once_and_erased() {
 #[tokio::test]
 async fn ab_03_greylisted_mail_is_tried_again_when_it_is_due_under_the_same_id() {
     let bench = Bench::new().await;
-    let greylists = Script {
-        rcpt: Act::Say("450 4.7.1 come back"),
-        ..Script::default()
-    };
+    let greylists = Script { rcpt: Act::Say("450 4.7.1 come back"), ..Script::default() };
     let sink = Sink::start(vec![greylists, Script::default()]).await;
     let _worker = bench.start(bench.smtp(&sink), quick());
     let id = bench.queue_invitation().await;
@@ -219,10 +184,7 @@ async fn ab_03_greylisted_mail_is_tried_again_when_it_is_due_under_the_same_id()
     assert_eq!((row.state, row.attempts), (DeliveryState::Queued, 1));
     assert!(row.last_error.unwrap().contains("450"));
     let wait = row.available_time - bench.clock.now();
-    assert!(
-        wait >= TimeDelta::seconds(15) && wait <= TimeDelta::seconds(30),
-        "{wait}"
-    );
+    assert!(wait >= TimeDelta::seconds(15) && wait <= TimeDelta::seconds(30), "{wait}");
 
     sleep(Duration::from_millis(200)).await;
     assert_eq!(bench.row(id).await.attempts, 1, "it is not due yet");
@@ -235,14 +197,7 @@ async fn ab_03_greylisted_mail_is_tried_again_when_it_is_due_under_the_same_id()
 #[tokio::test]
 async fn ab_03_a_cut_after_the_final_dot_is_sent_again_once() {
     let bench = Bench::new().await;
-    let sink = Sink::start(vec![
-        Script {
-            end: Act::Cut,
-            ..Script::default()
-        },
-        Script::default(),
-    ])
-    .await;
+    let sink = Sink::start(vec![Script { end: Act::Cut, ..Script::default() }, Script::default()]).await;
     let _worker = bench.start(bench.smtp(&sink), quick());
     let id = bench.queue_invitation().await;
     bench.wait(id, |row| row.last_error.is_some()).await;
@@ -265,10 +220,7 @@ async fn ab_03_a_refusal_is_final_and_its_reason_is_kept() {
     let id = bench.queue_invitation().await;
     let row = bench.wait_for(id, DeliveryState::Failed).await;
     let reason = row.last_error.unwrap();
-    assert!(
-        reason.contains("550") && reason.contains("spam") && !reason.contains(TOKEN),
-        "{reason}"
-    );
+    assert!(reason.contains("550") && reason.contains("spam") && !reason.contains(TOKEN), "{reason}");
 }
 
 #[tokio::test]
@@ -280,11 +232,7 @@ async fn ab_03_poison_blocks_nobody() {
     message.sealed = Some(b"not sealed".to_vec());
     bad.push(message);
     let mut message = bench.message(bench.invitation());
-    message.sealed = Some(
-        bench
-            .keyring
-            .seal(&bench.entropy, message.id.as_bytes(), b"{\"kind\":\"invitation\"}"),
-    );
+    message.sealed = Some(bench.keyring.seal(&bench.entropy, message.id.as_bytes(), b"{\"kind\":\"invitation\"}"));
     bad.push(message);
     let mut message = bench.message(bench.invitation());
     message.sealed = bench.message(bench.invitation()).sealed;
@@ -308,10 +256,7 @@ async fn ab_03_poison_blocks_nobody() {
     bench.wait_for(good, DeliveryState::Sent).await;
     for (number, id) in ids.into_iter().enumerate() {
         let row = bench.wait_for(id, DeliveryState::Failed).await;
-        assert!(
-            row.last_error.is_some_and(|reason| !reason.contains(TOKEN)),
-            "case {number}"
-        );
+        assert!(row.last_error.is_some_and(|reason| !reason.contains(TOKEN)), "case {number}");
         assert_eq!(row.attempts, 1, "case {number}");
     }
 }
@@ -325,22 +270,13 @@ async fn a_message_goes_to_the_sealed_address_and_not_to_the_rows() {
     let id = bench.queue(message).await;
     let _worker = bench.start(bench.smtp(&sink), quick());
     bench.wait_for(id, DeliveryState::Sent).await;
-    sink.with(|seen| {
-        assert!(
-            seen.commands.contains(&"RCPT TO:<bob@example.org>".into()),
-            "{:?}",
-            seen.commands
-        )
-    });
+    sink.with(|seen| assert!(seen.commands.contains(&"RCPT TO:<bob@example.org>".into()), "{:?}", seen.commands));
 }
 
 #[tokio::test]
 async fn ab_03_a_hanging_delivery_holds_one_slot_and_no_more_run_than_there_are_slots() {
     let bench = Bench::new().await;
-    let hangs = Script {
-        rcpt: Act::Hang,
-        ..Script::default()
-    };
+    let hangs = Script { rcpt: Act::Hang, ..Script::default() };
     let sink = Sink::start(vec![hangs, Script::default()]).await;
     let _worker = bench.start(bench.smtp(&sink), Settings { slots: 2, ..quick() });
     let hanging = bench.queue_invitation().await;
@@ -366,16 +302,8 @@ async fn ab_03_a_hanging_delivery_holds_one_slot_and_no_more_run_than_there_are_
 async fn ab_01_heartbeats_keep_a_slow_delivery_from_being_claimed_again() {
     let mut bench = Bench::new().await;
     bench.clock = Clock::system();
-    let sink = Sink::start(vec![Script {
-        end: Act::Hang,
-        ..Script::default()
-    }])
-    .await;
-    let settings = Settings {
-        lease: Duration::from_millis(400),
-        heartbeat: Duration::from_millis(50),
-        ..quick()
-    };
+    let sink = Sink::start(vec![Script { end: Act::Hang, ..Script::default() }]).await;
+    let settings = Settings { lease: Duration::from_millis(400), heartbeat: Duration::from_millis(50), ..quick() };
     let _one = bench.start(bench.smtp(&sink), settings);
     let _two = bench.start(bench.smtp(&sink), settings);
     let id = bench.queue_invitation().await;
@@ -388,16 +316,9 @@ async fn ab_01_heartbeats_keep_a_slow_delivery_from_being_claimed_again() {
 #[tokio::test]
 async fn ab_01_a_worker_that_lost_its_lease_stops_and_records_nothing() {
     let bench = Bench::new().await;
-    let hangs = Script {
-        rcpt: Act::Hang,
-        ..Script::default()
-    };
+    let hangs = Script { rcpt: Act::Hang, ..Script::default() };
     let sink = Sink::start(vec![hangs, Script::default()]).await;
-    let settings = Settings {
-        slots: 1,
-        heartbeat: Duration::from_millis(200),
-        ..quick()
-    };
+    let settings = Settings { slots: 1, heartbeat: Duration::from_millis(200), ..quick() };
     let _worker = bench.start(bench.smtp(&sink), settings);
     let id = bench.queue_invitation().await;
     bench.wait(id, |row| row.attempts == 1).await;
@@ -416,21 +337,14 @@ async fn ab_01_a_worker_that_lost_its_lease_stops_and_records_nothing() {
 #[tokio::test]
 async fn ab_10_at_the_end_deliveries_finish_or_give_their_lease_back() {
     let bench = Bench::new().await;
-    let sink = Sink::start(vec![Script {
-        rcpt: Act::Hang,
-        ..Script::default()
-    }])
-    .await;
+    let sink = Sink::start(vec![Script { rcpt: Act::Hang, ..Script::default() }]).await;
     let (stop, worker) = bench.start(bench.smtp(&sink), quick());
     let id = bench.queue_invitation().await;
     bench.wait(id, |row| row.attempts == 1).await;
     stop.cancel();
     timeout(Duration::from_secs(2), worker).await.unwrap().unwrap();
     let row = bench.row(id).await;
-    assert_eq!(
-        (row.state, row.attempts, row.available_time),
-        (DeliveryState::Queued, 0, bench.clock.now())
-    );
+    assert_eq!((row.state, row.attempts, row.available_time), (DeliveryState::Queued, 0, bench.clock.now()));
 
     let later = bench.queue_invitation().await;
     sleep(Duration::from_millis(150)).await;
@@ -440,11 +354,7 @@ async fn ab_10_at_the_end_deliveries_finish_or_give_their_lease_back() {
 #[tokio::test]
 async fn ab_03_an_old_message_is_given_up_but_not_at_its_first_failure() {
     let bench = Bench::new().await;
-    let sink = Sink::start(vec![Script {
-        rcpt: Act::Say("450 later"),
-        ..Script::default()
-    }])
-    .await;
+    let sink = Sink::start(vec![Script { rcpt: Act::Say("450 later"), ..Script::default() }]).await;
     let old = |attempts, days| {
         let mut message = bench.message(bench.invitation());
         message.attempts = attempts;
@@ -490,23 +400,12 @@ async fn ab_19_logs_name_the_message_and_neither_address_nor_token() {
         .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let bench = Bench::new().await;
-    let chatty = Script {
-        rcpt: Act::Say("450 4.7.1 <bob@example.org>: canary-token-0123456789"),
-        ..Script::default()
-    };
-    let refuses = Script {
-        rcpt: Act::Say("550 5.1.1 <bob@example.org>: canary-token-0123456789"),
-        ..Script::default()
-    };
-    let sink = Sink::start(vec![
-        chatty,
-        refuses,
-        Script {
-            end: Act::Say("250 ok bob@example.org"),
-            ..Script::default()
-        },
-    ])
-    .await;
+    let chatty = Script { rcpt: Act::Say("450 4.7.1 <bob@example.org>: canary-token-0123456789"), ..Script::default() };
+    let refuses =
+        Script { rcpt: Act::Say("550 5.1.1 <bob@example.org>: canary-token-0123456789"), ..Script::default() };
+    let sink =
+        Sink::start(vec![chatty, refuses, Script { end: Act::Say("250 ok bob@example.org"), ..Script::default() }])
+            .await;
     let _worker = bench.start(bench.smtp(&sink), quick());
     // Another test may have met the worker's span for the first time in the instant in which this subscriber came: tracing then took it for one that
     // nobody listens to.
@@ -520,21 +419,11 @@ async fn ab_19_logs_name_the_message_and_neither_address_nor_token() {
 
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let ours: Vec<&str> = text.lines().filter(|line| line.contains("outbox")).collect();
-    for expected in [
-        "will be tried again",
-        "cannot be delivered",
-        "mail sent",
-        &first.to_string(),
-    ] {
-        assert!(
-            ours.iter().any(|line| line.contains(expected)),
-            "{expected} is missing in {ours:#?}"
-        );
+    for expected in ["will be tried again", "cannot be delivered", "mail sent", &first.to_string()] {
+        assert!(ours.iter().any(|line| line.contains(expected)), "{expected} is missing in {ours:#?}");
     }
-    let told: Vec<&&str> = ours
-        .iter()
-        .filter(|line| line.contains(TOKEN) || line.contains("bob@example.org"))
-        .collect();
+    let told: Vec<&&str> =
+        ours.iter().filter(|line| line.contains(TOKEN) || line.contains("bob@example.org")).collect();
     assert!(told.is_empty(), "{told:#?}");
 }
 
@@ -542,8 +431,5 @@ async fn ab_19_logs_name_the_message_and_neither_address_nor_token() {
 fn the_window_of_attempts_is_more_than_a_day() {
     let settings = Settings::default();
     assert!(settings.give_up_after >= Duration::from_secs(24 * 3600));
-    assert!(
-        settings.heartbeat * 3 < settings.lease,
-        "two missed heartbeats lose no lease"
-    );
+    assert!(settings.heartbeat * 3 < settings.lease, "two missed heartbeats lose no lease");
 }

@@ -43,12 +43,7 @@ pub(super) struct JobQueue<J> {
 impl<J> JobQueue<J> {
     /// A queue with room for so many.
     pub(super) fn new(room: usize) -> Self {
-        Self {
-            room,
-            waiting: Vec::new(),
-            turns: HashMap::new(),
-            count: 0,
-        }
+        Self { room, waiting: Vec::new(), turns: HashMap::new(), count: 0 }
     }
 
     /// Puts a job at the end. Answers with the one that finds no room any more, which may be this one.
@@ -66,10 +61,7 @@ impl<J> JobQueue<J> {
             *held.entry(class).or_default() += 1;
         }
         let most = self.waiting.iter().enumerate().max_by_key(|(_, waiting)| {
-            let held = waiting
-                .requester
-                .classes()
-                .map(|class| held.get(&class).copied().unwrap_or_default());
+            let held = waiting.requester.classes().map(|class| held.get(&class).copied().unwrap_or_default());
             (held, waiting.number)
         });
         let place = most.map(|(place, _)| place)?;
@@ -79,10 +71,7 @@ impl<J> JobQueue<J> {
     /// The job whose turn it is.
     pub(super) fn next(&mut self) -> Option<J> {
         let first = self.waiting.iter().enumerate().min_by_key(|(_, waiting)| {
-            let turns = waiting
-                .requester
-                .classes()
-                .map(|class| self.turns.get(&class).copied().unwrap_or_default());
+            let turns = waiting.requester.classes().map(|class| self.turns.get(&class).copied().unwrap_or_default());
             (turns, waiting.number)
         });
         let (place, requester) = first.map(|(place, waiting)| (place, waiting.requester))?;
@@ -108,11 +97,7 @@ impl<J> JobQueue<J> {
     /// Whoever does not wait has no turn: who comes back comes behind those who are there.
     fn forget(&mut self) {
         let waiting = &self.waiting;
-        self.turns.retain(|class, _| {
-            waiting
-                .iter()
-                .any(|waiting| waiting.requester.classes().contains(class))
-        });
+        self.turns.retain(|class, _| waiting.iter().any(|waiting| waiting.requester.classes().contains(class)));
     }
 
     fn count(&mut self) -> u64 {

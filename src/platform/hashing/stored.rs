@@ -78,17 +78,11 @@ impl Cost {
     /// Whether no comparison is worth as much, whoever stored the hash: the last line of defence behind the bounds at import.
     pub(super) fn is_absurd(self) -> bool {
         match self {
-            Cost::Argon2 {
-                memory_kib,
-                iterations,
-                lanes,
-            } => too_much(memory_kib.into(), iterations) || lanes > MAX_LANES,
+            Cost::Argon2 { memory_kib, iterations, lanes } => {
+                too_much(memory_kib.into(), iterations) || lanes > MAX_LANES
+            }
             Cost::Bcrypt { log_rounds } => log_rounds > MAX_LOG_ROUNDS,
-            Cost::Scrypt {
-                memory_kib,
-                passes,
-                blocks,
-            } => too_much(memory_kib, passes) || blocks > MAX_BLOCKS,
+            Cost::Scrypt { memory_kib, passes, blocks } => too_much(memory_kib, passes) || blocks > MAX_BLOCKS,
             Cost::Pbkdf2 { rounds } => rounds > MAX_ROUNDS,
         }
     }
@@ -151,31 +145,10 @@ impl Digest {
 
 /// How a hash is made of a password.
 pub(super) enum Recipe {
-    Argon2 {
-        algorithm: Algorithm,
-        version: Version,
-        params: Params,
-        salt: Salt,
-        length: usize,
-    },
-    Bcrypt {
-        log_rounds: u32,
-        salt: [u8; 16],
-    },
-    Scrypt {
-        params: scrypt::Params,
-        memory_kib: u64,
-        passes: u32,
-        blocks: u64,
-        salt: Vec<u8>,
-        length: usize,
-    },
-    Pbkdf2 {
-        digest: Digest,
-        rounds: NonZeroU32,
-        salt: Vec<u8>,
-        length: usize,
-    },
+    Argon2 { algorithm: Algorithm, version: Version, params: Params, salt: Salt, length: usize },
+    Bcrypt { log_rounds: u32, salt: [u8; 16] },
+    Scrypt { params: scrypt::Params, memory_kib: u64, passes: u32, blocks: u64, salt: Vec<u8>, length: usize },
+    Pbkdf2 { digest: Digest, rounds: NonZeroU32, salt: Vec<u8>, length: usize },
 }
 
 impl Recipe {
@@ -201,13 +174,7 @@ impl Recipe {
     /// Whether a new hash would be made in another way.
     pub(super) fn outdates(&self, today: &Params) -> bool {
         match self {
-            Recipe::Argon2 {
-                algorithm,
-                version,
-                params,
-                salt,
-                ..
-            } => {
+            Recipe::Argon2 { algorithm, version, params, salt, .. } => {
                 *algorithm != Algorithm::Argon2id
                     || *version != Version::V0x13
                     || params != today
@@ -245,29 +212,16 @@ impl Stored {
 
     pub(super) fn cost(&self) -> Cost {
         match &self.recipe {
-            Recipe::Argon2 { params, .. } => Cost::Argon2 {
-                memory_kib: params.m_cost(),
-                iterations: params.t_cost(),
-                lanes: params.p_cost(),
-            },
-            Recipe::Bcrypt { log_rounds, .. } => Cost::Bcrypt {
-                log_rounds: *log_rounds,
-            },
-            Recipe::Scrypt {
-                memory_kib,
-                passes,
-                blocks,
-                ..
-            } => Cost::Scrypt {
-                memory_kib: *memory_kib,
-                passes: *passes,
-                blocks: *blocks,
-            },
-            Recipe::Pbkdf2 {
-                digest, rounds, length, ..
-            } => Cost::Pbkdf2 {
-                rounds: u64::from(rounds.get()).saturating_mul(length.div_ceil(digest.len()) as u64),
-            },
+            Recipe::Argon2 { params, .. } => {
+                Cost::Argon2 { memory_kib: params.m_cost(), iterations: params.t_cost(), lanes: params.p_cost() }
+            }
+            Recipe::Bcrypt { log_rounds, .. } => Cost::Bcrypt { log_rounds: *log_rounds },
+            Recipe::Scrypt { memory_kib, passes, blocks, .. } => {
+                Cost::Scrypt { memory_kib: *memory_kib, passes: *passes, blocks: *blocks }
+            }
+            Recipe::Pbkdf2 { digest, rounds, length, .. } => {
+                Cost::Pbkdf2 { rounds: u64::from(rounds.get()).saturating_mul(length.div_ceil(digest.len()) as u64) }
+            }
         }
     }
 }
@@ -288,13 +242,7 @@ fn argon2(text: &str) -> Result<Stored, Unusable> {
         return Err(flawed("its salt or hash is missing"));
     };
     Ok(Stored {
-        recipe: Recipe::Argon2 {
-            algorithm,
-            version,
-            params,
-            salt,
-            length: hash.len(),
-        },
+        recipe: Recipe::Argon2 { algorithm, version, params, salt, length: hash.len() },
         hash: Zeroizing::new(hash.as_bytes().to_vec()),
     })
 }
@@ -310,16 +258,9 @@ fn bcrypt(parts: &[&str]) -> Result<Stored, &'static str> {
         .split_at_checked(22)
         .filter(|(_, hash)| hash.len() == 31)
         .ok_or("its salt and hash have not 53 characters")?;
-    let decode = |part: &str| {
-        BCRYPT
-            .decode(part)
-            .map_err(|_| "its salt or hash is not of bcrypt's alphabet")
-    };
+    let decode = |part: &str| BCRYPT.decode(part).map_err(|_| "its salt or hash is not of bcrypt's alphabet");
     let salt = decode(salt)?.try_into().map_err(|_| "its salt has not 16 octets")?;
-    Ok(Stored {
-        recipe: Recipe::Bcrypt { log_rounds, salt },
-        hash: Zeroizing::new(decode(hash)?),
-    })
+    Ok(Stored { recipe: Recipe::Bcrypt { log_rounds, salt }, hash: Zeroizing::new(decode(hash)?) })
 }
 
 fn scrypt(parts: &[&str]) -> Result<Stored, &'static str> {
@@ -388,10 +329,7 @@ fn parameters(text: &str) -> Result<Vec<(&str, u32)>, &'static str> {
         let (name, value) = one.split_once('=')?;
         Some((name, number(value)?))
     }
-    text.split(',')
-        .map(read)
-        .collect::<Option<_>>()
-        .ok_or("its parameters are not numbers with names")
+    text.split(',').map(read).collect::<Option<_>>().ok_or("its parameters are not numbers with names")
 }
 
 /// A number without a sign.

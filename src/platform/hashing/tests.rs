@@ -4,17 +4,9 @@ use std::time::Duration;
 use super::*;
 use crate::platform::Stopwatch;
 
-const CHEAP: HashParams = HashParams {
-    memory_kib: 64,
-    iterations: 1,
-    parallelism: 1,
-};
+const CHEAP: HashParams = HashParams { memory_kib: 64, iterations: 1, parallelism: 1 };
 /// About half a second on one thread, also in a debug build of this crate.
-const SLOW: HashParams = HashParams {
-    memory_kib: 64 * 1024,
-    iterations: 4,
-    parallelism: 1,
-};
+const SLOW: HashParams = HashParams { memory_kib: 64 * 1024, iterations: 4, parallelism: 1 };
 
 fn secret(text: &str) -> SecretString {
     SecretString::from(text)
@@ -26,10 +18,7 @@ fn cheap() -> Hasher {
 
 /// The first poll puts the job into the queue; the returned future is the rest.
 async fn queued<F: Future + Unpin>(mut job: F) -> F {
-    assert!(
-        tokio::time::timeout(Duration::ZERO, &mut job).await.is_err(),
-        "still at work"
-    );
+    assert!(tokio::time::timeout(Duration::ZERO, &mut job).await.is_err(), "still at work");
     job
 }
 
@@ -37,18 +26,9 @@ async fn queued<F: Future + Unpin>(mut job: F) -> F {
 async fn a_hash_verifies_and_another_password_does_not() {
     let hasher = cheap();
     let phc = hasher.hash(secret("correct horse"), [7; SALT_LEN]).await.unwrap();
-    assert!(
-        phc.starts_with("$argon2id$v=19$m=64,t=1,p=1$BwcHBwcHBwcHBwcHBwcHBw$"),
-        "{phc}"
-    );
-    assert_eq!(
-        hasher.verify(secret("correct horse"), Some(phc.clone())).await,
-        Ok(Verdict::Match { outdated: false })
-    );
-    assert_eq!(
-        hasher.verify(secret("correct horsf"), Some(phc.clone())).await,
-        Ok(Verdict::Mismatch)
-    );
+    assert!(phc.starts_with("$argon2id$v=19$m=64,t=1,p=1$BwcHBwcHBwcHBwcHBwcHBw$"), "{phc}");
+    assert_eq!(hasher.verify(secret("correct horse"), Some(phc.clone())).await, Ok(Verdict::Match { outdated: false }));
+    assert_eq!(hasher.verify(secret("correct horsf"), Some(phc.clone())).await, Ok(Verdict::Mismatch));
     assert_eq!(hasher.verify(secret(""), Some(phc)).await, Ok(Verdict::Mismatch));
 }
 
@@ -57,61 +37,27 @@ async fn a_string_of_the_reference_implementation_verifies() {
     // A test vector of the reference implementation: password "password", salt "somesalt".
     let phc = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
     let hasher = cheap();
-    assert_eq!(
-        hasher.verify(secret("password"), Some(phc.into())).await,
-        Ok(Verdict::Match { outdated: true })
-    );
-    assert_eq!(
-        hasher.verify(secret("differentpassword"), Some(phc.into())).await,
-        Ok(Verdict::Mismatch)
-    );
+    assert_eq!(hasher.verify(secret("password"), Some(phc.into())).await, Ok(Verdict::Match { outdated: true }));
+    assert_eq!(hasher.verify(secret("differentpassword"), Some(phc.into())).await, Ok(Verdict::Mismatch));
 }
 
 #[tokio::test]
 async fn other_parameters_are_outdated_in_both_directions() {
-    let dear = Hasher::start(
-        HashParams {
-            memory_kib: 128,
-            iterations: 2,
-            parallelism: 2,
-        },
-        1,
-        8,
-    )
-    .unwrap();
-    let (from_cheap, from_dear) = (
-        cheap().hash(secret("p"), [1; SALT_LEN]).await.unwrap(),
-        dear.hash(secret("p"), [1; SALT_LEN]).await.unwrap(),
-    );
-    assert_eq!(
-        dear.verify(secret("p"), Some(from_cheap)).await,
-        Ok(Verdict::Match { outdated: true })
-    );
-    assert_eq!(
-        cheap().verify(secret("p"), Some(from_dear)).await,
-        Ok(Verdict::Match { outdated: true })
-    );
+    let dear = Hasher::start(HashParams { memory_kib: 128, iterations: 2, parallelism: 2 }, 1, 8).unwrap();
+    let (from_cheap, from_dear) =
+        (cheap().hash(secret("p"), [1; SALT_LEN]).await.unwrap(), dear.hash(secret("p"), [1; SALT_LEN]).await.unwrap());
+    assert_eq!(dear.verify(secret("p"), Some(from_cheap)).await, Ok(Verdict::Match { outdated: true }));
+    assert_eq!(cheap().verify(secret("p"), Some(from_dear)).await, Ok(Verdict::Match { outdated: true }));
 }
 
 #[tokio::test]
 async fn without_a_stored_hash_the_same_work_ends_in_a_mismatch() {
-    let hasher = Hasher::start(
-        HashParams {
-            memory_kib: 8 * 1024,
-            ..HashParams::default()
-        },
-        1,
-        8,
-    )
-    .unwrap();
+    let hasher = Hasher::start(HashParams { memory_kib: 8 * 1024, ..HashParams::default() }, 1, 8).unwrap();
     let phc = hasher.hash(secret("p"), [1; SALT_LEN]).await.unwrap();
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     for _ in 0..15 {
         let watch = Stopwatch::start();
-        assert_eq!(
-            hasher.verify(secret("q"), Some(phc.clone())).await,
-            Ok(Verdict::Mismatch)
-        );
+        assert_eq!(hasher.verify(secret("q"), Some(phc.clone())).await, Ok(Verdict::Mismatch));
         known.push(watch.elapsed());
         let watch = Stopwatch::start();
         assert_eq!(hasher.verify(secret("q"), None).await, Ok(Verdict::Mismatch));
@@ -136,9 +82,7 @@ async fn absurd_and_foreign_strings_are_refused_without_work() {
         "m=1,t=1,p=1",
         "m=64,t=1,p=1,x=1",
     ] {
-        let answer = hasher
-            .verify(secret("password"), Some(format!("$argon2id$v=19${head}${tail}")))
-            .await;
+        let answer = hasher.verify(secret("password"), Some(format!("$argon2id$v=19${head}${tail}"))).await;
         assert!(matches!(answer, Err(HashError::Failed(_))), "{head}: {answer:?}");
     }
     for phc in [
@@ -188,11 +132,7 @@ async fn the_job_of_a_caller_that_has_gone_is_skipped() {
     let watch = Stopwatch::start();
     assert!(running.await.is_ok());
     assert!(last.await.is_ok());
-    assert!(
-        watch.elapsed() < one * 5,
-        "{:?}, one takes {one:?}: the eight were computed",
-        watch.elapsed()
-    );
+    assert!(watch.elapsed() < one * 5, "{:?}, one takes {one:?}: the eight were computed", watch.elapsed());
 }
 
 #[test]
@@ -274,15 +214,9 @@ fn unusable_parameters_are_refused_at_the_start() {
     for params in [
         HashParams { memory_kib: 7, ..CHEAP },
         HashParams { iterations: 0, ..CHEAP },
-        HashParams {
-            parallelism: 0,
-            ..CHEAP
-        },
+        HashParams { parallelism: 0, ..CHEAP },
     ] {
-        assert!(
-            matches!(Hasher::start(params, 1, 1), Err(HashError::Failed(_))),
-            "{params:?}"
-        );
+        assert!(matches!(Hasher::start(params, 1, 1), Err(HashError::Failed(_))), "{params:?}");
     }
     assert!(default_threads() >= 1);
 }
@@ -312,8 +246,5 @@ async fn memory_stays_constant() {
         assert_eq!(job.await.unwrap(), Ok(Verdict::Mismatch));
     }
     let after = resident_kib();
-    assert!(
-        after < before + 8 * 1024,
-        "{before} KiB before, {after} KiB after 100 hashes"
-    );
+    assert!(after < before + 8 * 1024, "{before} KiB before, {after} KiB after 100 hashes");
 }

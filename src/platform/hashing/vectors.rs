@@ -4,17 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-const CHEAP: HashParams = HashParams {
-    memory_kib: 64,
-    iterations: 1,
-    parallelism: 1,
-};
+const CHEAP: HashParams = HashParams { memory_kib: 64, iterations: 1, parallelism: 1 };
 
 /// Who made it, the password, and the hash.
 fn vectors() -> Vec<(&'static str, String, &'static str)> {
-    let lines = include_str!("vectors.txt")
-        .lines()
-        .filter(|line| !line.starts_with('#'));
+    let lines = include_str!("vectors.txt").lines().filter(|line| !line.starts_with('#'));
     lines
         .map(|line| match line.split('\t').collect::<Vec<_>>()[..] {
             [maker, password, hash] => (maker, serde_json::from_str(password).unwrap(), hash),
@@ -24,10 +18,7 @@ fn vectors() -> Vec<(&'static str, String, &'static str)> {
 }
 
 async fn verdict(hasher: &Hasher, password: &str, hash: &str) -> Verdict {
-    hasher
-        .verify(SecretString::from(password), Some(hash.to_owned()))
-        .await
-        .unwrap()
+    hasher.verify(SecretString::from(password), Some(hash.to_owned())).await.unwrap()
 }
 
 #[tokio::test]
@@ -37,18 +28,10 @@ async fn what_other_programs_have_made_verifies_and_is_outdated() {
     assert!(vectors.len() > 40, "{} vectors", vectors.len());
     for (maker, password, hash) in &vectors {
         let right = verdict(&hasher, password, hash).await;
-        assert_eq!(
-            right,
-            Verdict::Match { outdated: true },
-            "{maker}, {password:?}: {hash}"
-        );
+        assert_eq!(right, Verdict::Match { outdated: true }, "{maker}, {password:?}: {hash}");
         // What stands within the octets that bcrypt looks at.
         for wrong in [format!("y{password}"), "Correct horse battery staple".to_owned()] {
-            assert_eq!(
-                verdict(&hasher, &wrong, hash).await,
-                Verdict::Mismatch,
-                "{maker}, {wrong:?}: {hash}"
-            );
+            assert_eq!(verdict(&hasher, &wrong, hash).await, Verdict::Mismatch, "{maker}, {wrong:?}: {hash}");
         }
     }
 }
@@ -64,9 +47,7 @@ async fn bcrypt_looks_at_72_octets_and_a_nul_matches_nothing() {
         assert_eq!(verdict(&hasher, &same, hash).await, Verdict::Match { outdated: true });
     }
     assert_eq!(verdict(&hasher, &password[..71], hash).await, Verdict::Mismatch);
-    let short = vectors
-        .iter()
-        .find(|(_, password, hash)| password.len() == 28 && hash.starts_with("$2b"));
+    let short = vectors.iter().find(|(_, password, hash)| password.len() == 28 && hash.starts_with("$2b"));
     let (_, password, hash) = short.unwrap();
     for with_nul in [format!("{password}\0"), format!("{password}\0{password}")] {
         assert_eq!(verdict(&hasher, &with_nul, hash).await, Verdict::Mismatch);
@@ -91,22 +72,13 @@ fn every_part_that_is_wrong_is_named_and_nothing_is_repeated() {
         (format!("$scrypt$ln=64,r=8,p=1${salt}${hash}"), Some("ln")),
         (format!("$scrypt$n=16,r=8,p=1${salt}${hash}"), Some("ln, r and p")),
         (format!("$scrypt$ln=4,r=0,p=1${salt}${hash}"), Some("impossible")),
-        (
-            format!("$scrypt$ln=63,r=4294967295,p=1${salt}${hash}"),
-            Some("impossible"),
-        ),
+        (format!("$scrypt$ln=63,r=4294967295,p=1${salt}${hash}"), Some("impossible")),
         // What 32 bits do not hold.
-        (
-            format!("$scrypt$ln=4,r=65536,p=65537${salt}${hash}"),
-            Some("impossible"),
-        ),
+        (format!("$scrypt$ln=4,r=65536,p=65537${salt}${hash}"), Some("impossible")),
         (format!("$scrypt$ln=4,r=8,p=+1${salt}${hash}"), Some("numbers")),
         (format!("$scrypt$ln=4,r=8,p=1$${hash}"), Some("salt")),
         (format!("$scrypt$ln=4,r=8,p=1$!!${hash}"), Some("salt")),
-        (
-            format!("$scrypt$ln=4,r=8,p=1${salt}${}", &hash[..20]),
-            Some("16 and 64"),
-        ),
+        (format!("$scrypt$ln=4,r=8,p=1${salt}${}", &hash[..20]), Some("16 and 64")),
         (format!("$pbkdf2-sha256$1000${salt}${hash}"), None),
         (format!("$pbkdf2-sha256$i=1000${salt}${hash}"), None),
         (format!("$pbkdf2-sha256$i=1000,l=20${salt}${hash}"), Some("as long as")),
@@ -126,10 +98,7 @@ fn every_part_that_is_wrong_is_named_and_nothing_is_repeated() {
             Some(flaw) => {
                 let told = found.unwrap_err().to_string();
                 assert!(told.contains(flaw), "{text}: {told}");
-                assert!(
-                    !told.contains(hash) && !told.contains(salt) && !told.contains(bcrypt),
-                    "{told}"
-                );
+                assert!(!told.contains(hash) && !told.contains(salt) && !told.contains(bcrypt), "{told}");
             }
         }
     }
@@ -153,33 +122,12 @@ fn every_part_that_is_wrong_is_named_and_nothing_is_repeated() {
 fn costs_are_read_out_of_hashes() {
     let (salt, hash) = ("c29tZXNhbHQ", "CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc");
     for (text, cost) in [
-        (
-            "$scrypt$ln=17,r=8,p=3",
-            Cost::Scrypt {
-                memory_kib: 128 * 1024,
-                passes: 3,
-                blocks: 24,
-            },
-        ),
-        (
-            "$scrypt$ln=1,r=524288,p=64",
-            Cost::Scrypt {
-                memory_kib: 128 * 1024,
-                passes: 64,
-                blocks: 1 << 25,
-            },
-        ),
+        ("$scrypt$ln=17,r=8,p=3", Cost::Scrypt { memory_kib: 128 * 1024, passes: 3, blocks: 24 }),
+        ("$scrypt$ln=1,r=524288,p=64", Cost::Scrypt { memory_kib: 128 * 1024, passes: 64, blocks: 1 << 25 }),
         ("$pbkdf2-sha256$i=600000", Cost::Pbkdf2 { rounds: 600_000 }),
         // Each block of output takes all rounds.
         ("$pbkdf2-sha1$i=600000", Cost::Pbkdf2 { rounds: 1_200_000 }),
-        (
-            "$argon2d$v=16$m=1024,t=3,p=2",
-            Cost::Argon2 {
-                memory_kib: 1024,
-                iterations: 3,
-                lanes: 2,
-            },
-        ),
+        ("$argon2d$v=16$m=1024,t=3,p=2", Cost::Argon2 { memory_kib: 1024, iterations: 3, lanes: 2 }),
     ] {
         assert_eq!(examine(&format!("{text}${salt}${hash}")), Ok(cost), "{text}");
     }

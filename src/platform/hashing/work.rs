@@ -50,13 +50,7 @@ struct State {
 impl Queue {
     /// An empty queue with room for so many.
     pub(super) fn new(room: usize) -> Self {
-        Self {
-            state: Mutex::new(State {
-                waiting: JobQueue::new(room),
-                closed: false,
-            }),
-            more: Condvar::new(),
-        }
+        Self { state: Mutex::new(State { waiting: JobQueue::new(room), closed: false }), more: Condvar::new() }
     }
 
     /// Puts a job into the queue. Whoever finds it full is told at once.
@@ -118,20 +112,10 @@ pub(super) fn work(mut memory: Vec<Block>, queue: &Queue) {
 fn compute(recipe: &Recipe, password: &[u8], memory: &mut [Block]) -> Result<Option<Zeroizing<Vec<u8>>>, HashError> {
     let mut output = Zeroizing::new(vec![0; recipe.output_len()]);
     match recipe {
-        Recipe::Argon2 {
-            algorithm,
-            version,
-            params,
-            salt,
-            ..
-        } => {
+        Recipe::Argon2 { algorithm, version, params, salt, .. } => {
             let needed = params.block_count();
             // A hash that is not of today's parameters may want more, until its owner signs in and it is replaced.
-            let mut larger = if needed > memory.len() {
-                Some(blocks(needed)?)
-            } else {
-                None
-            };
+            let mut larger = if needed > memory.len() { Some(blocks(needed)?) } else { None };
             let memory = larger.as_deref_mut().unwrap_or(memory);
             Argon2::new(*algorithm, *version, params.clone())
                 .hash_password_into_with_memory(password, salt, &mut output, memory)
@@ -149,9 +133,9 @@ fn compute(recipe: &Recipe, password: &[u8], memory: &mut [Block]) -> Result<Opt
         Recipe::Scrypt { params, salt, .. } => {
             scrypt::scrypt(password, salt, params, &mut output).map_err(failed)?;
         }
-        Recipe::Pbkdf2 {
-            digest, rounds, salt, ..
-        } => pbkdf2::derive(digest.algorithm(), *rounds, salt, password, &mut output),
+        Recipe::Pbkdf2 { digest, rounds, salt, .. } => {
+            pbkdf2::derive(digest.algorithm(), *rounds, salt, password, &mut output)
+        }
     }
     Ok(Some(output))
 }

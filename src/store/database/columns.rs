@@ -92,41 +92,21 @@ macro_rules! text_column {
     };
 }
 
-text_column!(
-    OrganizationState,
-    |state| state.as_str().to_owned(),
-    OrganizationState::parse
-);
+text_column!(OrganizationState, |state| state.as_str().to_owned(), OrganizationState::parse);
 text_column!(UserState, |state| state.as_str().to_owned(), UserState::parse);
 text_column!(TransferState, |state| state.as_str().to_owned(), TransferState::parse);
 text_column!(MemberState, |state| state.as_str().to_owned(), MemberState::parse);
-text_column!(
-    InvitationState,
-    |state| state.as_str().to_owned(),
-    InvitationState::parse
-);
+text_column!(InvitationState, |state| state.as_str().to_owned(), InvitationState::parse);
 text_column!(DeliveryState, |state| state.as_str().to_owned(), DeliveryState::parse);
-text_column!(
-    SignInOutcome,
-    |outcome| outcome.as_str().to_owned(),
-    SignInOutcome::parse
-);
-text_column!(
-    NotificationRoles,
-    |roles| serde_json::Value::from_iter(roles.iter()).to_string(),
-    |text| serde_json::from_str(text).ok()
-);
-text_column!(OwnRoles, |roles| roles.0.as_ref().to_owned(), |text| Some(OwnRoles(
-    text.into()
-)));
-text_column!(
-    Scopes,
-    |scopes| serde_json::Value::from_iter(scopes.iter()).to_string(),
-    |text| {
-        let names: Vec<String> = serde_json::from_str(text).ok()?;
-        Scopes::parse(names).ok()
-    }
-);
+text_column!(SignInOutcome, |outcome| outcome.as_str().to_owned(), SignInOutcome::parse);
+text_column!(NotificationRoles, |roles| serde_json::Value::from_iter(roles.iter()).to_string(), |text| {
+    serde_json::from_str(text).ok()
+});
+text_column!(OwnRoles, |roles| roles.0.as_ref().to_owned(), |text| Some(OwnRoles(text.into())));
+text_column!(Scopes, |scopes| serde_json::Value::from_iter(scopes.iter()).to_string(), |text| {
+    let names: Vec<String> = serde_json::from_str(text).ok()?;
+    Scopes::parse(names).ok()
+});
 text_column!(
     RoleSet,
     |roles| serde_json::Value::from_iter(roles.iter().map(|role| role.as_str())).to_string(),

@@ -85,13 +85,7 @@ impl Store {
         let write = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(one, 1, false).await?);
         let many = SqlitePoolOptions::new();
         let read = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(many, settings.max_connections, true).await?);
-        Ok(Self {
-            read: View(read),
-            write,
-            writer,
-            signal: OutboxSignal::new(),
-            skew: Skew::default(),
-        })
+        Ok(Self { read: View(read), write, writer, signal: OutboxSignal::new(), skew: Skew::default() })
     }
 
     async fn connect_postgres(url: &str, settings: &StoreSettings) -> Result<Self> {
@@ -186,17 +180,10 @@ async fn applied<C: ConnectionTrait>(connection: &C) -> Result<BTreeSet<String>>
         }
         _ => "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'seaql_migrations'",
     };
-    if connection
-        .query_one_raw(Statement::from_string(backend, exists))
-        .await?
-        .is_none()
-    {
+    if connection.query_one_raw(Statement::from_string(backend, exists)).await?.is_none() {
         return Ok(BTreeSet::new());
     }
-    let rows = connection
-        .query_all_raw(Statement::from_string(backend, "SELECT version FROM seaql_migrations"))
-        .await?;
-    rows.iter()
-        .map(|row| row.try_get::<String>("", "version").map_err(StoreError::from))
-        .collect()
+    let rows =
+        connection.query_all_raw(Statement::from_string(backend, "SELECT version FROM seaql_migrations")).await?;
+    rows.iter().map(|row| row.try_get::<String>("", "version").map_err(StoreError::from)).collect()
 }

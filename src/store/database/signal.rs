@@ -22,10 +22,7 @@ pub(crate) struct OutboxSignal {
 
 impl OutboxSignal {
     pub(crate) fn new() -> Self {
-        Self {
-            here: Arc::new(Notify::new()),
-            elsewhere: Arc::new(Notify::new()),
-        }
+        Self { here: Arc::new(Notify::new()), elsewhere: Arc::new(Notify::new()) }
     }
 
     /// Waits for the next signal; one that came since the last wait counts.
@@ -43,11 +40,7 @@ impl OutboxSignal {
         loop {
             self.elsewhere.notified().await;
             tokio::time::sleep(GATHER).await;
-            if let Err(error) = sqlx::query("SELECT pg_notify($1, '')")
-                .bind(CHANNEL)
-                .execute(&pool)
-                .await
-            {
+            if let Err(error) = sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(&pool).await {
                 tracing::debug!(%error, "could not tell other workers of a message");
             }
         }

@@ -89,11 +89,7 @@ impl Store {
         if !self.writer.is_failing() {
             return Ok(());
         }
-        let key = ReplayKey {
-            caller: String::new(),
-            method: "trial".to_owned(),
-            request_id: Uuid::nil(),
-        };
+        let key = ReplayKey { caller: String::new(), method: "trial".to_owned(), request_id: Uuid::nil() };
         let mut tx = self.begin().await?;
         // Its time is over: the next trial writes over it, and what forgets old answers deletes it.
         tx.keep_replay(&key, vec![0; TRIAL_SIZE], now, now).await?;
@@ -115,11 +111,7 @@ pub(crate) struct Transaction {
 
 impl Transaction {
     pub(crate) fn new(inner: DatabaseTransaction, state: WriterState) -> Self {
-        Self {
-            inner,
-            state,
-            failed: AtomicBool::new(false),
-        }
+        Self { inner, state, failed: AtomicBool::new(false) }
     }
 
     /// As the library knows it, for migrations. Their failures are not noted: a program whose migrations fail does not start.
@@ -205,15 +197,10 @@ mod tests {
 
     async fn store(folder: &tempfile::TempDir) -> Store {
         let url = format!("sqlite://{}", folder.path().join("test.db").display());
-        let settings = StoreSettings {
-            url: SecretString::from(url),
-            max_connections: 1,
-        };
+        let settings = StoreSettings { url: SecretString::from(url), max_connections: 1 };
         let store = Store::connect(&settings).await.unwrap();
         let tx = store.begin().await.unwrap();
-        tx.0.execute_unprepared("CREATE TABLE t (id INTEGER PRIMARY KEY)")
-            .await
-            .unwrap();
+        tx.0.execute_unprepared("CREATE TABLE t (id INTEGER PRIMARY KEY)").await.unwrap();
         tx.commit().await.unwrap();
         store
     }

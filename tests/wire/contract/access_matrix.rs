@@ -27,58 +27,22 @@ const COLUMNS: [(&str, Who, &str); 21] = {
         ("unknown", UnknownKey, "a service key that nobody was given"),
         ("revoked", RevokedKey, "an operator's key that was revoked"),
         ("unrelated", Key(Unrelated), "a service key without the method's scope"),
-        (
-            "scope",
-            Key(Needed),
-            "a service key with the method's scope and no other",
-        ),
+        ("scope", Key(Needed), "a service key with the method's scope and no other"),
         ("operator", Key(Operator), "the operator's key"),
-        (
-            "outsider",
-            Session(Other, Owner),
-            "session of an owner of another organization",
-        ),
+        ("outsider", Session(Other, Owner), "session of an owner of another organization"),
         ("owner", Session(Home, Owner), "session of an owner"),
         ("admin", Session(Home, Admin), "session of an admin"),
         ("member", Session(Home, Member), "session of a member"),
-        (
-            "suspended",
-            Session(Home, SuspendedOwner),
-            "session of an owner who is suspended",
-        ),
-        (
-            "of-suspended",
-            Session(Suspended, Owner),
-            "session of an owner of a suspended organization",
-        ),
-        (
-            "for-outsider",
-            KeyFor(Needed, Other, Owner),
-            "`scope` on behalf of `outsider`",
-        ),
+        ("suspended", Session(Home, SuspendedOwner), "session of an owner who is suspended"),
+        ("of-suspended", Session(Suspended, Owner), "session of an owner of a suspended organization"),
+        ("for-outsider", KeyFor(Needed, Other, Owner), "`scope` on behalf of `outsider`"),
         ("for-owner", KeyFor(Needed, Home, Owner), "`scope` on behalf of `owner`"),
         ("for-admin", KeyFor(Needed, Home, Admin), "`scope` on behalf of `admin`"),
-        (
-            "for-member",
-            KeyFor(Needed, Home, Member),
-            "`scope` on behalf of `member`",
-        ),
-        (
-            "unrelated-for",
-            KeyFor(Unrelated, Home, Owner),
-            "`unrelated` on behalf of `owner`",
-        ),
-        (
-            "as-owner",
-            KeyAs(NeededToAct, Home, Owner),
-            "`scope` with the scope act_as_user too, as `owner`",
-        ),
+        ("for-member", KeyFor(Needed, Home, Member), "`scope` on behalf of `member`"),
+        ("unrelated-for", KeyFor(Unrelated, Home, Owner), "`unrelated` on behalf of `owner`"),
+        ("as-owner", KeyAs(NeededToAct, Home, Owner), "`scope` with the scope act_as_user too, as `owner`"),
         ("as-member", KeyAs(NeededToAct, Home, Member), "the same, as `member`"),
-        (
-            "scope-as",
-            KeyAs(Needed, Home, Owner),
-            "`scope` as `owner`, without the scope act_as_user",
-        ),
+        ("scope-as", KeyAs(Needed, Home, Owner), "`scope` as `owner`, without the scope act_as_user"),
     ]
 };
 
@@ -139,10 +103,9 @@ fn outcome(
     match (documented.get(&refused.reason), refused.code) {
         (None, _) => Err(format!("{} is not in the contract", refused.reason)),
         (Some(reason), _) if reason.code != code => Err(format!("{} came as {code}", refused.reason)),
-        (Some(reason), _) if refused.metadata.keys().any(|fact| !reason.facts.contains(fact)) => Err(format!(
-            "{} came with {:?}, which its example does not show",
-            refused.reason, refused.metadata
-        )),
+        (Some(reason), _) if refused.metadata.keys().any(|fact| !reason.facts.contains(fact)) => {
+            Err(format!("{} came with {:?}, which its example does not show", refused.reason, refused.metadata))
+        }
         (_, Code::Unauthenticated | Code::PermissionDenied | Code::NotFound) => {
             Ok(format!("{code}/{}", refused.reason))
         }
@@ -173,11 +136,7 @@ fn render(rows: &[(String, Vec<String>)]) -> String {
         Some((_, reason)) => reason.split('_').filter_map(|word| word.chars().next()).collect(),
     };
     let shorts: BTreeSet<String> = outcomes.iter().map(|outcome| short(outcome)).collect();
-    assert_eq!(
-        shorts.len(),
-        outcomes.len(),
-        "two reasons have the same letters: {outcomes:?}"
-    );
+    assert_eq!(shorts.len(), outcomes.len(), "two reasons have the same letters: {outcomes:?}");
 
     let mut text = "# Who may call what. Written by `UPDATE_GOLDEN=1 cargo test --test wire access_matrix`; read the difference before committing it.\n\n".to_owned();
     for (name, _, meaning) in COLUMNS {
@@ -233,24 +192,14 @@ struct Whole {
 fn whole(answer: Result<DynamicMessage, Status>) -> Result<DynamicMessage, Box<Whole>> {
     answer.map_err(|status| {
         let wire = WireStatus::decode(status.details()).unwrap();
-        assert_eq!(
-            (wire.code, wire.message.as_str()),
-            (status.code() as i32, status.message())
-        );
-        let (info, details): (Vec<_>, Vec<_>) = wire
-            .details
-            .into_iter()
-            .partition(|detail| detail.type_url.ends_with("ErrorInfo"));
+        assert_eq!((wire.code, wire.message.as_str()), (status.code() as i32, status.message()));
+        let (info, details): (Vec<_>, Vec<_>) =
+            wire.details.into_iter().partition(|detail| detail.type_url.ends_with("ErrorInfo"));
         Box::new(Whole {
             code: status.code(),
             message: status.message().to_owned(),
-            info: info
-                .first()
-                .map(|info| ErrorInfo::decode(info.value.as_slice()).unwrap()),
-            details: details
-                .into_iter()
-                .map(|detail| (detail.type_url, detail.value.to_vec()))
-                .collect(),
+            info: info.first().map(|info| ErrorInfo::decode(info.value.as_slice()).unwrap()),
+            details: details.into_iter().map(|detail| (detail.type_url, detail.value.to_vec())).collect(),
         })
     })
 }
@@ -270,8 +219,7 @@ fn foreign_places(message: &DynamicMessage, who: Who) -> Vec<Place> {
     let ids: Vec<Place> = places.iter().filter(is_id).cloned().collect();
     let alone = who.user().is_none();
     let belongs = |place: &Place| {
-        ids.iter()
-            .any(|other| other.beside("") == place.beside("") && other.field.number() < place.field.number())
+        ids.iter().any(|other| other.beside("") == place.beside("") && other.field.number() < place.field.number())
     };
     ids.iter().filter(|place| !alone || belongs(place)).cloned().collect()
 }

@@ -77,11 +77,7 @@ impl<'a> Sender<'a> {
         // What any signed-in user may call is about the caller, whom a service alone has not.
         let for_users_only = rule.signed_in || (!rule.public && rule.scope.is_empty());
         let owner = tenant.person(Seat::Owner);
-        let bearer = if for_users_only {
-            &owner.session
-        } else {
-            world.operator_key()
-        };
+        let bearer = if for_users_only { &owner.session } else { world.operator_key() };
         let mut credentials = MetadataMap::new();
         credentials.insert("authorization", format!("Bearer {bearer}").parse().unwrap());
         let mut requests = tenant.requests(world, method, owner).await;
@@ -93,18 +89,11 @@ impl<'a> Sender<'a> {
                 request.set_field_by_name("token", token.clone());
             }
         }
-        Self {
-            world,
-            method,
-            credentials,
-            requests,
-        }
+        Self { world, method, credentials, requests }
     }
 
     async fn send(&self, request: &DynamicMessage) -> Result<DynamicMessage, Status> {
-        let answer = self
-            .method
-            .call(self.world.channel(), self.credentials.clone(), request);
+        let answer = self.method.call(self.world.channel(), self.credentials.clone(), request);
         answer.await.and_then(|answer| match refused_inside(&answer) {
             Some(status) => Err(status),
             None => Ok(answer),
@@ -117,19 +106,12 @@ impl<'a> Sender<'a> {
             Ok(_) => return Err("it was accepted".to_owned()),
             Err(status) => status,
         };
-        let Refused {
-            code,
-            reason,
-            fields: reported,
-            ..
-        } = refusal(&status);
+        let Refused { code, reason, fields: reported, .. } = refusal(&status);
         if (code, reason.as_str()) != (Code::InvalidArgument, "INVALID_REQUEST") {
             return Err(format!("{code:?}/{reason}"));
         }
-        let [expected, reported]: [BTreeSet<&str>; 2] = [
-            fields.iter().copied().collect(),
-            reported.iter().map(String::as_str).collect(),
-        ];
+        let [expected, reported]: [BTreeSet<&str>; 2] =
+            [fields.iter().copied().collect(), reported.iter().map(String::as_str).collect()];
         match expected == reported {
             true => Ok(()),
             false => Err(format!("violations of {reported:?} instead of {expected:?}")),
@@ -153,12 +135,7 @@ async fn hold_each_breach(sender: &Sender<'_>, now: DateTime<Utc>, wrong: &mut V
                 filling.put(&mut request);
                 sent += 1;
                 if let Err(why) = sender.refused_for(&request, &[&filling.reported]).await {
-                    wrong.push(format!(
-                        "{}, {} ({:?}): {why}",
-                        sender.method.name(),
-                        shown(filling),
-                        field.terms
-                    ));
+                    wrong.push(format!("{}, {} ({:?}): {why}", sender.method.name(), shown(filling), field.terms));
                 }
             }
         }
@@ -172,9 +149,7 @@ async fn hold_each_limit(sender: &Sender<'_>, now: DateTime<Utc>, wrong: &mut Ve
     for request in &sender.requests {
         let fields = Constrained::all_in(request, now);
         for field in &fields {
-            let others = fields
-                .iter()
-                .filter(|other| other.place.to_string() != field.place.to_string());
+            let others = fields.iter().filter(|other| other.place.to_string() != field.place.to_string());
             let companion = others.filter_map(Constrained::worst).next();
             // A request of nothing else cannot be held back: whatever keeps its limit would be done.
             if companion.is_none() && field.place.to_string() == "request_id" {
@@ -297,11 +272,7 @@ async fn hold_hostile_texts(sender: &Sender<'_>, wrong: &mut Vec<String>) -> usi
                 ];
                 if !expected.contains(&status.code()) {
                     let method = sender.method.name();
-                    wrong.push(format!(
-                        "{method}, {place} = {start:?}: {:?} {}",
-                        status.code(),
-                        status.message()
-                    ));
+                    wrong.push(format!("{method}, {place} = {start:?}: {:?} {}", status.code(), status.message()));
                 }
             }
         }

@@ -32,11 +32,9 @@ fn plain(value: Option<&prost_types::Value>) -> Value {
         Some(Kind::NumberValue(number)) => json!(number),
         Some(Kind::StringValue(text)) => json!(text),
         Some(Kind::ListValue(list)) => list.values.iter().map(|value| plain(Some(value))).collect(),
-        Some(Kind::StructValue(fields)) => fields
-            .fields
-            .iter()
-            .map(|(name, value)| (name.clone(), plain(Some(value))))
-            .collect(),
+        Some(Kind::StructValue(fields)) => {
+            fields.fields.iter().map(|(name, value)| (name.clone(), plain(Some(value)))).collect()
+        }
     }
 }
 
@@ -54,16 +52,9 @@ async fn newest(of: &Scenario, count: usize) -> Vec<(String, String, Value, Valu
         page_size: i32::try_from(count).unwrap(),
         ..ListAuditEntriesRequest::default()
     };
-    let entries = call!(of.world, audit.list_audit_entries, of.world.operator_key(), request)
-        .unwrap()
-        .entries;
+    let entries = call!(of.world, audit.list_audit_entries, of.world.operator_key(), request).unwrap().entries;
     let told = |entry: &crate::support::pb::AuditEntry| {
-        (
-            entry.kind.clone(),
-            entry.subject_id.clone(),
-            plain(entry.before.as_ref()),
-            plain(entry.after.as_ref()),
-        )
+        (entry.kind.clone(), entry.subject_id.clone(), plain(entry.before.as_ref()), plain(entry.after.as_ref()))
     };
     entries.iter().map(told).collect()
 }
@@ -77,10 +68,7 @@ async fn events_of(world: &World, user: &str) -> Vec<(String, Value)> {
     let connection = world.database();
     let statement = Statement::from_string(
         connection.get_database_backend(),
-        format!(
-            "SELECT kind, data FROM user_events WHERE user_id = {} ORDER BY revision",
-            literal(world, user)
-        ),
+        format!("SELECT kind, data FROM user_events WHERE user_id = {} ORDER BY revision", literal(world, user)),
     );
     let rows = connection.query_all_raw(statement).await.unwrap();
     let told = |row: &sea_orm::QueryResult| {

@@ -17,31 +17,20 @@ type Exception = (&'static str, &'static str);
 
 /// Lists that come whole.
 const WHOLE: [Exception; 4] = [
-    (
-        "AccessModelService/ListAccessModels",
-        "as many as an operator has written by hand",
-    ),
+    ("AccessModelService/ListAccessModels", "as many as an operator has written by hand"),
     ("CredentialService/ListIdentities", "a user has a handful at the most"),
     ("CredentialService/ListMfaFactors", "a user has one of each kind"),
-    (
-        "PermissionService/ListEffectivePermissions",
-        "as many as the access model has, and of use only together",
-    ),
+    ("PermissionService/ListEffectivePermissions", "as many as the access model has, and of use only together"),
 ];
 
 /// Changes of what belongs to an organization that tell no revision.
-const WITHOUT_REVISION: [Exception; 1] = [(
-    "DeliveryService/RetryMessage",
-    "a message is on its way again, and nothing in the organization has changed",
-)];
+const WITHOUT_REVISION: [Exception; 1] =
+    [("DeliveryService/RetryMessage", "a message is on its way again, and nothing in the organization has changed")];
 
 /// Changes of what belongs to an organization that answer without it.
 const WITHOUT_RESOURCE: [Exception; 3] = [
     ("ContactService/DeleteContact", "it is gone"),
-    (
-        "MemberService/LeaveOrganization",
-        "whoever has left sees nothing of it any more",
-    ),
+    ("MemberService/LeaveOrganization", "whoever has left sees nothing of it any more"),
     ("RoleService/DeleteRole", "it is gone"),
 ];
 
@@ -56,26 +45,11 @@ const OVERWRITING: [&str; 14] = [
 
 /// What overwrites without an etag.
 const WITHOUT_ETAG: [Exception; 7] = [
-    (
-        "CredentialService/ChangePassword",
-        "who changes it shows the one that it takes the place of",
-    ),
-    (
-        "CredentialService/ConfirmMfaEnrollment",
-        "it confirms one enrollment, which a newer one ends",
-    ),
-    (
-        "CredentialService/RemoveMfa",
-        "it takes a code of the very factor, or of its recovery codes",
-    ),
-    (
-        "CredentialService/UnlinkIdentity",
-        "an identity is there or not, and never changes",
-    ),
-    (
-        "ServiceAccountService/RevokeServiceKey",
-        "a key never changes but by this, and only once",
-    ),
+    ("CredentialService/ChangePassword", "who changes it shows the one that it takes the place of"),
+    ("CredentialService/ConfirmMfaEnrollment", "it confirms one enrollment, which a newer one ends"),
+    ("CredentialService/RemoveMfa", "it takes a code of the very factor, or of its recovery codes"),
+    ("CredentialService/UnlinkIdentity", "an identity is there or not, and never changes"),
+    ("ServiceAccountService/RevokeServiceKey", "a key never changes but by this, and only once"),
     ("SessionService/RevokeSession", "a session is there or not"),
     ("SessionService/RevokeUserSessions", "it ends whatever there is"),
 ];

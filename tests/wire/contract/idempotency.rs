@@ -45,28 +45,16 @@ macro_rules! hold {
         assert_ne!(before, after, "{name}");
         $world.clock.advance(LATER);
         for _ in 0..2 {
-            assert_eq!(
-                call!($world, $service.$method, $credential, request.clone()).unwrap(),
-                first,
-                "{name}"
-            );
+            assert_eq!(call!($world, $service.$method, $credential, request.clone()).unwrap(), first, "{name}");
         }
-        assert_eq!(
-            call!(second, $service.$method, $credential, request.clone()).unwrap(),
-            first,
-            "{name}"
-        );
+        assert_eq!(call!(second, $service.$method, $credential, request.clone()).unwrap(), first, "{name}");
         let reused = call!($world, $service.$method, $credential, other);
         assert_refused(reused, Code::AlreadyExists, "REQUEST_ID_REUSED");
         assert_eq!(traces(&$world).await, after, "{name}");
         match call!($world, $service.$method, $by, request.clone()) {
             Ok(_) => assert_ne!(traces(&$world).await, after, "{name}"),
             Err(status) => {
-                assert_ne!(
-                    crate::support::scenario::refusal(&status).reason,
-                    "REQUEST_ID_REUSED",
-                    "{name}"
-                );
+                assert_ne!(crate::support::scenario::refusal(&status).reason, "REQUEST_ID_REUSED", "{name}");
                 assert_eq!(traces(&$world).await, after, "{name}");
             }
         }

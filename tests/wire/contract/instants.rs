@@ -16,10 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 async fn sessions(world: &World, user: &str) -> usize {
-    let request = ListSessionsRequest {
-        user_id: user.to_owned(),
-        ..ListSessionsRequest::default()
-    };
+    let request = ListSessionsRequest { user_id: user.to_owned(), ..ListSessionsRequest::default() };
     let answer = call!(world, sessions.list_sessions, world.operator_key(), request);
     answer.unwrap().sessions.len()
 }
@@ -35,10 +32,7 @@ async fn invitations(of: &Scenario, state: InvitationState) -> usize {
 }
 
 async fn waiting(world: &World, user: &str) -> usize {
-    let request = ListUserInvitationsRequest {
-        user_id: user.to_owned(),
-        ..ListUserInvitationsRequest::default()
-    };
+    let request = ListUserInvitationsRequest { user_id: user.to_owned(), ..ListUserInvitationsRequest::default() };
     let answer = call!(world, invitations.list_user_invitations, world.operator_key(), request);
     answer.unwrap().invitations.len()
 }

@@ -37,44 +37,24 @@ fn golden(model: &str) -> [Table; 3] {
         }
         cells
     };
-    [
-        "permission ",
-        "role that it may give",
-        "role whose holders it may change",
-    ]
-    .map(table)
+    ["permission ", "role that it may give", "role whose holders it may change"].map(table)
 }
 
 async fn model(world: &World, id: &str) -> AccessModel {
-    let request = GetAccessModelRequest {
-        access_model: id.to_owned(),
-    };
+    let request = GetAccessModelRequest { access_model: id.to_owned() };
     let answer = call!(world, access_models.get_access_model, world.operator_key(), request).unwrap();
     answer.access_model.unwrap()
 }
 
 async fn models(world: &World) -> Vec<String> {
-    let answer = call!(
-        world,
-        access_models.list_access_models,
-        world.operator_key(),
-        ListAccessModelsRequest {}
-    );
-    answer
-        .unwrap()
-        .access_models
-        .into_iter()
-        .map(|model| model.access_model)
-        .collect()
+    let answer = call!(world, access_models.list_access_models, world.operator_key(), ListAccessModelsRequest {});
+    answer.unwrap().access_models.into_iter().map(|model| model.access_model).collect()
 }
 
 /// An organization under a model with one active holder of each role, by role. The owner is the one of the scenario.
 async fn cast(world: &World, model: &AccessModel) -> (Scenario, BTreeMap<String, Person>) {
     let id = &model.access_model;
-    let kind = model
-        .roles
-        .iter()
-        .find_map(|role| role.organization_kinds.first().cloned());
+    let kind = model.roles.iter().find_map(|role| role.organization_kinds.first().cloned());
     let scenario = Scenario::with(world, id, &kind.unwrap_or_default(), &format!("owner@{id}.example.com")).await;
     let mut people = BTreeMap::from([(model.owner_role.clone(), scenario.owner.clone())]);
     for Role { role, .. } in &model.roles {
@@ -249,9 +229,7 @@ async fn accepted_when_asked(scenario: &Scenario, credential: &str, row: &Member
             username: value(),
             ..Member::default()
         };
-        let mask = prost_types::FieldMask {
-            paths: vec![field.to_owned()],
-        };
+        let mask = prost_types::FieldMask { paths: vec![field.to_owned()] };
         let request = UpdateMemberRequest {
             member: Some(member),
             update_mask: Some(mask),
@@ -264,42 +242,27 @@ async fn accepted_when_asked(scenario: &Scenario, credential: &str, row: &Member
     ask!(
         Suspend,
         members.suspend_member,
-        SuspendMemberRequest {
-            organization_id: organization_id.clone(),
-            user_id: user_id.clone()
-        }
+        SuspendMemberRequest { organization_id: organization_id.clone(), user_id: user_id.clone() }
     );
     ask!(
         Activate,
         members.activate_member,
-        ActivateMemberRequest {
-            organization_id: organization_id.clone(),
-            user_id: user_id.clone()
-        }
+        ActivateMemberRequest { organization_id: organization_id.clone(), user_id: user_id.clone() }
     );
     ask!(
         Remove,
         members.remove_member,
-        RemoveMemberRequest {
-            organization_id: organization_id.clone(),
-            user_id: user_id.clone()
-        }
+        RemoveMemberRequest { organization_id: organization_id.clone(), user_id: user_id.clone() }
     );
     ask!(
         Restore,
         members.restore_member,
-        RestoreMemberRequest {
-            organization_id: organization_id.clone(),
-            user_id: user_id.clone()
-        }
+        RestoreMemberRequest { organization_id: organization_id.clone(), user_id: user_id.clone() }
     );
     ask!(
         TransferOwnership,
         ownership.transfer_ownership,
-        TransferOwnershipRequest {
-            organization_id: organization_id.clone(),
-            nominee_user_id: user_id.clone()
-        }
+        TransferOwnershipRequest { organization_id: organization_id.clone(), nominee_user_id: user_id.clone() }
     );
     accepted
 }
@@ -308,12 +271,7 @@ async fn accepted_when_asked(scenario: &Scenario, credential: &str, row: &Member
 async fn agree(scenario: &Scenario, model: &AccessModel, caller: &str, session: Option<&str>) {
     let key = scenario.world.operator_key();
     let credential = session.unwrap_or(key);
-    let all = [
-        MemberState::Active,
-        MemberState::Invited,
-        MemberState::Suspended,
-        MemberState::Removed,
-    ];
+    let all = [MemberState::Active, MemberState::Invited, MemberState::Suspended, MemberState::Removed];
     let complete = scenario.rows(key, &all).await;
     let seen = match scenario.roster(credential).await {
         Ok(_) => Ok(scenario.rows(credential, &all).await),

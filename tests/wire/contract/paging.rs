@@ -54,12 +54,7 @@ macro_rules! hold {
         let mut page = request.clone();
         (page.page_size, page.include_total_size) = (1, true);
         let counted = call!($world, $service.$method, $credential, page.clone()).unwrap();
-        assert_eq!(
-            usize::try_from(counted.total_size).unwrap(),
-            $count,
-            "{}",
-            stringify!($method)
-        );
+        assert_eq!(usize::try_from(counted.total_size).unwrap(), $count, "{}", stringify!($method));
         page.include_total_size = false;
         let first = call!($world, $service.$method, $credential, page).unwrap();
         assert_eq!(first.total_size, 0, "nobody has asked: {}", stringify!($method));
@@ -71,13 +66,7 @@ macro_rules! hold {
         let mut negative = request.clone();
         negative.page_size = -1;
         assert_invalid(call!($world, $service.$method, $credential, negative), &["page_size"]);
-        for wrong in [
-            "x",
-            "AAAA",
-            &token[1..],
-            &format!("{token}AA"),
-            "00000000-0000-7000-8000-000000000000",
-        ] {
+        for wrong in ["x", "AAAA", &token[1..], &format!("{token}AA"), "00000000-0000-7000-8000-000000000000"] {
             let mut request = request.clone();
             request.page_token = wrong.to_owned();
             let answer = call!($world, $service.$method, $credential, request);

@@ -96,17 +96,9 @@ async fn let_in(world: &World, stage: &mut Stage, watcher: &Watcher, method: &Me
             message.set_field_by_name("request_id", Value::String(ID.to_owned()));
         }
         let before = watcher.look().await;
-        match method
-            .call(world.channel(), stage.credentials(who, method), &message)
-            .await
-        {
+        match method.call(world.channel(), stage.credentials(who, method), &message).await {
             Ok(answer) => {
-                return Ok(Done {
-                    who,
-                    message,
-                    answer,
-                    before,
-                });
+                return Ok(Done { who, message, answer, before });
             }
             Err(status) => refusals.push(status),
         }

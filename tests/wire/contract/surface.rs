@@ -38,16 +38,9 @@ macro_rules! reflected {
 
         let client = ServerReflectionClient::new($world.channel());
         let ask = async |question: MessageRequest| {
-            let request = ServerReflectionRequest {
-                host: String::new(),
-                message_request: Some(question),
-            };
+            let request = ServerReflectionRequest { host: String::new(), message_request: Some(question) };
             let mut client = client.clone();
-            let mut answers = client
-                .server_reflection_info(stream::iter([request]))
-                .await
-                .unwrap()
-                .into_inner();
+            let mut answers = client.server_reflection_info(stream::iter([request])).await.unwrap().into_inner();
             let answer: ServerReflectionResponse = answers.message().await.unwrap().unwrap();
             answer.message_response.unwrap()
         };

@@ -112,10 +112,7 @@ fn take_the_tour(page: &str) {
         let expected = pages.answer(step);
         if fit(expected, answer, &mut names).is_none() {
             let (expected, answer) = (expected.join("\n"), answer.join("\n"));
-            wrong.push(format!(
-                "{}\n--- {page}:\n{expected}\n--- now:\n{answer}",
-                step.commands
-            ));
+            wrong.push(format!("{}\n--- {page}:\n{expected}\n--- now:\n{answer}", step.commands));
         }
     }
     assert!(
@@ -154,10 +151,7 @@ impl Pages {
             };
             let close = find(at + 1, "```");
             match (kind, steps.last_mut()) {
-                ("sh", _) => steps.push(Step {
-                    commands: lines[at + 1..close].join("\n"),
-                    answer: None,
-                }),
+                ("sh", _) => steps.push(Step { commands: lines[at + 1..close].join("\n"), answer: None }),
                 // To be read beside an answer, and no answer itself.
                 ("table", _) => {}
                 (_, Some(step)) if step.answer.is_none() => step.answer = Some(at + 1..close),
@@ -184,16 +178,10 @@ impl Pages {
 
 /// Runs all steps in one shell. Answers with the lines that each has printed.
 fn run(folder: &Path, address: &str, steps: &[Step]) -> Vec<Vec<String>> {
-    let outputs: Vec<PathBuf> = (0..steps.len())
-        .map(|index| folder.join(format!("output-{index}")))
-        .collect();
+    let outputs: Vec<PathBuf> = (0..steps.len()).map(|index| folder.join(format!("output-{index}"))).collect();
     let mut script = String::from("exec </dev/null\n");
     for (step, output) in steps.iter().zip(&outputs) {
-        script.push_str(&format!(
-            "exec >'{}' 2>&1\n{}\n",
-            output.display(),
-            step.commands.replace(ADDRESS, address)
-        ));
+        script.push_str(&format!("exec >'{}' 2>&1\n{}\n", output.display(), step.commands.replace(ADDRESS, address)));
     }
     fs::write(folder.join("tour.sh"), script).unwrap();
     let status = Command::new("bash")
@@ -202,17 +190,9 @@ fn run(folder: &Path, address: &str, steps: &[Step]) -> Vec<Vec<String>> {
         .env("PATH", search_path(folder))
         .status()
         .expect("the tour needs bash");
-    assert!(
-        outputs.iter().all(|output| output.exists()),
-        "bash did not get through: {status}"
-    );
-    let read = |output: &PathBuf| {
-        fs::read_to_string(output)
-            .unwrap()
-            .lines()
-            .map(|line| in_order(line.trim_end()))
-            .collect()
-    };
+    assert!(outputs.iter().all(|output| output.exists()), "bash did not get through: {status}");
+    let read =
+        |output: &PathBuf| fs::read_to_string(output).unwrap().lines().map(|line| in_order(line.trim_end())).collect();
     outputs.iter().map(read).collect()
 }
 
@@ -252,30 +232,20 @@ struct Server {
 impl Server {
     fn start(folder: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_roster"))
-            .args([
-                "serve",
-                "--listen=127.0.0.1:0",
-                "--http-listen=127.0.0.1:0",
-                "--log-format=json",
-            ])
+            .args(["serve", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--log-format=json"])
             .current_dir(folder)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap())
-            .lines()
-            .map_while(Result::ok);
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let address = log.by_ref().find_map(|line| {
             let line: serde_json::Value = serde_json::from_str(&line).ok()?;
             Some(line.get("grpc")?.as_str()?.to_owned())
         });
         // Somebody has to go on reading, or the program waits for it.
         std::thread::spawn(move || log.for_each(drop));
-        Self {
-            child,
-            address: address.expect("the server did not start"),
-        }
+        Self { child, address: address.expect("the server did not start") }
     }
 }
 
@@ -327,14 +297,11 @@ fn fit(expected: &[String], answer: &[String], names: &mut Names) -> Option<Vec<
 fn same(expected: &str, actual: &str, names: &mut Names) -> bool {
     let (expected, actual) = (words(expected), words(actual));
     expected.len() == actual.len()
-        && expected
-            .iter()
-            .zip(&actual)
-            .all(|(then, now)| match (kind(then), kind(now)) {
-                (Kind::Name, Kind::Name) => names.are_one(then, now),
-                (Kind::Time, Kind::Time) => true,
-                _ => then == now,
-            })
+        && expected.iter().zip(&actual).all(|(then, now)| match (kind(then), kind(now)) {
+            (Kind::Name, Kind::Name) => names.are_one(then, now),
+            (Kind::Time, Kind::Time) => true,
+            _ => then == now,
+        })
 }
 
 #[derive(PartialEq, Eq)]

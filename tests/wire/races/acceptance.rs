@@ -77,18 +77,11 @@ impl Course {
         };
         let response = world.invitations().create_invitation(world.as_operator(request)).await;
         let issued = response.unwrap().into_inner();
-        Heat {
-            organization_id,
-            invitation: issued.invitation.unwrap(),
-            token: token(&issued.link),
-        }
+        Heat { organization_id, invitation: issued.invitation.unwrap(), token: token(&issued.link) }
     }
 
     fn accept(&self, server: usize, token: &str, session: &str) -> BoxFuture<'static, Answer> {
-        let request = AcceptInvitationRequest {
-            token: token.to_owned(),
-            ..AcceptInvitationRequest::default()
-        };
+        let request = AcceptInvitationRequest { token: token.to_owned(), ..AcceptInvitationRequest::default() };
         call_accept(self.servers.channel(server), self.world.as_session(session, request))
     }
 
@@ -126,10 +119,7 @@ impl Course {
         let mut client = InvitationServiceClient::new(self.servers.channel(server));
         async move {
             let answer = message(client.resend_invitation(request).await);
-            (
-                told(&answer),
-                answer.map_or_else(|_| String::new(), |sent| token(&sent.link)),
-            )
+            (told(&answer), answer.map_or_else(|_| String::new(), |sent| token(&sent.link)))
         }
         .boxed()
     }

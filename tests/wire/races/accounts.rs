@@ -65,10 +65,7 @@ async fn one_owner_stays(world: World, model: &str, other: &str, demoted: &str) 
         let operator = world.operator_key();
         let ways = [
             ([(&*ada.session, &grace), (&*grace.session, &ada)], demoted),
-            (
-                [(&*ada.session, &ada), (&*grace.session, &grace)],
-                "FailedPrecondition LAST_OWNER",
-            ),
+            ([(&*ada.session, &ada), (&*grace.session, &grace)], "FailedPrecondition LAST_OWNER"),
             ([(operator, &ada), (operator, &grace)], "FailedPrecondition LAST_OWNER"),
         ];
         for (way, (changes, refused)) in ways.into_iter().enumerate() {
@@ -115,10 +112,7 @@ async fn gained<T>(world: &World, what: impl Future<Output = T>) -> (T, Vec<(&'s
     let before = traces(world).await;
     let answer = what.await;
     let after = traces(world).await;
-    let gained = after
-        .into_iter()
-        .zip(before)
-        .map(|((table, after), (_, before))| (table, after - before));
+    let gained = after.into_iter().zip(before).map(|((table, after), (_, before))| (table, after - before));
     (answer, gained.filter(|(_, more)| *more != 0).collect())
 }
 

@@ -35,12 +35,7 @@ enum OwnerExit {
 }
 
 impl OwnerExit {
-    const ALL: [OwnerExit; 4] = [
-        OwnerExit::Demote,
-        OwnerExit::Suspend,
-        OwnerExit::Remove,
-        OwnerExit::Leave,
-    ];
+    const ALL: [OwnerExit; 4] = [OwnerExit::Demote, OwnerExit::Suspend, OwnerExit::Remove, OwnerExit::Leave];
 
     /// The call by which `actor` does it to `target`; who leaves does it to themselves.
     fn call(
@@ -66,26 +61,15 @@ impl OwnerExit {
                     client.set_member_roles(signed(&session, request)).await.map(drop)
                 }
                 OwnerExit::Suspend => {
-                    let request = SuspendMemberRequest {
-                        organization_id,
-                        user_id,
-                        ..SuspendMemberRequest::default()
-                    };
+                    let request = SuspendMemberRequest { organization_id, user_id, ..SuspendMemberRequest::default() };
                     client.suspend_member(signed(&session, request)).await.map(drop)
                 }
                 OwnerExit::Remove => {
-                    let request = RemoveMemberRequest {
-                        organization_id,
-                        user_id,
-                        ..RemoveMemberRequest::default()
-                    };
+                    let request = RemoveMemberRequest { organization_id, user_id, ..RemoveMemberRequest::default() };
                     client.remove_member(signed(&session, request)).await.map(drop)
                 }
                 OwnerExit::Leave => {
-                    let request = LeaveOrganizationRequest {
-                        organization_id,
-                        ..LeaveOrganizationRequest::default()
-                    };
+                    let request = LeaveOrganizationRequest { organization_id, ..LeaveOrganizationRequest::default() };
                     client.leave_organization(signed(&session, request)).await.map(drop)
                 }
             }

@@ -42,24 +42,15 @@ enum OwnerExit {
 }
 
 impl OwnerExit {
-    const ALL: [Self; 6] = [
-        Self::Demote,
-        Self::Suspend,
-        Self::Remove,
-        Self::Leave,
-        Self::SuspendAccount,
-        Self::DeleteAccount,
-    ];
+    const ALL: [Self; 6] =
+        [Self::Demote, Self::Suspend, Self::Remove, Self::Leave, Self::SuspendAccount, Self::DeleteAccount];
     /// Those that concern the whole account.
     const OF_ACCOUNTS: [Self; 2] = [Self::SuspendAccount, Self::DeleteAccount];
 
     /// The call that does it to `target`: of an account by the operator, leaving by themselves, the rest by `actor`. `lower` is the role that they are demoted to.
     fn call(self, channel: Channel, at: &Scenario, actor: &str, target: &Person, lower: &str) -> Call {
-        let (organization_id, user_id, lower) = (
-            at.organization_id.clone(),
-            target.user_id.clone(),
-            vec![lower.to_owned()],
-        );
+        let (organization_id, user_id, lower) =
+            (at.organization_id.clone(), target.user_id.clone(), vec![lower.to_owned()]);
         let mut users = UserServiceClient::new(channel.clone());
         let mut members = MemberServiceClient::new(channel);
         let credential = match self {
@@ -76,29 +67,10 @@ impl OwnerExit {
         match self {
             Self::Demote => {
                 let roles = lower;
-                by!(
-                    members.set_member_roles,
-                    SetMemberRolesRequest {
-                        organization_id,
-                        user_id,
-                        roles
-                    }
-                )
+                by!(members.set_member_roles, SetMemberRolesRequest { organization_id, user_id, roles })
             }
-            Self::Suspend => by!(
-                members.suspend_member,
-                SuspendMemberRequest {
-                    organization_id,
-                    user_id
-                }
-            ),
-            Self::Remove => by!(
-                members.remove_member,
-                RemoveMemberRequest {
-                    organization_id,
-                    user_id
-                }
-            ),
+            Self::Suspend => by!(members.suspend_member, SuspendMemberRequest { organization_id, user_id }),
+            Self::Remove => by!(members.remove_member, RemoveMemberRequest { organization_id, user_id }),
             Self::Leave => by!(members.leave_organization, LeaveOrganizationRequest { organization_id }),
             Self::SuspendAccount => by!(users.suspend_user, SuspendUserRequest { user_id }),
             Self::DeleteAccount => by!(users.delete_user, DeleteUserRequest { user_id }),
@@ -181,21 +153,13 @@ async fn invite(at: &Scenario, email: &str, role: &str) -> String {
         include_link: true,
         ..CreateInvitationRequest::default()
     };
-    let answer = call!(
-        at.world,
-        invitations.create_invitation,
-        at.world.operator_key(),
-        request
-    )
-    .unwrap();
+    let answer = call!(at.world, invitations.create_invitation, at.world.operator_key(), request).unwrap();
     answer.link.rsplit('/').next().unwrap().to_owned()
 }
 
 async fn join(at: &Scenario, person: &Person, role: &str) {
-    let request = AcceptInvitationRequest {
-        token: invite(at, &person.email, role).await,
-        ..AcceptInvitationRequest::default()
-    };
+    let request =
+        AcceptInvitationRequest { token: invite(at, &person.email, role).await, ..AcceptInvitationRequest::default() };
     call!(at.world, invitations.accept_invitation, &person.session, request).unwrap();
 }
 

@@ -51,10 +51,7 @@ fn width(round: usize, first: usize) -> usize {
 async fn one_wins(calls: Vec<Call>, others: &[&str]) {
     let told = all_told(&at_once(calls).await);
     assert_eq!(told.iter().filter(|told| *told == OK).count(), 1, "{told:?}");
-    assert!(
-        told.iter().all(|told| told == OK || others.contains(&told.as_str())),
-        "{told:?}"
-    );
+    assert!(told.iter().all(|told| told == OK || others.contains(&told.as_str())), "{told:?}");
 }
 
 const WRONG: &str = "FailedPrecondition CODE_INVALID";

@@ -18,11 +18,7 @@ const MINUTES: Duration = Duration::from_secs(180);
 
 /// Signs in on a replica.
 async fn enter(replica: &Replica, email: &str) -> String {
-    let request = SignInRequest {
-        email: email.to_owned(),
-        password: PASSWORD.to_owned(),
-        ..SignInRequest::default()
-    };
+    let request = SignInRequest { email: email.to_owned(), password: PASSWORD.to_owned(), ..SignInRequest::default() };
     let entered = replica.sessions().sign_in(request).await.map(Response::into_inner);
     entered.unwrap().session_token
 }
@@ -46,11 +42,7 @@ async fn out_and_in(acme: &Scenario, replica: &Replica, ada: &Person, suspended:
             ..SuspendMemberRequest::default()
         };
         call!(replica, members.suspend_member, owner, request).unwrap();
-        let request = ActivateMemberRequest {
-            organization_id,
-            user_id,
-            ..ActivateMemberRequest::default()
-        };
+        let request = ActivateMemberRequest { organization_id, user_id, ..ActivateMemberRequest::default() };
         call!(replica, members.activate_member, owner, request).unwrap();
     } else {
         let request = RemoveMemberRequest {
@@ -59,11 +51,7 @@ async fn out_and_in(acme: &Scenario, replica: &Replica, ada: &Person, suspended:
             ..RemoveMemberRequest::default()
         };
         call!(replica, members.remove_member, owner, request).unwrap();
-        let request = RestoreMemberRequest {
-            organization_id,
-            user_id,
-            ..RestoreMemberRequest::default()
-        };
+        let request = RestoreMemberRequest { organization_id, user_id, ..RestoreMemberRequest::default() };
         call!(replica, members.restore_member, owner, request).unwrap();
     }
 }

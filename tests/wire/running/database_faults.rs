@@ -45,11 +45,7 @@ fn inviting(acme: &Scenario, email: &str, request_id: &str) -> CreateInvitationR
 
 /// How many invitations of an address there are.
 async fn invitations(world: &World, email: &str) -> i64 {
-    world
-        .count(&format!(
-            "SELECT COUNT(*) AS n FROM invitations WHERE email = '{email}'"
-        ))
-        .await
+    world.count(&format!("SELECT COUNT(*) AS n FROM invitations WHERE email = '{email}'")).await
 }
 
 /// Holds that a failure tells the caller to come back, and with what reason.
@@ -58,10 +54,7 @@ fn assert_passing<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, rea
     let status = answer.expect_err("the call should fail");
     let refused = refusal(&status);
     assert_eq!((refused.code, refused.reason.as_str()), (code, reason), "{status:?}");
-    assert!(
-        status.get_error_details().retry_info().is_some(),
-        "no RetryInfo: {status:?}"
-    );
+    assert!(status.get_error_details().retry_info().is_some(), "no RetryInfo: {status:?}");
 }
 
 /// Has PostgreSQL fail transactions with a SQLSTATE, as many as are asked for; counts all that it sees.
@@ -91,9 +84,7 @@ impl<'a> Trap<'a> {
 
     /// How many transactions have come by.
     async fn tries(&self) -> i64 {
-        self.world
-            .count("SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS n FROM faults")
-            .await
+        self.world.count("SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS n FROM faults").await
     }
 
     async fn lift(self) {
@@ -119,10 +110,7 @@ impl Load {
     async fn insist(self: Arc<Self>) {
         while !self.done.load(Ordering::SeqCst) {
             let email = format!("user{}@example.com", self.next.fetch_add(1, Ordering::SeqCst));
-            let request = CreateUserRequest {
-                request_id: Uuid::now_v7().to_string(),
-                ..new_user(&email)
-            };
+            let request = CreateUserRequest { request_id: Uuid::now_v7().to_string(), ..new_user(&email) };
             loop {
                 let mut call = with_credential(&self.key, request.clone());
                 call.set_timeout(Duration::from_secs(10));
@@ -181,10 +169,7 @@ async fn until_ready(replica: &Replica, status: u16, patience: Duration) -> Dura
     loop {
         match probe(replica.http_address(), "/readyz", Duration::from_secs(2)).await {
             Ok((found, _)) if found == status => return start.elapsed(),
-            other => assert!(
-                start.elapsed() < patience,
-                "/readyz is not {status} after {patience:?}: {other:?}"
-            ),
+            other => assert!(start.elapsed() < patience, "/readyz is not {status} after {patience:?}: {other:?}"),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -47,12 +47,8 @@ impl Site {
     async fn of(mut program: Program) -> Self {
         program.start().await;
         let channel = program.channel();
-        let mut site = Self {
-            operator_key: program.operator_key().await,
-            program,
-            organization: String::new(),
-            channel,
-        };
+        let mut site =
+            Self { operator_key: program.operator_key().await, program, organization: String::new(), channel };
         let request = site.request(CreateOrganizationRequest {
             display_name: "Acme".to_owned(),
             owner: Some(Owner::NewOwner(NewUser {
@@ -63,9 +59,7 @@ impl Site {
             })),
             ..CreateOrganizationRequest::default()
         });
-        let created = OrganizationServiceClient::new(site.channel.clone())
-            .create_organization(request)
-            .await;
+        let created = OrganizationServiceClient::new(site.channel.clone()).create_organization(request).await;
         site.organization = created.unwrap().into_inner().organization.unwrap().organization_id;
         site
     }
@@ -85,12 +79,7 @@ impl Site {
     async fn wait_until_ready(&self, ready: bool) {
         let begun = Instant::now();
         while self.program.ready().await != ready {
-            assert!(
-                begun.elapsed() < NOTICE,
-                "readiness stays {}: {}",
-                !ready,
-                self.program.log()
-            );
+            assert!(begun.elapsed() < NOTICE, "readiness stays {}: {}", !ready, self.program.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -101,19 +90,11 @@ impl Site {
         let database = postgres::connect(&self.program.database_url()).await.unwrap();
         let stored = ids(&database).await;
         let lost = acknowledged.difference(&stored).count();
-        assert_eq!(
-            lost,
-            0,
-            "{lost} of {} acknowledged invitations are lost",
-            acknowledged.len()
-        );
+        assert_eq!(lost, 0, "{lost} of {} acknowledged invitations are lost", acknowledged.len());
         Ledger::read(&database, &self.organization).await;
         let mailed = mailed(&self.program);
         let invited = texts(&database, "SELECT email AS text FROM invitations").await;
-        let stray: Vec<&String> = mailed
-            .difference(&invited)
-            .filter(|email| email.starts_with("guest"))
-            .collect();
+        let stray: Vec<&String> = mailed.difference(&invited).filter(|email| email.starts_with("guest")).collect();
         assert!(stray.is_empty(), "mails of invitations that are not there: {stray:?}");
     }
 }
@@ -154,15 +135,9 @@ impl Guest {
     }
 
     async fn sees(&self, id: &str) -> bool {
-        let message = GetInvitationRequest {
-            organization_id: self.organization.clone(),
-            invitation_id: id.to_owned(),
-        };
+        let message = GetInvitationRequest { organization_id: self.organization.clone(), invitation_id: id.to_owned() };
         let mut client = InvitationServiceClient::new(self.channel.clone());
-        client
-            .get_invitation(request(&self.operator_key, message))
-            .await
-            .is_ok()
+        client.get_invitation(request(&self.operator_key, message)).await.is_ok()
     }
 }
 
@@ -175,9 +150,7 @@ async fn texts(database: &DatabaseConnection, query: &str) -> BTreeSet<String> {
 async fn ids(database: &DatabaseConnection) -> BTreeSet<String> {
     let statement = Statement::from_string(DbBackend::Sqlite, "SELECT id FROM invitations");
     let rows = database.query_all_raw(statement).await.unwrap();
-    rows.iter()
-        .map(|row| row.try_get::<Uuid>("", "id").unwrap().to_string())
-        .collect()
+    rows.iter().map(|row| row.try_get::<Uuid>("", "id").unwrap().to_string()).collect()
 }
 
 /// To whom mail went.
@@ -189,11 +162,7 @@ fn mailed(program: &Program) -> BTreeSet<String> {
     for file in folder {
         let text = std::fs::read(file.unwrap().path()).unwrap();
         let text = String::from_utf8_lossy(&text);
-        recipients.extend(
-            text.lines()
-                .filter_map(|line| line.strip_prefix("To: "))
-                .map(str::to_owned),
-        );
+        recipients.extend(text.lines().filter_map(|line| line.strip_prefix("To: ")).map(str::to_owned));
     }
     recipients
 }
@@ -212,10 +181,7 @@ async fn invite_until_refused(guest: &Guest, name: &str, acknowledged: &mut BTre
 /// What follows a failed write: writes that work, refusals between them. What is acknowledged is there at once for whoever reads.
 async fn go_on(guest: &Guest, name: &str, acknowledged: &mut BTreeSet<String>) {
     for number in 0..10 {
-        let id = guest
-            .invite(&format!("guest.{name}.after.{number}@example.com"), "")
-            .await
-            .unwrap();
+        let id = guest.invite(&format!("guest.{name}.after.{number}@example.com"), "").await.unwrap();
         acknowledged.insert(id);
         guest.be_refused().await;
     }
@@ -223,12 +189,7 @@ async fn go_on(guest: &Guest, name: &str, acknowledged: &mut BTreeSet<String>) {
     for id in acknowledged.iter() {
         unseen += usize::from(!guest.sees(id).await);
     }
-    assert_eq!(
-        unseen,
-        0,
-        "{unseen} of {} acknowledged invitations are not there for readers",
-        acknowledged.len()
-    );
+    assert_eq!(unseen, 0, "{unseen} of {} acknowledged invitations are not there for readers", acknowledged.len());
 }
 
 fn assert_unavailable(status: &Status) {

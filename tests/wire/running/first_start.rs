@@ -27,15 +27,9 @@ async fn empty_database() -> postgres::TestDatabase {
     let cluster = postgres::shared().await.unwrap();
     let name = format!("empty_{}", NUMBER.fetch_add(1, Ordering::SeqCst));
     let admin = postgres::connect(&cluster.url("postgres")).await.unwrap();
-    admin
-        .execute_unprepared(&format!("CREATE DATABASE {name}"))
-        .await
-        .unwrap();
+    admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
     admin.close().await.unwrap();
-    postgres::TestDatabase {
-        url: cluster.url(&name),
-        name,
-    }
+    postgres::TestDatabase { url: cluster.url(&name), name }
 }
 
 wire_tests! {

@@ -23,10 +23,7 @@ async fn send(mailbox: &Mailbox, to: &str, text: &str) -> Result<(), lettre::tra
         .from("roster@example.com".parse().unwrap())
         .to(to.parse().unwrap())
         .subject("Zoë")
-        .multipart(MultiPart::alternative_plain_html(
-            text.to_owned(),
-            format!("<p>{text}</p>"),
-        ))
+        .multipart(MultiPart::alternative_plain_html(text.to_owned(), format!("<p>{text}</p>")))
         .unwrap();
     let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(mailbox.address().ip().to_string())
         .port(mailbox.address().port())
@@ -38,17 +35,10 @@ async fn send(mailbox: &Mailbox, to: &str, text: &str) -> Result<(), lettre::tra
 async fn invite_a_founder(world: &World, email: &str) {
     let request = CreateOrganizationRequest {
         display_name: "Analytical Engines".to_owned(),
-        owner: Some(Owner::Founder(Founder {
-            email: email.to_owned(),
-            ..Founder::default()
-        })),
+        owner: Some(Owner::Founder(Founder { email: email.to_owned(), ..Founder::default() })),
         ..CreateOrganizationRequest::default()
     };
-    world
-        .organizations()
-        .create_organization(world.as_operator(request))
-        .await
-        .unwrap();
+    world.organizations().create_organization(world.as_operator(request)).await.unwrap();
 }
 
 wire_tests! { @once;

@@ -24,9 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The program as it is started, with what follows `admin` up to the subcommand.
 fn command(endpoint: &str, key: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
-    command
-        .args(["admin", "--endpoint", endpoint, "import"])
-        .env("ROSTER_OPERATOR_KEY", key);
+    command.args(["admin", "--endpoint", endpoint, "import"]).env("ROSTER_OPERATOR_KEY", key);
     command.args(arguments).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -42,12 +40,7 @@ fn endpoint(world: &World) -> String {
 }
 
 async fn import(world: &World, arguments: &[&str]) -> Output {
-    finished(
-        command(&endpoint(world), world.operator_key(), arguments)
-            .spawn()
-            .unwrap(),
-    )
-    .await
+    finished(command(&endpoint(world), world.operator_key(), arguments).spawn().unwrap()).await
 }
 
 fn person(number: usize) -> String {
@@ -71,9 +64,7 @@ fn told(output: &Output) -> Vec<u64> {
     let last = text.lines().last().unwrap_or_default();
     let (_, counts) = last.split_once(" lines: ").unwrap_or_else(|| panic!("{text}"));
     let numbers = counts.split(", ").take(3);
-    numbers
-        .map(|part| part.split(' ').next().unwrap().parse().unwrap())
-        .collect()
+    numbers.map(|part| part.split(' ').next().unwrap().parse().unwrap()).collect()
 }
 
 async fn count(database: &DatabaseConnection, query: &str) -> i64 {

@@ -161,25 +161,17 @@ async fn all(database: &DatabaseConnection, query: &str) -> Vec<sea_orm::QueryRe
 
 /// The claims that stand while nobody delivers: id and fence.
 async fn claims(database: &DatabaseConnection) -> Vec<(Uuid, i64)> {
-    let rows = all(
-        database,
-        "SELECT id, fence FROM outbox_messages WHERE state = 'queued' AND fence > 0",
-    );
+    let rows = all(database, "SELECT id, fence FROM outbox_messages WHERE state = 'queued' AND fence > 0");
     let claim = |row: &sea_orm::QueryResult| (row.try_get("", "id").unwrap(), row.try_get("", "fence").unwrap());
     rows.await.iter().map(claim).collect()
 }
 
 async fn queued(database: &DatabaseConnection) -> usize {
-    all(database, "SELECT id FROM outbox_messages WHERE state = 'queued'")
-        .await
-        .len()
+    all(database, "SELECT id FROM outbox_messages WHERE state = 'queued'").await.len()
 }
 
 async fn settle_times(database: &DatabaseConnection) -> BTreeMap<Uuid, DateTime<Utc>> {
-    let rows = all(
-        database,
-        "SELECT id, settle_time FROM outbox_messages WHERE state = 'sent'",
-    );
+    let rows = all(database, "SELECT id, settle_time FROM outbox_messages WHERE state = 'sent'");
     let time = |row: &sea_orm::QueryResult| (row.try_get("", "id").unwrap(), row.try_get("", "settle_time").unwrap());
     rows.await.iter().map(time).collect()
 }
@@ -198,10 +190,7 @@ async fn account_for(database: &DatabaseConnection, mails: &[Mail]) -> usize {
     let mut expected: BTreeMap<Uuid, (String, Vec<u8>)> = BTreeMap::new();
     for row in rows.await {
         assert_eq!(row.try_get::<String>("", "state").unwrap(), "sent");
-        let (recipient, digest) = (
-            row.try_get("", "recipient").unwrap(),
-            row.try_get("", "token_digest").unwrap(),
-        );
+        let (recipient, digest) = (row.try_get("", "recipient").unwrap(), row.try_get("", "token_digest").unwrap());
         expected.insert(row.try_get("", "id").unwrap(), (recipient, digest));
     }
     let mut arrived = BTreeSet::new();
@@ -212,18 +201,11 @@ async fn account_for(database: &DatabaseConnection, mails: &[Mail]) -> usize {
             .unwrap_or_else(|| panic!("a mail to {:?} of a transaction that is not there", mail.recipients));
         assert_eq!(mail.recipients, std::slice::from_ref(recipient));
         let token = Token::parse(TokenKind::Invitation, &mail.invitation_token()).unwrap();
-        assert_eq!(
-            token.digest().as_slice(),
-            digest,
-            "a mail with a link that nobody can use"
-        );
+        assert_eq!(token.digest().as_slice(), digest, "a mail with a link that nobody can use");
         arrived.insert(id);
     }
-    let missing: Vec<&String> = expected
-        .iter()
-        .filter(|(id, _)| !arrived.contains(id))
-        .map(|(_, (recipient, _))| recipient)
-        .collect();
+    let missing: Vec<&String> =
+        expected.iter().filter(|(id, _)| !arrived.contains(id)).map(|(_, (recipient, _))| recipient).collect();
     assert!(missing.is_empty(), "committed and never delivered: {missing:?}");
     arrived.len()
 }

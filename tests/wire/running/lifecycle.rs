@@ -40,26 +40,15 @@ fn flags_with(world: &World, changed: &[(&str, &str)]) -> Vec<String> {
 /// The flags of a server that keeps everything in a directory, as a first start on a laptop does.
 fn laptop_flags(data: &Path) -> Vec<String> {
     let data = format!("--data-dir={}", data.display());
-    [
-        "--listen=127.0.0.1:0",
-        "--http-listen=127.0.0.1:0",
-        "--argon2-memory-kib=64",
-        "--argon2-iterations=1",
-        &data,
-    ]
-    .map(str::to_owned)
-    .to_vec()
+    ["--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--argon2-memory-kib=64", "--argon2-iterations=1", &data]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 async fn list(channel: Channel, key: &str) -> Result<(), tonic::Status> {
     let mut request = Request::new(ListOrganizationsRequest::default());
-    request
-        .metadata_mut()
-        .insert("authorization", format!("Bearer {key}").parse().unwrap());
-    OrganizationServiceClient::new(channel)
-        .list_organizations(request)
-        .await
-        .map(drop)
+    request.metadata_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
+    OrganizationServiceClient::new(channel).list_organizations(request).await.map(drop)
 }
 
 /// For whoever reads the run.

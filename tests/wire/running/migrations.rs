@@ -30,10 +30,7 @@ const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// The names of all migrations, oldest first.
 fn versions() -> Vec<String> {
-    Migrator::migrations()
-        .iter()
-        .map(|migration| migration.name().to_owned())
-        .collect()
+    Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
 }
 
 fn schemas() -> PathBuf {
@@ -41,22 +38,14 @@ fn schemas() -> PathBuf {
 }
 
 fn file(version: &str, backend: DbBackend) -> PathBuf {
-    let database = if backend == DbBackend::Postgres {
-        "postgres"
-    } else {
-        "sqlite"
-    };
+    let database = if backend == DbBackend::Postgres { "postgres" } else { "sqlite" };
     schemas().join(version).join(format!("{database}.sql"))
 }
 
 /// A database's rows as statements, tables in the order in which they were made, so that what is referred to comes first.
 pub(crate) async fn inserts(connection: &DatabaseConnection) -> String {
     let mut text = String::new();
-    for table in tables(connection)
-        .await
-        .into_iter()
-        .filter(|table| table != "seaql_migrations")
-    {
+    for table in tables(connection).await.into_iter().filter(|table| table != "seaql_migrations") {
         let columns = columns(connection, &table).await;
         let names: Vec<String> = columns.iter().map(|column| format!("\"{column}\"")).collect();
         let values: Vec<String> = columns
@@ -66,15 +55,9 @@ pub(crate) async fn inserts(connection: &DatabaseConnection) -> String {
                 _ => format!("quote(\"{column}\")"),
             })
             .collect();
-        let query = format!(
-            "SELECT {} AS line FROM \"{table}\" ORDER BY 1",
-            values.join(" || ', ' || ")
-        );
+        let query = format!("SELECT {} AS line FROM \"{table}\" ORDER BY 1", values.join(" || ', ' || "));
         for line in texts(connection, &query, "line").await {
-            text.push_str(&format!(
-                "INSERT INTO \"{table}\" ({}) VALUES ({line});\n",
-                names.join(", ")
-            ));
+            text.push_str(&format!("INSERT INTO \"{table}\" ({}) VALUES ({line});\n", names.join(", ")));
         }
     }
     text
@@ -82,11 +65,7 @@ pub(crate) async fn inserts(connection: &DatabaseConnection) -> String {
 
 /// How many rows each table has.
 async fn counts(connection: &DatabaseConnection) -> BTreeMap<String, usize> {
-    dump(connection)
-        .await
-        .into_iter()
-        .map(|(table, rows)| (table, rows.len()))
-        .collect()
+    dump(connection).await.into_iter().map(|(table, rows)| (table, rows.len())).collect()
 }
 
 /// Rows of every kind: an organization with an owner, a second member, invitations pending, accepted and revoked, mail sent, failed and queued, a replay.
@@ -95,11 +74,7 @@ async fn fill(world: &World) -> Team {
     let team = Team::found(world).await;
     create_user(world, "Zo\u{eb}@B\u{fc}cher.example", true).await.unwrap();
     let (_, token) = team.invite(world, "bea@example.com").await;
-    world
-        .invitations()
-        .accept_invitation(crate::support::safety_kit::signing_up(&token, PASSWORD))
-        .await
-        .unwrap();
+    world.invitations().accept_invitation(crate::support::safety_kit::signing_up(&token, PASSWORD)).await.unwrap();
     team.invite(world, "pending@example.com").await;
     let (invitation, _) = team.invite(world, "revoked@example.com").await;
     let request = RevokeInvitationRequest {
@@ -107,11 +82,7 @@ async fn fill(world: &World) -> Team {
         invitation_id: invitation.invitation_id,
         ..Default::default()
     };
-    world
-        .invitations()
-        .revoke_invitation(world.as_session(&team.owner, request))
-        .await
-        .unwrap();
+    world.invitations().revoke_invitation(world.as_session(&team.owner, request)).await.unwrap();
     let scopes = vec!["users.read".to_owned()];
     let request = CreateServiceAccountRequest {
         display_name: "O'Neil's \"portal\"".to_owned(),
@@ -119,11 +90,7 @@ async fn fill(world: &World) -> Team {
         request_id: uuid::Uuid::nil().to_string(),
         ..CreateServiceAccountRequest::default()
     };
-    world
-        .service_accounts()
-        .create_service_account(world.as_operator(request))
-        .await
-        .unwrap();
+    world.service_accounts().create_service_account(world.as_operator(request)).await.unwrap();
     world.mailbox.inject(Fault::Reject("gone@example.com".to_owned()));
     world
         .invitations()
@@ -274,9 +241,7 @@ wire_tests! {
 async fn serve(world: &World, url: &str, version: &str) {
     let mut flags = world.flags();
     flags.retain(|flag| {
-        !["--database-url=", "--secret-key=", "--smtp-url="]
-            .iter()
-            .any(|start| flag.starts_with(start))
+        !["--database-url=", "--secret-key=", "--smtp-url="].iter().any(|start| flag.starts_with(start))
     });
     let data = tempfile::tempdir().unwrap();
     flags.extend([
@@ -292,17 +257,12 @@ async fn serve(world: &World, url: &str, version: &str) {
             .await
             .unwrap_or_else(|status| panic!("{version}: {email}: {status}"));
     }
-    let key = run(&["admin", "bootstrap-key", &format!("--database-url={url}")], &[])
-        .await
-        .stdout;
+    let key = run(&["admin", "bootstrap-key", &format!("--database-url={url}")], &[]).await.stdout;
     let list = OrganizationServiceClient::new(addresses.channel())
         .list_organizations(world.as_service(key.trim(), ListOrganizationsRequest::default()))
         .await;
     let organizations = list.unwrap().into_inner().organizations;
-    let names: Vec<&str> = organizations
-        .iter()
-        .map(|organization| organization.display_name.as_str())
-        .collect();
+    let names: Vec<&str> = organizations.iter().map(|organization| organization.display_name.as_str()).collect();
     assert_eq!(names, ["Analytical Engines"], "{version}");
     for (role, holders) in [("owner", ["olga@example.com"]), ("member", ["bea@example.com"])] {
         let request = ListMembersRequest {
@@ -311,9 +271,8 @@ async fn serve(world: &World, url: &str, version: &str) {
             role: role.to_owned(),
             ..ListMembersRequest::default()
         };
-        let roster = MemberServiceClient::new(addresses.channel())
-            .list_members(world.as_service(key.trim(), request))
-            .await;
+        let roster =
+            MemberServiceClient::new(addresses.channel()).list_members(world.as_service(key.trim(), request)).await;
         let roster = roster.unwrap().into_inner().members;
         let emails: Vec<&str> = roster.iter().map(|row| row.email.as_str()).collect();
         assert_eq!(emails, holders, "{version}: {role}");
@@ -323,11 +282,7 @@ async fn serve(world: &World, url: &str, version: &str) {
         .await;
     assert_eq!(users.unwrap().into_inner().users.len(), 3, "{version}");
     let ended = process.stop().await;
-    assert!(
-        !ended.stderr.contains("\"level\":\"ERROR\""),
-        "{version}: {}",
-        ended.stderr
-    );
+    assert!(!ended.stderr.contains("\"level\":\"ERROR\""), "{version}: {}", ended.stderr);
 }
 
 /// A database without a schema.
@@ -341,20 +296,11 @@ impl Empty {
         if world.database().get_database_backend() != DbBackend::Postgres {
             let folder = tempfile::tempdir().unwrap();
             let url = format!("sqlite://{}?mode=rwc", folder.path().join("roster.db").display());
-            return Self {
-                url,
-                folder: Some(folder),
-            };
+            return Self { url, folder: Some(folder) };
         }
-        let name = format!(
-            "empty_{}",
-            roster::platform::Entropy::system().uuid(world.clock.now()).simple()
-        );
+        let name = format!("empty_{}", roster::platform::Entropy::system().uuid(world.clock.now()).simple());
         admin(&format!("CREATE DATABASE {name}")).await;
-        Self {
-            url: postgres::shared().await.unwrap().url(&name),
-            folder: None,
-        }
+        Self { url: postgres::shared().await.unwrap().url(&name), folder: None }
     }
 
     async fn remove(self) {
@@ -366,9 +312,7 @@ impl Empty {
 }
 
 async fn admin(statement: &str) {
-    let connection = postgres::connect(&postgres::shared().await.unwrap().url("postgres"))
-        .await
-        .unwrap();
+    let connection = postgres::connect(&postgres::shared().await.unwrap().url("postgres")).await.unwrap();
     connection.execute_unprepared(statement).await.unwrap();
     let _ = connection.close().await;
 }

@@ -23,16 +23,12 @@ async fn with_model(world: &World, id: &str, changes: &[(&str, &str)]) {
     let folder = world.folder().join("models");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(format!("{id}.toml")), document).unwrap();
-    world
-        .restart_with(&[("access-models-dir", folder.to_str().unwrap())])
-        .await;
+    world.restart_with(&[("access-models-dir", folder.to_str().unwrap())]).await;
 }
 
 async fn get(of: &Scenario, invitation_id: &str) -> Invitation {
-    let request = GetInvitationRequest {
-        organization_id: of.organization_id.clone(),
-        invitation_id: invitation_id.to_owned(),
-    };
+    let request =
+        GetInvitationRequest { organization_id: of.organization_id.clone(), invitation_id: invitation_id.to_owned() };
     let answer = call!(of.world, invitations.get_invitation, &of.owner.session, request).unwrap();
     answer.invitation.unwrap()
 }

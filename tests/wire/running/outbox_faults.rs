@@ -32,18 +32,11 @@ struct Workers {
 impl Workers {
     async fn open(world: &World, settings: &[(&str, &str)]) -> Self {
         let smtp = format!("{}?timeout=1", world.mailbox.url());
-        let mut all = vec![
-            ("outbox-poll-interval", "20ms"),
-            ("drain-timeout", "5s"),
-            ("smtp-url", &smtp),
-        ];
+        let mut all = vec![("outbox-poll-interval", "20ms"), ("drain-timeout", "5s"), ("smtp-url", &smtp)];
         all.extend(settings);
         world.restart_with(&all).await;
         let owner = create_user(world, "owner@example.com").await;
-        Self {
-            world: world.clone(),
-            organization_id: create_organization(world, "default", "", &owner.user_id).await,
-        }
+        Self { world: world.clone(), organization_id: create_organization(world, "default", "", &owner.user_id).await }
     }
 
     async fn invite(&self, email: &str) -> Invitation {

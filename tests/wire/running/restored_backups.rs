@@ -34,19 +34,13 @@ impl Backup {
             let file = world.folder().join("backup.db");
             let copy = format!("VACUUM INTO '{}'", file.display());
             world.database().execute_unprepared(&copy).await.unwrap();
-            return Self {
-                url: format!("sqlite://{}", file.display()),
-                separate: None,
-            };
+            return Self { url: format!("sqlite://{}", file.display()), separate: None };
         }
         let separate = postgres::shared().await.unwrap().create_database().await.unwrap();
         let copy = postgres::connect(&separate.url).await.unwrap();
         copy.execute_unprepared(&inserts(world.database()).await).await.unwrap();
         copy.close().await.unwrap();
-        Self {
-            url: separate.url.clone(),
-            separate: Some(separate),
-        }
+        Self { url: separate.url.clone(), separate: Some(separate) }
     }
 
     async fn after_restore(&self, arguments: &[&str]) -> Ended {
@@ -58,12 +52,7 @@ impl Backup {
 
     async fn drop(self) {
         if let Some(database) = self.separate {
-            postgres::shared()
-                .await
-                .unwrap()
-                .drop_database(&database)
-                .await
-                .unwrap();
+            postgres::shared().await.unwrap().drop_database(&database).await.unwrap();
         }
     }
 }
@@ -71,10 +60,7 @@ impl Backup {
 /// The lines of a kind, with their fields.
 fn lines<'a>(told: &'a Ended, kind: &str) -> Vec<Vec<&'a str>> {
     let fields = told.stdout.lines().map(|line| line.split('\t').collect::<Vec<_>>());
-    fields
-        .filter(|fields| fields[0] == kind)
-        .map(|fields| fields[1..].to_vec())
-        .collect()
+    fields.filter(|fields| fields[0] == kind).map(|fields| fields[1..].to_vec()).collect()
 }
 
 fn founding(owner: &str) -> CreateOrganizationRequest {

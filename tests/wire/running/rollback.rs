@@ -102,11 +102,7 @@ fn request_id() -> String {
 
 /// The number of mails to an address, once the outbox is empty.
 async fn mails(world: &World, email: &str) -> usize {
-    while world
-        .count("SELECT COUNT(*) AS n FROM outbox_messages WHERE state = 'queued'")
-        .await
-        > 0
-    {
+    while world.count("SELECT COUNT(*) AS n FROM outbox_messages WHERE state = 'queued'").await > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     assert_eq!(world.mailbox.attempts(email), world.mailbox.mails_for(email).len());

@@ -44,21 +44,11 @@ impl Team {
         let first = team.join(&address("first"), &["member"]).await;
         let changing = team.join(&address("changing"), &["member"]).await;
         crowd(world, &team, &first, size).await;
-        let mut whole = Self {
-            team,
-            admin,
-            first,
-            changing,
-            far: String::new(),
-        };
+        let mut whole = Self { team, admin, first, changing, far: String::new() };
         // In the small one that is the second page of fifty, in the large one a page of a thousand after a fifth of the members.
         let (page_size, pages) = if size > 1000 { (1000, size / 5000) } else { (50, 1) };
         for _ in 0..pages {
-            let request = ListMembersRequest {
-                page_size,
-                page_token: whole.far.clone(),
-                ..whole.roster()
-            };
+            let request = ListMembersRequest { page_size, page_token: whole.far.clone(), ..whole.roster() };
             let page = call!(world, members.list_members, &whole.admin.session, request).unwrap();
             assert_eq!(page.members.len(), usize::try_from(page_size).unwrap());
             whole.far = page.next_page_token;
@@ -67,10 +57,7 @@ impl Team {
     }
 
     fn roster(&self) -> ListMembersRequest {
-        ListMembersRequest {
-            organization_id: self.team.organization_id.clone(),
-            ..ListMembersRequest::default()
-        }
+        ListMembersRequest { organization_id: self.team.organization_id.clone(), ..ListMembersRequest::default() }
     }
 
     fn check(&self) -> PermissionCheck {
@@ -108,14 +95,8 @@ async fn crowd(world: &World, team: &Scenario, first: &Person, size: usize) {
     let (user, organization) = (literal(world, &first.user_id), literal(world, &team.organization_id));
     for (table, filter) in [
         ("users", format!("t.id = {user}")),
-        (
-            "members",
-            format!("t.user_id = {user} AND t.organization_id = {organization}"),
-        ),
-        (
-            "role_holders",
-            format!("t.user_id = {user} AND t.organization_id = {organization}"),
-        ),
+        ("members", format!("t.user_id = {user} AND t.organization_id = {organization}")),
+        ("role_holders", format!("t.user_id = {user} AND t.organization_id = {organization}")),
     ] {
         let columns = columns(world, table).await;
         let values: Vec<String> = columns
@@ -145,11 +126,7 @@ async fn columns(world: &World, table: &str) -> Vec<String> {
         ),
         _ => format!("SELECT name AS n FROM pragma_table_info('{table}')"),
     };
-    let rows = world
-        .database()
-        .query_all_raw(Statement::from_string(backend, query))
-        .await
-        .unwrap();
+    let rows = world.database().query_all_raw(Statement::from_string(backend, query)).await.unwrap();
     rows.iter().map(|row| row.try_get("", "n").unwrap()).collect()
 }
 
@@ -163,63 +140,26 @@ async fn listed(world: &World, team: &Team, request: ListMembersRequest, expecte
 type Call = for<'a> fn(&'a World, &'a Team, usize) -> BoxFuture<'a, ()>;
 
 const CALLS: [(&str, Call); 12] = [
-    ("the first page", |world, team, _| {
-        Box::pin(listed(world, team, team.roster(), 50))
-    }),
+    ("the first page", |world, team, _| Box::pin(listed(world, team, team.roster(), 50))),
     ("a page far behind", |world, team, _| {
-        Box::pin(listed(
-            world,
-            team,
-            ListMembersRequest {
-                page_token: team.far.clone(),
-                ..team.roster()
-            },
-            50,
-        ))
+        Box::pin(listed(world, team, ListMembersRequest { page_token: team.far.clone(), ..team.roster() }, 50))
     }),
     ("everybody of the common role", |world, team, _| {
-        Box::pin(listed(
-            world,
-            team,
-            ListMembersRequest {
-                role: "member".to_owned(),
-                ..team.roster()
-            },
-            50,
-        ))
+        Box::pin(listed(world, team, ListMembersRequest { role: "member".to_owned(), ..team.roster() }, 50))
     }),
     ("everybody of a rare role", |world, team, _| {
-        Box::pin(listed(
-            world,
-            team,
-            ListMembersRequest {
-                role: "admin".to_owned(),
-                ..team.roster()
-            },
-            1,
-        ))
+        Box::pin(listed(world, team, ListMembersRequest { role: "admin".to_owned(), ..team.roster() }, 1))
     }),
     ("who is suspended", |world, team, _| {
         Box::pin(listed(
             world,
             team,
-            ListMembersRequest {
-                states: vec![MemberState::Suspended.into()],
-                ..team.roster()
-            },
+            ListMembersRequest { states: vec![MemberState::Suspended.into()], ..team.roster() },
             0,
         ))
     }),
     ("one address", |world, team, _| {
-        Box::pin(listed(
-            world,
-            team,
-            ListMembersRequest {
-                email: team.first.email.clone(),
-                ..team.roster()
-            },
-            1,
-        ))
+        Box::pin(listed(world, team, ListMembersRequest { email: team.first.email.clone(), ..team.roster() }, 1))
     }),
     ("one member", |world, team, _| {
         Box::pin(async move {
@@ -232,51 +172,22 @@ const CALLS: [(&str, Call); 12] = [
     }),
     ("a check", |world, team, _| {
         Box::pin(async move {
-            let PermissionCheck {
-                organization_id,
-                user_id,
-                permission,
-            } = team.check();
-            let request = CheckPermissionRequest {
-                organization_id,
-                user_id,
-                permission,
-            };
+            let PermissionCheck { organization_id, user_id, permission } = team.check();
+            let request = CheckPermissionRequest { organization_id, user_id, permission };
             call!(world, permissions.check_permission, world.operator_key(), request).unwrap();
         })
     }),
     ("a hundred checks", |world, team, _| {
         Box::pin(async move {
-            let request = BatchCheckPermissionsRequest {
-                checks: vec![team.check(); 100],
-            };
-            call!(
-                world,
-                permissions.batch_check_permissions,
-                world.operator_key(),
-                request
-            )
-            .unwrap();
+            let request = BatchCheckPermissionsRequest { checks: vec![team.check(); 100] };
+            call!(world, permissions.batch_check_permissions, world.operator_key(), request).unwrap();
         })
     }),
     ("what somebody may do", |world, team, _| {
         Box::pin(async move {
-            let PermissionCheck {
-                organization_id,
-                user_id,
-                ..
-            } = team.check();
-            let request = ListEffectivePermissionsRequest {
-                organization_id,
-                user_id,
-            };
-            call!(
-                world,
-                permissions.list_effective_permissions,
-                world.operator_key(),
-                request
-            )
-            .unwrap();
+            let PermissionCheck { organization_id, user_id, .. } = team.check();
+            let request = ListEffectivePermissionsRequest { organization_id, user_id };
+            call!(world, permissions.list_effective_permissions, world.operator_key(), request).unwrap();
         })
     }),
     ("where somebody belongs", |world, team, _| {
@@ -291,10 +202,7 @@ const CALLS: [(&str, Call); 12] = [
     ("a change of roles", |_, team, index| {
         Box::pin(async move {
             let role = if index % 2 == 0 { "admin" } else { "member" };
-            team.team
-                .set_roles(&team.team.owner.session, &team.changing.user_id, &[role])
-                .await
-                .unwrap();
+            team.team.set_roles(&team.team.owner.session, &team.changing.user_id, &[role]).await.unwrap();
         })
     }),
 ];

@@ -45,14 +45,9 @@ impl Team {
                 roles: texts(&[if admin { "admin" } else { "member" }]),
                 ..SetMemberRolesRequest::default()
             });
-            let answer = MemberServiceClient::new(self.channel.clone())
-                .set_member_roles(request)
-                .await;
+            let answer = MemberServiceClient::new(self.channel.clone()).set_member_roles(request).await;
             let revision = answer.unwrap().into_inner().revision;
-            self.history
-                .lock()
-                .unwrap()
-                .insert(revision, (self.users[user].clone(), admin));
+            self.history.lock().unwrap().insert(revision, (self.users[user].clone(), admin));
         }
     }
 
@@ -62,16 +57,10 @@ impl Team {
             organization_id: self.organization_id.clone(),
             ..ListMembersRequest::default()
         });
-        let answer = MemberServiceClient::new(self.channel.clone())
-            .list_members(request)
-            .await;
+        let answer = MemberServiceClient::new(self.channel.clone()).list_members(request).await;
         let roster = answer.unwrap().into_inner();
         let changed = |etag: &str| etag.parse::<i64>().unwrap();
-        roster
-            .members
-            .iter()
-            .filter(|row| changed(&row.etag) > roster.revision)
-            .count()
+        roster.members.iter().filter(|row| changed(&row.etag) > roster.revision).count()
     }
 
     /// What a batch says of whom, and at which revision.
@@ -83,22 +72,17 @@ impl Team {
         };
         let checks = self.users.iter().map(ask).collect();
         let request = self.request(BatchCheckPermissionsRequest { checks });
-        let answer = PermissionServiceClient::new(self.channel.clone())
-            .batch_check_permissions(request)
-            .await;
+        let answer = PermissionServiceClient::new(self.channel.clone()).batch_check_permissions(request).await;
         let results = answer.unwrap().into_inner().results;
         let told = self.users.iter().zip(&results);
-        told.map(|(user, one)| (user.clone(), one.revision, one.decision() == Decision::Allow))
-            .collect()
+        told.map(|(user, one)| (user.clone(), one.revision, one.decision() == Decision::Allow)).collect()
     }
 
     /// Whether a user was an admin at a revision; `None` where their first change came later.
     fn was_admin(&self, user: &str, revision: i64) -> Option<bool> {
         let history = self.history.lock().unwrap();
         let mut until = history.range(..=revision).rev();
-        until
-            .find(|(_, (changed, _))| changed == user)
-            .map(|(_, (_, admin))| *admin)
+        until.find(|(_, (changed, _))| changed == user).map(|(_, (_, admin))| *admin)
     }
 }
 

@@ -41,11 +41,7 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap().pem();
-        let authority = Self {
-            folder: tempfile::tempdir().unwrap(),
-            issuer: Issuer::new(params, key),
-            certificate,
-        };
+        let authority = Self { folder: tempfile::tempdir().unwrap(), issuer: Issuer::new(params, key), certificate };
         std::fs::write(authority.file("ca.pem"), &authority.certificate).unwrap();
         authority
     }
@@ -58,10 +54,7 @@ impl Authority {
     fn sign(&self, names: &[&str]) -> (String, String) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(names)
-            .unwrap()
-            .signed_by(&key, &self.issuer)
-            .unwrap();
+        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
         (certificate.pem(), key.serialize_pem())
     }
 
@@ -93,9 +86,7 @@ impl Authority {
 
     /// What a client trusts who trusts this authority.
     fn trusted(&self) -> ClientTlsConfig {
-        ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(&self.certificate))
-            .domain_name("roster.test")
+        ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&self.certificate)).domain_name("roster.test")
     }
 
     /// The same with a certificate of the client's own.
@@ -107,19 +98,10 @@ impl Authority {
 /// Calls over TLS as the operator.
 async fn call_over(world: &World, tls: ClientTlsConfig) -> Result<ListOrganizationsResponse, String> {
     let endpoint = Endpoint::from_shared(format!("https://{}", world.grpc_address())).unwrap();
-    let channel = endpoint
-        .tls_config(tls)
-        .unwrap()
-        .connect_timeout(AT_ONCE)
-        .connect()
-        .await;
+    let channel = endpoint.tls_config(tls).unwrap().connect_timeout(AT_ONCE).connect().await;
     let mut client = OrganizationServiceClient::new(channel.map_err(|error| error.to_string())?);
-    let answer = client
-        .list_organizations(world.as_operator(ListOrganizationsRequest::default()))
-        .await;
-    answer
-        .map(tonic::Response::into_inner)
-        .map_err(|status| status.to_string())
+    let answer = client.list_organizations(world.as_operator(ListOrganizationsRequest::default())).await;
+    answer.map(tonic::Response::into_inner).map_err(|status| status.to_string())
 }
 
 async fn health(channel: Channel) -> Result<ServingStatus, tonic::Status> {
@@ -192,18 +174,16 @@ async fn describe(world: &World) -> Code {
     use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
     let request = tonic_reflection::pb::v1::ServerReflectionRequest {
         host: String::new(),
-        message_request: Some(MessageRequest::FileContainingSymbol(
-            "roster.v1.OrganizationService".to_owned(),
-        )),
+        message_request: Some(MessageRequest::FileContainingSymbol("roster.v1.OrganizationService".to_owned())),
     };
-    let answers = ServerReflectionClient::new(world.channel())
-        .server_reflection_info(tokio_stream::iter([request]))
-        .await;
+    let answers =
+        ServerReflectionClient::new(world.channel()).server_reflection_info(tokio_stream::iter([request])).await;
     match answers {
-        Ok(answers) => answers.into_inner().message().await.map_or_else(
-            |status| status.code(),
-            |answer| if answer.is_some() { Code::Ok } else { Code::Unknown },
-        ),
+        Ok(answers) => answers
+            .into_inner()
+            .message()
+            .await
+            .map_or_else(|status| status.code(), |answer| if answer.is_some() { Code::Ok } else { Code::Unknown }),
         Err(status) => status.code(),
     }
 }
@@ -445,20 +425,11 @@ wire_tests! { @sqlite;
 /// One request over HTTP/1.1, with the answer's head and body.
 async fn http1(world: &World, head: &str, body: &[u8]) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(world.grpc_address()).await.unwrap();
-    let head = format!(
-        "{head}\r\nhost: roster\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
+    let head = format!("{head}\r\nhost: roster\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
     let mut answer = Vec::new();
-    tokio::time::timeout(AT_ONCE, stream.read_to_end(&mut answer))
-        .await
-        .unwrap()
-        .unwrap();
-    let end = answer
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .unwrap_or(answer.len());
+    tokio::time::timeout(AT_ONCE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(answer.len());
     let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
     (head, answer.get(end + 4..).unwrap_or_default().to_vec())
 }

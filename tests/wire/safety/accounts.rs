@@ -25,12 +25,7 @@ async fn refused(
         organization_id: team.organization_id.clone(),
         invitation_id: invitation.invitation_id.clone(),
     };
-    let found = world
-        .invitations()
-        .get_invitation(world.as_operator(request))
-        .await
-        .unwrap()
-        .into_inner();
+    let found = world.invitations().get_invitation(world.as_operator(request)).await.unwrap().into_inner();
     assert_eq!(found.invitation.unwrap().state(), InvitationState::Pending);
 }
 

@@ -18,11 +18,7 @@ const ADDRESSES: [Address; 6] = [
     Address {
         typed: "Ada.Lovelace@Example.COM",
         mailed: "Ada.Lovelace@Example.COM",
-        spellings: &[
-            "ada.lovelace@example.com",
-            "ADA.LOVELACE@EXAMPLE.COM",
-            " ada.Lovelace@example.com ",
-        ],
+        spellings: &["ada.lovelace@example.com", "ADA.LOVELACE@EXAMPLE.COM", " ada.Lovelace@example.com "],
     },
     Address {
         typed: "ada+news@example.com",
@@ -82,16 +78,8 @@ const DIFFERENT: [&str; 9] = [
 ];
 
 async fn found(world: &World, email: &str) -> Vec<(String, String)> {
-    let request = ListUsersRequest {
-        email: email.to_owned(),
-        ..ListUsersRequest::default()
-    };
-    let list = world
-        .users()
-        .list_users(world.as_operator(request))
-        .await
-        .unwrap()
-        .into_inner();
+    let request = ListUsersRequest { email: email.to_owned(), ..ListUsersRequest::default() };
+    let list = world.users().list_users(world.as_operator(request)).await.unwrap().into_inner();
     list.users.into_iter().map(|user| (user.user_id, user.email)).collect()
 }
 

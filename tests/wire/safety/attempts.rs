@@ -22,11 +22,8 @@ use crate::support::scenario::{
 use crate::support::world::{Replica, World};
 
 /// What a hash costs where nobody says otherwise; the other tests hash so cheaply that nothing would wait.
-pub(crate) const REAL_HASHES: [(&str, &str); 3] = [
-    ("argon2-memory-kib", "19456"),
-    ("argon2-iterations", "2"),
-    ("hashing-threads", "1"),
-];
+pub(crate) const REAL_HASHES: [(&str, &str); 3] =
+    [("argon2-memory-kib", "19456"), ("argon2-iterations", "2"), ("hashing-threads", "1")];
 
 const ADA: &str = "ada@example.com";
 const SECOND: Duration = Duration::from_secs(1);
@@ -36,15 +33,9 @@ const TOO_MANY: &str = "ResourceExhausted TOO_MANY_ATTEMPTS";
 
 /// A sign-in that a service passes on for somebody at an address of the network.
 fn from(world: &World, key: &str, address: &str, email: &str, password: &str) -> Request<SignInRequest> {
-    let attempt = SignInRequest {
-        email: email.to_owned(),
-        password: password.to_owned(),
-        ..SignInRequest::default()
-    };
+    let attempt = SignInRequest { email: email.to_owned(), password: password.to_owned(), ..SignInRequest::default() };
     let mut request = world.as_service(key, attempt);
-    request
-        .metadata_mut()
-        .insert("roster-client-ip", address.parse().unwrap());
+    request.metadata_mut().insert("roster-client-ip", address.parse().unwrap());
     request
 }
 
@@ -183,17 +174,8 @@ async fn flood(
             if stopped.load(Ordering::Relaxed) {
                 break;
             }
-            let (place, email) = (
-                format!("198.51.100.{}", index % 5),
-                format!("victim{}@example.com", index % 5),
-            );
-            let request = from(
-                &attacked,
-                &key_of_service,
-                &place,
-                &email,
-                "crimson ladder over 7 rivers",
-            );
+            let (place, email) = (format!("198.51.100.{}", index % 5), format!("victim{}@example.com", index % 5));
+            let request = from(&attacked, &key_of_service, &place, &email, "crimson ladder over 7 rivers");
             let mut sessions = attacked.sessions();
             answers.spawn(async move { sessions.sign_in(request).await });
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -137,16 +137,7 @@ wire_tests! {
 }
 
 async fn another_key(world: &World, account: &str) -> String {
-    let request = CreateServiceKeyRequest {
-        service_account_id: account.to_owned(),
-        ..CreateServiceKeyRequest::default()
-    };
-    call!(
-        world,
-        service_accounts.create_service_key,
-        world.operator_key(),
-        request
-    )
-    .unwrap()
-    .key
+    let request =
+        CreateServiceKeyRequest { service_account_id: account.to_owned(), ..CreateServiceKeyRequest::default() };
+    call!(world, service_accounts.create_service_key, world.operator_key(), request).unwrap().key
 }

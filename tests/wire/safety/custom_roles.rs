@@ -33,9 +33,7 @@ impl Asked<'_> {
             permission: permission.to_owned(),
         };
         let request = with_credential(self.acme.world.operator_key(), request);
-        let answer = PermissionServiceClient::new(self.channel.clone())
-            .check_permission(request)
-            .await;
+        let answer = PermissionServiceClient::new(self.channel.clone()).check_permission(request).await;
         answer.unwrap().into_inner().decision() == Decision::Allow
     }
 
@@ -52,9 +50,7 @@ impl Asked<'_> {
             })
             .collect();
         let request = with_credential(self.acme.world.operator_key(), BatchCheckPermissionsRequest { checks });
-        let answer = PermissionServiceClient::new(self.channel.clone())
-            .batch_check_permissions(request)
-            .await;
+        let answer = PermissionServiceClient::new(self.channel.clone()).batch_check_permissions(request).await;
         let results = answer.unwrap().into_inner().results;
         results.iter().filter(|one| one.decision() == Decision::Allow).count()
     }
@@ -77,10 +73,7 @@ impl Asked<'_> {
             ..CreateRoleRequest::default()
         };
         let request = with_credential(&self.acme.owner.session, request);
-        RoleServiceClient::new(self.channel.clone())
-            .create_role(request)
-            .await
-            .unwrap();
+        RoleServiceClient::new(self.channel.clone()).create_role(request).await.unwrap();
     }
 
     async fn change(&self, number: usize, permissions: &[&str]) {
@@ -91,16 +84,11 @@ impl Asked<'_> {
                 permissions: texts(permissions),
                 ..Role::default()
             }),
-            update_mask: Some(prost_types::FieldMask {
-                paths: texts(&["permissions"]),
-            }),
+            update_mask: Some(prost_types::FieldMask { paths: texts(&["permissions"]) }),
             ..UpdateRoleRequest::default()
         };
         let request = with_credential(&self.acme.owner.session, request);
-        RoleServiceClient::new(self.channel.clone())
-            .update_role(request)
-            .await
-            .unwrap();
+        RoleServiceClient::new(self.channel.clone()).update_role(request).await.unwrap();
     }
 
     /// The median time of a check, and the time of a batch.

@@ -33,10 +33,7 @@ fn said<T: Message>(answer: Result<Response<T>, Status>) -> (Code, String, Vec<u
 }
 
 async fn ask_for_reset(world: &World, email: &str) -> Result<(), Status> {
-    let request = RequestPasswordResetRequest {
-        email: email.to_owned(),
-        ..RequestPasswordResetRequest::default()
-    };
+    let request = RequestPasswordResetRequest { email: email.to_owned(), ..RequestPasswordResetRequest::default() };
     world.credentials().request_password_reset(request).await.map(drop)
 }
 
@@ -62,10 +59,7 @@ where
         slower.push(known.cmp(&unknown));
     }
     slower.dedup();
-    assert!(
-        slower.len() > 1,
-        "{path}: {SERIES} series tell the known from the unknown, see the times above"
-    );
+    assert!(slower.len() > 1, "{path}: {SERIES} series tell the known from the unknown, see the times above");
 }
 
 /// Does first the one and then the other, or the other way round: what the server still does after a call must not count for the same side each time.

@@ -261,10 +261,7 @@ async fn speaking(to: SocketAddr, from: Ipv4Addr) -> TcpStream {
 /// Whether the server has said that it speaks HTTP/2 too, and goes on.
 async fn lives(stream: &mut TcpStream) -> bool {
     let mut said = [0; 64];
-    matches!(
-        tokio::time::timeout(Duration::from_secs(2), stream.read(&mut said)).await,
-        Ok(Ok(1..))
-    )
+    matches!(tokio::time::timeout(Duration::from_secs(2), stream.read(&mut said)).await, Ok(Ok(1..)))
 }
 
 /// Those that are open, and how many are not.

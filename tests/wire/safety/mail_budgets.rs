@@ -43,11 +43,7 @@ fn assert_spent<T: std::fmt::Debug>(answer: Result<T, Status>, budget: &str) -> 
 
 /// Waits until all mail has been sent.
 async fn sent(world: &World) {
-    while world
-        .count("SELECT COUNT(*) AS n FROM outbox_messages WHERE state = 'queued'")
-        .await
-        > 0
-    {
+    while world.count("SELECT COUNT(*) AS n FROM outbox_messages WHERE state = 'queued'").await > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -27,12 +27,7 @@ async fn check(acme: &Scenario, user_id: &str, key: &str, session: Option<&str>)
         permission: PERMISSION.to_owned(),
     };
     let request = asking(&acme.world, key, session, request);
-    acme.world
-        .permissions()
-        .check_permission(request)
-        .await
-        .unwrap()
-        .into_inner()
+    acme.world.permissions().check_permission(request).await.unwrap().into_inner()
 }
 
 async fn effective(
@@ -41,10 +36,8 @@ async fn effective(
     key: &str,
     session: Option<&str>,
 ) -> ListEffectivePermissionsResponse {
-    let request = ListEffectivePermissionsRequest {
-        organization_id: acme.organization_id.clone(),
-        user_id: user_id.to_owned(),
-    };
+    let request =
+        ListEffectivePermissionsRequest { organization_id: acme.organization_id.clone(), user_id: user_id.to_owned() };
     let request = asking(&acme.world, key, session, request);
     let answer = acme.world.permissions().list_effective_permissions(request).await;
     answer.unwrap().into_inner()

@@ -31,11 +31,7 @@ async fn made_for(world: &World, email: &str) -> Person {
 
 async fn again(world: &World, email: &str, password: &str) -> Person {
     let entered = sign_in(world, email, password).await.unwrap();
-    Person {
-        user_id: entered.user.unwrap().user_id,
-        email: email.to_owned(),
-        session: entered.session_token,
-    }
+    Person { user_id: entered.user.unwrap().user_id, email: email.to_owned(), session: entered.session_token }
 }
 
 /// The mails to an address with a token of this kind; others are on their way beside them.
@@ -56,9 +52,7 @@ async fn newest(world: &World, email: &str, kind: &str, count: usize) -> String 
 
 /// Has the account's present address confirmed: the mail is Roster's own, and its reader follows the link.
 async fn confirmed(world: &World, person: &Person) {
-    change_by(world, &person.session, change(&person.user_id, &person.email, PASSWORD))
-        .await
-        .unwrap();
+    change_by(world, &person.session, change(&person.user_id, &person.email, PASSWORD)).await.unwrap();
     let token = newest(world, &person.email, "rev_", 1).await;
     assert!(verify(world, &token).await.unwrap().user.unwrap().email_verified);
 }
@@ -68,11 +62,7 @@ async fn choose(world: &World, email: &str, password: &str) {
     let before = links(world, email, "rpr_").len();
     ask_for_reset(world, email).await.unwrap();
     let token = newest(world, email, "rpr_", before + 1).await;
-    world
-        .credentials()
-        .reset_password(reset(&token, password))
-        .await
-        .unwrap();
+    world.credentials().reset_password(reset(&token, password)).await.unwrap();
 }
 
 wire_tests! {

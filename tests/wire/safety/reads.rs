@@ -70,22 +70,16 @@ struct Greedy {
 
 impl Greedy {
     async fn begin(world: &World, team: &Scenario) -> Self {
-        let (read, stopped, mut calls) = (
-            Arc::new(AtomicUsize::new(0)),
-            Arc::new(AtomicBool::new(false)),
-            JoinSet::new(),
-        );
+        let (read, stopped, mut calls) =
+            (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)), JoinSet::new());
         let mut channels = Vec::new();
         for _ in 0..4 {
             let endpoint = Endpoint::from_shared(format!("http://{}", world.grpc_address())).unwrap();
             channels.push(endpoint.connect().await.unwrap());
         }
         for index in 0..LISTS {
-            let (channel, session, organization_id) = (
-                channels[index % 4].clone(),
-                team.owner.session.clone(),
-                team.organization_id.clone(),
-            );
+            let (channel, session, organization_id) =
+                (channels[index % 4].clone(), team.owner.session.clone(), team.organization_id.clone());
             let (read, stopped) = (Arc::clone(&read), Arc::clone(&stopped));
             calls.spawn(async move {
                 while !stopped.load(Ordering::SeqCst) {

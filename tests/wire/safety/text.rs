@@ -77,14 +77,12 @@ async fn put(world: &World, team: &Team, link: &str, field: &str, text: &str) ->
     };
     let (mut organizations, mut users, mut invitations) = (world.organizations(), world.users(), world.invitations());
     match field {
-        "CreateOrganization.display_name" => organizations
-            .create_organization(world.as_operator(organization(&text, owner("Eve", ""))))
-            .await
-            .map(drop),
-        "CreateOrganization.new_owner.given_name" => organizations
-            .create_organization(world.as_operator(organization("Eve", owner(&text, ""))))
-            .await
-            .map(drop),
+        "CreateOrganization.display_name" => {
+            organizations.create_organization(world.as_operator(organization(&text, owner("Eve", "")))).await.map(drop)
+        }
+        "CreateOrganization.new_owner.given_name" => {
+            organizations.create_organization(world.as_operator(organization("Eve", owner(&text, "")))).await.map(drop)
+        }
         "CreateOrganization.new_owner.family_name" => organizations
             .create_organization(world.as_operator(organization("Eve", owner("Eve", &text))))
             .await
@@ -95,14 +93,8 @@ async fn put(world: &World, team: &Team, link: &str, field: &str, text: &str) ->
                 display_name: text,
                 ..Default::default()
             };
-            let request = UpdateOrganizationRequest {
-                organization: Some(organization),
-                ..Default::default()
-            };
-            organizations
-                .update_organization(world.as_operator(request))
-                .await
-                .map(drop)
+            let request = UpdateOrganizationRequest { organization: Some(organization), ..Default::default() };
+            organizations.update_organization(world.as_operator(request)).await.map(drop)
         }
         "CreateUser.given_name" => users.create_user(world.as_operator(user(&text, ""))).await.map(drop),
         "CreateUser.family_name" => users.create_user(world.as_operator(user("Eve", &text))).await.map(drop),
@@ -116,11 +108,7 @@ async fn put(world: &World, team: &Team, link: &str, field: &str, text: &str) ->
                 scopes: vec!["users.read".to_owned()],
                 ..Default::default()
             };
-            world
-                .service_accounts()
-                .create_service_account(world.as_operator(request))
-                .await
-                .map(drop)
+            world.service_accounts().create_service_account(world.as_operator(request)).await.map(drop)
         }
         "SignIn.user_agent" => {
             let request = SignInRequest {
@@ -143,14 +131,7 @@ fn links(mail: &Mail) -> BTreeSet<String> {
     for (tag, _) in &parts {
         for attribute in ["href=", "src=", "action=", "background=", "url("] {
             for after in tag.split(attribute).skip(1) {
-                found.insert(
-                    after
-                        .trim_start_matches('"')
-                        .split(['"', ' '])
-                        .next()
-                        .unwrap()
-                        .to_owned(),
-                );
+                found.insert(after.trim_start_matches('"').split(['"', ' ']).next().unwrap().to_owned());
             }
         }
     }
@@ -176,9 +157,7 @@ fn header_names(mail: &Mail) -> Vec<String> {
     let text = String::from_utf8_lossy(&mail.raw).into_owned();
     let head = text.split("\r\n\r\n").next().unwrap();
     let first_lines = head.split("\r\n").filter(|line| !line.starts_with([' ', '\t']));
-    first_lines
-        .map(|line| line.split_once(':').unwrap().0.to_ascii_lowercase())
-        .collect()
+    first_lines.map(|line| line.split_once(':').unwrap().0.to_ascii_lowercase()).collect()
 }
 
 wire_tests! {

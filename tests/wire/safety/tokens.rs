@@ -31,20 +31,13 @@ use crate::support::world::World;
 const INVITED: &str = "bea@example.com";
 
 async fn preview(world: &World, token: &str) -> Result<(), Status> {
-    let request = PreviewInvitationRequest {
-        token: token.to_owned(),
-    };
+    let request = PreviewInvitationRequest { token: token.to_owned() };
     world.invitations().preview_invitation(request).await.map(drop)
 }
 
 /// Whether a session or key may be used: who may not call gets another answer than who is not known.
 async fn usable(world: &World, credential: &str) -> bool {
-    let request = world.as_session(
-        credential,
-        GetUserRequest {
-            user_id: uuid::Uuid::nil().to_string(),
-        },
-    );
+    let request = world.as_session(credential, GetUserRequest { user_id: uuid::Uuid::nil().to_string() });
     let (code, reason) = refusal(world.users().get_user(request).await);
     if reason == "CREDENTIALS_INVALID" {
         assert_eq!(code, Code::Unauthenticated);
@@ -86,26 +79,13 @@ async fn service_key(world: &World, expire_time: Option<DateTime<Utc>>) -> Strin
         scopes: vec!["users.read".to_owned(), "sessions.verify".to_owned()],
         ..CreateServiceAccountRequest::default()
     };
-    let made = world
-        .service_accounts()
-        .create_service_account(world.as_operator(request))
-        .await
-        .unwrap();
+    let made = world.service_accounts().create_service_account(world.as_operator(request)).await.unwrap();
     let request = CreateServiceKeyRequest {
         service_account_id: made.into_inner().service_account.unwrap().service_account_id,
-        expire_time: expire_time.map(|time| prost_types::Timestamp {
-            seconds: time.timestamp(),
-            nanos: 0,
-        }),
+        expire_time: expire_time.map(|time| prost_types::Timestamp { seconds: time.timestamp(), nanos: 0 }),
         ..CreateServiceKeyRequest::default()
     };
-    world
-        .service_accounts()
-        .create_service_key(world.as_operator(request))
-        .await
-        .unwrap()
-        .into_inner()
-        .key
+    world.service_accounts().create_service_key(world.as_operator(request)).await.unwrap().into_inner().key
 }
 
 wire_tests! {
@@ -246,12 +226,7 @@ wire_tests! {
 }
 
 async fn alive(world: &World, session: &str, team: &Team) -> bool {
-    let request = world.as_session(
-        session,
-        GetUserRequest {
-            user_id: team.owner_id.clone(),
-        },
-    );
+    let request = world.as_session(session, GetUserRequest { user_id: team.owner_id.clone() });
     world.users().get_user(request).await.is_ok()
 }
 
@@ -307,10 +282,7 @@ fn contains(bytes: &[u8], needle: &[u8]) -> bool {
 /// base64 wherever in a longer text it begins.
 fn forms(secret: &str) -> Vec<(String, Vec<u8>)> {
     let mut plain = vec![("text", secret.as_bytes().to_vec())];
-    if let Some(body) = ["rin_", "rss_", "rsk_"]
-        .iter()
-        .find_map(|prefix| secret.strip_prefix(prefix))
-    {
+    if let Some(body) = ["rin_", "rss_", "rsk_"].iter().find_map(|prefix| secret.strip_prefix(prefix)) {
         plain.push(("text without its prefix", body.as_bytes().to_vec()));
         plain.push(("bytes", URL_SAFE_NO_PAD.decode(body).unwrap()));
     } else if let Ok(bytes) = STANDARD.decode(secret) {
@@ -355,9 +327,7 @@ wire_tests! { @once;
 
 fn with<T>(credential: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
-    request
-        .metadata_mut()
-        .insert("authorization", format!("Bearer {credential}").parse().unwrap());
+    request.metadata_mut().insert("authorization", format!("Bearer {credential}").parse().unwrap());
     request
 }
 
@@ -406,10 +376,7 @@ wire_tests! {
 }
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect()
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 /// Everything that carries a secret, most of it twice under one request id.
@@ -448,15 +415,8 @@ async fn flow(world: &World, channel: tonic::transport::Channel) -> Canaries {
         request_id: request_id(),
         ..CreateOrganizationRequest::default()
     };
-    organizations
-        .create_organization(with(&operator, request.clone()))
-        .await
-        .unwrap();
-    let made = organizations
-        .create_organization(with(&operator, request))
-        .await
-        .unwrap()
-        .into_inner();
+    organizations.create_organization(with(&operator, request.clone())).await.unwrap();
+    let made = organizations.create_organization(with(&operator, request)).await.unwrap().into_inner();
     let organization_id = made.organization.unwrap().organization_id;
 
     let request = CreateServiceAccountRequest {
@@ -464,65 +424,25 @@ async fn flow(world: &World, channel: tonic::transport::Channel) -> Canaries {
         scopes: vec!["operator".to_owned()],
         ..Default::default()
     };
-    let account = accounts
-        .create_service_account(with(&operator, request))
-        .await
-        .unwrap()
-        .into_inner()
-        .service_account
-        .unwrap();
+    let account =
+        accounts.create_service_account(with(&operator, request)).await.unwrap().into_inner().service_account.unwrap();
     let request = CreateServiceKeyRequest {
         service_account_id: account.service_account_id,
         request_id: request_id(),
         ..Default::default()
     };
-    let key = accounts
-        .create_service_key(with(&operator, request.clone()))
-        .await
-        .unwrap()
-        .into_inner()
-        .key;
-    assert_eq!(
-        accounts
-            .create_service_key(with(&operator, request))
-            .await
-            .unwrap()
-            .into_inner()
-            .key,
-        key
-    );
+    let key = accounts.create_service_key(with(&operator, request.clone())).await.unwrap().into_inner().key;
+    assert_eq!(accounts.create_service_key(with(&operator, request)).await.unwrap().into_inner().key, key);
     canaries.keep("a service key", &key);
 
-    let session = sessions
-        .sign_in(credentials(OWNER, passwords[0]))
-        .await
-        .unwrap()
-        .into_inner()
-        .session_token;
+    let session = sessions.sign_in(credentials(OWNER, passwords[0])).await.unwrap().into_inner().session_token;
     canaries.keep("a session", &session);
     canaries.told(sessions.sign_in(credentials(OWNER, passwords[2])).await);
     canaries.told(sessions.sign_in(credentials("nobody@example.com", passwords[2])).await);
-    let request = VerifySessionRequest {
-        session_token: session.clone(),
-        ..Default::default()
-    };
-    assert!(
-        sessions
-            .verify_session(with(&key, request))
-            .await
-            .unwrap()
-            .into_inner()
-            .valid
-    );
-    let mut request = with(
-        &key,
-        GetUserRequest {
-            user_id: made.owner_user_id,
-        },
-    );
-    request
-        .metadata_mut()
-        .insert("roster-on-behalf-of", session.parse().unwrap());
+    let request = VerifySessionRequest { session_token: session.clone(), ..Default::default() };
+    assert!(sessions.verify_session(with(&key, request)).await.unwrap().into_inner().valid);
+    let mut request = with(&key, GetUserRequest { user_id: made.owner_user_id });
+    request.metadata_mut().insert("roster-on-behalf-of", session.parse().unwrap());
     users.get_user(request).await.unwrap();
 
     // Mail that arrives, mail that is refused for good, and mail that is left to be tried again; the links of all three are known.
@@ -538,20 +458,8 @@ async fn flow(world: &World, channel: tonic::transport::Channel) -> Canaries {
             request_id: request_id(),
             ..Default::default()
         };
-        let made = invitations
-            .create_invitation(with(&key, request.clone()))
-            .await
-            .unwrap()
-            .into_inner();
-        assert_eq!(
-            invitations
-                .create_invitation(with(&key, request))
-                .await
-                .unwrap()
-                .into_inner()
-                .link,
-            made.link
-        );
+        let made = invitations.create_invitation(with(&key, request.clone())).await.unwrap().into_inner();
+        assert_eq!(invitations.create_invitation(with(&key, request)).await.unwrap().into_inner().link, made.link);
         token = made.link.rsplit('/').next().unwrap().to_owned();
         canaries.keep("a link", &token);
         invitation_id = made.invitation.unwrap().invitation_id;
@@ -564,54 +472,32 @@ async fn flow(world: &World, channel: tonic::transport::Channel) -> Canaries {
         request_id: request_id(),
         ..Default::default()
     };
-    let resent = invitations
-        .resend_invitation(with(&key, request.clone()))
-        .await
-        .unwrap()
-        .into_inner();
+    let resent = invitations.resend_invitation(with(&key, request.clone())).await.unwrap().into_inner();
     invitations.resend_invitation(with(&key, request)).await.unwrap();
     canaries.told(invitations.accept_invitation(signing_up(&token, passwords[1])).await);
     let token = resent.link.rsplit('/').next().unwrap().to_owned();
     canaries.keep("a link", &token);
     world.mailbox.wait_for(INVITED, 2).await;
 
-    invitations
-        .preview_invitation(PreviewInvitationRequest { token: token.clone() })
-        .await
-        .unwrap();
+    invitations.preview_invitation(PreviewInvitationRequest { token: token.clone() }).await.unwrap();
     canaries.told(invitations.accept_invitation(signing_up(&token, passwords[3])).await);
     canaries.told(invitations.accept_invitation(with(&session, accepting(&token))).await);
     let mut request = signing_up(&token, passwords[1]);
     request.request_id = request_id();
-    let accepted = invitations
-        .accept_invitation(request.clone())
-        .await
-        .unwrap()
-        .into_inner();
+    let accepted = invitations.accept_invitation(request.clone()).await.unwrap().into_inner();
     canaries.keep("a session", &accepted.session_token);
     let _ = invitations.accept_invitation(request).await;
     canaries.told(invitations.accept_invitation(signing_up(&token, passwords[1])).await);
 
     // Secrets in the wrong places.
-    canaries.told(
-        invitations
-            .preview_invitation(PreviewInvitationRequest { token: session.clone() })
-            .await,
-    );
+    canaries.told(invitations.preview_invitation(PreviewInvitationRequest { token: session.clone() }).await);
     canaries.told(users.get_user(with(&token, GetUserRequest::default())).await);
-    canaries.told(
-        users
-            .get_user(with(&session, GetUserRequest { user_id: key.clone() }))
-            .await,
-    );
+    canaries.told(users.get_user(with(&session, GetUserRequest { user_id: key.clone() })).await);
     canaries.told(
         organizations
             .list_organizations(with(
                 &session,
-                ListOrganizationsRequest {
-                    page_token: key.clone(),
-                    ..Default::default()
-                },
+                ListOrganizationsRequest { page_token: key.clone(), ..Default::default() },
             ))
             .await,
     );
@@ -619,10 +505,7 @@ async fn flow(world: &World, channel: tonic::transport::Channel) -> Canaries {
         organizations
             .list_organizations(with(
                 &key,
-                ListOrganizationsRequest {
-                    page_token: session.clone(),
-                    ..Default::default()
-                },
+                ListOrganizationsRequest { page_token: session.clone(), ..Default::default() },
             ))
             .await,
     );

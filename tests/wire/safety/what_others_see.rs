@@ -30,11 +30,7 @@ async fn written(world: &World, query: &str) -> String {
 
 /// An invitation without what differs between any two.
 fn plain(invitation: Option<Invitation>) -> Invitation {
-    Invitation {
-        invitation_id: String::new(),
-        email: String::new(),
-        ..invitation.unwrap()
-    }
+    Invitation { invitation_id: String::new(), email: String::new(), ..invitation.unwrap() }
 }
 
 wire_tests! {

@@ -27,10 +27,7 @@ struct Service {
 impl Service {
     async fn with(world: &World, scopes: &[&str]) -> Self {
         let (id, key) = service_account(world, scopes).await;
-        let request = ListServiceKeysRequest {
-            service_account_id: id.clone(),
-            ..ListServiceKeysRequest::default()
-        };
+        let request = ListServiceKeysRequest { service_account_id: id.clone(), ..ListServiceKeysRequest::default() };
         let keys = call!(world, service_accounts.list_service_keys, world.operator_key(), request);
         let key_id = keys.unwrap().service_keys.remove(0).service_key_id;
         Self { id, key, key_id }
@@ -38,16 +35,9 @@ impl Service {
 
     /// Another key of the account.
     async fn another_key(&self, world: &World) -> String {
-        let request = CreateServiceKeyRequest {
-            service_account_id: self.id.clone(),
-            ..CreateServiceKeyRequest::default()
-        };
-        let answer = call!(
-            world,
-            service_accounts.create_service_key,
-            world.operator_key(),
-            request
-        );
+        let request =
+            CreateServiceKeyRequest { service_account_id: self.id.clone(), ..CreateServiceKeyRequest::default() };
+        let answer = call!(world, service_accounts.create_service_key, world.operator_key(), request);
         answer.unwrap().key
     }
 
@@ -63,10 +53,8 @@ impl Service {
                 call!(world, service_accounts.revoke_service_key, operator, request).unwrap();
             }
             Withdrawal::Disable => {
-                let request = DisableServiceAccountRequest {
-                    service_account_id,
-                    ..DisableServiceAccountRequest::default()
-                };
+                let request =
+                    DisableServiceAccountRequest { service_account_id, ..DisableServiceAccountRequest::default() };
                 call!(world, service_accounts.disable_service_account, operator, request).unwrap();
             }
             Withdrawal::LeaveScopes(scopes) => {
@@ -123,20 +111,13 @@ async fn invite(acme: &Scenario, key: &str, for_whom: For, email: &str) -> (Stri
         ..CreateInvitationRequest::default()
     };
     let request = called(world, key, for_whom, &acme.owner, request);
-    let created = world
-        .invitations()
-        .create_invitation(request)
-        .await
-        .unwrap()
-        .into_inner();
+    let created = world.invitations().create_invitation(request).await.unwrap().into_inner();
     let token = world.mailbox.wait_for(email, 1).await[0].invitation_token();
     (created.invitation.unwrap().invitation_id, token)
 }
 
 async fn preview(world: &World, token: &str) -> Result<(), Status> {
-    let request = PreviewInvitationRequest {
-        token: token.to_owned(),
-    };
+    let request = PreviewInvitationRequest { token: token.to_owned() };
     world.invitations().preview_invitation(request).await.map(drop)
 }
 
@@ -146,11 +127,7 @@ async fn nobody_accepts(world: &World, token: &str) {
     let refused = accept_as_new(world, token, "Bob").await;
     let refused = assert_refused(refused, Code::FailedPrecondition, "INVITER_NO_LONGER_AUTHORIZED");
     assert!(!refused.hint().is_empty());
-    assert_refused(
-        preview(world, token).await,
-        Code::FailedPrecondition,
-        "INVITER_NO_LONGER_AUTHORIZED",
-    );
+    assert_refused(preview(world, token).await, Code::FailedPrecondition, "INVITER_NO_LONGER_AUTHORIZED");
     assert_eq!(traces(world).await, before);
 }
 

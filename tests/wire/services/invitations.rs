@@ -41,10 +41,8 @@ async fn create(
 }
 
 async fn get(scenario: &Scenario, id: &str) -> Invitation {
-    let request = GetInvitationRequest {
-        organization_id: scenario.organization_id.clone(),
-        invitation_id: id.to_owned(),
-    };
+    let request =
+        GetInvitationRequest { organization_id: scenario.organization_id.clone(), invitation_id: id.to_owned() };
     let key = scenario.world.operator_key();
     let answer = call!(scenario.world, invitations.get_invitation, key, request).unwrap();
     answer.invitation.unwrap()
@@ -81,14 +79,8 @@ async fn revoke(scenario: &Scenario, credential: &str, id: &str) -> Result<Invit
 }
 
 async fn preview(world: &World, token: &str) -> Result<PreviewInvitationResponse, Status> {
-    let request = PreviewInvitationRequest {
-        token: token.to_owned(),
-    };
-    world
-        .invitations()
-        .preview_invitation(request)
-        .await
-        .map(tonic::Response::into_inner)
+    let request = PreviewInvitationRequest { token: token.to_owned() };
+    world.invitations().preview_invitation(request).await.map(tonic::Response::into_inner)
 }
 
 wire_tests! {

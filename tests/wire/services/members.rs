@@ -21,10 +21,7 @@ use crate::support::scenario::{
 const BOB: &str = "bob@example.com";
 
 fn list(scenario: &Scenario) -> ListMembersRequest {
-    ListMembersRequest {
-        organization_id: scenario.organization_id.clone(),
-        ..ListMembersRequest::default()
-    }
+    ListMembersRequest { organization_id: scenario.organization_id.clone(), ..ListMembersRequest::default() }
 }
 
 async fn names(scenario: &Scenario, request: ListMembersRequest) -> Vec<String> {
@@ -34,10 +31,7 @@ async fn names(scenario: &Scenario, request: ListMembersRequest) -> Vec<String> 
 }
 
 async fn get(scenario: &Scenario, credential: &str, user_id: &str) -> Result<Member, Status> {
-    let request = GetMemberRequest {
-        organization_id: scenario.organization_id.clone(),
-        user_id: user_id.to_owned(),
-    };
+    let request = GetMemberRequest { organization_id: scenario.organization_id.clone(), user_id: user_id.to_owned() };
     let answer = call!(scenario.world, members.get_member, credential, request)?;
     Ok(answer.member.unwrap())
 }

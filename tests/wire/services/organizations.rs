@@ -45,25 +45,18 @@ fn new_owner(email: &str) -> Owner {
 }
 
 fn founder(email: &str) -> Owner {
-    Owner::Founder(Founder {
-        email: email.to_owned(),
-        ..Founder::default()
-    })
+    Owner::Founder(Founder { email: email.to_owned(), ..Founder::default() })
 }
 
 async fn get(world: &World, credential: &str, id: &str) -> Result<Organization, tonic::Status> {
-    let request = GetOrganizationRequest {
-        organization_id: id.to_owned(),
-    };
+    let request = GetOrganizationRequest { organization_id: id.to_owned() };
     let answer = call!(world, organizations.get_organization, credential, request)?;
     Ok(answer.organization.unwrap())
 }
 
 async fn suspend(world: &World, id: &str) -> Organization {
-    let request = SuspendOrganizationRequest {
-        organization_id: id.to_owned(),
-        ..SuspendOrganizationRequest::default()
-    };
+    let request =
+        SuspendOrganizationRequest { organization_id: id.to_owned(), ..SuspendOrganizationRequest::default() };
     let answer = call!(world, organizations.suspend_organization, world.operator_key(), request).unwrap();
     answer.organization.unwrap()
 }

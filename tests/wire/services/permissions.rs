@@ -40,19 +40,11 @@ async fn effective(scenario: &Scenario, credential: &str, user_id: &str) -> List
         organization_id: scenario.organization_id.clone(),
         user_id: user_id.to_owned(),
     };
-    call!(
-        scenario.world,
-        permissions.list_effective_permissions,
-        credential,
-        request
-    )
-    .unwrap()
+    call!(scenario.world, permissions.list_effective_permissions, credential, request).unwrap()
 }
 
 async fn revision(scenario: &Scenario) -> i64 {
-    let request = GetOrganizationRequest {
-        organization_id: scenario.organization_id.clone(),
-    };
+    let request = GetOrganizationRequest { organization_id: scenario.organization_id.clone() };
     let key = scenario.world.operator_key();
     let answer = call!(scenario.world, organizations.get_organization, key, request).unwrap();
     answer.organization.unwrap().revision

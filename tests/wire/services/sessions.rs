@@ -22,35 +22,22 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const SECOND: Duration = Duration::from_secs(1);
 
 async fn verify(world: &World, token: &str) -> VerifySessionResponse {
-    let request = VerifySessionRequest {
-        session_token: token.to_owned(),
-        ..Default::default()
-    };
+    let request = VerifySessionRequest { session_token: token.to_owned(), ..Default::default() };
     call!(world, sessions.verify_session, world.operator_key(), request).unwrap()
 }
 
 async fn use_it(world: &World, person: &Person) -> Result<(), tonic::Status> {
-    let request = GetUserRequest {
-        user_id: person.user_id.clone(),
-    };
+    let request = GetUserRequest { user_id: person.user_id.clone() };
     call!(world, users.get_user, &person.session, request).map(drop)
 }
 
 async fn live(world: &World, credential: &str, user_id: &str) -> Vec<Session> {
-    let request = ListSessionsRequest {
-        user_id: user_id.to_owned(),
-        ..ListSessionsRequest::default()
-    };
-    call!(world, sessions.list_sessions, credential, request)
-        .unwrap()
-        .sessions
+    let request = ListSessionsRequest { user_id: user_id.to_owned(), ..ListSessionsRequest::default() };
+    call!(world, sessions.list_sessions, credential, request).unwrap().sessions
 }
 
 fn revocation(user_id: &str, session_id: &str) -> RevokeSessionRequest {
-    RevokeSessionRequest {
-        user_id: user_id.to_owned(),
-        session_id: session_id.to_owned(),
-    }
+    RevokeSessionRequest { user_id: user_id.to_owned(), session_id: session_id.to_owned() }
 }
 
 wire_tests! {

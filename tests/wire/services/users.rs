@@ -23,18 +23,13 @@ async fn create(world: &World, request: CreateUserRequest) -> Result<User, Statu
 }
 
 async fn get(world: &World, credential: &str, user_id: &str) -> Result<User, Status> {
-    let request = GetUserRequest {
-        user_id: user_id.to_owned(),
-    };
+    let request = GetUserRequest { user_id: user_id.to_owned() };
     let answer = call!(world, users.get_user, credential, request)?;
     Ok(answer.user.unwrap())
 }
 
 async fn found(world: &World, email: &str) -> Vec<String> {
-    let request = ListUsersRequest {
-        email: email.to_owned(),
-        ..ListUsersRequest::default()
-    };
+    let request = ListUsersRequest { email: email.to_owned(), ..ListUsersRequest::default() };
     let answer = call!(world, users.list_users, world.operator_key(), request).unwrap();
     answer.users.into_iter().map(|user| user.email).collect()
 }

@@ -11,9 +11,7 @@ pub(crate) fn code(secret: &str, now: DateTime<Utc>) -> String {
 pub(crate) fn code_of_step(secret: &str, step: i64) -> String {
     let tag = hmac(&unbase32(secret), &step.to_be_bytes());
     let offset = usize::from(tag[19] & 15);
-    let number = tag[offset..offset + 4]
-        .iter()
-        .fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+    let number = tag[offset..offset + 4].iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
     format!("{:06}", (number & 0x7fff_ffff) % 1_000_000)
 }
 
@@ -37,11 +35,7 @@ fn unbase32(text: &str) -> Vec<u8> {
 
 fn hmac(key: &[u8], message: &[u8]) -> [u8; 20] {
     assert!(key.len() <= 64);
-    let pad = |with: u8| -> Vec<u8> {
-        (0..64)
-            .map(|place| key.get(place).copied().unwrap_or(0) ^ with)
-            .collect()
-    };
+    let pad = |with: u8| -> Vec<u8> { (0..64).map(|place| key.get(place).copied().unwrap_or(0) ^ with).collect() };
     let inner = sha1(&[&pad(0x36)[..], message].concat());
     sha1(&[&pad(0x5c)[..], &inner].concat())
 }
@@ -55,10 +49,7 @@ fn sha1(message: &[u8]) -> [u8; 20] {
     }
     padded.extend((message.len() as u64 * 8).to_be_bytes());
     for block in padded.chunks(64) {
-        let mut words: Vec<u32> = block
-            .chunks(4)
-            .map(|word| u32::from_be_bytes(word.try_into().unwrap()))
-            .collect();
+        let mut words: Vec<u32> = block.chunks(4).map(|word| u32::from_be_bytes(word.try_into().unwrap())).collect();
         for at in 16..80 {
             words.push((words[at - 3] ^ words[at - 8] ^ words[at - 14] ^ words[at - 16]).rotate_left(1));
         }
@@ -70,12 +61,7 @@ fn sha1(message: &[u8]) -> [u8; 20] {
                 2 => ((b & c) | (b & d) | (c & d), 0x8f1b_bcdc),
                 _ => (b ^ c ^ d, 0xca62_c1d6_u32),
             };
-            let next = a
-                .rotate_left(5)
-                .wrapping_add(mixed)
-                .wrapping_add(e)
-                .wrapping_add(constant)
-                .wrapping_add(*word);
+            let next = a.rotate_left(5).wrapping_add(mixed).wrapping_add(e).wrapping_add(constant).wrapping_add(*word);
             (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
         }
         for (to, from) in state.iter_mut().zip([a, b, c, d, e]) {

@@ -121,12 +121,8 @@ impl Stage {
     pub(crate) async fn request(&mut self, who: Who, method: &Method, another: bool) -> DynamicMessage {
         self.prepared |= is_prepared(method);
         let tenant = self.house(who.about());
-        let own = self
-            .person(who)
-            .filter(|_| !another && !method.rule().self_field.is_empty());
-        tenant
-            .request(&self.world, method, own.unwrap_or(tenant.subject()))
-            .await
+        let own = self.person(who).filter(|_| !another && !method.rule().self_field.is_empty());
+        tenant.request(&self.world, method, own.unwrap_or(tenant.subject())).await
     }
 
     pub(crate) fn house(&self, house: House) -> &Tenant {

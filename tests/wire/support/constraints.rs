@@ -86,9 +86,7 @@ impl Term {
         let Some((_, terms)) = comment.split_once("Constraints: ") else {
             return Ok(Vec::new());
         };
-        let terms = terms
-            .strip_suffix('.')
-            .ok_or_else(|| format!("no full stop behind the constraints: {comment}"))?;
+        let terms = terms.strip_suffix('.').ok_or_else(|| format!("no full stop behind the constraints: {comment}"))?;
         let read = |term: &str| Self::read(term).ok_or_else(|| format!("an unknown term: {term:?}"));
         terms.split("; ").map(read).collect()
     }
@@ -100,10 +98,7 @@ impl Term {
 
     /// Whether the `oneof` that a field belongs to is required.
     pub(crate) fn of_oneof(field: &FieldDescriptor) -> Result<Option<Vec<Self>>, String> {
-        field
-            .containing_oneof()
-            .map(|oneof| Self::all_in(&oneof_comment(&oneof)))
-            .transpose()
+        field.containing_oneof().map(|oneof| Self::all_in(&oneof_comment(&oneof))).transpose()
     }
 
     /// Whether the term is about each item of a list, not about the list.
@@ -152,17 +147,9 @@ impl Term {
                 "$scrypt$ln=18,r=8,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
                 &"x".repeat(100_000),
             ]),
-            Self::Identifier => texts(&[
-                "Upper",
-                "a..b",
-                ".a",
-                "a.",
-                "a b",
-                "1a",
-                "a-b",
-                "\u{430}dmin",
-                &"x".repeat(65),
-            ]),
+            Self::Identifier => {
+                texts(&["Upper", "a..b", ".a", "a.", "a b", "1a", "a-b", "\u{430}dmin", &"x".repeat(65)])
+            }
             Self::CustomRole => texts(&[
                 "auditor",
                 "custom",
@@ -181,49 +168,21 @@ impl Term {
             Self::PageToken => texts(&["x", "not base64!", &"A".repeat(32), &"A".repeat(100)]),
             Self::Scope => texts(&["no.such.scope", "Operator", "operator ", "*"]),
             Self::KnownValue => [0, -1, 999].map(Value::EnumNumber).to_vec(),
-            Self::UpdateMask => [
-                "nope",
-                "organization_id",
-                "organization.display_name",
-                "display_name.x",
-                "",
-            ]
-            .map(|path| message(field, &[("paths", Value::List(texts(&[path])))]))
-            .to_vec(),
+            Self::UpdateMask => ["nope", "organization_id", "organization.display_name", "display_name.x", ""]
+                .map(|path| message(field, &[("paths", Value::List(texts(&[path])))]))
+                .to_vec(),
             Self::FutureTime => {
                 let now = now.timestamp();
-                times(
-                    field,
-                    &[(now, 0), (0, 0), (i64::MIN, 0), (i64::MAX, 0), (now + 3600, -1)],
-                )
+                times(field, &[(now, 0), (0, 0), (i64::MIN, 0), (i64::MAX, 0), (now + 3600, -1)])
             }
             Self::PastTime => {
                 let now = now.timestamp();
-                times(
-                    field,
-                    &[
-                        (i64::MIN, 0),
-                        (i64::MAX, 0),
-                        (-1, 0),
-                        (now + 301, 0),
-                        (now, -1),
-                        (now, 1_000_000_000),
-                    ],
-                )
+                times(field, &[(i64::MIN, 0), (i64::MAX, 0), (-1, 0), (now + 301, 0), (now, -1), (now, 1_000_000_000)])
             }
             Self::Count(most) => [0, -1, most + 1].map(Value::I64).to_vec(),
             Self::Time => {
                 let now = now.timestamp();
-                times(
-                    field,
-                    &[
-                        (i64::MIN, 0),
-                        (i64::MAX, 0),
-                        (253_402_300_800, 0),
-                        (now, -1),
-                        (now, 1_000_000_000),
-                    ],
-                )
+                times(field, &[(i64::MIN, 0), (i64::MAX, 0), (253_402_300_800, 0), (now, -1), (now, 1_000_000_000)])
             }
         }
     }
@@ -232,19 +191,14 @@ impl Term {
     fn keeping(&self, field: &FieldDescriptor, now: DateTime<Utc>) -> Vec<Value> {
         match self {
             Self::Uuid => texts(&["0197F0C0-7B1E-7C3A-9D2E-3F4A5B6C7D8E"]),
-            Self::Email => texts(&[
-                "Ada.Lovelace+tag@bücher.example",
-                &format!("{}@example.com", "a".repeat(64)),
-            ]),
+            Self::Email => texts(&["Ada.Lovelace+tag@bücher.example", &format!("{}@example.com", "a".repeat(64))]),
             Self::Characters(most) => texts(&["x", &"x".repeat(*most), &"e\u{301}".repeat(*most)]),
             Self::AtMost(most) => texts(&[&"x".repeat(*most), &"é".repeat(*most)]),
             Self::Token => Self::AtMost(256).keeping(field, now),
             Self::Text => texts(&["two\nlines", "three\r\n\r\nlines"]),
-            Self::Password => texts(&[
-                "zqvmwthbkxnrjpd",
-                &"violet tractor under 9 moons ".repeat(9)[..256],
-                "päßwört für neun Monde",
-            ]),
+            Self::Password => {
+                texts(&["zqvmwthbkxnrjpd", &"violet tractor under 9 moons ".repeat(9)[..256], "päßwört für neun Monde"])
+            }
             Self::PasswordHash => texts(&[
                 "$2a$14$Nfi7wvDw1xDSBJ3hJi7KN.8kTKFNh9Sb9FWtqj5rsCVJV0/KEkmMS",
                 "$pbkdf2-sha256$2000000$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
@@ -260,9 +214,7 @@ impl Term {
             },
             Self::Scope => texts(&["operator", "users.read"]),
             Self::KnownValue => {
-                let Kind::Enum(known) = field.kind() else {
-                    panic!("{} is no enum", field.full_name())
-                };
+                let Kind::Enum(known) = field.kind() else { panic!("{} is no enum", field.full_name()) };
                 let numbers = known.values().map(|value| value.number()).filter(|number| *number != 0);
                 numbers.map(Value::EnumNumber).collect()
             }
@@ -273,15 +225,9 @@ impl Term {
             }
             Self::PastTime => times(field, &[(0, 0), (now.timestamp(), 0), (now.timestamp() + 299, 0)]),
             Self::Count(most) => [1, *most].map(Value::I64).to_vec(),
-            Self::Time => times(
-                field,
-                &[
-                    (0, 0),
-                    (-62_135_596_800, 0),
-                    (253_402_300_799, 999_999_999),
-                    (now.timestamp(), 0),
-                ],
-            ),
+            Self::Time => {
+                times(field, &[(0, 0), (-62_135_596_800, 0), (253_402_300_799, 999_999_999), (now.timestamp(), 0)])
+            }
             Self::Required | Self::Items(_) | Self::OneLine | Self::PageToken => Vec::new(),
         }
     }
@@ -294,19 +240,14 @@ fn texts(texts: &[&str]) -> Vec<Value> {
 /// Times of the contract, by seconds and nanoseconds.
 fn times(field: &FieldDescriptor, times: &[(i64, i32)]) -> Vec<Value> {
     let time = |(seconds, nanos): &(i64, i32)| {
-        message(
-            field,
-            &[("seconds", Value::I64(*seconds)), ("nanos", Value::I32(*nanos))],
-        )
+        message(field, &[("seconds", Value::I64(*seconds)), ("nanos", Value::I32(*nanos))])
     };
     times.iter().map(time).collect()
 }
 
 /// A well-known message, such as a time.
 fn message(field: &FieldDescriptor, values: &[(&str, Value)]) -> Value {
-    let Kind::Message(descriptor) = field.kind() else {
-        panic!("{} is no message", field.full_name())
-    };
+    let Kind::Message(descriptor) = field.kind() else { panic!("{} is no message", field.full_name()) };
     let mut message = DynamicMessage::new(descriptor);
     for (name, value) in values {
         message.set_field_by_name(name, value.clone());
@@ -355,36 +296,20 @@ impl Constrained {
     fn of(place: Place, request: &DynamicMessage, now: DateTime<Utc>) -> Self {
         let field = place.field.clone();
         let terms = Term::of_field(&field).unwrap();
-        let mut constrained = Self {
-            breaking: Vec::new(),
-            keeping: Vec::new(),
-            terms: terms.clone(),
-            place: place.clone(),
-        };
+        let mut constrained =
+            Self { breaking: Vec::new(), keeping: Vec::new(), terms: terms.clone(), place: place.clone() };
         // A `oneof` is required as a whole: it is broken where the one that is there is not.
         let holds = !matches!(place.get(request), Value::List(list) if list.is_empty());
         if let Some(oneof) = field.containing_oneof() {
             if !place.is_in(request) {
                 return constrained;
             }
-            if Term::of_oneof(&field)
-                .unwrap()
-                .unwrap_or_default()
-                .contains(&Term::Required)
-            {
+            if Term::of_oneof(&field).unwrap().unwrap_or_default().contains(&Term::Required) {
                 let reported = place.beside(oneof.name());
-                constrained.breaking.push(Filling {
-                    place: place.clone(),
-                    value: None,
-                    reported,
-                });
+                constrained.breaking.push(Filling { place: place.clone(), value: None, reported });
             }
         }
-        let filling = |value: Option<Value>, reported: String| Filling {
-            place: place.clone(),
-            value,
-            reported,
-        };
+        let filling = |value: Option<Value>, reported: String| Filling { place: place.clone(), value, reported };
         for term in &terms {
             match term {
                 Term::Required => constrained.breaking.push(filling(None, place.to_string())),
@@ -406,18 +331,10 @@ impl Constrained {
                 term => {
                     let in_list = field.is_list() && term.is_of_item();
                     let whole = |value: Value| if in_list { Value::List(vec![value]) } else { value };
-                    let reported = if in_list {
-                        format!("{place}[0]")
-                    } else {
-                        place.to_string()
-                    };
+                    let reported = if in_list { format!("{place}[0]") } else { place.to_string() };
                     let fill = |value| filling(Some(whole(value)), reported.clone());
-                    constrained
-                        .breaking
-                        .extend(term.breaking(&field, now).into_iter().map(fill));
-                    constrained
-                        .keeping
-                        .extend(term.keeping(&field, now).into_iter().map(fill));
+                    constrained.breaking.extend(term.breaking(&field, now).into_iter().map(fill));
+                    constrained.keeping.extend(term.keeping(&field, now).into_iter().map(fill));
                 }
             }
         }

@@ -25,11 +25,7 @@ impl Watcher {
             let rows = rows_of(world, table).await;
             queries.push(format!("SELECT '{table}' AS name, ({rows}) AS rows_of"));
         }
-        Self {
-            world: world.clone(),
-            query: queries.join(" UNION ALL "),
-            tables,
-        }
+        Self { world: world.clone(), query: queries.join(" UNION ALL "), tables }
     }
 
     /// Keeps a copy of everything, for [`Self::put_back`].
@@ -51,20 +47,11 @@ impl Watcher {
         let database = self.world.database();
         // Rows that refer to others go and come back in any order, and none goes because another does.
         let (mut script, end) = match database.get_database_backend() {
-            DbBackend::Postgres => (
-                "BEGIN; SET LOCAL session_replication_role = replica;".to_owned(),
-                "COMMIT;",
-            ),
-            _ => (
-                "PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE;".to_owned(),
-                "COMMIT; PRAGMA foreign_keys = ON;",
-            ),
+            DbBackend::Postgres => ("BEGIN; SET LOCAL session_replication_role = replica;".to_owned(), "COMMIT;"),
+            _ => ("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE;".to_owned(), "COMMIT; PRAGMA foreign_keys = ON;"),
         };
         for table in tables {
-            let _ = write!(
-                script,
-                "DELETE FROM \"{table}\"; INSERT INTO \"{table}\" SELECT * FROM \"kept_{table}\";"
-            );
+            let _ = write!(script, "DELETE FROM \"{table}\"; INSERT INTO \"{table}\" SELECT * FROM \"kept_{table}\";");
         }
         // One script runs on one connection.
         database.execute_unprepared(&format!("{script} {end}")).await.unwrap();
@@ -82,9 +69,7 @@ impl Watcher {
         let database = self.world.database();
         let statement = Statement::from_string(database.get_database_backend(), &self.query);
         let tables = database.query_all_raw(statement).await.unwrap();
-        let tables = tables
-            .iter()
-            .map(|row| (row.try_get("", "name").unwrap(), row.try_get("", "rows_of").unwrap()));
+        let tables = tables.iter().map(|row| (row.try_get("", "name").unwrap(), row.try_get("", "rows_of").unwrap()));
         Contents(tables.collect())
     }
 }

@@ -27,9 +27,7 @@ pub(crate) struct Disk {
 impl Disk {
     /// A disk that is fine.
     pub(crate) fn new() -> Self {
-        Self {
-            folder: tempfile::Builder::new().prefix("roster-disk-").tempdir().unwrap(),
-        }
+        Self { folder: tempfile::Builder::new().prefix("roster-disk-").tempdir().unwrap() }
     }
 
     /// The words that start a program on it.
@@ -67,10 +65,7 @@ impl Disk {
 fn library() -> &'static PathBuf {
     static LIBRARY: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     let (_, library) = LIBRARY.get_or_init(|| {
-        let folder = tempfile::Builder::new()
-            .prefix("roster-disk-faults-")
-            .tempdir()
-            .unwrap();
+        let folder = tempfile::Builder::new().prefix("roster-disk-faults-").tempdir().unwrap();
         let library = folder.path().join("disk_faults.so");
         let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
         let compiled = Command::new(compiler)
@@ -80,11 +75,7 @@ fn library() -> &'static PathBuf {
             .arg("-ldl")
             .output()
             .unwrap();
-        assert!(
-            compiled.status.success(),
-            "{}",
-            String::from_utf8_lossy(&compiled.stderr)
-        );
+        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
         (folder, library)
     });
     library

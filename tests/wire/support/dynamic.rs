@@ -40,10 +40,7 @@ impl Contract {
         let mut services: Vec<_> = services.collect();
         // The files come in the order of their imports, which means nothing.
         services.sort_by_key(|service| service.name().to_owned());
-        services
-            .iter()
-            .flat_map(|service| service.methods().map(Method).collect::<Vec<_>>())
-            .collect()
+        services.iter().flat_map(|service| service.methods().map(Method).collect::<Vec<_>>()).collect()
     }
 
     /// What the contract documents of each reason that a refusal can have, by its name without prefix.
@@ -69,21 +66,12 @@ pub(crate) struct Documented {
 
 impl Documented {
     fn read(text: &str) -> Self {
-        let (code, rest) = text
-            .split_once(". ")
-            .unwrap_or_else(|| panic!("no code in front of: {text}"));
-        let (_, example) = rest
-            .split_once("Example: `")
-            .unwrap_or_else(|| panic!("no example: {text}"));
-        let example = example
-            .strip_suffix("`.")
-            .unwrap_or_else(|| panic!("the example is not the end: {text}"));
+        let (code, rest) = text.split_once(". ").unwrap_or_else(|| panic!("no code in front of: {text}"));
+        let (_, example) = rest.split_once("Example: `").unwrap_or_else(|| panic!("no example: {text}"));
+        let example = example.strip_suffix("`.").unwrap_or_else(|| panic!("the example is not the end: {text}"));
         let facts: BTreeMap<String, String> =
             serde_json::from_str(example).unwrap_or_else(|why| panic!("{why}: {text}"));
-        Self {
-            code: code.to_owned(),
-            facts: facts.into_keys().collect(),
-        }
+        Self { code: code.to_owned(), facts: facts.into_keys().collect() }
     }
 }
 
@@ -319,10 +307,7 @@ impl fmt::Display for Place {
 
 fn collect(message: &DynamicMessage, parents: &[(FieldDescriptor, Option<usize>)], places: &mut Vec<Place>) {
     for field in message.descriptor().fields() {
-        places.push(Place {
-            parents: parents.to_vec(),
-            field: field.clone(),
-        });
+        places.push(Place { parents: parents.to_vec(), field: field.clone() });
         let ours = matches!(field.kind(), Kind::Message(inner) if is_ours(&inner));
         if !ours || !message.has_field(&field) {
             continue;
@@ -347,10 +332,7 @@ pub(crate) fn oneof_comment(oneof: &OneofDescriptor) -> String {
 
 /// The comment in front of a declaration, as one line.
 fn comment(file: &FileDescriptorProto, path: &[i32]) -> String {
-    let info = file
-        .source_code_info
-        .as_ref()
-        .expect("a descriptor set with source info");
+    let info = file.source_code_info.as_ref().expect("a descriptor set with source info");
     let location = info.location.iter().find(|location| location.path == path);
     let text = location.map_or("", |location| location.leading_comments());
     text.split_whitespace().collect::<Vec<_>>().join(" ")

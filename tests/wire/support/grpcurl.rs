@@ -38,10 +38,7 @@ impl From<String> for Failure {
 
 /// Does what the command line asks for.
 pub(crate) fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("starting tokio");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("starting tokio");
     match runtime.block_on(run(std::env::args().skip(1))) {
         Ok(text) => {
             print(&text);
@@ -63,11 +60,7 @@ async fn run(arguments: impl Iterator<Item = String>) -> Result<String, Failure>
     let arguments = Arguments::parse(arguments)?;
     let channel = Endpoint::from_shared(format!("http://{}", arguments.address)).map_err(text)?;
     let channel = channel.connect().await.map_err(text)?;
-    let mut server = Server {
-        channel,
-        headers: arguments.headers.clone(),
-        pool: DescriptorPool::new(),
-    };
+    let mut server = Server { channel, headers: arguments.headers.clone(), pool: DescriptorPool::new() };
     let words: Vec<&str> = arguments.words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["list"] => Ok(server.services().await?.join("\n")),
@@ -112,10 +105,7 @@ impl Arguments {
 
     fn add_header(&mut self, text: &str) -> Result<(), String> {
         let (name, value) = text.split_once(':').ok_or_else(|| format!("not a header: {text}"))?;
-        let name: AsciiMetadataKey = name
-            .trim()
-            .parse()
-            .map_err(|_| format!("not a header's name: {name}"))?;
+        let name: AsciiMetadataKey = name.trim().parse().map_err(|_| format!("not a header's name: {name}"))?;
         let value = value.trim().parse().map_err(|_| "not a header's value".to_owned())?;
         self.headers.append(name, value);
         Ok(())
@@ -131,21 +121,12 @@ struct Server {
 
 impl Server {
     async fn call(&mut self, method: &str, data: Option<&str>) -> Result<String, Failure> {
-        let (service, name) = method
-            .rsplit_once(['/', '.'])
-            .ok_or_else(|| format!("not a method: {method}"))?;
+        let (service, name) = method.rsplit_once(['/', '.']).ok_or_else(|| format!("not a method: {method}"))?;
         self.learn_symbol(service).await?;
-        let service = self
-            .pool
-            .get_service_by_name(service)
-            .ok_or_else(|| format!("not a service: {service}"))?;
+        let service = self.pool.get_service_by_name(service).ok_or_else(|| format!("not a service: {service}"))?;
         let found = service.methods().find(|candidate| candidate.name() == name);
-        let found = found.ok_or_else(|| {
-            format!(
-                "service {:?} does not include a method named {name:?}",
-                service.full_name()
-            )
-        })?;
+        let found = found
+            .ok_or_else(|| format!("service {:?} does not include a method named {name:?}", service.full_name()))?;
         if found.is_client_streaming() || found.is_server_streaming() {
             return Err(format!("{method} is a stream, which this stand-in does not know").into());
         }
@@ -167,10 +148,7 @@ impl Server {
         output: MessageDescriptor,
     ) -> Result<DynamicMessage, Status> {
         let mut client = tonic::client::Grpc::new(self.channel.clone());
-        client
-            .ready()
-            .await
-            .map_err(|error| Status::unavailable(error.to_string()))?;
+        client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let path = path.parse().map_err(|_| Status::internal("the path is none"))?;
         let answer = client.unary(self.request(message), path, Dynamic(output)).await?;
         Ok(answer.into_inner())
@@ -205,19 +183,13 @@ impl Server {
         let message = DynamicMessage::decode(descriptor, value).map_err(text)?;
         let json = serde_json::to_string(&message).map_err(text)?;
         let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&json).map_err(text)?;
-        fields.insert(
-            "@type".to_owned(),
-            serde_json::value::to_raw_value(type_url).map_err(text)?,
-        );
+        fields.insert("@type".to_owned(), serde_json::value::to_raw_value(type_url).map_err(text)?);
         Ok(escaped(&serde_json::to_string(&fields).map_err(text)?))
     }
 
     async fn methods(&mut self, service: &str) -> Result<String, Failure> {
         self.learn_symbol(service).await?;
-        let found = self
-            .pool
-            .get_service_by_name(service)
-            .ok_or_else(|| format!("not a service: {service}"))?;
+        let found = self.pool.get_service_by_name(service).ok_or_else(|| format!("not a service: {service}"))?;
         let mut names: Vec<String> = found.methods().map(|method| method.full_name().to_owned()).collect();
         names.sort();
         Ok(names.join("\n"))
@@ -229,9 +201,7 @@ impl Server {
     }
 
     fn message(&self, name: &str) -> Result<MessageDescriptor, String> {
-        self.pool
-            .get_message_by_name(name)
-            .ok_or_else(|| format!("not a message: {name}"))
+        self.pool.get_message_by_name(name).ok_or_else(|| format!("not a message: {name}"))
     }
 
     async fn services(&self) -> Result<Vec<String>, String> {
@@ -247,23 +217,15 @@ impl Server {
 
     /// Learns the file that declares a symbol, with everything that it imports.
     async fn learn_symbol(&mut self, symbol: &str) -> Result<(), String> {
-        let mut wanted = vec![
-            self.files(MessageRequest::FileContainingSymbol(symbol.to_owned()))
-                .await?,
-        ];
+        let mut wanted = vec![self.files(MessageRequest::FileContainingSymbol(symbol.to_owned())).await?];
         // A file can be taken in when what it imports has been: those still missing go on top of it.
         while let Some((file, encoded)) = wanted.last() {
-            let missing = file
-                .dependency
-                .iter()
-                .find(|name| self.pool.get_file_by_name(name).is_none());
+            let missing = file.dependency.iter().find(|name| self.pool.get_file_by_name(name).is_none());
             match missing {
                 Some(name) => wanted.push(self.files(MessageRequest::FileByFilename(name.clone())).await?),
                 None => {
                     if self.pool.get_file_by_name(file.name()).is_none() {
-                        self.pool
-                            .decode_file_descriptor_proto(encoded.as_slice())
-                            .map_err(text)?;
+                        self.pool.decode_file_descriptor_proto(encoded.as_slice()).map_err(text)?;
                     }
                     wanted.pop();
                 }
@@ -278,27 +240,17 @@ impl Server {
         let MessageResponse::FileDescriptorResponse(FileDescriptorResponse { file_descriptor_proto }) = answer else {
             return Err(format!("not a file: {answer:?}"));
         };
-        let encoded = file_descriptor_proto
-            .into_iter()
-            .next()
-            .ok_or("an answer without a file")?;
+        let encoded = file_descriptor_proto.into_iter().next().ok_or("an answer without a file")?;
         let file = FileDescriptorProto::decode(encoded.as_slice()).map_err(text)?;
         Ok((file, encoded))
     }
 
     async fn ask(&self, question: MessageRequest) -> Result<MessageResponse, String> {
-        let question = ServerReflectionRequest {
-            host: String::new(),
-            message_request: Some(question),
-        };
+        let question = ServerReflectionRequest { host: String::new(), message_request: Some(question) };
         let mut client = ServerReflectionClient::new(self.channel.clone());
         let request = self.request(tokio_stream::once(question));
         let mut answers = client.server_reflection_info(request).await.map_err(text)?.into_inner();
-        let answer = answers
-            .message()
-            .await
-            .map_err(text)?
-            .and_then(|answer| answer.message_response);
+        let answer = answers.message().await.map_err(text)?.and_then(|answer| answer.message_response);
         match answer.ok_or("the server reflects nothing")? {
             MessageResponse::ErrorResponse(error) => Err(error.error_message),
             answer => Ok(answer),
@@ -330,18 +282,12 @@ fn parse(descriptor: MessageDescriptor, data: Option<&str>) -> Result<DynamicMes
 fn pretty(message: &DynamicMessage) -> Result<String, String> {
     let json = serde_json::to_string_pretty(message).map_err(text)?;
     // An empty message is three lines.
-    Ok(if json == "{}" {
-        "{\n  \n}".to_owned()
-    } else {
-        escaped(&json)
-    })
+    Ok(if json == "{}" { "{\n  \n}".to_owned() } else { escaped(&json) })
 }
 
 /// Go's JSON keeps these out of HTML; they only occur inside strings.
 fn escaped(json: &str) -> String {
-    json.replace('<', "\\u003c")
-        .replace('>', "\\u003e")
-        .replace('&', "\\u0026")
+    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
 /// A message without options and nested declarations, as its source text.
@@ -395,9 +341,7 @@ impl Encoder for Dynamic {
     type Error = Status;
 
     fn encode(&mut self, message: DynamicMessage, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        message
-            .encode(buffer)
-            .map_err(|error| Status::internal(error.to_string()))
+        message.encode(buffer).map_err(|error| Status::internal(error.to_string()))
     }
 }
 
@@ -406,8 +350,6 @@ impl Decoder for Dynamic {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
-        DynamicMessage::decode(self.0.clone(), buffer)
-            .map(Some)
-            .map_err(|error| Status::internal(error.to_string()))
+        DynamicMessage::decode(self.0.clone(), buffer).map(Some).map_err(|error| Status::internal(error.to_string()))
     }
 }

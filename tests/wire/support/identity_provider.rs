@@ -130,11 +130,7 @@ pub(crate) struct Page {
 impl Page {
     /// A document.
     pub(crate) fn of(body: &Value) -> Self {
-        Self {
-            status: "200 OK",
-            headers: String::new(),
-            body: body.to_string(),
-        }
+        Self { status: "200 OK", headers: String::new(), body: body.to_string() }
     }
 }
 
@@ -210,10 +206,7 @@ impl IdentityProvider {
 
     /// Says where its keys are, and which.
     pub(crate) fn publish(&self) {
-        self.answer(
-            DISCOVERY,
-            Page::of(&json!({"issuer": self.issuer, "jwks_uri": format!("{}{KEYS}", self.issuer)})),
-        );
+        self.answer(DISCOVERY, Page::of(&json!({"issuer": self.issuer, "jwks_uri": format!("{}{KEYS}", self.issuer)})));
         self.answer(KEYS, Page::of(&json!({"keys": [self.signer.jwk(self.key_id())]})));
     }
 
@@ -274,8 +267,5 @@ impl IdentityProvider {
 
 /// A token as an application shows it.
 pub(crate) fn shown(id_token: String) -> OpenIdConnectToken {
-    OpenIdConnectToken {
-        id_token,
-        nonce: NONCE.to_owned(),
-    }
+    OpenIdConnectToken { id_token, nonce: NONCE.to_owned() }
 }

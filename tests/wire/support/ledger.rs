@@ -30,10 +30,7 @@ impl Ledger {
     /// - `role_holders` says what `members` says
     /// - there is one message for each sending; a settled one keeps no payload; none waits for an invitation that is over or has a newer link
     pub(crate) async fn read(database: &DatabaseConnection, organization: &str) -> Self {
-        let rows = Rows {
-            database,
-            organization: organization.parse().unwrap(),
-        };
+        let rows = Rows { database, organization: organization.parse().unwrap() };
         let events = rows.events().await;
         let members = rows.members().await;
         let messages = rows.messages().await;
@@ -41,10 +38,7 @@ impl Ledger {
         Self {
             events: events.into_iter().map(|(kind, _)| kind).collect(),
             invitations,
-            members: members
-                .into_iter()
-                .map(|(user, seat)| (user.to_string(), seat))
-                .collect(),
+            members: members.into_iter().map(|(user, seat)| (user.to_string(), seat)).collect(),
             messages,
         }
     }
@@ -99,31 +93,16 @@ impl Rows<'_> {
                 bytes(id("actor_service_account_id")),
                 bytes(subject),
                 get::<String>(row, "data").into_bytes(),
-                get::<DateTime<Utc>>(row, "create_time")
-                    .timestamp_micros()
-                    .to_be_bytes()
-                    .to_vec(),
+                get::<DateTime<Utc>>(row, "create_time").timestamp_micros().to_be_bytes().to_vec(),
             ];
-            let link: Vec<u8> = fields
-                .iter()
-                .flat_map(|field| [&(field.len() as u64).to_be_bytes()[..], field].concat())
-                .collect();
+            let link: Vec<u8> =
+                fields.iter().flat_map(|field| [&(field.len() as u64).to_be_bytes()[..], field].concat()).collect();
             hash = digest(&SHA256, &link).as_ref().to_vec();
-            assert_eq!(
-                hash,
-                get::<Vec<u8>>(row, "hash"),
-                "the chain breaks at revision {revision}"
-            );
+            assert_eq!(hash, get::<Vec<u8>>(row, "hash"), "the chain breaks at revision {revision}");
             events.push((kind, subject));
         }
-        let row = &self
-            .all("SELECT revision, chain_hash FROM organizations WHERE id = $1")
-            .await[0];
-        assert_eq!(
-            get::<i64>(row, "revision"),
-            events.len() as i64,
-            "the organization's revision"
-        );
+        let row = &self.all("SELECT revision, chain_hash FROM organizations WHERE id = $1").await[0];
+        assert_eq!(get::<i64>(row, "revision"), events.len() as i64, "the organization's revision");
         assert_eq!(get::<Vec<u8>>(row, "chain_hash"), hash, "the chain's end");
         events
     }
@@ -181,30 +160,17 @@ impl Rows<'_> {
             let (id, state): (Uuid, String) = (get(&row, "id"), get(&row, "state"));
             let happened = |what: &str| {
                 let kind = format!("invitation.{what}");
-                events
-                    .iter()
-                    .filter(|event| **event == (kind.clone(), Some(id)))
-                    .count()
+                events.iter().filter(|event| **event == (kind.clone(), Some(id))).count()
             };
             assert_eq!(happened("created"), 1, "{id}");
-            assert_eq!(
-                happened("accepted"),
-                usize::from(state == "accepted"),
-                "{id} is {state}: {events:?}"
-            );
-            assert!(
-                happened("revoked") <= usize::from(state == "revoked"),
-                "{id} is {state}: {events:?}"
-            );
+            assert_eq!(happened("accepted"), usize::from(state == "accepted"), "{id} is {state}: {events:?}");
+            assert!(happened("revoked") <= usize::from(state == "revoked"), "{id} is {state}: {events:?}");
             let sent: i32 = get(&row, "send_count");
             assert_eq!(1 + happened("resent") as i32, sent, "{id}");
             sendings += sent as usize;
             if state == "accepted" {
                 let user: Option<Uuid> = get(&row, "accepted_user_id");
-                assert!(
-                    user.is_some_and(|user| members.contains_key(&user)),
-                    "{id} was accepted by nobody"
-                );
+                assert!(user.is_some_and(|user| members.contains_key(&user)), "{id} was accepted by nobody");
             }
             let message: Uuid = get(&row, "message_id");
             assert!(messages.contains_key(&message), "{id} has no message");

@@ -80,14 +80,10 @@ impl Mail {
 
     /// A header as it stands in the message, unfolded but not decoded.
     pub(crate) fn header(&self, name: &str) -> Option<String> {
-        let text = String::from_utf8_lossy(&self.raw)
-            .replace("\r\n ", " ")
-            .replace("\r\n\t", " ");
+        let text = String::from_utf8_lossy(&self.raw).replace("\r\n ", " ").replace("\r\n\t", " ");
         let head = text.split("\r\n\r\n").next()?;
         let mut fields = head.split("\r\n").filter_map(|line| line.split_once(':'));
-        fields
-            .find(|(field, _)| field.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.trim().to_owned())
+        fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
     }
 
     /// The invitation's token, out of the link in the text part.
@@ -97,8 +93,7 @@ impl Mail {
 
     /// The token with this prefix, out of the link in the text part.
     pub(crate) fn token(&self, prefix: &str) -> String {
-        self.find_token(prefix)
-            .unwrap_or_else(|| panic!("no {prefix} token in {:?}", self.text))
+        self.find_token(prefix).unwrap_or_else(|| panic!("no {prefix} token in {:?}", self.text))
     }
 
     fn find_token(&self, prefix: &str) -> Option<String> {
@@ -189,11 +184,7 @@ impl Mailbox {
     pub(crate) async fn heal(&self) {
         self.0.state().faults.clear();
         if lock(&self.0.listener).is_none() {
-            self.listen(
-                TcpListener::bind(self.0.address)
-                    .await
-                    .expect("the mailbox's port has been taken"),
-            );
+            self.listen(TcpListener::bind(self.0.address).await.expect("the mailbox's port has been taken"));
         }
     }
 
@@ -205,12 +196,7 @@ impl Mailbox {
     /// What has arrived for one address, oldest first. The address counts as it is written in the envelope.
     pub(crate) fn mails_for(&self, address: &str) -> Vec<Mail> {
         let state = self.0.state();
-        state
-            .mails
-            .iter()
-            .filter(|mail| mail.recipients.iter().any(|to| to == address))
-            .cloned()
-            .collect()
+        state.mails.iter().filter(|mail| mail.recipients.iter().any(|to| to == address)).cloned().collect()
     }
 
     /// Waits until at least `count` messages have arrived for an address, and answers with all of them. Two messages that were
@@ -250,10 +236,7 @@ impl Mailbox {
         let found = look();
         if !in_time {
             let others: Vec<String> = self.mails().into_iter().flat_map(|mail| mail.recipients).collect();
-            panic!(
-                "{} of {count} messages for {address} in {PATIENCE:?}; arrived: {others:?}",
-                found.len()
-            );
+            panic!("{} of {count} messages for {address} in {PATIENCE:?}; arrived: {others:?}", found.len());
         }
         found
     }
@@ -303,11 +286,7 @@ impl Shared {
     /// The first fault that applies here; it counts as having happened.
     fn fault<T>(&self, applies: impl Fn(&Fault) -> Option<T>) -> Option<T> {
         let mut state = self.state();
-        let (at, found) = state
-            .faults
-            .iter()
-            .enumerate()
-            .find_map(|(at, (fault, _))| Some((at, applies(fault)?)))?;
+        let (at, found) = state.faults.iter().enumerate().find_map(|(at, (fault, _))| Some((at, applies(fault)?)))?;
         match &mut state.faults[at].1 {
             None => {}
             Some(left) if *left > 1 => *left -= 1,
@@ -355,13 +334,7 @@ impl From<io::Error> for Over {
 impl Session {
     fn new(stream: TcpStream, shared: Arc<Shared>) -> Self {
         let (input, output) = stream.into_split();
-        Self {
-            input: BufReader::new(input),
-            output,
-            shared,
-            greeted: false,
-            envelope: Envelope::default(),
-        }
+        Self { input: BufReader::new(input), output, shared, greeted: false, envelope: Envelope::default() }
     }
 
     async fn run(mut self) {
@@ -383,8 +356,7 @@ impl Session {
                 "EHLO" | "HELO" => {
                     self.greeted = true;
                     self.envelope = Envelope::default();
-                    self.answer("250-mailbox.test\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SMTPUTF8")
-                        .await?;
+                    self.answer("250-mailbox.test\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SMTPUTF8").await?;
                 }
                 "MAIL" => self.mail(rest).await?,
                 "RCPT" => self.rcpt(rest).await?,
@@ -458,10 +430,7 @@ impl Session {
         if !raw.is_ascii() && !envelope.eight_bit {
             self.complain("8-bit content without BODY=8BITMIME");
         }
-        let head_end = raw
-            .windows(4)
-            .position(|window| window == b"\r\n\r\n")
-            .unwrap_or(raw.len());
+        let head_end = raw.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(raw.len());
         if !raw[..head_end].is_ascii() && !envelope.utf8 {
             self.complain("a header in UTF-8 without SMTPUTF8");
         }
@@ -502,11 +471,7 @@ impl Session {
 
     async fn answer(&mut self, text: &str) -> Result<(), Over> {
         let slow = |fault: &Fault| {
-            if let Fault::Slow(pause) = fault {
-                Some(*pause)
-            } else {
-                None
-            }
+            if let Fault::Slow(pause) = fault { Some(*pause) } else { None }
         };
         if let Some(pause) = self.shared.fault(slow) {
             tokio::time::sleep(pause).await;
@@ -546,10 +511,7 @@ impl Session {
 /// `FROM:<a@example.com> SMTPUTF8` is `a@example.com` and `SMTPUTF8`.
 fn path(text: &str, keyword: &str) -> Option<(String, String)> {
     let (word, rest) = text.split_at_checked(keyword.len())?;
-    let rest = rest
-        .trim_start()
-        .strip_prefix('<')
-        .filter(|_| word.eq_ignore_ascii_case(keyword))?;
+    let rest = rest.trim_start().strip_prefix('<').filter(|_| word.eq_ignore_ascii_case(keyword))?;
     let (address, parameters) = rest.rsplit_once('>')?;
     Some((address.to_owned(), parameters.to_owned()))
 }

@@ -38,10 +38,7 @@ impl Receiver {
     /// Starts a collector on a free port of the loopback interface.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let receiver = Self {
-            address: listener.local_addr().unwrap(),
-            received: Arc::default(),
-        };
+        let receiver = Self { address: listener.local_addr().unwrap(), received: Arc::default() };
         let server = Server::builder()
             .add_service(TraceServiceServer::new(receiver.clone()))
             .add_service(MetricsServiceServer::new(receiver.clone()));
@@ -57,11 +54,8 @@ impl Receiver {
     /// The resources of everything received.
     pub(crate) fn resources(&self) -> Vec<Resource> {
         let received = self.lock();
-        let traces = received
-            .traces
-            .iter()
-            .flat_map(|export| &export.resource_spans)
-            .filter_map(|part| part.resource.clone());
+        let traces =
+            received.traces.iter().flat_map(|export| &export.resource_spans).filter_map(|part| part.resource.clone());
         let metrics = received
             .metrics
             .iter()
@@ -73,11 +67,8 @@ impl Receiver {
     /// Waits for a span.
     pub(crate) async fn span(&self, wanted: impl Fn(&Span) -> bool) -> Span {
         self.wait_for(|received| {
-            let scopes = received
-                .traces
-                .iter()
-                .flat_map(|export| &export.resource_spans)
-                .flat_map(|part| &part.scope_spans);
+            let scopes =
+                received.traces.iter().flat_map(|export| &export.resource_spans).flat_map(|part| &part.scope_spans);
             scopes.flat_map(|scope| &scope.spans).find(|span| wanted(span)).cloned()
         })
         .await
@@ -91,10 +82,7 @@ impl Receiver {
                 .iter()
                 .flat_map(|export| &export.resource_metrics)
                 .flat_map(|part| &part.scope_metrics);
-            scopes
-                .flat_map(|scope| &scope.metrics)
-                .find(|metric| wanted(metric))
-                .cloned()
+            scopes.flat_map(|scope| &scope.metrics).find(|metric| wanted(metric)).cloned()
         })
         .await
     }

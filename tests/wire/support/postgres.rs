@@ -55,30 +55,16 @@ cd / && rm -rf "$folder"
 /// `PATH` comes first, then the places where packages put them, the newest version first.
 pub(crate) fn locate() -> Result<PathBuf, String> {
     let mut folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
-    for parent in [
-        "/usr/lib/postgresql",
-        "/usr/pgsql",
-        "/opt/homebrew/opt",
-        "/usr/local/opt",
-    ] {
-        let entries = fs::read_dir(parent)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path());
-        let mut installed: Vec<PathBuf> = entries
-            .filter(|path| path.to_string_lossy().contains("postgresql"))
-            .collect();
+    for parent in ["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt", "/usr/local/opt"] {
+        let entries = fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut installed: Vec<PathBuf> =
+            entries.filter(|path| path.to_string_lossy().contains("postgresql")).collect();
         installed.sort_by_key(|path| std::cmp::Reverse(version_of(path)));
         folders.extend(installed.into_iter().map(|path| path.join("bin")));
     }
     folders
         .into_iter()
-        .find(|folder| {
-            ["initdb", "postgres"]
-                .iter()
-                .all(|program| folder.join(program).is_file())
-        })
+        .find(|folder| ["initdb", "postgres"].iter().all(|program| folder.join(program).is_file()))
         .ok_or_else(|| {
             "initdb and postgres are neither in PATH nor in /usr/lib/postgresql/*/bin; install the server package of \
              PostgreSQL (apt-get install postgresql, dnf install postgresql-server, brew install postgresql)"
@@ -127,11 +113,7 @@ static SHARED: OnceCell<Result<Cluster, String>> = OnceCell::const_new();
 
 /// The server that the tests of this process share.
 pub(crate) async fn shared() -> Result<&'static Cluster, String> {
-    SHARED
-        .get_or_init(|| Cluster::start(Durability::Fast))
-        .await
-        .as_ref()
-        .map_err(Clone::clone)
+    SHARED.get_or_init(|| Cluster::start(Durability::Fast)).await.as_ref().map_err(Clone::clone)
 }
 
 /// Stops the shared server, if there is one, and waits until it is gone.
@@ -153,15 +135,7 @@ impl Cluster {
         let admin = connect(&url(port, &password, "postgres")).await?;
         let strategy = strategy(&admin).await?;
         let watcher = Mutex::new((watcher, Some(pipe)));
-        let cluster = Self {
-            watcher,
-            folder,
-            port,
-            password,
-            admin,
-            strategy,
-            databases: AtomicU32::new(0),
-        };
+        let cluster = Self { watcher, folder, port, password, admin, strategy, databases: AtomicU32::new(0) };
         cluster.make_template().await?;
         Ok(cluster)
     }
@@ -169,9 +143,7 @@ impl Cluster {
     async fn make_template(&self) -> Result<(), String> {
         self.execute(&format!("CREATE DATABASE {TEMPLATE}")).await?;
         let template = connect(&self.url(TEMPLATE)).await?;
-        Migrator::up(&template, None)
-            .await
-            .map_err(|error| format!("migrating the template: {error}"))?;
+        Migrator::up(&template, None).await.map_err(|error| format!("migrating the template: {error}"))?;
         // PostgreSQL copies no database that somebody is connected to.
         template.close().await.map_err(|error| error.to_string())
     }
@@ -185,18 +157,13 @@ impl Cluster {
     pub(crate) async fn copy(&self, template: &str) -> Result<TestDatabase, String> {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::SeqCst));
         let Self { strategy, .. } = self;
-        self.execute(&format!("CREATE DATABASE {name} TEMPLATE {template} {strategy}"))
-            .await?;
-        Ok(TestDatabase {
-            url: self.url(&name),
-            name,
-        })
+        self.execute(&format!("CREATE DATABASE {name} TEMPLATE {template} {strategy}")).await?;
+        Ok(TestDatabase { url: self.url(&name), name })
     }
 
     /// Drops a database and whoever is still connected to it.
     pub(crate) async fn drop_database(&self, database: &TestDatabase) -> Result<(), String> {
-        self.execute(&format!("DROP DATABASE {} WITH (FORCE)", database.name))
-            .await
+        self.execute(&format!("DROP DATABASE {} WITH (FORCE)", database.name)).await
     }
 
     /// Kills the server as a crash would, keeping its data; [`Cluster::resume`] starts it again.
@@ -264,9 +231,7 @@ fn unprivileged(ours: &Path) -> Result<Option<(u32, u32)>, String> {
         Some((user, group))
     };
     let found = find("postgres").or_else(|| find("nobody"));
-    found
-        .map(Some)
-        .ok_or_else(|| "there is neither a user postgres nor nobody to run PostgreSQL as".to_owned())
+    found.map(Some).ok_or_else(|| "there is neither a user postgres nor nobody to run PostgreSQL as".to_owned())
 }
 
 /// Makes the folder and starts the watcher, which makes the data and starts the server.
@@ -281,10 +246,7 @@ fn watch(
         Durability::Full => std::env::temp_dir(),
         Durability::Fast | Durability::Written => passing().to_owned(),
     };
-    let folder = tempfile::Builder::new()
-        .prefix("roster-postgres-")
-        .tempdir_in(place)
-        .map_err(text)?;
+    let folder = tempfile::Builder::new().prefix("roster-postgres-").tempdir_in(place).map_err(text)?;
     let secret = folder.path().join("password");
     fs::write(&secret, password).map_err(text)?;
 
@@ -295,26 +257,9 @@ fn watch(
             .map_err(text)?;
         shell.uid(user).gid(group);
     }
-    shell
-        .args(["-c", WATCHER, "watch-postgres"])
-        .arg(programs)
-        .arg(folder.path());
-    shell.args([
-        "-c",
-        &format!("port={port}"),
-        "-c",
-        "listen_addresses=127.0.0.1",
-        "-c",
-        "unix_socket_directories=",
-    ]);
-    shell.args([
-        "-c",
-        "max_connections=400",
-        "-c",
-        "shared_buffers=64MB",
-        "-c",
-        "timezone=UTC",
-    ]);
+    shell.args(["-c", WATCHER, "watch-postgres"]).arg(programs).arg(folder.path());
+    shell.args(["-c", &format!("port={port}"), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
+    shell.args(["-c", "max_connections=400", "-c", "shared_buffers=64MB", "-c", "timezone=UTC"]);
     if durability != Durability::Full {
         shell.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
     }
@@ -322,11 +267,7 @@ fn watch(
         shell.args(["-c", "synchronous_commit=off"]);
     }
     // A group of its own: Ctrl-C in a terminal reaches us, and through the pipe's end the watcher, but not the server directly.
-    shell
-        .process_group(0)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    shell.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut watcher = shell.spawn().map_err(text)?;
     let pipe = watcher.stdin.take().ok_or("the watcher has no input")?;
     Ok((folder.keep(), watcher, pipe))
@@ -347,10 +288,7 @@ async fn wait_until_ready(folder: &Path, log: u64) -> Result<(), String> {
             let lines: Vec<&str> = said.lines().collect();
             return Err(format!(
                 "PostgreSQL does not start: {}",
-                lines
-                    .get(lines.len().saturating_sub(5)..)
-                    .unwrap_or_default()
-                    .join(" | ")
+                lines.get(lines.len().saturating_sub(5)..).unwrap_or_default().join(" | ")
             ));
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -372,9 +310,7 @@ async fn strategy(admin: &DatabaseConnection) -> Result<&'static str, String> {
 pub(crate) async fn connect(url: &str) -> Result<DatabaseConnection, String> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(4).sqlx_logging(false);
-    sea_orm::Database::connect(options)
-        .await
-        .map_err(|error| error.to_string())
+    sea_orm::Database::connect(options).await.map_err(|error| error.to_string())
 }
 
 fn url(port: u16, password: &str, database: &str) -> String {
@@ -384,9 +320,7 @@ fn url(port: u16, password: &str, database: &str) -> String {
 /// Free now; somebody may take it before the server does, which then says so in its log.
 fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    listener
-        .map(|address| address.port())
-        .map_err(|error| error.to_string())
+    listener.map(|address| address.port()).map_err(|error| error.to_string())
 }
 
 /// Something that other users of this machine do not know: std's hash keys are from the system's random source.

@@ -59,18 +59,8 @@ impl Program {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
-        all.extend(
-            settings
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
-        Self {
-            settings: all,
-            folder,
-            address,
-            launcher: Vec::new(),
-            running: None,
-        }
+        all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Self { settings: all, folder, address, launcher: Vec::new(), running: None }
     }
 
     /// Has it started by other words from now on; by none: as it is.
@@ -90,11 +80,7 @@ impl Program {
         let pipe = watcher.stdin.take().unwrap();
         self.running = Some((watcher, pipe));
         while TcpStream::connect(self.address).await.is_err() {
-            assert!(
-                started.elapsed() < START_PATIENCE,
-                "roster does not start: {}",
-                self.log()
-            );
+            assert!(started.elapsed() < START_PATIENCE, "roster does not start: {}", self.log());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         started.elapsed()
@@ -160,12 +146,7 @@ impl Program {
         if let Some(key) = self.kept_operator_key() {
             return key;
         }
-        let made = run(&[
-            "admin",
-            "bootstrap-key",
-            &format!("--database-url={}", self.database_url()),
-        ])
-        .await;
+        let made = run(&["admin", "bootstrap-key", &format!("--database-url={}", self.database_url())]).await;
         assert!(made.status.success(), "{made:?}");
         String::from_utf8(made.stdout).unwrap().trim().to_owned()
     }
@@ -199,10 +180,7 @@ impl Drop for Program {
 pub(crate) async fn run(arguments: &[&str]) -> Output {
     let mut command = Command::new(PROGRAM);
     command.args(arguments).stdin(Stdio::null());
-    tokio::task::spawn_blocking(move || command.output())
-        .await
-        .unwrap()
-        .unwrap()
+    tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
 }
 
 /// An address that is free and lies outside of the range that outgoing connections take theirs from: while the program is down, no client can come to

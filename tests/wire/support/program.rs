@@ -45,18 +45,12 @@ impl Process {
             .spawn()
             .unwrap();
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        Self {
-            child,
-            stdout: collect(stdout),
-            stderr: collect(stderr),
-        }
+        Self { child, stdout: collect(stdout), stderr: collect(stderr) }
     }
 
     /// Starts `roster serve` and waits until it says where.
     pub(crate) async fn serve(flags: &[String], environment: &[(&str, &str)]) -> (Self, Addresses) {
-        let arguments: Vec<String> = std::iter::once("serve".to_owned())
-            .chain(flags.iter().cloned())
-            .collect();
+        let arguments: Vec<String> = std::iter::once("serve".to_owned()).chain(flags.iter().cloned()).collect();
         let process = Self::start(&arguments, environment);
         let addresses = process.serving().await;
         (process, addresses)
@@ -66,9 +60,7 @@ impl Process {
     pub(crate) async fn serve_limited(flags: &[String], descriptors: u32) -> (Self, Addresses) {
         let mut shell = Command::new("/bin/sh");
         let limit = format!("ulimit -n {descriptors}; exec \"$@\"");
-        shell
-            .args(["-c", &limit, "limited", env!("CARGO_BIN_EXE_roster"), "serve"])
-            .args(flags);
+        shell.args(["-c", &limit, "limited", env!("CARGO_BIN_EXE_roster"), "serve"]).args(flags);
         let process = Self::spawn(shell, &[]);
         let addresses = process.serving().await;
         (process, addresses)
@@ -103,10 +95,7 @@ impl Process {
             if let Some(line) = whole.lines().find(|line| line.contains(text)) {
                 return line.to_owned();
             }
-            assert!(
-                start.elapsed() < PATIENCE,
-                "the process does not log {text:?}, but:\n{log}"
-            );
+            assert!(start.elapsed() < PATIENCE, "the process does not log {text:?}, but:\n{log}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -141,11 +130,7 @@ impl Process {
         while Arc::strong_count(&self.stdout) > 1 || Arc::strong_count(&self.stderr) > 1 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Ended {
-            code: status.code(),
-            stdout: self.said(),
-            stderr: self.log(),
-        }
+        Ended { code: status.code(), stdout: self.said(), stderr: self.log() }
     }
 
     /// Stops the process and waits; it has to end well.
@@ -195,9 +180,7 @@ fn collect(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<u8>>> {
     std::thread::spawn(move || {
         let mut buffer = [0; 16 * 1024];
         while let Ok(length @ 1..) = pipe.read(&mut buffer) {
-            sink.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend_from_slice(&buffer[..length]);
+            sink.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..length]);
         }
     });
     kept

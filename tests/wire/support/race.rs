@@ -23,11 +23,8 @@ pub(crate) struct Servers(Vec<Channel>);
 impl Servers {
     /// Starts the replica and connects.
     pub(crate) async fn open(world: &World) -> Self {
-        let second = Endpoint::from_shared(format!("http://{}", world.grpc_address()))
-            .unwrap()
-            .connect()
-            .await
-            .unwrap();
+        let second =
+            Endpoint::from_shared(format!("http://{}", world.grpc_address())).unwrap().connect().await.unwrap();
         let replica = world.second_server().await;
         Self(vec![world.channel(), second, replica.channel()])
     }
@@ -94,11 +91,7 @@ pub(crate) async fn against<T: Send + 'static>(
     other: impl Future<Output = T> + Send + 'static,
 ) -> [T; 2] {
     let late = Duration::from_millis(u64::try_from(round / 2 % 4).unwrap_or(0));
-    let (first, second) = if round.is_multiple_of(2) {
-        (Duration::ZERO, late)
-    } else {
-        (late, Duration::ZERO)
-    };
+    let (first, second) = if round.is_multiple_of(2) { (Duration::ZERO, late) } else { (late, Duration::ZERO) };
     let after = |pause, call: BoxFuture<'static, T>| async move {
         tokio::time::sleep(pause).await;
         call.await
@@ -119,11 +112,7 @@ impl Endings {
 
     /// Prints the counts under the name of the race.
     pub(crate) fn show(&self, race: &str) {
-        let counts: Vec<String> = self
-            .0
-            .iter()
-            .map(|(ending, count)| format!("{count}x {ending}"))
-            .collect();
+        let counts: Vec<String> = self.0.iter().map(|(ending, count)| format!("{count}x {ending}")).collect();
         eprintln!("{race}: {}", counts.join(", "));
     }
 }

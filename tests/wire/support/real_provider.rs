@@ -68,9 +68,7 @@ impl RealProvider {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut said = BufReader::new(process.stdout.take().unwrap())
-            .lines()
-            .map_while(Result::ok);
+        let mut said = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
         let issuer = said.next().unwrap_or_default();
         // Somebody has to go on reading: it says more now and then, and ends where nobody listens.
         std::thread::spawn(move || said.for_each(drop));
@@ -122,10 +120,7 @@ impl RealProvider {
         ]);
         let answer = browser.go("/token", Some(exchange)).await.body;
         let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
-        let id_token = answer["id_token"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{answer}"))
-            .to_owned();
+        let id_token = answer["id_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
         OpenIdConnectToken { id_token, nonce }
     }
 }
@@ -156,11 +151,7 @@ impl Browser {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Self {
-            tls: TlsConnector::from(Arc::new(config)),
-            origin: provider.issuer.clone(),
-            cookies: BTreeMap::new(),
-        }
+        Self { tls: TlsConnector::from(Arc::new(config)), origin: provider.issuer.clone(), cookies: BTreeMap::new() }
     }
 
     /// Opens a page, or sends a form to it.
@@ -172,11 +163,7 @@ impl Browser {
         let stream = self.tls.connect(name, stream).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         let connection = tokio::spawn(connection);
-        let cookies: Vec<String> = self
-            .cookies
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = Request::builder()
             .method(if form.is_some() { "POST" } else { "GET" })
             .uri(&url[url::Position::BeforePath..url::Position::AfterQuery])
@@ -191,15 +178,9 @@ impl Browser {
             let value = rest.split(';').next().unwrap_or_default();
             self.cookies.insert(name.to_owned(), value.to_owned());
         }
-        let location = response
-            .headers()
-            .get("location")
-            .map(|location| location.to_str().unwrap().to_owned());
+        let location = response.headers().get("location").map(|location| location.to_str().unwrap().to_owned());
         let body = response.into_body().collect().await.unwrap().to_bytes();
         connection.abort();
-        Answer {
-            location: location.unwrap_or_default(),
-            body: String::from_utf8_lossy(&body).into_owned(),
-        }
+        Answer { location: location.unwrap_or_default(), body: String::from_utf8_lossy(&body).into_owned() }
     }
 }

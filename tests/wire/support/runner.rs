@@ -115,10 +115,7 @@ pub(crate) use wire_tests;
 
 /// How many rounds a race test runs: 10, or what `ROSTER_TEST_ROUNDS` says (1,000 in the long form).
 pub(crate) fn rounds() -> usize {
-    std::env::var("ROSTER_TEST_ROUNDS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(10)
+    std::env::var("ROSTER_TEST_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
 }
 
 /// Runs what the command line asks for.
@@ -128,9 +125,7 @@ pub(crate) fn main() -> ExitCode {
         std::env::vars().find(|(name, _)| name.starts_with("ROSTER_") && !name.starts_with("ROSTER_TEST_"))
     {
         // Every server of every test would read it.
-        say(&format!(
-            "{name} is set in the environment; unset it, the tests choose their own settings"
-        ));
+        say(&format!("{name} is set in the environment; unset it, the tests choose their own settings"));
         return ExitCode::FAILURE;
     }
     install_panic_hook();
@@ -142,21 +137,13 @@ pub(crate) fn main() -> ExitCode {
     let tally: &'static Tally = Box::leak(Box::default());
     let (mut trials, mut alone) = (Vec::new(), Vec::new());
     for test in inventory::iter::<WireTest> {
-        let trials = if schedule::ALONE.contains(&test.name) {
-            &mut alone
-        } else {
-            &mut trials
-        };
+        let trials = if schedule::ALONE.contains(&test.name) { &mut alone } else { &mut trials };
         let module = test.module.split_once("::").map_or("", |(_, inner)| inner);
         let Body::World(databases, body) = test.body else {
             let Body::Once(body) = test.body else { unreachable!() };
             let name = format!("once::{module}::{}", test.name);
             let called = name.clone();
-            let run = move || {
-                tally
-                    .once
-                    .count(test.name, tally.timed(called, || runtime.block_on(guard(body()))))
-            };
+            let run = move || tally.once.count(test.name, tally.timed(called, || runtime.block_on(guard(body()))));
             trials.push(Trial::test(name, run));
             continue;
         };
@@ -180,36 +167,25 @@ pub(crate) fn main() -> ExitCode {
     report(tally, missing.as_deref(), required);
     tally.say_slowest();
     if let Some(why) = without_provider {
-        say(&format!(
-            "The tests at an identity provider that is not ours were ignored: {why}"
-        ));
+        say(&format!("The tests at an identity provider that is not ours were ignored: {why}"));
     }
     let stray = STRAY_PANICS.load(Ordering::SeqCst);
     if stray > 0 {
         // A task of the server panicked while no test was looking: an outage for whoever shared the process.
-        say(&format!(
-            "FAILED: {stray} panics outside of the tests' own tasks, see above"
-        ));
+        say(&format!("FAILED: {stray} panics outside of the tests' own tasks, see above"));
         return ExitCode::FAILURE;
     }
     ExitCode::from(u8::from(!passed))
 }
 
 fn report(tally: &Tally, missing: Option<&str>, required: bool) {
-    for (name, counts) in [
-        ("sqlite", &tally.sqlite),
-        ("postgres", &tally.postgres),
-        ("once", &tally.once),
-    ] {
+    for (name, counts) in [("sqlite", &tally.sqlite), ("postgres", &tally.postgres), ("once", &tally.once)] {
         let [passed, failed] = [&counts.passed, &counts.failed].map(|count| count.load(Ordering::SeqCst));
         say(&format!("{name}: {passed} passed, {failed} failed"));
         let promises = counts.promises.lock().unwrap_or_else(PoisonError::into_inner);
         if !promises.is_empty() {
             let kept = promises.values().filter(|kept| **kept).count();
-            say(&format!(
-                "{name}: {kept} of the promises in docs/claims.md shown, {} broken",
-                promises.len() - kept
-            ));
+            say(&format!("{name}: {kept} of the promises in docs/claims.md shown, {} broken", promises.len() - kept));
         }
     }
     if let Some(why) = missing {
@@ -225,24 +201,16 @@ fn say(line: &str) {
 
 /// Runs one test in a world of its own; what the world finds wrong afterwards fails the test too.
 async fn in_world(database: Database, body: fn(World) -> BoxFuture<'static, ()>) -> Result<(), String> {
-    let world = World::start(database)
-        .await
-        .map_err(|why| format!("the test could not start: {why}"))?;
+    let world = World::start(database).await.map_err(|why| format!("the test could not start: {why}"))?;
     let outcome = guard(body(world.clone())).await;
     let problems = guard(Box::pin(world.finish(outcome.is_ok(), SETTLE_PATIENCE))).await?;
     outcome?;
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(problems.join("\n"))
-    }
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }
 
 /// Runs a future in a task, so that it uses all threads, and turns a panic or a hang into an error.
 async fn guard<T: Send + 'static>(future: BoxFuture<'static, T>) -> Result<T, String> {
-    let caught = AssertUnwindSafe(future)
-        .catch_unwind()
-        .map(|outcome| outcome.map_err(describe_panic));
+    let caught = AssertUnwindSafe(future).catch_unwind().map(|outcome| outcome.map_err(describe_panic));
     let mut task = tokio::spawn(TEST_TASK.scope((), caught));
     // The long forms share the machine with each other.
     let patience = PATIENCE.max(Duration::from_secs(5 * rounds() as u64));
@@ -283,9 +251,7 @@ fn install_panic_hook() {
 
 /// To be called on the thread of the panic, directly after it.
 fn describe_panic(_payload: Box<dyn Any + Send>) -> String {
-    LAST_PANIC
-        .take()
-        .unwrap_or_else(|| "a panic without a message".to_owned())
+    LAST_PANIC.take().unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
 /// The promises that a test is named by: `jp_01_..` is named by one, `jp_15_.._and_jp_16_..` by two.

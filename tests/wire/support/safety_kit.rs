@@ -109,32 +109,21 @@ pub(crate) async fn sign_in(world: &World, email: &str, password: &str) -> Resul
 
 /// An attempt to sign in.
 pub(crate) fn credentials(email: &str, password: &str) -> SignInRequest {
-    SignInRequest {
-        email: email.to_owned(),
-        password: password.to_owned(),
-        ..SignInRequest::default()
-    }
+    SignInRequest { email: email.to_owned(), password: password.to_owned(), ..SignInRequest::default() }
 }
 
 /// An acceptance by a new person.
 pub(crate) fn signing_up(token: &str, password: &str) -> AcceptInvitationRequest {
     AcceptInvitationRequest {
         token: token.to_owned(),
-        sign_up: Some(SignUp {
-            given_name: "Bea".to_owned(),
-            password: password.to_owned(),
-            ..SignUp::default()
-        }),
+        sign_up: Some(SignUp { given_name: "Bea".to_owned(), password: password.to_owned(), ..SignUp::default() }),
         ..AcceptInvitationRequest::default()
     }
 }
 
 /// An acceptance by whoever's session comes with it.
 pub(crate) fn accepting(token: &str) -> AcceptInvitationRequest {
-    AcceptInvitationRequest {
-        token: token.to_owned(),
-        ..AcceptInvitationRequest::default()
-    }
+    AcceptInvitationRequest { token: token.to_owned(), ..AcceptInvitationRequest::default() }
 }
 
 /// The code and the reason of a refused call.
@@ -145,10 +134,7 @@ pub(crate) fn refusal<T: Debug>(outcome: Result<Response<T>, Status>) -> (Code, 
 
 /// The reason in a status.
 pub(crate) fn reason(status: &Status) -> String {
-    status
-        .get_details_error_info()
-        .map(|info| info.reason)
-        .unwrap_or_default()
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
 /// The violated fields in a status.
@@ -172,10 +158,7 @@ pub(crate) async fn dump(connection: &DatabaseConnection) -> BTreeMap<String, Ve
             _ => {
                 let columns = columns(connection, &table).await;
                 let quoted: Vec<String> = columns.iter().map(|column| format!("quote(\"{column}\")")).collect();
-                format!(
-                    "SELECT {} AS line FROM \"{table}\" ORDER BY 1",
-                    quoted.join(" || ' | ' || ")
-                )
+                format!("SELECT {} AS line FROM \"{table}\" ORDER BY 1", quoted.join(" || ' | ' || "))
             }
         };
         let lines = texts(connection, &query, "line").await;
@@ -216,9 +199,7 @@ pub(crate) async fn texts(connection: &DatabaseConnection, query: &str, column: 
 /// Holds every organization's row (SQLite: the one writer's place), so that whoever wants to change one waits until this is rolled back.
 pub(crate) async fn hold_organizations(world: &World) -> DatabaseTransaction {
     let held = world.database().begin().await.unwrap();
-    held.execute_unprepared("UPDATE organizations SET revision = revision")
-        .await
-        .unwrap();
+    held.execute_unprepared("UPDATE organizations SET revision = revision").await.unwrap();
     held
 }
 
@@ -226,11 +207,7 @@ pub(crate) async fn hold_organizations(world: &World) -> DatabaseTransaction {
 pub(crate) fn flag(world: &World, name: &str) -> String {
     let start = format!("--{name}=");
     let flags = world.flags();
-    flags
-        .iter()
-        .find_map(|flag| flag.strip_prefix(&start))
-        .unwrap()
-        .to_owned()
+    flags.iter().find_map(|flag| flag.strip_prefix(&start)).unwrap().to_owned()
 }
 
 /// The database's file; `None` on PostgreSQL.
@@ -241,11 +218,7 @@ pub(crate) fn sqlite_file(world: &World) -> Option<PathBuf> {
 /// Waits until no message is in the outbox any more: the worker notes a little later than the mail server has a message that it is sent.
 pub(crate) async fn settled(world: &World) {
     let empty = async {
-        while world
-            .count("SELECT COUNT(*) AS n FROM outbox_messages WHERE state = 'queued'")
-            .await
-            > 0
-        {
+        while world.count("SELECT COUNT(*) AS n FROM outbox_messages WHERE state = 'queued'").await > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -260,7 +233,5 @@ pub(crate) fn never_answered(status: &Status) -> bool {
 /// What comes of this, which must not take long.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     let patience = Duration::from_secs(10);
-    tokio::time::timeout(patience, future)
-        .await
-        .unwrap_or_else(|_| panic!("{what}: nothing after {patience:?}"))
+    tokio::time::timeout(patience, future).await.unwrap_or_else(|_| panic!("{what}: nothing after {patience:?}"))
 }

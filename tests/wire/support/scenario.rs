@@ -63,11 +63,7 @@ impl Scenario {
     pub(crate) async fn with(world: &World, model: &str, kind: &str, owner: &str) -> Self {
         let owner = create_user(world, owner).await;
         let organization_id = create_organization(world, model, kind, &owner.user_id).await;
-        Self {
-            world: world.clone(),
-            organization_id,
-            owner,
-        }
+        Self { world: world.clone(), organization_id, owner }
     }
 
     /// Somebody new who is invited by the operator, gets the mail and accepts. Works under every model, also where the model asks
@@ -75,11 +71,7 @@ impl Scenario {
     pub(crate) async fn join(&self, email: &str, roles: &[&str]) -> Person {
         let token = self.invited(email, roles).await;
         let accepted = accept_as_new(&self.world, &token, "Given").await.unwrap();
-        Person {
-            user_id: accepted.user_id,
-            email: email.to_owned(),
-            session: accepted.session_token,
-        }
+        Person { user_id: accepted.user_id, email: email.to_owned(), session: accepted.session_token }
     }
 
     /// Somebody with an account joins with it.
@@ -129,10 +121,8 @@ impl Scenario {
 
     /// The roster as somebody sees it.
     pub(crate) async fn roster(&self, credential: &str) -> Result<Vec<Member>, Status> {
-        let request = ListMembersRequest {
-            organization_id: self.organization_id.clone(),
-            ..ListMembersRequest::default()
-        };
+        let request =
+            ListMembersRequest { organization_id: self.organization_id.clone(), ..ListMembersRequest::default() };
         let answer = call!(self.world, members.list_members, credential, request)?;
         Ok(answer.members)
     }
@@ -197,11 +187,7 @@ pub(crate) async fn create_organization(world: &World, model: &str, kind: &str, 
 
 /// Signs in.
 pub(crate) async fn sign_in(world: &World, email: &str, password: &str) -> Result<SignInResponse, Status> {
-    let request = SignInRequest {
-        email: email.to_owned(),
-        password: password.to_owned(),
-        ..SignInRequest::default()
-    };
+    let request = SignInRequest { email: email.to_owned(), password: password.to_owned(), ..SignInRequest::default() };
     world.sessions().sign_in(request).await.map(Response::into_inner)
 }
 
@@ -213,32 +199,17 @@ pub(crate) async fn accept_as_new(
 ) -> Result<AcceptInvitationResponse, Status> {
     let request = AcceptInvitationRequest {
         token: token.to_owned(),
-        sign_up: Some(SignUp {
-            given_name: given_name.to_owned(),
-            password: PASSWORD.to_owned(),
-            ..SignUp::default()
-        }),
+        sign_up: Some(SignUp { given_name: given_name.to_owned(), password: PASSWORD.to_owned(), ..SignUp::default() }),
         ..AcceptInvitationRequest::default()
     };
-    world
-        .invitations()
-        .accept_invitation(request)
-        .await
-        .map(Response::into_inner)
+    world.invitations().accept_invitation(request).await.map(Response::into_inner)
 }
 
 /// Accepts as somebody who has an account.
 pub(crate) async fn accept_as(world: &World, session: &str, token: &str) -> Result<AcceptInvitationResponse, Status> {
-    let request = AcceptInvitationRequest {
-        token: token.to_owned(),
-        ..AcceptInvitationRequest::default()
-    };
+    let request = AcceptInvitationRequest { token: token.to_owned(), ..AcceptInvitationRequest::default() };
     let request = world.as_session(session, request);
-    world
-        .invitations()
-        .accept_invitation(request)
-        .await
-        .map(Response::into_inner)
+    world.invitations().accept_invitation(request).await.map(Response::into_inner)
 }
 
 /// A new service account with these scopes, and a key of it that does not expire: the account's id and the key.
@@ -251,10 +222,7 @@ pub(crate) async fn service_account(world: &World, scopes: &[&str]) -> (String, 
     let request = world.as_operator(request);
     let response = world.service_accounts().create_service_account(request).await.unwrap();
     let id = response.into_inner().service_account.unwrap().service_account_id;
-    let request = CreateServiceKeyRequest {
-        service_account_id: id.clone(),
-        ..CreateServiceKeyRequest::default()
-    };
+    let request = CreateServiceKeyRequest { service_account_id: id.clone(), ..CreateServiceKeyRequest::default() };
     let request = world.as_operator(request);
     let response = world.service_accounts().create_service_key(request).await.unwrap();
     (id, response.into_inner().key)
@@ -280,20 +248,14 @@ pub(crate) struct Refused {
 /// Reads a refusal. A refusal without an ErrorInfo of our domain is a defect.
 pub(crate) fn refusal(status: &Status) -> Refused {
     let details = status.get_error_details();
-    let info = details
-        .error_info()
-        .unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
+    let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
     assert_eq!(info.domain, "roster.v1");
     let fields = details.bad_request().map(|bad| &bad.field_violations[..]);
     Refused {
         code: status.code(),
         reason: info.reason.clone(),
         metadata: info.metadata.clone(),
-        fields: fields
-            .unwrap_or_default()
-            .iter()
-            .map(|field| field.field.clone())
-            .collect(),
+        fields: fields.unwrap_or_default().iter().map(|field| field.field.clone()).collect(),
     }
 }
 

@@ -24,20 +24,13 @@ const TESTS_AT_ONCE: usize = 16;
 /// Runs what the arguments ask for, and says whether all of it passed.
 pub(crate) fn run(arguments: &Arguments, together: Vec<Trial>, alone: Vec<Trial>) -> bool {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = arguments
-        .test_threads
-        .unwrap_or((TESTS_PER_CORE * cores).min(TESTS_AT_ONCE.max(cores)));
+    let threads = arguments.test_threads.unwrap_or((TESTS_PER_CORE * cores).min(TESTS_AT_ONCE.max(cores)));
     let groups = [(threads, together), (1, alone)];
-    let asked_for: Vec<_> = groups
-        .into_iter()
-        .filter(|(_, trials)| trials.iter().any(|trial| !arguments.is_filtered_out(trial)))
-        .collect();
+    let asked_for: Vec<_> =
+        groups.into_iter().filter(|(_, trials)| trials.iter().any(|trial| !arguments.is_filtered_out(trial))).collect();
     let passed = |(threads, mut trials): (usize, Vec<Trial>)| {
         trials.sort_by(|a, b| a.name().cmp(b.name()));
-        let arguments = Arguments {
-            test_threads: Some(threads),
-            ..arguments.clone()
-        };
+        let arguments = Arguments { test_threads: Some(threads), ..arguments.clone() };
         !libtest_mimic::run(&arguments, trials).has_failed()
     };
     // Both, whatever the first says.

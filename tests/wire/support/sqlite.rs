@@ -25,10 +25,7 @@ async fn migrate() -> Result<Vec<u8>, String> {
     let database = connect(&format!("sqlite://{}?mode=rwc", file.display())).await?;
     let text = |error: sea_orm::DbErr| format!("migrating the file: {error}");
     // As a server leaves it; the switch costs each world a write to the disk otherwise.
-    database
-        .execute_unprepared("PRAGMA journal_mode = WAL")
-        .await
-        .map_err(text)?;
+    database.execute_unprepared("PRAGMA journal_mode = WAL").await.map_err(text)?;
     Migrator::up(&database, None).await.map_err(text)?;
     // The last connection that closes moves everything into the file itself.
     database.close().await.map_err(text)?;

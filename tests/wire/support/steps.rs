@@ -139,23 +139,13 @@ impl Scenario {
 
     /// The one row of this person among the first rows, in whatever state: for those whose account is deleted, which no address finds any more.
     pub(crate) async fn row_of(&self, credential: &str, user_id: &str) -> Member {
-        let rows = self
-            .rows(
-                credential,
-                &[MemberState::Active, MemberState::Suspended, MemberState::Removed],
-            )
-            .await;
+        let rows = self.rows(credential, &[MemberState::Active, MemberState::Suspended, MemberState::Removed]).await;
         rows.into_iter().find(|row| row.user_id == user_id).unwrap()
     }
 
     /// The one row with this address, in whatever state.
     pub(crate) async fn row(&self, credential: &str, email: &str) -> Member {
-        let all = [
-            MemberState::Active,
-            MemberState::Invited,
-            MemberState::Suspended,
-            MemberState::Removed,
-        ];
+        let all = [MemberState::Active, MemberState::Invited, MemberState::Suspended, MemberState::Removed];
         // By its address: in a race of many rounds it is on no first page.
         let request = ListMembersRequest {
             organization_id: self.organization_id.clone(),

@@ -151,11 +151,7 @@ impl Tenant {
             roles: vec!["member".to_owned()],
             ..SetMemberRolesRequest::default()
         };
-        world
-            .members()
-            .set_member_roles(world.as_operator(request))
-            .await
-            .unwrap();
+        world.members().set_member_roles(world.as_operator(request)).await.unwrap();
         id
     }
 
@@ -182,21 +178,14 @@ impl Tenant {
             values.transfer_id = self.transferred_and_back(world).await;
         }
         if has(method, "token") && !self.suspended {
-            values.token = invite(world, &self.organization_id, &fresh_address("invited"), "member")
-                .await
-                .1;
+            values.token = invite(world, &self.organization_id, &fresh_address("invited"), "member").await.1;
         }
         if has(method, "session_id") || has(method, "session_token") {
             let session = sign_in(world, &user.email, PASSWORD).await.unwrap();
             values.session_id = session.session.unwrap().session_id;
             values.session_token = session.session_token;
         }
-        let choices = method
-            .input()
-            .oneofs()
-            .map(|oneof| oneof.fields().len())
-            .max()
-            .unwrap_or(1);
+        let choices = method.input().oneofs().map(|oneof| oneof.fields().len()).max().unwrap_or(1);
         let request = |choice| {
             values.choice = choice;
             values.fill(&method.input())
@@ -215,9 +204,7 @@ fn is_role(field: &FieldDescriptor) -> bool {
 
 /// Whether something is made for each request of the method alone: a session, an invitation, or a transfer.
 pub(crate) fn is_prepared(method: &Method) -> bool {
-    ["token", "session_id", "session_token", "transfer_id"]
-        .iter()
-        .any(|field| has(method, field))
+    ["token", "session_id", "session_token", "transfer_id"].iter().any(|field| has(method, field))
 }
 
 fn has(method: &Method, field: &str) -> bool {
@@ -240,15 +227,10 @@ impl Values<'_> {
     fn fill(&self, descriptor: &MessageDescriptor) -> DynamicMessage {
         let mut message = DynamicMessage::new(descriptor.clone());
         for field in descriptor.fields() {
-            let chosen = field
-                .containing_oneof()
-                .is_none_or(|oneof| oneof.fields().nth(self.choice) == Some(field.clone()));
+            let chosen =
+                field.containing_oneof().is_none_or(|oneof| oneof.fields().nth(self.choice) == Some(field.clone()));
             if let Some(value) = self.value(&field).filter(|_| chosen) {
-                let value = if field.is_list() {
-                    Value::List(vec![value])
-                } else {
-                    value
-                };
+                let value = if field.is_list() { Value::List(vec![value]) } else { value };
                 message.set_field(&field, value);
             }
         }
@@ -347,10 +329,7 @@ impl Values<'_> {
             "summary" => "Imported 12 assets",
             "counter" => "imports",
             "etag" | "known_hash" | "request_id" | "page_token" | "organization_kind" => return None,
-            _ => panic!(
-                "{}: what is a valid value of it? Say so in support/tenant.rs.",
-                field.full_name()
-            ),
+            _ => panic!("{}: what is a valid value of it? Say so in support/tenant.rs.", field.full_name()),
         };
         Some(text.to_owned())
     }
@@ -362,11 +341,7 @@ async fn suspend_member(world: &World, organization_id: &str, person: &Person) {
         user_id: person.user_id.clone(),
         ..SuspendMemberRequest::default()
     };
-    world
-        .members()
-        .suspend_member(world.as_operator(request))
-        .await
-        .unwrap();
+    world.members().suspend_member(world.as_operator(request)).await.unwrap();
 }
 
 async fn invite(world: &World, organization_id: &str, email: &str, role: &str) -> (String, String) {
@@ -378,12 +353,7 @@ async fn invite(world: &World, organization_id: &str, email: &str, role: &str) -
         ..CreateInvitationRequest::default()
     };
     let request = world.as_operator(request);
-    let answer = world
-        .invitations()
-        .create_invitation(request)
-        .await
-        .unwrap()
-        .into_inner();
+    let answer = world.invitations().create_invitation(request).await.unwrap().into_inner();
     let token = answer.link.rsplit('/').next().unwrap().to_owned();
     (answer.invitation.unwrap().invitation_id, token)
 }
@@ -433,10 +403,7 @@ async fn service(world: &World, scopes: &[&str]) -> (String, String) {
     let request = world.as_operator(request);
     let account = accounts.create_service_account(request).await.unwrap().into_inner();
     let id = account.service_account.unwrap().service_account_id;
-    let request = CreateServiceKeyRequest {
-        service_account_id: id.clone(),
-        ..CreateServiceKeyRequest::default()
-    };
+    let request = CreateServiceKeyRequest { service_account_id: id.clone(), ..CreateServiceKeyRequest::default() };
     let request = world.as_operator(request);
     let key = accounts.create_service_key(request).await.unwrap().into_inner();
     (id, key.service_key.unwrap().service_key_id)

@@ -85,10 +85,8 @@ impl World {
         let settings = settings(&url, &mailbox);
 
         let (first, operator_key) = Replica::start(&settings, &folder, &clock).await?;
-        let operator_key = made
-            .cloned()
-            .or(operator_key)
-            .ok_or("the first start on an empty file made no operator key")?;
+        let operator_key =
+            made.cloned().or(operator_key).ok_or("the first start on an empty file made no operator key")?;
         let inner = Inner {
             connection: postgres::connect(&url).await?,
             first: Mutex::new(first.clone()),
@@ -99,11 +97,7 @@ impl World {
             postgres,
             operator_key,
         };
-        Ok(Self {
-            clock,
-            mailbox,
-            inner: Arc::new(inner),
-        })
+        Ok(Self { clock, mailbox, inner: Arc::new(inner) })
     }
 
     /// A raw connection to the database, for what no RPC tells. It bypasses all rules.
@@ -183,11 +177,7 @@ impl World {
 
     async fn start_server(&self, settings: &[(&str, &str)], clock: &Clock) -> Replica {
         let mut all = self.inner.settings.clone();
-        all.extend(
-            settings
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
+        all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let (replica, _) = Replica::start(&all, &self.inner.folder, clock).await.unwrap();
         lock(&self.inner.replicas).push(replica.clone());
         replica
@@ -228,12 +218,7 @@ impl World {
                 problems.push(format!("the server does not stop within {STOP_PATIENCE:?}"));
             }
         }
-        problems.extend(
-            self.mailbox
-                .complaints()
-                .into_iter()
-                .map(|what| format!("the mail server objects: {what}")),
-        );
+        problems.extend(self.mailbox.complaints().into_iter().map(|what| format!("the mail server objects: {what}")));
         let _ = self.inner.connection.clone().close().await;
         if let Some(database) = &self.inner.postgres {
             let dropped = async { postgres::shared().await?.drop_database(database).await };
@@ -246,11 +231,7 @@ impl World {
     async fn unsettled_messages(&self, patience: Duration) -> Vec<String> {
         const QUEUED: &str = "SELECT kind, recipient, attempts, last_error FROM outbox_messages WHERE state = 'queued' ORDER BY recipient";
         let settled = tokio::time::timeout(patience, async {
-            while self
-                .count("SELECT COUNT(*) AS n FROM outbox_messages WHERE state = 'queued'")
-                .await
-                > 0
-            {
+            while self.count("SELECT COUNT(*) AS n FROM outbox_messages WHERE state = 'queued'").await > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
@@ -262,10 +243,8 @@ impl World {
         let describe = |row: sea_orm::QueryResult| {
             let (kind, recipient): (String, String) =
                 (row.try_get("", "kind").unwrap(), row.try_get("", "recipient").unwrap());
-            let (attempts, error): (i32, Option<String>) = (
-                row.try_get("", "attempts").unwrap(),
-                row.try_get("", "last_error").unwrap(),
-            );
+            let (attempts, error): (i32, Option<String>) =
+                (row.try_get("", "attempts").unwrap(), row.try_get("", "last_error").unwrap());
             format!(
                 "left in the outbox: {kind} to {recipient}, {attempts} attempts, {}",
                 error.as_deref().unwrap_or("no error")
@@ -286,40 +265,21 @@ impl Replica {
         clock: &Clock,
     ) -> Result<(Self, Option<String>), String> {
         let mut settings = settings.clone();
-        let data = tempfile::Builder::new()
-            .prefix("data-")
-            .tempdir_in(folder.path())
-            .map_err(|error| error.to_string())?;
+        let data =
+            tempfile::Builder::new().prefix("data-").tempdir_in(folder.path()).map_err(|error| error.to_string())?;
         // The folder of the world removes it.
-        settings
-            .entry("data-dir".to_owned())
-            .or_insert(data.keep().display().to_string());
+        settings.entry("data-dir".to_owned()).or_insert(data.keep().display().to_string());
         let config = configuration(&settings)?;
         let telemetry = Telemetry::for_tests().map_err(|error| error.to_string())?;
-        let platform = Platform {
-            clock: clock.clone(),
-            entropy: Entropy::system(),
-            metrics: telemetry.metrics(),
-        };
-        let server = Server::start(config, platform, Shutdown::new())
-            .await
-            .map_err(|error| error.to_string())?;
+        let platform = Platform { clock: clock.clone(), entropy: Entropy::system(), metrics: telemetry.metrics() };
+        let server = Server::start(config, platform, Shutdown::new()).await.map_err(|error| error.to_string())?;
         let operator_key = server.operator_key().map(|key| key.expose_secret().to_owned());
         let grpc_address = server.grpc_address().ok_or("the server has no gRPC address")?;
-        let channel = Endpoint::from_shared(format!("http://{grpc_address}"))
-            .map_err(|error| error.to_string())?
-            .connect_lazy();
+        let channel =
+            Endpoint::from_shared(format!("http://{grpc_address}")).map_err(|error| error.to_string())?.connect_lazy();
         let http_address = server.http_address();
         let server = Arc::new(tokio::sync::Mutex::new(Some(server)));
-        Ok((
-            Self {
-                channel,
-                grpc_address,
-                http_address,
-                server,
-            },
-            operator_key,
-        ))
+        Ok((Self { channel, grpc_address, http_address, server }, operator_key))
     }
 
     /// A connection to this server.
@@ -385,10 +345,7 @@ fn settings(database_url: &str, mailbox: &Mailbox) -> BTreeMap<String, String> {
         ("smtp-url", &mailbox.url()),
         ("invitation-url", "https://app.example.com/invitations/{token}"),
         ("password-reset-url", "https://app.example.com/password-reset/{token}"),
-        (
-            "email-verification-url",
-            "https://app.example.com/email-verification/{token}",
-        ),
+        ("email-verification-url", "https://app.example.com/email-verification/{token}"),
         ("outbox-poll-interval", "100ms"),
         ("argon2-memory-kib", "64"),
         ("argon2-iterations", "1"),
@@ -397,19 +354,12 @@ fn settings(database_url: &str, mailbox: &Mailbox) -> BTreeMap<String, String> {
 }
 
 fn flags(settings: &BTreeMap<String, String>) -> Vec<String> {
-    settings
-        .iter()
-        .map(|(name, value)| format!("--{name}={value}"))
-        .collect()
+    settings.iter().map(|(name, value)| format!("--{name}={value}")).collect()
 }
 
 fn configuration(settings: &BTreeMap<String, String>) -> Result<ServeConfig, String> {
-    let arguments = ["roster".to_owned(), "serve".to_owned()]
-        .into_iter()
-        .chain(flags(settings));
-    let command = Cli::try_parse_from(arguments)
-        .and_then(Cli::into_command)
-        .map_err(|error| error.to_string())?;
+    let arguments = ["roster".to_owned(), "serve".to_owned()].into_iter().chain(flags(settings));
+    let command = Cli::try_parse_from(arguments).and_then(Cli::into_command).map_err(|error| error.to_string())?;
     let Command::Serve(config) = command else {
         return Err("this is not `serve`".to_owned());
     };
@@ -435,9 +385,7 @@ async fn founded() -> Result<(&'static TestDatabase, &'static String), String> {
 /// The message with `authorization: Bearer <credential>`.
 fn with_credential<T>(credential: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
-    request
-        .metadata_mut()
-        .insert("authorization", metadata(&format!("Bearer {credential}")));
+    request.metadata_mut().insert("authorization", metadata(&format!("Bearer {credential}")));
     request
 }
 

@@ -13,13 +13,8 @@ const ALL_PERMISSIONS: &str = "*";
 /// Somebody who may give roles needs one of these to do it.
 pub(crate) const GIVING: &[&str] = &["members.invite", "members.create", "members.set_roles"];
 /// Somebody who may change members needs one of these to do it.
-pub(crate) const CHANGING: &[&str] = &[
-    "members.update",
-    "members.set_roles",
-    "members.suspend",
-    "members.remove",
-    "members.restore",
-];
+pub(crate) const CHANGING: &[&str] =
+    &["members.update", "members.set_roles", "members.suspend", "members.remove", "members.restore"];
 
 /// Reads the roles and works out what each one has by inheritance.
 pub(super) fn validate(
@@ -30,10 +25,7 @@ pub(super) fn validate(
     kinds: &BTreeSet<String>,
 ) -> Vec<Role> {
     check.at_most(MAX_ROLES, entries.len(), "roles", span);
-    for entry in entries
-        .iter()
-        .filter(|entry| entry.id.get_ref().starts_with(CUSTOM_PREFIX))
-    {
+    for entry in entries.iter().filter(|entry| entry.id.get_ref().starts_with(CUSTOM_PREFIX)) {
         check.fault(
             entry.id.span(),
             format!(
@@ -50,14 +42,10 @@ pub(super) fn validate(
             id: RoleId::from(check.declare(&entry.id, "role", &mut declared)),
             name: check.text(&entry.name, MAX_NAME_LENGTH),
             description: check.text(&entry.description, MAX_DESCRIPTION_LENGTH),
-            inherits: check
-                .references::<RoleId>(&entry.inherits, "role", known)
-                .into_iter()
-                .collect(),
+            inherits: check.references::<RoleId>(&entry.inherits, "role", known).into_iter().collect(),
             permissions: own_permissions(check, &entry.permissions, permissions),
-            organization_kinds: check.references(&entry.organization_kinds, "organization kind", |kind| {
-                kinds.contains(kind)
-            }),
+            organization_kinds: check
+                .references(&entry.organization_kinds, "organization kind", |kind| kinds.contains(kind)),
             grants: check.references(&entry.grants, "role", known),
             manages: check.references(&entry.manages, "role", known),
             invitable: entry.invitable.as_ref().is_none_or(|invitable| *invitable.get_ref()),
@@ -68,10 +56,8 @@ pub(super) fn validate(
     for (role, entry) in roles.iter_mut().zip(entries) {
         let ancestors = ancestors(&role.id, &own);
         if ancestors.contains(&role.id) {
-            check.fault(
-                entry.id.span(),
-                format!("`{}` inherits itself, by way of the roles that it inherits", role.id),
-            );
+            check
+                .fault(entry.id.span(), format!("`{}` inherits itself, by way of the roles that it inherits", role.id));
         }
         for ancestor in own.iter().filter(|ancestor| ancestors.contains(&ancestor.id)) {
             role.permissions.extend(ancestor.permissions.iter().cloned());
@@ -98,11 +84,7 @@ fn ancestors(role: &RoleId, roles: &[Role]) -> BTreeSet<RoleId> {
     let mut found = BTreeSet::new();
     let mut open = vec![role];
     while let Some(next) = open.pop() {
-        for parent in roles
-            .iter()
-            .filter(|role| &role.id == next)
-            .flat_map(|role| &role.inherits)
-        {
+        for parent in roles.iter().filter(|role| &role.id == next).flat_map(|role| &role.inherits) {
             if found.insert(parent.clone()) {
                 open.push(parent);
             }
@@ -140,21 +122,14 @@ pub(super) fn validate_authority(check: &mut Check, entries: &[RoleEntry], roles
         }
         for text in &entry.manages {
             if text.get_ref() == owner.as_str() && &role.id != owner {
-                check.fault(
-                    text.span(),
-                    format!("only the owner role `{owner}` may change its holders"),
-                );
+                check.fault(text.span(), format!("only the owner role `{owner}` may change its holders"));
             }
         }
         let holds_one = |ids: &[&str]| ids.iter().any(|id| role.permissions.contains(*id));
         if !role.grants.is_empty() && !holds_one(GIVING) {
             check.fault(
                 entry.id.span(),
-                format!(
-                    "`{}` may give roles, and so needs one of the permissions {}",
-                    role.id,
-                    GIVING.join(", ")
-                ),
+                format!("`{}` may give roles, and so needs one of the permissions {}", role.id, GIVING.join(", ")),
             );
         }
         if !role.manages.is_empty() && !holds_one(CHANGING) {

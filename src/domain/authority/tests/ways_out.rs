@@ -44,22 +44,10 @@ fn who_is_there_already_is_changed_and_who_is_suspended_is_activated() {
 /// Whom nobody adds again: the way back is the one that the model has.
 #[test]
 fn who_was_removed_comes_back_as_the_model_says() {
-    for (removal, hint) in [
-        ("restorable", Some(RESTORE)),
-        ("by_operator", Some(ASK_OPERATOR)),
-        ("final", None),
-    ] {
-        let changed = changed(
-            "packetfabric",
-            "removal = \"by_operator\"",
-            &format!("removal = \"{removal}\""),
-        );
+    for (removal, hint) in [("restorable", Some(RESTORE)), ("by_operator", Some(ASK_OPERATOR)), ("final", None)] {
+        let changed = changed("packetfabric", "removal = \"by_operator\"", &format!("removal = \"{removal}\""));
         let refused = way_out(decide_addition(&changed, Some(MemberState::Removed)));
-        assert_eq!(
-            refused,
-            (Reason::RemovedMember, hint.map(ToOwned::to_owned)),
-            "{removal}"
-        );
+        assert_eq!(refused, (Reason::RemovedMember, hint.map(ToOwned::to_owned)), "{removal}");
     }
 }
 
@@ -77,19 +65,12 @@ fn what_is_refused_of_a_removed_member_says_how_they_come_back() {
         says(decide_suspend(&situation, &removed), Reason::MemberStateConflict, hint);
         says(decide_remove(&situation, &removed), Reason::MemberStateConflict, hint);
     }
-    let never = changed(
-        "jetpack",
-        "adding_again_after_removal = true",
-        "adding_again_after_removal = false",
-    );
+    let never = changed("jetpack", "adding_again_after_removal = true", "adding_again_after_removal = false");
     let roles = set(&["customer_success"]);
     let removed = somebody(&roles, MemberState::Removed);
     let conflict = (Reason::MemberStateConflict, None);
     assert_eq!(way_out(decide_suspend(&by_service(&never), &removed)), conflict);
-    assert_eq!(
-        way_out(decide_restore(&by_service(&never), &removed)),
-        (Reason::RemovalFinal, None)
-    );
+    assert_eq!(way_out(decide_restore(&by_service(&never), &removed)), (Reason::RemovalFinal, None));
 }
 
 #[test]
@@ -124,11 +105,7 @@ fn a_field_that_others_do_not_edit_names_what_leads_to_the_same_end() {
         Reason::FieldNotEditable,
         "the person belongs to other organizations too, and edits their own profile",
     );
-    says(
-        require_usernames(&jetpack),
-        Reason::FieldNotEditable,
-        "the access model knows no usernames",
-    );
+    says(require_usernames(&jetpack), Reason::FieldNotEditable, "the access model knows no usernames");
 }
 
 #[test]
@@ -139,11 +116,7 @@ fn who_is_not_created_is_invited_and_who_does_not_leave_is_removed() {
     let create = decide_create(&default, &member, true);
     says(create, Reason::DirectCreationNotAllowed, "invite the person");
     let leave = decide_leave(&default, &somebody(&member, MemberState::Active));
-    says(
-        leave,
-        Reason::MemberNotManageable,
-        "only the member can leave; others are removed",
-    );
+    says(leave, Reason::MemberNotManageable, "only the member can leave; others are removed");
 }
 
 /// Where a model has no role for those of whom nobody says, somebody says.
@@ -151,9 +124,5 @@ fn who_is_not_created_is_invited_and_who_does_not_leave_is_removed() {
 fn without_a_default_role_one_is_named() {
     let jetpack = model("jetpack");
     let refused = decide_invite(&by_service(&jetpack), &RoleSet::default());
-    says(
-        refused,
-        Reason::RoleUnknown,
-        "name a role: the access model has no default role",
-    );
+    says(refused, Reason::RoleUnknown, "name a role: the access model has no default role");
 }

@@ -117,10 +117,7 @@ fn the_mails_of_an_account_in_every_language() {
             for part in [&mail.text, &mail.html] {
                 let address = part.contains("bob@example.org") || sample.kind() == "step_up";
                 let news = matches!(&sample, Payload::Ownership(mail) if ![OwnershipNews::Nominated, OwnershipNews::Offered].contains(&mail.news));
-                assert!(
-                    address && (news || part.contains("1970-01-01 00:00 UTC")),
-                    "{called}: {part}"
-                );
+                assert!(address && (news || part.contains("1970-01-01 00:00 UTC")), "{called}: {part}");
                 assert!(!part.contains("January"), "{called}");
             }
         }
@@ -148,11 +145,7 @@ fn every_notice_and_every_news_says_something_of_its_own() {
             .map(|sample| renderer.render(sample).unwrap())
             .map(|mail| {
                 assert!(!mail.subject.is_empty(), "{locale}: {}", mail.text);
-                assert!(
-                    !mail.text.starts_with([' ', '\u{ff08}', '\n']),
-                    "{locale}: {}",
-                    mail.text
-                );
+                assert!(!mail.text.starts_with([' ', '\u{ff08}', '\n']), "{locale}: {}", mail.text);
                 (mail.text, mail.html)
             })
             .collect();
@@ -173,16 +166,8 @@ fn ab_26_a_name_is_neither_markup_nor_a_link() {
     mail.message = Some("go to https://evil.example/now\n</blockquote><a href=x>".into());
     let mail = render(mail);
 
-    let targets: Vec<&str> = mail
-        .html
-        .split("href=\"")
-        .skip(1)
-        .filter_map(|rest| rest.split('"').next())
-        .collect();
-    assert_eq!(
-        targets,
-        ["https://app.example.com/invitations/accept?token=sample-token"; 2]
-    );
+    let targets: Vec<&str> = mail.html.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(targets, ["https://app.example.com/invitations/accept?token=sample-token"; 2]);
     for forbidden in ["<script", "<img", "</blockquote><a", "<a href=x"] {
         assert!(!mail.html.contains(forbidden), "{forbidden} in the HTML part");
     }
@@ -206,10 +191,7 @@ fn ab_26_control_characters_in_any_text_are_refused() {
     for (number, change) in changes.into_iter().enumerate() {
         let mut mail = sample("en");
         change(&mut mail);
-        assert!(
-            matches!(renderer().render(&Payload::Invitation(mail)), Err(RenderError::Text(_))),
-            "case {number}"
-        );
+        assert!(matches!(renderer().render(&Payload::Invitation(mail)), Err(RenderError::Text(_))), "case {number}");
     }
 }
 
@@ -218,31 +200,21 @@ fn the_link_carries_the_token_and_nothing_of_it_breaks_out() {
     let mut mail = sample("en");
     mail.token = "a b&c\"<>'/".into();
     let mail = render(mail);
-    assert!(
-        mail.text.contains("accept?token=a+b%26c%22%3C%3E%27%2F\n"),
-        "{}",
-        mail.text
-    );
+    assert!(mail.text.contains("accept?token=a+b%26c%22%3C%3E%27%2F\n"), "{}", mail.text);
 }
 
 #[test]
 fn an_operator_replaces_one_template_or_adds_a_language() {
     let replaced = with_files(&[("invitation.en.subject.txt", "Join {{ organization_name }}!\n")]);
     let mail = replaced.map(|renderer| {
-        renderer
-            .render(&Payload::Invitation(sample("en")))
-            .map(|mail| mail.subject)
-            .unwrap_or_default()
+        renderer.render(&Payload::Invitation(sample("en"))).map(|mail| mail.subject).unwrap_or_default()
     });
     assert_eq!(mail, Ok("Join Example & Sons!".to_owned()));
 
     let german = with_files(&[
         ("invitation.de.subject.txt", "Einladung zu {{ organization_name }}"),
         ("invitation.de.txt", "Bis {{ expire_time_iso }}: {{ link }}"),
-        (
-            "invitation.de.html",
-            "<p>{{ organization_name }}</p><a href=\"{{ link }}\">Annehmen</a>",
-        ),
+        ("invitation.de.html", "<p>{{ organization_name }}</p><a href=\"{{ link }}\">Annehmen</a>"),
         (".hidden", "ignored"),
     ]);
     for (locale, subject) in [
@@ -251,10 +223,7 @@ fn an_operator_replaces_one_template_or_adds_a_language() {
         ("it", "Ada Lovelace invited you to join Example & Sons"),
     ] {
         let mail = german.as_ref().map(|renderer| {
-            renderer
-                .render(&Payload::Invitation(sample(locale)))
-                .map(|mail| mail.subject)
-                .unwrap_or_default()
+            renderer.render(&Payload::Invitation(sample(locale))).map(|mail| mail.subject).unwrap_or_default()
         });
         assert_eq!(mail, Ok(subject.to_owned()), "{locale}");
     }
@@ -267,9 +236,8 @@ fn an_operator_replaces_the_layout_of_every_mail() {
     let branded = with_files(&[("layout.html", layout)]);
     for locale in ["en", "de", "ja"] {
         for payload in samples(locale) {
-            let html = branded
-                .as_ref()
-                .map(|renderer| renderer.render(&payload).map(|mail| mail.html).unwrap_or_default());
+            let html =
+                branded.as_ref().map(|renderer| renderer.render(&payload).map(|mail| mail.html).unwrap_or_default());
             let start = format!("<html lang=\"{locale}\"><title>");
             assert!(
                 html.is_ok_and(|html| html.starts_with(&start) && html.contains("Example Inc. <p")),
@@ -303,21 +271,13 @@ fn a_wrong_template_stops_the_start_and_is_named() {
     ];
     for (name, content, reason) in cases {
         let said = with_files(&[(name, content)]).err().unwrap_or_default();
-        let mail = name
-            .rsplit_once(".t")
-            .map_or(name, |(mail, _)| mail.trim_end_matches(".subject"));
-        assert!(
-            said.contains(mail.trim_end_matches(".html")) && said.contains(reason),
-            "{name} {content:?}: {said}"
-        );
+        let mail = name.rsplit_once(".t").map_or(name, |(mail, _)| mail.trim_end_matches(".subject"));
+        assert!(said.contains(mail.trim_end_matches(".html")) && said.contains(reason), "{name} {content:?}: {said}");
         assert!(!said.contains("sample-token"), "{said}");
     }
     let said = with_files(&[("invitation.en.htm", "x")]).err().unwrap_or_default();
     assert!(said.contains("no mail uses"), "{said}");
-    assert!(matches!(
-        Renderer::new(links(), Some(Path::new("/nonexistent"))),
-        Err(TemplateError::Read { .. })
-    ));
+    assert!(matches!(Renderer::new(links(), Some(Path::new("/nonexistent"))), Err(TemplateError::Read { .. })));
 }
 
 /// An invitation speaks five languages, with everything in it that the English one has.
@@ -329,13 +289,7 @@ fn the_texts_of_an_invitation_in_every_language() {
             all.push_str(&format!("## {locale}: {}\n\n{}\n\n", mail.subject, mail.text));
         }
         let html = render(sample(locale)).html;
-        for part in [
-            "Ada Lovelace",
-            "Example &amp; Sons",
-            "Admin",
-            "See you on Monday.",
-            "1970-01-01 00:00 UTC",
-        ] {
+        for part in ["Ada Lovelace", "Example &amp; Sons", "Admin", "See you on Monday.", "1970-01-01 00:00 UTC"] {
             assert!(html.contains(part), "{locale}: {part}");
         }
         assert!(html.contains(&format!("<html lang=\"{locale}\">")), "{locale}");

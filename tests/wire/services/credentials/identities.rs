@@ -37,10 +37,7 @@ pub(crate) async fn provider(world: &World) -> IdentityProvider {
 
 /// Signs in with an ID token.
 pub(crate) async fn enter(world: &World, token: OpenIdConnectToken) -> Result<SignInResponse, Status> {
-    let request = SignInRequest {
-        open_id_connect: Some(token),
-        ..SignInRequest::default()
-    };
+    let request = SignInRequest { open_id_connect: Some(token), ..SignInRequest::default() };
     world.sessions().sign_in(request).await.map(Response::into_inner)
 }
 
@@ -53,11 +50,7 @@ pub(crate) async fn accept_with(
 ) -> Result<AcceptInvitationResponse, Status> {
     let request = AcceptInvitationRequest {
         token: invitation.to_owned(),
-        sign_up: Some(SignUp {
-            given_name: "Ada".to_owned(),
-            open_id_connect: Some(token),
-            ..SignUp::default()
-        }),
+        sign_up: Some(SignUp { given_name: "Ada".to_owned(), open_id_connect: Some(token), ..SignUp::default() }),
         request_id: request_id.to_owned(),
     };
     let answer = world.invitations().accept_invitation(request).await;
@@ -65,36 +58,26 @@ pub(crate) async fn accept_with(
 }
 
 pub(crate) async fn link(world: &World, session: &str, token: OpenIdConnectToken) -> Result<Identity, Status> {
-    let request = LinkIdentityRequest {
-        open_id_connect: Some(token),
-        ..LinkIdentityRequest::default()
-    };
+    let request = LinkIdentityRequest { open_id_connect: Some(token), ..LinkIdentityRequest::default() };
     let answer = call!(world, credentials.link_identity, session, request)?;
     Ok(answer.identity.unwrap())
 }
 
 async fn identities(world: &World, credential: &str, user_id: &str) -> Result<Vec<Identity>, Status> {
-    let request = ListIdentitiesRequest {
-        user_id: user_id.to_owned(),
-    };
+    let request = ListIdentitiesRequest { user_id: user_id.to_owned() };
     let answer = call!(world, credentials.list_identities, credential, request)?;
     Ok(answer.identities)
 }
 
 pub(crate) async fn unlink(world: &World, session: &str, identity_id: &str) -> Result<(), Status> {
-    let request = UnlinkIdentityRequest {
-        identity_id: identity_id.to_owned(),
-        ..UnlinkIdentityRequest::default()
-    };
+    let request = UnlinkIdentityRequest { identity_id: identity_id.to_owned(), ..UnlinkIdentityRequest::default() };
     call!(world, credentials.unlink_identity, session, request).map(drop)
 }
 
 /// Somebody with an account and this identity.
 pub(crate) async fn linked(world: &World, provider: &IdentityProvider, email: &str, subject: &str) -> Person {
     let person = create_user(world, email).await;
-    link(world, &person.session, provider.token(world, subject))
-        .await
-        .unwrap();
+    link(world, &person.session, provider.token(world, subject)).await.unwrap();
     settled(world).await;
     person
 }
@@ -110,14 +93,8 @@ fn assert_flaw<T: std::fmt::Debug>(answer: Result<T, Status>, flaw: &str) {
 #[track_caller]
 fn assert_unavailable<T: std::fmt::Debug>(answer: Result<T, Status>) {
     let status = answer.expect_err("the call should be refused");
-    let retry = status
-        .get_error_details()
-        .retry_info()
-        .and_then(|info| info.retry_delay);
-    assert!(
-        retry.is_some_and(|delay| delay <= Duration::from_secs(30)),
-        "{status:?}"
-    );
+    let retry = status.get_error_details().retry_info().and_then(|info| info.retry_delay);
+    assert!(retry.is_some_and(|delay| delay <= Duration::from_secs(30)), "{status:?}");
     assert_refused::<()>(Err(status), Code::Unavailable, "IDENTITY_PROVIDER_UNAVAILABLE");
 }
 

@@ -36,12 +36,7 @@ pub(crate) struct Guarded {
 }
 
 pub(crate) async fn begin(world: &World, session: &str) -> Result<BeginMfaEnrollmentResponse, Status> {
-    call!(
-        world,
-        credentials.begin_mfa_enrollment,
-        session,
-        BeginMfaEnrollmentRequest::default()
-    )
+    call!(world, credentials.begin_mfa_enrollment, session, BeginMfaEnrollmentRequest::default())
 }
 
 pub(crate) async fn confirm(
@@ -63,34 +58,22 @@ pub(crate) async fn guard(world: &World, person: &Person) -> Guarded {
     let begun = begin(world, &person.session).await.unwrap();
     let secret = begun.setup.unwrap().secret;
     let shown = code(&secret, world.clock.now());
-    let confirmed = confirm(world, &person.session, &begun.enrollment_id, &shown)
-        .await
-        .unwrap();
+    let confirmed = confirm(world, &person.session, &begun.enrollment_id, &shown).await.unwrap();
     // The notice is on its way out: what comes after it in a test is the next mail.
     crate::support::safety_kit::settled(world).await;
     world.clock.advance(STEP);
-    Guarded {
-        secret,
-        recovery_codes: confirmed.recovery_codes,
-    }
+    Guarded { secret, recovery_codes: confirmed.recovery_codes }
 }
 
 /// The question for the second factor that a right password leads to.
 pub(crate) async fn challenged(world: &World, email: &str, password: &str) -> SignInChallenge {
     let answer = sign_in(world, email, password).await.unwrap();
-    assert_eq!(
-        (answer.session_token.as_str(), answer.session, answer.user),
-        ("", None, None)
-    );
+    assert_eq!((answer.session_token.as_str(), answer.session, answer.user), ("", None, None));
     answer.challenge.unwrap()
 }
 
 pub(crate) fn completion(token: &str, shown: Shown) -> CompleteSignInRequest {
-    CompleteSignInRequest {
-        token: token.to_owned(),
-        code: Some(shown),
-        ..CompleteSignInRequest::default()
-    }
+    CompleteSignInRequest { token: token.to_owned(), code: Some(shown), ..CompleteSignInRequest::default() }
 }
 
 pub(crate) async fn complete(world: &World, token: &str, shown: Shown) -> Result<CompleteSignInResponse, Status> {
@@ -114,9 +97,7 @@ pub(crate) async fn demand(scenario: &Scenario, credential: &str, required: bool
             mfa_required: required,
             ..Organization::default()
         }),
-        update_mask: Some(prost_types::FieldMask {
-            paths: vec!["mfa_required".to_owned()],
-        }),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["mfa_required".to_owned()] }),
         ..UpdateOrganizationRequest::default()
     };
     let answer = call!(scenario.world, organizations.update_organization, credential, request)?;
@@ -124,17 +105,12 @@ pub(crate) async fn demand(scenario: &Scenario, credential: &str, required: bool
 }
 
 pub(crate) async fn remove(world: &World, session: &str, proof: remove_mfa_request::Proof) -> Result<(), Status> {
-    let request = RemoveMfaRequest {
-        proof: Some(proof),
-        ..RemoveMfaRequest::default()
-    };
+    let request = RemoveMfaRequest { proof: Some(proof), ..RemoveMfaRequest::default() };
     call!(world, credentials.remove_mfa, session, request).map(drop)
 }
 
 async fn use_it(world: &World, session: &str, user_id: &str) -> Result<(), Status> {
-    let request = GetUserRequest {
-        user_id: user_id.to_owned(),
-    };
+    let request = GetUserRequest { user_id: user_id.to_owned() };
     call!(world, users.get_user, session, request).map(drop)
 }
 
@@ -142,23 +118,16 @@ async fn use_it(world: &World, session: &str, user_id: &str) -> Result<(), Statu
 pub(crate) fn wrong(secret: &str, world: &World) -> String {
     let step = world.clock.now().timestamp() / 30;
     let right: Vec<String> = (step - 3..step + 4).map(|step| code_of_step(secret, step)).collect();
-    (0..)
-        .map(|number| format!("{number:06}"))
-        .find(|code| !right.contains(code))
-        .unwrap()
+    (0..).map(|number| format!("{number:06}")).find(|code| !right.contains(code)).unwrap()
 }
 
 /// The sealed secrets of the second factors that there are.
 pub(crate) async fn sealed_secrets(world: &World) -> Vec<Vec<u8>> {
     let connection = world.database();
-    let statement = Statement::from_string(
-        connection.get_database_backend(),
-        "SELECT sealed_secret FROM mfa_factors ORDER BY id",
-    );
+    let statement =
+        Statement::from_string(connection.get_database_backend(), "SELECT sealed_secret FROM mfa_factors ORDER BY id");
     let rows = connection.query_all_raw(statement).await.unwrap();
-    rows.iter()
-        .map(|row| row.try_get("", "sealed_secret").unwrap())
-        .collect()
+    rows.iter().map(|row| row.try_get("", "sealed_secret").unwrap()).collect()
 }
 
 wire_tests! {

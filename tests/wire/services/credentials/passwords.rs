@@ -30,18 +30,11 @@ pub(crate) fn change(old: &str, new: &str) -> ChangePasswordRequest {
 }
 
 pub(crate) fn reset(token: &str, new: &str) -> ResetPasswordRequest {
-    ResetPasswordRequest {
-        token: token.to_owned(),
-        new_password: new.to_owned(),
-        ..ResetPasswordRequest::default()
-    }
+    ResetPasswordRequest { token: token.to_owned(), new_password: new.to_owned(), ..ResetPasswordRequest::default() }
 }
 
 pub(crate) async fn ask_for_reset(world: &World, email: &str) -> Result<(), Status> {
-    let request = RequestPasswordResetRequest {
-        email: email.to_owned(),
-        ..RequestPasswordResetRequest::default()
-    };
+    let request = RequestPasswordResetRequest { email: email.to_owned(), ..RequestPasswordResetRequest::default() };
     world.credentials().request_password_reset(request).await.map(drop)
 }
 
@@ -56,9 +49,7 @@ pub(crate) async fn reset_token(world: &World, email: &str) -> String {
 
 /// Whether a session is live, on the first server and on another one.
 async fn live(world: &World, other: &crate::support::world::Replica, person: &Person) -> bool {
-    let request = || GetUserRequest {
-        user_id: person.user_id.clone(),
-    };
+    let request = || GetUserRequest { user_id: person.user_id.clone() };
     let here = call!(world, users.get_user, &person.session, request());
     let there = call!(other, users.get_user, &person.session, request());
     assert_eq!(here.is_ok(), there.is_ok(), "replicas agree");
@@ -69,10 +60,7 @@ async fn live(world: &World, other: &crate::support::world::Replica, person: &Pe
 }
 
 async fn again(world: &World, person: &Person, password: &str) -> Person {
-    Person {
-        session: sign_in(world, &person.email, password).await.unwrap().session_token,
-        ..person.clone()
-    }
+    Person { session: sign_in(world, &person.email, password).await.unwrap().session_token, ..person.clone() }
 }
 
 fn subjects(mails: &[Mail]) -> Vec<&str> {

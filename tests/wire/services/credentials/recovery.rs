@@ -56,10 +56,8 @@ async fn meanwhile<T: Send + 'static>(
 }
 
 /// Ends all sessions, as a reset does, and holds the users' rows until then.
-const SESSIONS_END: [&str; 2] = [
-    "UPDATE users SET revision = revision",
-    "UPDATE sessions SET revoke_time = create_time WHERE revoke_time IS NULL",
-];
+const SESSIONS_END: [&str; 2] =
+    ["UPDATE users SET revision = revision", "UPDATE sessions SET revoke_time = create_time WHERE revoke_time IS NULL"];
 /// Changes all passwords.
 const PASSWORDS_CHANGE: [&str; 1] = ["UPDATE users SET password_hash = NULL"];
 

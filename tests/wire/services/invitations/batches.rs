@@ -18,11 +18,7 @@ use crate::support::scenario::{
 use crate::support::world::World;
 
 fn invite(email: &str, role: &str) -> NewInvitation {
-    NewInvitation {
-        email: email.to_owned(),
-        roles: texts(&[role]),
-        ..NewInvitation::default()
-    }
+    NewInvitation { email: email.to_owned(), roles: texts(&[role]), ..NewInvitation::default() }
 }
 
 async fn batch(
@@ -35,40 +31,23 @@ async fn batch(
         invitations,
         ..BatchCreateInvitationsRequest::default()
     };
-    call!(
-        scenario.world,
-        invitations.batch_create_invitations,
-        credential,
-        request
-    )
+    call!(scenario.world, invitations.batch_create_invitations, credential, request)
 }
 
 /// `INVITED`, or the reason of the refusal, of each result.
 fn told(answer: &BatchCreateInvitationsResponse) -> Vec<String> {
     let one = |outcome: &Outcome| match outcome {
         Outcome::Invitation(_) => "INVITED".to_owned(),
-        Outcome::Refusal(refusal) => ErrorReason::try_from(refusal.reason)
-            .unwrap()
-            .as_str_name()
-            .replace("ERROR_REASON_", ""),
+        Outcome::Refusal(refusal) => {
+            ErrorReason::try_from(refusal.reason).unwrap().as_str_name().replace("ERROR_REASON_", "")
+        }
     };
-    answer
-        .results
-        .iter()
-        .map(|result| one(result.outcome.as_ref().unwrap()))
-        .collect()
+    answer.results.iter().map(|result| one(result.outcome.as_ref().unwrap())).collect()
 }
 
 async fn decline(world: &World, token: &str) -> Result<DeclineInvitationResponse, tonic::Status> {
-    let request = DeclineInvitationRequest {
-        token: token.to_owned(),
-        ..DeclineInvitationRequest::default()
-    };
-    world
-        .invitations()
-        .decline_invitation(request)
-        .await
-        .map(tonic::Response::into_inner)
+    let request = DeclineInvitationRequest { token: token.to_owned(), ..DeclineInvitationRequest::default() };
+    world.invitations().decline_invitation(request).await.map(tonic::Response::into_inner)
 }
 
 wire_tests! {

@@ -19,24 +19,17 @@ const BOB: &str = "bob@example.com";
 const PATIENCE: Duration = Duration::from_secs(15);
 
 async fn list(world: &World, request: ListMessagesRequest) -> Vec<Message> {
-    call!(world, deliveries.list_messages, world.operator_key(), request)
-        .unwrap()
-        .messages
+    call!(world, deliveries.list_messages, world.operator_key(), request).unwrap().messages
 }
 
 async fn get(world: &World, id: &str) -> Result<Message, Status> {
-    let request = GetMessageRequest {
-        message_id: id.to_owned(),
-    };
+    let request = GetMessageRequest { message_id: id.to_owned() };
     let answer = call!(world, deliveries.get_message, world.operator_key(), request)?;
     Ok(answer.message.unwrap())
 }
 
 async fn retry(world: &World, id: &str) -> Result<Message, Status> {
-    let request = RetryMessageRequest {
-        message_id: id.to_owned(),
-        ..RetryMessageRequest::default()
-    };
+    let request = RetryMessageRequest { message_id: id.to_owned(), ..RetryMessageRequest::default() };
     let answer = call!(world, deliveries.retry_message, world.operator_key(), request)?;
     Ok(answer.message.unwrap())
 }
@@ -53,9 +46,7 @@ async fn wait_for(world: &World, recipient: &str, right: impl Fn(&Message) -> bo
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, wait)
-        .await
-        .expect("the message never got there")
+    tokio::time::timeout(PATIENCE, wait).await.expect("the message never got there")
 }
 
 fn is(state: DeliveryState) -> impl Fn(&Message) -> bool {

@@ -26,21 +26,15 @@ fn creation(scopes: &[&str]) -> CreateServiceAccountRequest {
 }
 
 async fn new_key(world: &World, account: &str, by: &str) -> Result<CreateServiceKeyResponse, Status> {
-    let request = CreateServiceKeyRequest {
-        service_account_id: account.to_owned(),
-        ..CreateServiceKeyRequest::default()
-    };
+    let request =
+        CreateServiceKeyRequest { service_account_id: account.to_owned(), ..CreateServiceKeyRequest::default() };
     call!(world, service_accounts.create_service_key, by, request)
 }
 
 async fn keys(world: &World, account: &str) -> Vec<ServiceKey> {
-    let request = ListServiceKeysRequest {
-        service_account_id: account.to_owned(),
-        ..ListServiceKeysRequest::default()
-    };
-    call!(world, service_accounts.list_service_keys, world.operator_key(), request)
-        .unwrap()
-        .service_keys
+    let request =
+        ListServiceKeysRequest { service_account_id: account.to_owned(), ..ListServiceKeysRequest::default() };
+    call!(world, service_accounts.list_service_keys, world.operator_key(), request).unwrap().service_keys
 }
 
 async fn disable(world: &World, account: &str) -> ServiceAccount {
@@ -48,13 +42,7 @@ async fn disable(world: &World, account: &str) -> ServiceAccount {
         service_account_id: account.to_owned(),
         ..DisableServiceAccountRequest::default()
     };
-    let answer = call!(
-        world,
-        service_accounts.disable_service_account,
-        world.operator_key(),
-        request
-    )
-    .unwrap();
+    let answer = call!(world, service_accounts.disable_service_account, world.operator_key(), request).unwrap();
     answer.service_account.unwrap()
 }
 
@@ -79,13 +67,7 @@ async fn update(world: &World, by: &str, request: UpdateServiceAccountRequest) -
 
 async fn find(world: &World, account: &str) -> ServiceAccount {
     let request = ListServiceAccountsRequest::default();
-    let all = call!(
-        world,
-        service_accounts.list_service_accounts,
-        world.operator_key(),
-        request
-    )
-    .unwrap();
+    let all = call!(world, service_accounts.list_service_accounts, world.operator_key(), request).unwrap();
     let mut all = all.service_accounts.into_iter();
     all.find(|one| one.service_account_id == account).unwrap()
 }

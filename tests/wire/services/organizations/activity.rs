@@ -28,15 +28,8 @@ pub(crate) fn report(of: &Scenario, user: &str, id: u64, action: &str, counter: 
         organization_id: of.organization_id.clone(),
         user_id: user.to_owned(),
         action: action.to_owned(),
-        summary: if action.is_empty() {
-            String::new()
-        } else {
-            format!("Did {action}")
-        },
-        counters: vec![CounterIncrement {
-            counter: counter.0.to_owned(),
-            increment: counter.1,
-        }],
+        summary: if action.is_empty() { String::new() } else { format!("Did {action}") },
+        counters: vec![CounterIncrement { counter: counter.0.to_owned(), increment: counter.1 }],
         ..ActivityReport::default()
     }
 }
@@ -48,14 +41,8 @@ pub(crate) async fn send(world: &World, key: &str, reports: Vec<ActivityReport>)
 }
 
 async fn row(acme: &Scenario, credential: &str, user: &str) -> Member {
-    let request = GetMemberRequest {
-        organization_id: acme.organization_id.clone(),
-        user_id: user.to_owned(),
-    };
-    call!(acme.world, members.get_member, credential, request)
-        .unwrap()
-        .member
-        .unwrap()
+    let request = GetMemberRequest { organization_id: acme.organization_id.clone(), user_id: user.to_owned() };
+    call!(acme.world, members.get_member, credential, request).unwrap().member.unwrap()
 }
 
 fn counters(pairs: &[(&str, i64)]) -> HashMap<String, i64> {
@@ -71,9 +58,7 @@ pub(crate) fn of(acme: &Scenario, user: &str) -> ListActivityRequest {
 }
 
 pub(crate) async fn listed(world: &World, credential: &str, request: ListActivityRequest) -> Vec<Activity> {
-    call!(world, activity.list_activity, credential, request)
-        .unwrap()
-        .activities
+    call!(world, activity.list_activity, credential, request).unwrap().activities
 }
 
 fn shown(activities: &[Activity]) -> Vec<String> {

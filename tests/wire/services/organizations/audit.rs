@@ -24,16 +24,11 @@ use crate::support::world::World;
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn asking(acme: &Scenario) -> ListAuditEntriesRequest {
-    ListAuditEntriesRequest {
-        organization_id: acme.organization_id.clone(),
-        ..ListAuditEntriesRequest::default()
-    }
+    ListAuditEntriesRequest { organization_id: acme.organization_id.clone(), ..ListAuditEntriesRequest::default() }
 }
 
 async fn listed(acme: &Scenario, request: ListAuditEntriesRequest) -> Vec<AuditEntry> {
-    call!(acme.world, audit.list_audit_entries, &acme.owner.session, request)
-        .unwrap()
-        .entries
+    call!(acme.world, audit.list_audit_entries, &acme.owner.session, request).unwrap().entries
 }
 
 fn kinds(entries: &[AuditEntry]) -> Vec<&str> {
@@ -63,10 +58,7 @@ async fn verify(acme: &Scenario, known: Option<&AuditEntry>) -> VerifyAuditChain
 
 /// All batches behind a revision.
 async fn exported(acme: &Scenario, after_revision: i64) -> Result<Vec<Vec<AuditEntry>>, Status> {
-    let request = ExportAuditEntriesRequest {
-        organization_id: acme.organization_id.clone(),
-        after_revision,
-    };
+    let request = ExportAuditEntriesRequest { organization_id: acme.organization_id.clone(), after_revision };
     let mut stream = call!(acme.world, audit.export_audit_entries, &acme.owner.session, request)?;
     let mut batches = Vec::new();
     while let Some(batch) = stream.message().await? {
@@ -81,13 +73,8 @@ async fn busy(world: &World) -> Scenario {
     let bob = acme.join("bob@example.com", &["member"]).await;
     acme.join("cy@example.com", &["member"]).await;
     world.clock.advance(MINUTE);
-    acme.set_roles(&acme.owner.session, &bob.user_id, &["admin"])
-        .await
-        .unwrap();
-    let invitation = acme
-        .invite(&bob.session, "guest@example.com", &["member"])
-        .await
-        .unwrap();
+    acme.set_roles(&acme.owner.session, &bob.user_id, &["admin"]).await.unwrap();
+    let invitation = acme.invite(&bob.session, "guest@example.com", &["member"]).await.unwrap();
     let request = crate::support::pb::RevokeInvitationRequest {
         organization_id: acme.organization_id.clone(),
         invitation_id: invitation.invitation_id,
@@ -109,13 +96,7 @@ async fn rename(acme: &Scenario, times: usize) {
             }),
             ..UpdateOrganizationRequest::default()
         };
-        call!(
-            acme.world,
-            organizations.update_organization,
-            acme.world.operator_key(),
-            request
-        )
-        .unwrap();
+        call!(acme.world, organizations.update_organization, acme.world.operator_key(), request).unwrap();
     }
 }
 

@@ -33,13 +33,7 @@ pub(crate) async fn recipients(of: &Scenario, role: &str) -> Vec<String> {
         notification_role: role.to_owned(),
         ..ListContactRecipientsRequest::default()
     };
-    let answer = call!(
-        of.world,
-        contacts.list_contact_recipients,
-        of.world.operator_key(),
-        request
-    )
-    .unwrap();
+    let answer = call!(of.world, contacts.list_contact_recipients, of.world.operator_key(), request).unwrap();
     answer.recipients.into_iter().map(|one| one.email).collect()
 }
 

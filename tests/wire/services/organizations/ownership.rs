@@ -34,9 +34,7 @@ async fn confirmed(world: &World, shipped: &str) {
     let folder = world.folder().join("models");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("confirmed.toml"), document).unwrap();
-    world
-        .restart_with(&[("access-models-dir", folder.to_str().unwrap())])
-        .await;
+    world.restart_with(&[("access-models-dir", folder.to_str().unwrap())]).await;
 }
 
 /// A team with an owner and two admins.
@@ -48,10 +46,7 @@ pub(crate) async fn team(world: &World, model: &str) -> (Scenario, Person, Perso
 }
 
 fn deletion(team: &Scenario) -> DeleteOrganizationRequest {
-    DeleteOrganizationRequest {
-        organization_id: team.organization_id.clone(),
-        ..DeleteOrganizationRequest::default()
-    }
+    DeleteOrganizationRequest { organization_id: team.organization_id.clone(), ..DeleteOrganizationRequest::default() }
 }
 
 fn undeletion(team: &Scenario) -> UndeleteOrganizationRequest {
@@ -75,11 +70,7 @@ async fn states(scenario: &Scenario, credential: &str) -> Vec<OwnershipTransferS
 async fn subjects(world: &World, email: &str, count: usize) -> Vec<String> {
     let mails = world.mailbox.wait_for(email, count).await;
     settled(world).await;
-    mails
-        .iter()
-        .filter_map(|mail| mail.header("Subject"))
-        .filter(|subject| !subject.contains("join"))
-        .collect()
+    mails.iter().filter_map(|mail| mail.header("Subject")).filter(|subject| !subject.contains("join")).collect()
 }
 
 wire_tests! {

@@ -32,14 +32,8 @@ async fn make(of: &Scenario, credential: &str, role: &str, permissions: &[&str])
 async fn edit(of: &Scenario, credential: &str, role: &str, permissions: &[&str]) -> Result<Role, Status> {
     let request = UpdateRoleRequest {
         organization_id: of.organization_id.clone(),
-        role: Some(Role {
-            role: role.to_owned(),
-            permissions: texts(permissions),
-            ..Role::default()
-        }),
-        update_mask: Some(prost_types::FieldMask {
-            paths: texts(&["permissions"]),
-        }),
+        role: Some(Role { role: role.to_owned(), permissions: texts(permissions), ..Role::default() }),
+        update_mask: Some(prost_types::FieldMask { paths: texts(&["permissions"]) }),
         ..UpdateRoleRequest::default()
     };
     let answer = call!(of.world, roles.update_role, credential, request)?;
@@ -56,10 +50,7 @@ async fn delete(of: &Scenario, credential: &str, role: &str) -> Result<i64, Stat
 }
 
 async fn get(of: &Scenario, credential: &str, role: &str) -> Result<Role, Status> {
-    let request = GetRoleRequest {
-        organization_id: of.organization_id.clone(),
-        role: role.to_owned(),
-    };
+    let request = GetRoleRequest { organization_id: of.organization_id.clone(), role: role.to_owned() };
     Ok(call!(of.world, roles.get_role, credential, request)?.role.unwrap())
 }
 
@@ -68,14 +59,7 @@ async fn effective(of: &Scenario, person: &Person) -> Vec<String> {
         organization_id: of.organization_id.clone(),
         user_id: person.user_id.clone(),
     };
-    call!(
-        of.world,
-        permissions.list_effective_permissions,
-        of.world.operator_key(),
-        request
-    )
-    .unwrap()
-    .permissions
+    call!(of.world, permissions.list_effective_permissions, of.world.operator_key(), request).unwrap().permissions
 }
 
 wire_tests! {

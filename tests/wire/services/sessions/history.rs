@@ -11,9 +11,7 @@ const ADA: &str = "ada@example.com";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 async fn kept(world: &World, condition: &str) -> i64 {
-    world
-        .count(&format!("SELECT COUNT(*) AS n FROM sign_ins WHERE {condition}"))
-        .await
+    world.count(&format!("SELECT COUNT(*) AS n FROM sign_ins WHERE {condition}")).await
 }
 
 wire_tests! {

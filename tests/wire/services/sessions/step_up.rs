@@ -27,10 +27,7 @@ pub(crate) async fn start(world: &World, session: &str, address: &str) -> (Strin
 }
 
 async fn try_start(world: &World, session: &str) -> Result<StartStepUpResponse, Status> {
-    let request = StartStepUpRequest {
-        purpose: StepUpPurpose::InviteMembers.into(),
-        ..StartStepUpRequest::default()
-    };
+    let request = StartStepUpRequest { purpose: StepUpPurpose::InviteMembers.into(), ..StartStepUpRequest::default() };
     call!(world, sessions.start_step_up, session, request)
 }
 
@@ -44,11 +41,7 @@ pub(crate) async fn complete(
 }
 
 pub(crate) fn completion(id: &str, code: &str) -> CompleteStepUpRequest {
-    CompleteStepUpRequest {
-        step_up_id: id.to_owned(),
-        code: code.to_owned(),
-        ..CompleteStepUpRequest::default()
-    }
+    CompleteStepUpRequest { step_up_id: id.to_owned(), code: code.to_owned(), ..CompleteStepUpRequest::default() }
 }
 
 /// A code that is not this one.

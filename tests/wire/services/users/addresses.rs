@@ -35,15 +35,8 @@ pub(crate) async fn change_by(
 }
 
 pub(crate) async fn verify(world: &World, token: &str) -> Result<VerifyUserEmailResponse, Status> {
-    let request = VerifyUserEmailRequest {
-        token: token.to_owned(),
-        ..VerifyUserEmailRequest::default()
-    };
-    world
-        .users()
-        .verify_user_email(request)
-        .await
-        .map(tonic::Response::into_inner)
+    let request = VerifyUserEmailRequest { token: token.to_owned(), ..VerifyUserEmailRequest::default() };
+    world.users().verify_user_email(request).await.map(tonic::Response::into_inner)
 }
 
 pub(crate) async fn link(world: &World, address: &str, count: usize) -> String {

@@ -40,18 +40,12 @@ fn person(index: i64, email: &str) -> UserToImport {
 }
 
 fn batch(users: Vec<UserToImport>) -> ImportUsersRequest {
-    ImportUsersRequest {
-        import_id: IMPORT.to_owned(),
-        users,
-        validate_only: false,
-    }
+    ImportUsersRequest { import_id: IMPORT.to_owned(), users, validate_only: false }
 }
 
 /// A thousand people may be many; these are as many as one batch takes.
 fn crowd(range: std::ops::Range<i64>) -> Vec<UserToImport> {
-    range
-        .map(|index| person(index, &format!("p{index}@example.com")))
-        .collect()
+    range.map(|index| person(index, &format!("p{index}@example.com"))).collect()
 }
 
 async fn answers(
@@ -76,37 +70,20 @@ async fn import(world: &World, users: Vec<UserToImport>) -> ImportUsersResponse 
 
 /// Created, already there, refused: so far.
 fn counts(answer: &ImportUsersResponse) -> (i64, i64, i64) {
-    (
-        answer.created_count,
-        answer.already_imported_count,
-        answer.refused_count,
-    )
+    (answer.created_count, answer.already_imported_count, answer.refused_count)
 }
 
 /// Where, why, with which facts, and which fields.
 fn told(refused: &RefusedUser) -> (i64, ErrorReason, Vec<String>, Vec<String>) {
-    let mut facts: Vec<String> = refused
-        .metadata
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
+    let mut facts: Vec<String> = refused.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
     facts.sort();
-    let fields = refused
-        .violations
-        .iter()
-        .map(|violation| violation.field.clone())
-        .collect();
+    let fields = refused.violations.iter().map(|violation| violation.field.clone()).collect();
     (refused.index, refused.reason(), facts, fields)
 }
 
 async fn user(world: &World, user_id: &str) -> User {
-    let request = GetUserRequest {
-        user_id: user_id.to_owned(),
-    };
-    call!(world, users.get_user, world.operator_key(), request)
-        .unwrap()
-        .user
-        .unwrap()
+    let request = GetUserRequest { user_id: user_id.to_owned() };
+    call!(world, users.get_user, world.operator_key(), request).unwrap().user.unwrap()
 }
 
 async fn users(world: &World) -> i64 {

@@ -55,13 +55,7 @@ async fn undelete_organization(world: &World, scenario: &Scenario) {
         organization_id: scenario.organization_id.clone(),
         ..UndeleteOrganizationRequest::default()
     };
-    call!(
-        world,
-        organizations.undelete_organization,
-        world.operator_key(),
-        request
-    )
-    .unwrap();
+    call!(world, organizations.undelete_organization, world.operator_key(), request).unwrap();
 }
 
 /// Somebody with a second owner beside them.
