@@ -192,6 +192,9 @@ fn shown() -> Shown {
                     comment.push_str(text);
                     continue;
                 }
+                if line.starts_with("#[") {
+                    continue;
+                }
                 if let Some((name, _)) = line.strip_prefix("async fn ").and_then(|rest| rest.split_once('(')) {
                     let promised = promises(name).into_iter().chain(promises(&comment)).collect();
                     if let Some((name, promised)) = test.replace((name.to_owned(), promised)) {

@@ -1,5 +1,6 @@
 //! Who may call what (ab_16): every method of the contract by every kind of caller, against a golden file, and with the ids of others.
 
+use roster_test_macros::wire_test;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -14,9 +15,9 @@ use tonic_types::pb::{ErrorInfo, Status as WireStatus};
 use crate::support::callers::{House, Scopes, Stage, Who};
 use crate::support::contents::Watcher;
 use crate::support::dynamic::{Contract, Documented, Method, Place, field_comment};
-use crate::support::runner::wire_tests;
 use crate::support::scenario::refusal;
 use crate::support::tenant::Seat;
+use crate::support::world::World;
 
 /// The columns of the matrix.
 const COLUMNS: [(&str, Who, &str); 21] = {
@@ -233,92 +234,96 @@ fn substitutions(places: &[Place]) -> Vec<Vec<Place>> {
     sets
 }
 
-wire_tests! {
-    /// ab_16: every method by every kind of caller, with a request that is valid for them, against the golden file. What is refused has
-    /// changed nothing. Every refusal has the code and no other facts than the contract documents of its reason.
-    async fn ab_16_access_matrix(world: World) {
-        world.restart_with(&[("invitation-resend-interval", "0s")]).await;
-        let contract = Contract::load();
-        let documented = contract.reasons();
-        let mut stage = Stage::set(&world, &contract).await;
-        let watcher = Watcher::of(&world).await;
-        let kept = watcher.keep().await;
-        let (mut rows, mut wrong) = (Vec::new(), Vec::new());
-        for method in contract.methods() {
-            for variant in variants(&method) {
-                let name = row_name(&method, &variant);
-                let mut cells = Vec::new();
-                for (column, who, _) in COLUMNS {
-                    let message = request(&mut stage, &method, &variant, who).await;
-                    let prepared = if stage.take_prepared() { Some(watcher.look().await) } else { None };
-                    let before = prepared.as_ref().unwrap_or(&kept);
-                    let answer = method.call(world.channel(), stage.credentials(who, &method), &message).await;
-                    let after = watcher.look().await;
-                    let cell = outcome(&answer, &documented).unwrap_or_else(|why| {
-                        wrong.push(format!("{name} by {column}: {why}"));
-                        "NONE".to_owned()
-                    });
-                    let changes = before.difference(&after);
-                    if answer.is_err() && !changes.is_empty() {
-                        wrong.push(format!("{name} by {column}: {cell}, and yet it has changed\n{changes}"));
-                    }
-                    // The next caller finds everything as this one did.
-                    watcher.put_back(&kept, &after).await;
-                    cells.push(cell);
+/// ab_16: every method by every kind of caller, with a request that is valid for them, against the golden file. What is refused has
+/// changed nothing. Every refusal has the code and no other facts than the contract documents of its reason.
+#[wire_test]
+async fn ab_16_access_matrix(world: World) {
+    world.restart_with(&[("invitation-resend-interval", "0s")]).await;
+    let contract = Contract::load();
+    let documented = contract.reasons();
+    let mut stage = Stage::set(&world, &contract).await;
+    let watcher = Watcher::of(&world).await;
+    let kept = watcher.keep().await;
+    let (mut rows, mut wrong) = (Vec::new(), Vec::new());
+    for method in contract.methods() {
+        for variant in variants(&method) {
+            let name = row_name(&method, &variant);
+            let mut cells = Vec::new();
+            for (column, who, _) in COLUMNS {
+                let message = request(&mut stage, &method, &variant, who).await;
+                let prepared = if stage.take_prepared() { Some(watcher.look().await) } else { None };
+                let before = prepared.as_ref().unwrap_or(&kept);
+                let answer = method.call(world.channel(), stage.credentials(who, &method), &message).await;
+                let after = watcher.look().await;
+                let cell = outcome(&answer, &documented).unwrap_or_else(|why| {
+                    wrong.push(format!("{name} by {column}: {why}"));
+                    "NONE".to_owned()
+                });
+                let changes = before.difference(&after);
+                if answer.is_err() && !changes.is_empty() {
+                    wrong.push(format!("{name} by {column}: {cell}, and yet it has changed\n{changes}"));
                 }
-                rows.push((name, cells));
+                // The next caller finds everything as this one did.
+                watcher.put_back(&kept, &after).await;
+                cells.push(cell);
             }
+            rows.push((name, cells));
         }
-        wrong.extend(differences(&render(&rows)));
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
+    wrong.extend(differences(&render(&rows)));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
 
-    /// ab_16: an id of another organization in any id field of any method, by every caller who has a right in their own, is answered as
-    /// an id that does not exist: the whole answer is the same, and nothing has changed.
-    async fn ab_16_foreign_ids_answer_as_nonexistent_ones(world: World) {
-        let contract = Contract::load();
-        let watcher = Watcher::of(&world).await;
-        let mut stage = Stage::set(&world, &contract).await;
-        let columns = COLUMNS.into_iter().filter(|(_, who, _)| match who {
-            Who::Key(scopes) => *scopes != Scopes::Unrelated,
-            Who::Session(house, _) | Who::KeyFor(_, house, _) | Who::KeyAs(_, house, _) => *house == House::Home,
-            _ => false,
-        });
-        let columns: Vec<_> = columns.collect();
-        let (mut wrong, mut compared) = (Vec::new(), 0);
-        for method in contract.methods() {
-            let other = stage.house(House::Other);
-            let others = other.request(&world, &method, other.subject()).await;
-            let mut calls = Vec::new();
-            for (column, who, _) in &columns {
-                let own = request(&mut stage, &method, &Variant::Plain, *who).await;
-                for places in substitutions(&foreign_places(&own, *who)) {
-                    let (mut foreign, mut nonexistent) = (own.clone(), own.clone());
-                    for place in &places {
-                        place.set(&mut foreign, place.get(&others));
-                        let nobodys = Entropy::system().uuid(world.clock.now()).to_string();
-                        place.set(&mut nonexistent, Value::String(nobodys));
-                    }
-                    calls.push((column, stage.credentials(*who, &method), places, foreign, nonexistent));
+/// ab_16: an id of another organization in any id field of any method, by every caller who has a right in their own, is answered as
+/// an id that does not exist: the whole answer is the same, and nothing has changed.
+#[wire_test]
+async fn ab_16_foreign_ids_answer_as_nonexistent_ones(world: World) {
+    let contract = Contract::load();
+    let watcher = Watcher::of(&world).await;
+    let mut stage = Stage::set(&world, &contract).await;
+    let columns = COLUMNS.into_iter().filter(|(_, who, _)| match who {
+        Who::Key(scopes) => *scopes != Scopes::Unrelated,
+        Who::Session(house, _) | Who::KeyFor(_, house, _) | Who::KeyAs(_, house, _) => *house == House::Home,
+        _ => false,
+    });
+    let columns: Vec<_> = columns.collect();
+    let (mut wrong, mut compared) = (Vec::new(), 0);
+    for method in contract.methods() {
+        let other = stage.house(House::Other);
+        let others = other.request(&world, &method, other.subject()).await;
+        let mut calls = Vec::new();
+        for (column, who, _) in &columns {
+            let own = request(&mut stage, &method, &Variant::Plain, *who).await;
+            for places in substitutions(&foreign_places(&own, *who)) {
+                let (mut foreign, mut nonexistent) = (own.clone(), own.clone());
+                for place in &places {
+                    place.set(&mut foreign, place.get(&others));
+                    let nobodys = Entropy::system().uuid(world.clock.now()).to_string();
+                    place.set(&mut nonexistent, Value::String(nobodys));
                 }
-            }
-            let before = watcher.look().await;
-            for (column, credentials, places, foreign, nonexistent) in calls {
-                let names: Vec<String> = places.iter().map(ToString::to_string).collect();
-                let foreign = whole(method.call(world.channel(), credentials.clone(), &foreign).await);
-                let nonexistent = whole(method.call(world.channel(), credentials, &nonexistent).await);
-                compared += 1;
-                if foreign != nonexistent {
-                    let [foreign, nonexistent] = [foreign, nonexistent].map(shown);
-                    wrong.push(format!("{} by {column}, {}:\n  theirs:   {foreign}\n  nobody's: {nonexistent}", method.name(), names.join(" and ")));
-                }
-            }
-            let changes = before.difference(&watcher.look().await);
-            if !changes.is_empty() {
-                wrong.push(format!("{} has changed\n{changes}", method.name()));
+                calls.push((column, stage.credentials(*who, &method), places, foreign, nonexistent));
             }
         }
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        assert!(compared > 200, "only {compared} comparisons");
+        let before = watcher.look().await;
+        for (column, credentials, places, foreign, nonexistent) in calls {
+            let names: Vec<String> = places.iter().map(ToString::to_string).collect();
+            let foreign = whole(method.call(world.channel(), credentials.clone(), &foreign).await);
+            let nonexistent = whole(method.call(world.channel(), credentials, &nonexistent).await);
+            compared += 1;
+            if foreign != nonexistent {
+                let [foreign, nonexistent] = [foreign, nonexistent].map(shown);
+                wrong.push(format!(
+                    "{} by {column}, {}:\n  theirs:   {foreign}\n  nobody's: {nonexistent}",
+                    method.name(),
+                    names.join(" and ")
+                ));
+            }
+        }
+        let changes = before.difference(&watcher.look().await);
+        if !changes.is_empty() {
+            wrong.push(format!("{} has changed\n{changes}", method.name()));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(compared > 200, "only {compared} comparisons");
 }

@@ -1,5 +1,6 @@
 //! Bad input to every method: what the contract's `Constraints:` comments say is what the server holds, field by field and term by term.
 
+use roster_test_macros::wire_test;
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
@@ -12,7 +13,6 @@ use crate::services::credentials::passwords::reset_token;
 use crate::support::constraints::{Constrained, Filling, Term};
 use crate::support::contents::Watcher;
 use crate::support::dynamic::{Contract, Method, Place, field_comment, is_ours};
-use crate::support::runner::wire_tests;
 use crate::support::scenario::{Refused, create_user, refusal};
 use crate::support::tenant::{People, Seat, Tenant};
 use crate::support::world::World;
@@ -280,96 +280,101 @@ async fn hold_hostile_texts(sender: &Sender<'_>, wrong: &mut Vec<String>) -> usi
     sent
 }
 
-wire_tests! { @once;
-    /// Every field of every request has `Constraints:` in its comment, in terms that these tests know.
-    async fn every_field_of_every_request_says_its_constraints() {
-        let (mut seen, mut wrong) = (BTreeSet::new(), Vec::new());
-        for method in Contract::load().methods() {
-            undocumented(&method.input(), &mut seen, &mut wrong);
-        }
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+/// Every field of every request has `Constraints:` in its comment, in terms that these tests know.
+#[wire_test(once)]
+async fn every_field_of_every_request_says_its_constraints() {
+    let (mut seen, mut wrong) = (BTreeSet::new(), Vec::new());
+    for method in Contract::load().methods() {
+        undocumented(&method.input(), &mut seen, &mut wrong);
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-wire_tests! {
-    /// What breaks one term of one field is INVALID_ARGUMENT for exactly that field, what just keeps it is not, with everything broken
-    /// everything is named, and nothing has changed after all that.
-    async fn constraints_hold_field_by_field(world: World) {
-        let tenant = Tenant::found(&world, People::arrive(&world).await, &["service_accounts.write"]).await;
-        let (watcher, now) = (Watcher::of(&world).await, world.clock.now());
-        let (mut wrong, mut breaches, mut limits, mut whole) = (Vec::new(), 0, 0, 0);
-        for method in Contract::load().methods() {
-            let sender = Sender::of(&world, &method, &tenant).await;
-            let before = watcher.look().await;
-            breaches += hold_each_breach(&sender, now, &mut wrong).await;
-            limits += hold_each_limit(&sender, now, &mut wrong).await;
-            whole += hold_all_breaches_at_once(&sender, now, &mut wrong).await;
-            let changes = before.difference(&watcher.look().await);
-            if !changes.is_empty() {
-                wrong.push(format!("{} has changed\n{changes}", method.name()));
-            }
+/// What breaks one term of one field is INVALID_ARGUMENT for exactly that field, what just keeps it is not, with everything broken
+/// everything is named, and nothing has changed after all that.
+#[wire_test]
+async fn constraints_hold_field_by_field(world: World) {
+    let tenant = Tenant::found(&world, People::arrive(&world).await, &["service_accounts.write"]).await;
+    let (watcher, now) = (Watcher::of(&world).await, world.clock.now());
+    let (mut wrong, mut breaches, mut limits, mut whole) = (Vec::new(), 0, 0, 0);
+    for method in Contract::load().methods() {
+        let sender = Sender::of(&world, &method, &tenant).await;
+        let before = watcher.look().await;
+        breaches += hold_each_breach(&sender, now, &mut wrong).await;
+        limits += hold_each_limit(&sender, now, &mut wrong).await;
+        whole += hold_all_breaches_at_once(&sender, now, &mut wrong).await;
+        let changes = before.difference(&watcher.look().await);
+        if !changes.is_empty() {
+            wrong.push(format!("{} has changed\n{changes}", method.name()));
         }
-        assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
-        assert!(breaches > 500 && limits > 150 && whole > 30, "only {breaches}, {limits} and {whole} calls");
     }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(breaches > 500 && limits > 150 && whole > 30, "only {breaches}, {limits} and {whole} calls");
+}
 
-    /// U+0000, CR and LF, bidi controls, noncharacters and 100,000 characters in any text of any request are refused or mean
-    /// nothing: no INTERNAL, no change, on no database (ab_26).
-    async fn ab_26_hostile_texts_in_any_field_do_nothing(world: World) {
-        let tenant = Tenant::found(&world, People::arrive(&world).await, &["service_accounts.write"]).await;
-        let watcher = Watcher::of(&world).await;
-        let (mut wrong, mut sent) = (Vec::new(), 0);
-        for method in Contract::load().methods() {
-            let sender = Sender::of(&world, &method, &tenant).await;
-            let before = watcher.look().await;
-            sent += hold_hostile_texts(&sender, &mut wrong).await;
-            let changes = before.difference(&watcher.look().await);
-            if !changes.is_empty() {
-                wrong.push(format!("{} has changed\n{changes}", method.name()));
-            }
+/// U+0000, CR and LF, bidi controls, noncharacters and 100,000 characters in any text of any request are refused or mean
+/// nothing: no INTERNAL, no change, on no database (ab_26).
+#[wire_test]
+async fn ab_26_hostile_texts_in_any_field_do_nothing(world: World) {
+    let tenant = Tenant::found(&world, People::arrive(&world).await, &["service_accounts.write"]).await;
+    let watcher = Watcher::of(&world).await;
+    let (mut wrong, mut sent) = (Vec::new(), 0);
+    for method in Contract::load().methods() {
+        let sender = Sender::of(&world, &method, &tenant).await;
+        let before = watcher.look().await;
+        sent += hold_hostile_texts(&sender, &mut wrong).await;
+        let changes = before.difference(&watcher.look().await);
+        if !changes.is_empty() {
+            wrong.push(format!("{} has changed\n{changes}", method.name()));
         }
-        assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
-        assert!(sent > 500, "only {sent} calls");
     }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(sent > 500, "only {sent} calls");
+}
 
-    /// A list whose every item is broken is refused like any other: the answer fits into the headers that a client takes.
-    async fn a_list_full_of_breaches_is_answered(world: World) {
-        let tenant = Tenant::found(&world, People::arrive(&world).await, &["service_accounts.write"]).await;
-        let (mut wrong, mut lists) = (Vec::new(), 0);
-        for method in Contract::load().methods() {
-            let sender = Sender::of(&world, &method, &tenant).await;
-            for request in &sender.requests {
-                for field in Constrained::all_in(request, world.clock.now()) {
-                    let most = field.terms.iter().find_map(|term| match term {
-                        Term::Items(most) => Some(*most),
-                        _ => None,
-                    });
-                    let Some(most) = most else { continue };
-                    let item = match field.worst().and_then(|filling| filling.value.clone()) {
-                        Some(Value::List(list)) => list[0].clone(),
-                        // A message without anything in it.
-                        _ => Value::Message(DynamicMessage::new(field.place.field.kind().as_message().unwrap().clone())),
-                    };
-                    let mut request = request.clone();
-                    field.place.set(&mut request, Value::List(vec![item; most]));
-                    lists += 1;
-                    match sender.send(&request).await {
-                        Err(status) if status.code() == Code::InvalidArgument => {
-                            let refused = refusal(&status);
-                            let first = format!("{}[0]", field.place);
-                            if !refused.fields.iter().any(|field| field.starts_with(&first)) {
-                                wrong.push(format!("{}, {}: {:?}", method.name(), field.place, refused.fields));
-                            }
-                            if status.details().len() > 6_000 {
-                                wrong.push(format!("{}, {}: {} bytes of details", method.name(), field.place, status.details().len()));
-                            }
+/// A list whose every item is broken is refused like any other: the answer fits into the headers that a client takes.
+#[wire_test]
+async fn a_list_full_of_breaches_is_answered(world: World) {
+    let tenant = Tenant::found(&world, People::arrive(&world).await, &["service_accounts.write"]).await;
+    let (mut wrong, mut lists) = (Vec::new(), 0);
+    for method in Contract::load().methods() {
+        let sender = Sender::of(&world, &method, &tenant).await;
+        for request in &sender.requests {
+            for field in Constrained::all_in(request, world.clock.now()) {
+                let most = field.terms.iter().find_map(|term| match term {
+                    Term::Items(most) => Some(*most),
+                    _ => None,
+                });
+                let Some(most) = most else { continue };
+                let item = match field.worst().and_then(|filling| filling.value.clone()) {
+                    Some(Value::List(list)) => list[0].clone(),
+                    // A message without anything in it.
+                    _ => Value::Message(DynamicMessage::new(field.place.field.kind().as_message().unwrap().clone())),
+                };
+                let mut request = request.clone();
+                field.place.set(&mut request, Value::List(vec![item; most]));
+                lists += 1;
+                match sender.send(&request).await {
+                    Err(status) if status.code() == Code::InvalidArgument => {
+                        let refused = refusal(&status);
+                        let first = format!("{}[0]", field.place);
+                        if !refused.fields.iter().any(|field| field.starts_with(&first)) {
+                            wrong.push(format!("{}, {}: {:?}", method.name(), field.place, refused.fields));
                         }
-                        other => wrong.push(format!("{}, {}: {other:?}", method.name(), field.place)),
+                        if status.details().len() > 6_000 {
+                            wrong.push(format!(
+                                "{}, {}: {} bytes of details",
+                                method.name(),
+                                field.place,
+                                status.details().len()
+                            ));
+                        }
                     }
+                    other => wrong.push(format!("{}, {}: {other:?}", method.name(), field.place)),
                 }
             }
         }
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        assert!(lists > 5, "only {lists} lists");
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(lists > 5, "only {lists} lists");
 }

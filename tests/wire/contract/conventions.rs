@@ -2,12 +2,12 @@
 //! can be tried out, and what overwrites can be made conditional. Whatever is otherwise stands here with a reason.
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, Value};
+use roster_test_macros::wire_test;
 use tonic::Status;
 
 use crate::support::callers::{House, Scopes, Stage, Who};
 use crate::support::contents::Watcher;
 use crate::support::dynamic::{Contract, Method, is_ours};
-use crate::support::runner::wire_tests;
 use crate::support::scenario::refusal;
 use crate::support::tenant::Seat;
 use crate::support::world::World;
@@ -113,62 +113,64 @@ fn hold(what: &str, otherwise: &[String], exceptions: &[Exception]) {
     assert!(exceptions.iter().all(|(_, reason)| !reason.is_empty()));
 }
 
-wire_tests! { @once;
-    /// Each list is asked for in pages, and tells how long it is where that is asked for.
-    async fn every_list_is_paged_and_counted() {
-        let (mut whole, mut wrong) = (Vec::new(), Vec::new());
-        for method in Contract::load().methods().iter().filter(|method| begins(method, &["List"])) {
-            let missing = [
-                lacks(&method.input(), &["page_size", "page_token", "include_total_size"]),
-                lacks(&method.output(), &["next_page_token", "total_size"]),
-            ]
-            .concat();
-            match missing.len() {
-                0 => {}
-                5 => whole.push(method.name()),
-                _ => wrong.push(format!("{} has no {}", method.name(), missing.join(", "))),
-            }
-        }
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        hold("comes whole", &whole, &WHOLE);
-    }
-
-    /// Each change of what belongs to an organization answers with it as it is by then, and with the organization's revision.
-    async fn every_change_in_an_organization_tells_its_revision() {
-        let methods = Contract::load().methods();
-        let changes: Vec<&Method> = methods.iter().filter(|method| changes_an_organization(method)).collect();
-        assert!(changes.len() >= 30, "only {}", changes.len());
-        let names = |those: Vec<&&Method>| those.iter().map(|method| method.name()).collect::<Vec<_>>();
-        let silent = changes.iter().filter(|method| method.output().get_field_by_name("revision").is_none());
-        hold("tells no revision", &names(silent.collect()), &WITHOUT_REVISION);
-        let bare = changes.iter().filter(|method| resources(&method.output()).is_empty());
-        hold("answers without what it has changed", &names(bare.collect()), &WITHOUT_RESOURCE);
-    }
-
-    /// Each method that creates can be asked only to check.
-    async fn every_creation_can_be_tried_out() {
-        let methods = Contract::load().methods();
-        let creating: Vec<&Method> = methods.iter().filter(|method| begins(method, &CREATING)).collect();
-        assert!(creating.len() > 8, "only {}", creating.len());
-        for method in creating {
-            assert!(method.input().get_field_by_name("validate_only").is_some(), "{}", method.name());
+/// Each list is asked for in pages, and tells how long it is where that is asked for.
+#[wire_test(once)]
+async fn every_list_is_paged_and_counted() {
+    let (mut whole, mut wrong) = (Vec::new(), Vec::new());
+    for method in Contract::load().methods().iter().filter(|method| begins(method, &["List"])) {
+        let missing = [
+            lacks(&method.input(), &["page_size", "page_token", "include_total_size"]),
+            lacks(&method.output(), &["next_page_token", "total_size"]),
+        ]
+        .concat();
+        match missing.len() {
+            0 => {}
+            5 => whole.push(method.name()),
+            _ => wrong.push(format!("{} has no {}", method.name(), missing.join(", "))),
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    hold("comes whole", &whole, &WHOLE);
+}
 
-    /// Each method that overwrites can be told what it is based on.
-    async fn every_change_can_be_made_conditional() {
-        let methods = Contract::load().methods();
-        let overwriting = methods.iter().filter(|method| begins(method, &OVERWRITING) || begins(method, &["Update"]));
-        let (mut without, mut count) = (Vec::new(), 0);
-        for method in overwriting {
-            count += 1;
-            if method.input().get_field_by_name("etag").is_none() {
-                without.push(method.name());
-            }
-        }
-        assert!(count > 25, "only {count}");
-        hold("overwrites whatever is there", &without, &WITHOUT_ETAG);
+/// Each change of what belongs to an organization answers with it as it is by then, and with the organization's revision.
+#[wire_test(once)]
+async fn every_change_in_an_organization_tells_its_revision() {
+    let methods = Contract::load().methods();
+    let changes: Vec<&Method> = methods.iter().filter(|method| changes_an_organization(method)).collect();
+    assert!(changes.len() >= 30, "only {}", changes.len());
+    let names = |those: Vec<&&Method>| those.iter().map(|method| method.name()).collect::<Vec<_>>();
+    let silent = changes.iter().filter(|method| method.output().get_field_by_name("revision").is_none());
+    hold("tells no revision", &names(silent.collect()), &WITHOUT_REVISION);
+    let bare = changes.iter().filter(|method| resources(&method.output()).is_empty());
+    hold("answers without what it has changed", &names(bare.collect()), &WITHOUT_RESOURCE);
+}
+
+/// Each method that creates can be asked only to check.
+#[wire_test(once)]
+async fn every_creation_can_be_tried_out() {
+    let methods = Contract::load().methods();
+    let creating: Vec<&Method> = methods.iter().filter(|method| begins(method, &CREATING)).collect();
+    assert!(creating.len() > 8, "only {}", creating.len());
+    for method in creating {
+        assert!(method.input().get_field_by_name("validate_only").is_some(), "{}", method.name());
     }
+}
+
+/// Each method that overwrites can be told what it is based on.
+#[wire_test(once)]
+async fn every_change_can_be_made_conditional() {
+    let methods = Contract::load().methods();
+    let overwriting = methods.iter().filter(|method| begins(method, &OVERWRITING) || begins(method, &["Update"]));
+    let (mut without, mut count) = (Vec::new(), 0);
+    for method in overwriting {
+        count += 1;
+        if method.input().get_field_by_name("etag").is_none() {
+            without.push(method.name());
+        }
+    }
+    assert!(count > 25, "only {count}");
+    hold("overwrites whatever is there", &without, &WITHOUT_ETAG);
 }
 
 /// What each caller is answered who sends the method's request with one field set; and what has changed by then.
@@ -192,53 +194,58 @@ async fn tried(
     (answers, changes)
 }
 
-wire_tests! {
-    /// Nothing comes of a call that only checks.
-    async fn nothing_comes_of_a_call_that_only_checks(world: World) {
-        let contract = Contract::load();
-        let mut stage = Stage::set(&world, &contract).await;
-        let watcher = Watcher::of(&world).await;
-        let (mut wrong, mut refused, mut checked) = (Vec::new(), Vec::new(), 0);
-        for method in contract.methods() {
-            if method.input().get_field_by_name("validate_only").is_none() {
-                continue;
-            }
-            let (answers, changes) = tried(&world, &mut stage, &watcher, &method, "validate_only", &Value::Bool(true)).await;
-            checked += 1;
-            if !changes.is_empty() {
-                wrong.push(format!("{} has changed\n{changes}", method.name()));
-            }
-            if answers.iter().all(Result::is_err) {
-                refused.push(method.name());
-            }
+/// Nothing comes of a call that only checks.
+#[wire_test]
+async fn nothing_comes_of_a_call_that_only_checks(world: World) {
+    let contract = Contract::load();
+    let mut stage = Stage::set(&world, &contract).await;
+    let watcher = Watcher::of(&world).await;
+    let (mut wrong, mut refused, mut checked) = (Vec::new(), Vec::new(), 0);
+    for method in contract.methods() {
+        if method.input().get_field_by_name("validate_only").is_none() {
+            continue;
         }
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        assert_eq!(refused, NEED_A_STATE, "refused to everybody");
-        assert!(checked > 20, "only {checked}");
+        let (answers, changes) =
+            tried(&world, &mut stage, &watcher, &method, "validate_only", &Value::Bool(true)).await;
+        checked += 1;
+        if !changes.is_empty() {
+            wrong.push(format!("{} has changed\n{changes}", method.name()));
+        }
+        if answers.iter().all(Result::is_err) {
+            refused.push(method.name());
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(refused, NEED_A_STATE, "refused to everybody");
+    assert!(checked > 20, "only {checked}");
+}
 
-    /// A change that is based on what is no longer there is refused as such, and nothing comes of it.
-    async fn a_stale_etag_is_refused_by_every_method_that_takes_one(world: World) {
-        let contract = Contract::load();
-        let mut stage = Stage::set(&world, &contract).await;
-        let watcher = Watcher::of(&world).await;
-        let (mut wrong, mut checked) = (Vec::new(), 0);
-        for method in contract.methods() {
-            if method.input().get_field_by_name("etag").is_none() {
-                continue;
-            }
-            let (answers, changes) = tried(&world, &mut stage, &watcher, &method, "etag", &Value::String("stale".to_owned())).await;
-            checked += 1;
-            if !changes.is_empty() {
-                wrong.push(format!("{} has changed\n{changes}", method.name()));
-            }
-            let mut reasons: Vec<String> = answers.iter().map(|answer| answer.as_ref().map_or_else(|status| refusal(status).reason, |()| "OK".to_owned())).collect();
-            reasons.dedup();
-            if reasons.contains(&"OK".to_owned()) || !reasons.contains(&"ETAG_MISMATCH".to_owned()) {
-                wrong.push(format!("{}: {reasons:?}", method.name()));
-            }
+/// A change that is based on what is no longer there is refused as such, and nothing comes of it.
+#[wire_test]
+async fn a_stale_etag_is_refused_by_every_method_that_takes_one(world: World) {
+    let contract = Contract::load();
+    let mut stage = Stage::set(&world, &contract).await;
+    let watcher = Watcher::of(&world).await;
+    let (mut wrong, mut checked) = (Vec::new(), 0);
+    for method in contract.methods() {
+        if method.input().get_field_by_name("etag").is_none() {
+            continue;
         }
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        assert!(checked > 20, "only {checked}");
+        let (answers, changes) =
+            tried(&world, &mut stage, &watcher, &method, "etag", &Value::String("stale".to_owned())).await;
+        checked += 1;
+        if !changes.is_empty() {
+            wrong.push(format!("{} has changed\n{changes}", method.name()));
+        }
+        let mut reasons: Vec<String> = answers
+            .iter()
+            .map(|answer| answer.as_ref().map_or_else(|status| refusal(status).reason, |()| "OK".to_owned()))
+            .collect();
+        reasons.dedup();
+        if reasons.contains(&"OK".to_owned()) || !reasons.contains(&"ETAG_MISMATCH".to_owned()) {
+            wrong.push(format!("{}: {reasons:?}", method.name()));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(checked > 20, "only {checked}");
 }

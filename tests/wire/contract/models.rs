@@ -1,6 +1,7 @@
 //! Every shipped access model, played through with real members: each role's permissions against the golden matrix, and the actions that the
 //! roster promises against what the calls do.
 
+use roster_test_macros::wire_test;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -11,7 +12,6 @@ use crate::support::pb::{
     ResendInvitationRequest, RestoreMemberRequest, RevokeInvitationRequest, Role, SuspendMemberRequest,
     TransferOwnershipRequest, UpdateMemberRequest,
 };
-use crate::support::runner::wire_tests;
 use crate::support::scenario::{Person, Scenario, assert_refused, call, create_user};
 use crate::support::world::World;
 
@@ -99,107 +99,143 @@ async fn some_change_is_accepted(scenario: &Scenario, credential: &str, row: &Me
     false
 }
 
-wire_tests! {
-    /// jp_02, js_07, js_20, jh_01, cp_05, cp_06, pf_02, pf_03: a holder of each role may do exactly what the golden matrix of the model says, asked in one
-    /// batch and as the list of what they may.
-    async fn each_role_may_what_the_golden_matrix_says(world: World) {
-        let ids = models(&world).await;
-        assert_eq!(ids, ["default", "jethub", "jetpack", "jetstack", "packetfabric", "portal"]);
-        for id in &ids {
-            let model = model(&world, id).await;
-            let (scenario, people) = cast(&world, &model).await;
-            let [permissions, ..] = golden(id);
-            assert_eq!(permissions.len(), model.permissions.len() * model.roles.len(), "{id}");
-            let check = |(permission, role, _): &(String, String, bool)| PermissionCheck {
-                organization_id: scenario.organization_id.clone(),
-                user_id: people[role].user_id.clone(),
-                permission: permission.clone(),
+/// jp_02, js_07, js_20, jh_01, cp_05, cp_06, pf_02, pf_03: a holder of each role may do exactly what the golden matrix of the model says, asked in one
+/// batch and as the list of what they may.
+#[wire_test]
+async fn each_role_may_what_the_golden_matrix_says(world: World) {
+    let ids = models(&world).await;
+    assert_eq!(ids, ["default", "jethub", "jetpack", "jetstack", "packetfabric", "portal"]);
+    for id in &ids {
+        let model = model(&world, id).await;
+        let (scenario, people) = cast(&world, &model).await;
+        let [permissions, ..] = golden(id);
+        assert_eq!(permissions.len(), model.permissions.len() * model.roles.len(), "{id}");
+        let check = |(permission, role, _): &(String, String, bool)| PermissionCheck {
+            organization_id: scenario.organization_id.clone(),
+            user_id: people[role].user_id.clone(),
+            permission: permission.clone(),
+        };
+        let checks = permissions.iter().map(check).collect();
+        let answers = call!(
+            world,
+            permissions.batch_check_permissions,
+            world.operator_key(),
+            BatchCheckPermissionsRequest { checks }
+        )
+        .unwrap();
+        let answered = permissions.iter().zip(answers.results);
+        let found: Table = answered
+            .map(|((permission, role, _), answer)| {
+                (permission.clone(), role.clone(), answer.decision() == Decision::Allow)
+            })
+            .collect();
+        assert_eq!(found, permissions, "{id}");
+    }
+}
+
+/// The contract tells of each role what the golden file says: its permissions, what it gives and whom it changes.
+#[wire_test]
+async fn the_contract_tells_the_whole_matrix(world: World) {
+    for id in models(&world).await {
+        let model = model(&world, &id).await;
+        let table = |rows: Vec<&String>, has: fn(&Role) -> &Vec<String>| -> Table {
+            rows.into_iter()
+                .flat_map(|row| {
+                    model.roles.iter().map(move |role| (row.clone(), role.role.clone(), has(role).contains(row)))
+                })
+                .collect()
+        };
+        let permissions = || model.permissions.iter().map(|one| &one.permission).collect();
+        let roles = || model.roles.iter().map(|one| &one.role).collect();
+        let told = [
+            table(permissions(), |role| &role.permissions),
+            table(roles(), |role| &role.grants),
+            table(roles(), |role| &role.manages),
+        ];
+        assert_eq!(told, golden(&id), "{id}");
+        assert!(model.document.contains(&format!("id = \"{id}\"")), "{id}");
+        assert_eq!(model.invitation_ttl.unwrap().seconds, 7 * 24 * 3600, "{id}");
+    }
+    let ada = create_user(&world, "ada@example.com").await;
+    let missing = GetAccessModelRequest { access_model: "no_such_model".to_owned() };
+    assert_refused(
+        call!(world, access_models.get_access_model, &ada.session, missing),
+        tonic::Code::NotFound,
+        "ACCESS_MODEL_NOT_FOUND",
+    );
+    let listed = call!(world, access_models.list_access_models, &ada.session, ListAccessModelsRequest {}).unwrap();
+    assert!(listed.access_models.len() == 6 && listed.access_models.iter().all(|model| model.document.is_empty()));
+}
+
+/// Whom a holder of each role may invite is what the golden matrix says, except where the model rules a role out for everybody.
+#[wire_test]
+async fn each_role_invites_what_the_golden_matrix_says(world: World) {
+    for id in models(&world).await {
+        let model = model(&world, &id).await;
+        let (scenario, people) = cast(&world, &model).await;
+        let [permissions, grants, _] = golden(&id);
+        let may_invite = |role: &str| permissions.contains(&("members.invite".to_owned(), role.to_owned(), true));
+        let invitable = |role: &str| model.roles.iter().any(|one| one.role == role && one.invitable);
+        // The document of this one asks people for a second step.
+        if id == "jethub" {
+            for person in people.values() {
+                let (step_up, code) =
+                    crate::services::sessions::step_up::start(&world, &person.session, &person.email).await;
+                crate::services::sessions::step_up::complete(&world, &person.session, &step_up, &code).await.unwrap();
+            }
+        }
+        for (index, (given, giver, granted)) in grants.iter().enumerate() {
+            let answer =
+                scenario.invite(&people[giver].session, &format!("guest{index}@{id}.example.com"), &[given]).await;
+            let expected = *granted && may_invite(giver) && invitable(given);
+            assert_eq!(answer.is_ok(), expected, "{id}: {giver} gives {given}: {answer:?}");
+        }
+    }
+}
+
+/// jh_13: for every role of every model, the actions that the roster shows are exactly those whose calls are accepted.
+#[wire_test]
+async fn jh_13_the_actions_are_what_the_calls_do(world: World) {
+    world.restart_with(&[("invitation-resend-interval", "0s")]).await;
+    for id in models(&world).await {
+        let model = model(&world, &id).await;
+        let (scenario, people) = cast(&world, &model).await;
+        // Some models ask for a second step, which is no matter of who may.
+        for Person { session, email, .. } in people.values() {
+            let (step, code) = step_up::start(&world, session, email).await;
+            step_up::complete(&world, session, &step, &code).await.unwrap();
+        }
+        for role in model.roles.iter().filter(|role| role.invitable) {
+            scenario
+                .invite(world.operator_key(), &format!("invited.{}@{id}.example.com", role.role), &[&role.role])
+                .await
+                .unwrap();
+        }
+        // Somebody suspended and somebody removed, in the last role that can be given.
+        let given = model.roles.iter().rev().find(|role| role.invitable).unwrap();
+        for name in ["paused", "gone"] {
+            let person = scenario.join(&format!("{name}@{id}.example.com"), &[&given.role]).await;
+            match name {
+                "paused" => scenario.suspend(world.operator_key(), &person.user_id).await.unwrap(),
+                _ => scenario.remove(world.operator_key(), &person.user_id).await.unwrap(),
             };
-            let checks = permissions.iter().map(check).collect();
-            let answers = call!(world, permissions.batch_check_permissions, world.operator_key(), BatchCheckPermissionsRequest { checks }).unwrap();
-            let answered = permissions.iter().zip(answers.results);
-            let found: Table = answered.map(|((permission, role, _), answer)| (permission.clone(), role.clone(), answer.decision() == Decision::Allow)).collect();
-            assert_eq!(found, permissions, "{id}");
         }
-    }
-
-    /// The contract tells of each role what the golden file says: its permissions, what it gives and whom it changes.
-    async fn the_contract_tells_the_whole_matrix(world: World) {
-        for id in models(&world).await {
-            let model = model(&world, &id).await;
-            let table = |rows: Vec<&String>, has: fn(&Role) -> &Vec<String>| -> Table {
-                rows.into_iter().flat_map(|row| model.roles.iter().map(move |role| (row.clone(), role.role.clone(), has(role).contains(row)))).collect()
-            };
-            let permissions = || model.permissions.iter().map(|one| &one.permission).collect();
-            let roles = || model.roles.iter().map(|one| &one.role).collect();
-            let told = [table(permissions(), |role| &role.permissions), table(roles(), |role| &role.grants), table(roles(), |role| &role.manages)];
-            assert_eq!(told, golden(&id), "{id}");
-            assert!(model.document.contains(&format!("id = \"{id}\"")), "{id}");
-            assert_eq!(model.invitation_ttl.unwrap().seconds, 7 * 24 * 3600, "{id}");
-        }
-        let ada = create_user(&world, "ada@example.com").await;
-        let missing = GetAccessModelRequest { access_model: "no_such_model".to_owned() };
-        assert_refused(call!(world, access_models.get_access_model, &ada.session, missing), tonic::Code::NotFound, "ACCESS_MODEL_NOT_FOUND");
-        let listed = call!(world, access_models.list_access_models, &ada.session, ListAccessModelsRequest {}).unwrap();
-        assert!(listed.access_models.len() == 6 && listed.access_models.iter().all(|model| model.document.is_empty()));
-    }
-
-    /// Whom a holder of each role may invite is what the golden matrix says, except where the model rules a role out for everybody.
-    async fn each_role_invites_what_the_golden_matrix_says(world: World) {
-        for id in models(&world).await {
-            let model = model(&world, &id).await;
-            let (scenario, people) = cast(&world, &model).await;
-            let [permissions, grants, _] = golden(&id);
-            let may_invite = |role: &str| permissions.contains(&("members.invite".to_owned(), role.to_owned(), true));
-            let invitable = |role: &str| model.roles.iter().any(|one| one.role == role && one.invitable);
-            // The document of this one asks people for a second step.
-            if id == "jethub" {
-                for person in people.values() {
-                    let (step_up, code) = crate::services::sessions::step_up::start(&world, &person.session, &person.email).await;
-                    crate::services::sessions::step_up::complete(&world, &person.session, &step_up, &code).await.unwrap();
-                }
+        // A second owner, where the model knows several, so that owners can be changed.
+        for round in 0..2 {
+            for (caller, person) in
+                people.iter().filter(|(_, person)| round == 0 || person.user_id == scenario.owner.user_id)
+            {
+                agree(&scenario, &model, caller, Some(&person.session)).await;
             }
-            for (index, (given, giver, granted)) in grants.iter().enumerate() {
-                let answer = scenario.invite(&people[giver].session, &format!("guest{index}@{id}.example.com"), &[given]).await;
-                let expected = *granted && may_invite(giver) && invitable(given);
-                assert_eq!(answer.is_ok(), expected, "{id}: {giver} gives {given}: {answer:?}");
-            }
-        }
-    }
-
-    /// jh_13: for every role of every model, the actions that the roster shows are exactly those whose calls are accepted.
-    async fn jh_13_the_actions_are_what_the_calls_do(world: World) {
-        world.restart_with(&[("invitation-resend-interval", "0s")]).await;
-        for id in models(&world).await {
-            let model = model(&world, &id).await;
-            let (scenario, people) = cast(&world, &model).await;
-            // Some models ask for a second step, which is no matter of who may.
-            for Person { session, email, .. } in people.values() {
-                let (step, code) = step_up::start(&world, session, email).await;
-                step_up::complete(&world, session, &step, &code).await.unwrap();
-            }
-            for role in model.roles.iter().filter(|role| role.invitable) {
-                scenario.invite(world.operator_key(), &format!("invited.{}@{id}.example.com", role.role), &[&role.role]).await.unwrap();
-            }
-            // Somebody suspended and somebody removed, in the last role that can be given.
-            let given = model.roles.iter().rev().find(|role| role.invitable).unwrap();
-            for name in ["paused", "gone"] {
-                let person = scenario.join(&format!("{name}@{id}.example.com"), &[&given.role]).await;
-                match name {
-                    "paused" => scenario.suspend(world.operator_key(), &person.user_id).await.unwrap(),
-                    _ => scenario.remove(world.operator_key(), &person.user_id).await.unwrap(),
-                };
-            }
-            // A second owner, where the model knows several, so that owners can be changed.
-            for round in 0..2 {
-                for (caller, person) in people.iter().filter(|(_, person)| round == 0 || person.user_id == scenario.owner.user_id) {
-                    agree(&scenario, &model, caller, Some(&person.session)).await;
-                }
-                agree(&scenario, &model, "operator", None).await;
-                if round == 0 && scenario.invite(world.operator_key(), &format!("second@{id}.example.com"), &[&model.owner_role]).await.is_ok() {
-                    let token = world.mailbox.wait_for(&format!("second@{id}.example.com"), 1).await[0].invitation_token();
-                    crate::support::scenario::accept_as_new(&world, &token, "Second").await.unwrap();
-                }
+            agree(&scenario, &model, "operator", None).await;
+            if round == 0
+                && scenario
+                    .invite(world.operator_key(), &format!("second@{id}.example.com"), &[&model.owner_role])
+                    .await
+                    .is_ok()
+            {
+                let token = world.mailbox.wait_for(&format!("second@{id}.example.com"), 1).await[0].invitation_token();
+                crate::support::scenario::accept_as_new(&world, &token, "Second").await.unwrap();
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Every list: walked in pages it gives each row once, in order; and what is wrong with a page request.
 
+use roster_test_macros::wire_test;
 use std::time::Duration;
 
 use tonic::Code;
@@ -11,10 +12,10 @@ use crate::support::pb::{
     ListServiceAccountsRequest, ListServiceKeysRequest, ListSessionsRequest, ListUserInvitationsRequest,
     ListUserMembershipsRequest, ListUsersRequest,
 };
-use crate::support::runner::wire_tests;
 use crate::support::scenario::{
     PASSWORD, Scenario, assert_invalid, call, create_organization, create_user, service_account, settled, sign_in,
 };
+use crate::support::world::World;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -89,196 +90,325 @@ macro_rules! refuse_token {
     }};
 }
 
-wire_tests! {
-    /// Organizations, users, service accounts and their keys: oldest first.
-    async fn what_grows_is_oldest_first(world: World) {
-        let ada = create_user(&world, "ada@example.com").await;
-        let (mut organizations, mut accounts) = (Vec::new(), Vec::new());
-        for index in 0..5 {
-            world.clock.advance(SECOND);
-            organizations.push(create_organization(&world, "default", "", &ada.user_id).await);
-            create_user(&world, &format!("user{index}@example.com")).await;
-            accounts.push(service_account(&world, &["users.read"]).await.0);
-        }
-        let key = world.operator_key();
-        let (listed, token) = hold!(world, organizations.list_organizations, key, ListOrganizationsRequest::default(), organizations, organization_id, 5);
-        assert_eq!(listed, organizations);
-        refuse_token!(world, users.list_users, key, ListUsersRequest::default(), token);
-        let (users, token) = hold!(world, users.list_users, key, ListUsersRequest::default(), users, user_id, 6);
-        assert_eq!(users[0], ada.user_id);
-        refuse_token!(world, users.list_users, key, ListUsersRequest { email: "ada@example.com".to_owned(), ..ListUsersRequest::default() }, token);
-        refuse_token!(world, service_accounts.list_service_accounts, key, ListServiceAccountsRequest::default(), token);
-        let (listed, _) = hold!(world, service_accounts.list_service_accounts, key, ListServiceAccountsRequest::default(), service_accounts, service_account_id, 6);
-        assert_eq!(listed[1..], accounts);
-
-        let of = |account: &str| ListServiceKeysRequest { service_account_id: account.to_owned(), ..ListServiceKeysRequest::default() };
-        for _ in 0..4 {
-            world.clock.advance(SECOND);
-            let request = CreateServiceKeyRequest { service_account_id: accounts[0].clone(), ..CreateServiceKeyRequest::default() };
-            call!(world, service_accounts.create_service_key, key, request).unwrap();
-        }
-        let (_, token) = hold!(world, service_accounts.list_service_keys, key, of(&accounts[0]), service_keys, service_key_id, 5);
-        refuse_token!(world, service_accounts.list_service_keys, key, of(&accounts[1]), token);
-        let found = ListUsersRequest { include_total_size: true, email: "ada@example.com".to_owned(), ..ListUsersRequest::default() };
-        assert_eq!(call!(world, users.list_users, key, found).unwrap().total_size, 1);
+/// Organizations, users, service accounts and their keys: oldest first.
+#[wire_test]
+async fn what_grows_is_oldest_first(world: World) {
+    let ada = create_user(&world, "ada@example.com").await;
+    let (mut organizations, mut accounts) = (Vec::new(), Vec::new());
+    for index in 0..5 {
+        world.clock.advance(SECOND);
+        organizations.push(create_organization(&world, "default", "", &ada.user_id).await);
+        create_user(&world, &format!("user{index}@example.com")).await;
+        accounts.push(service_account(&world, &["users.read"]).await.0);
     }
+    let key = world.operator_key();
+    let (listed, token) = hold!(
+        world,
+        organizations.list_organizations,
+        key,
+        ListOrganizationsRequest::default(),
+        organizations,
+        organization_id,
+        5
+    );
+    assert_eq!(listed, organizations);
+    refuse_token!(world, users.list_users, key, ListUsersRequest::default(), token);
+    let (users, token) = hold!(world, users.list_users, key, ListUsersRequest::default(), users, user_id, 6);
+    assert_eq!(users[0], ada.user_id);
+    refuse_token!(
+        world,
+        users.list_users,
+        key,
+        ListUsersRequest { email: "ada@example.com".to_owned(), ..ListUsersRequest::default() },
+        token
+    );
+    refuse_token!(world, service_accounts.list_service_accounts, key, ListServiceAccountsRequest::default(), token);
+    let (listed, _) = hold!(
+        world,
+        service_accounts.list_service_accounts,
+        key,
+        ListServiceAccountsRequest::default(),
+        service_accounts,
+        service_account_id,
+        6
+    );
+    assert_eq!(listed[1..], accounts);
 
-    /// The roster: members and invitations in one order, by name, through all pages, also where names are the same.
-    async fn the_roster_is_walked_in_order(world: World) {
-        let scenario = Scenario::acme(&world).await;
-        // Everybody who joins is named alike, and so is one of the invited.
-        for index in 0..3 {
-            scenario.join(&format!("joined{index}@example.com"), &["member"]).await;
-        }
-        for index in 0..4 {
-            scenario.invite(&scenario.owner.session, &format!("{}{index}@example.com", ["a", "given", "p", "z"][index]), &["admin"]).await.unwrap();
-        }
-        let of = |role: &str| ListMembersRequest { organization_id: scenario.organization_id.clone(), role: role.to_owned(), ..ListMembersRequest::default() };
-        let (listed, token) = hold!(world, members.list_members, &scenario.owner.session, of(""), members, email, 8);
-        assert_eq!((listed[0].as_str(), listed[4].as_str(), listed[7].as_str()), ("a0@example.com", "given1@example.com", "z3@example.com"));
-        refuse_token!(world, members.list_members, &scenario.owner.session, of("admin"), token);
-        let other = Scenario::with(&world, "default", "", "other@example.com").await;
-        refuse_token!(world, members.list_members, world.operator_key(), ListMembersRequest { organization_id: other.organization_id.clone(), ..ListMembersRequest::default() }, token);
-        hold!(world, members.list_members, world.operator_key(), of("member"), members, email, 3);
-        hold!(world, members.list_members, world.operator_key(), of("admin"), members, email, 4);
-        let states = ListMembersRequest { states: vec![2], ..of("") };
-        hold!(world, members.list_members, world.operator_key(), states, members, email, 4);
+    let of = |account: &str| ListServiceKeysRequest {
+        service_account_id: account.to_owned(),
+        ..ListServiceKeysRequest::default()
+    };
+    for _ in 0..4 {
+        world.clock.advance(SECOND);
+        let request =
+            CreateServiceKeyRequest { service_account_id: accounts[0].clone(), ..CreateServiceKeyRequest::default() };
+        call!(world, service_accounts.create_service_key, key, request).unwrap();
     }
+    let (_, token) =
+        hold!(world, service_accounts.list_service_keys, key, of(&accounts[0]), service_keys, service_key_id, 5);
+    refuse_token!(world, service_accounts.list_service_keys, key, of(&accounts[1]), token);
+    let found = ListUsersRequest {
+        include_total_size: true,
+        email: "ada@example.com".to_owned(),
+        ..ListUsersRequest::default()
+    };
+    assert_eq!(call!(world, users.list_users, key, found).unwrap().total_size, 1);
+}
 
-    /// A row that appears behind the walk's place is met once, and one that appears before it moves nothing.
-    async fn a_walk_survives_additions(world: World) {
-        let scenario = Scenario::acme(&world).await;
-        for email in ["b@example.com", "d@example.com"] {
-            scenario.invite(&scenario.owner.session, email, &["member"]).await.unwrap();
-        }
-        let mut request = ListMembersRequest { organization_id: scenario.organization_id.clone(), page_size: 1, ..ListMembersRequest::default() };
-        let mut seen = Vec::new();
-        for added in ["c@example.com", "a@example.com", "e@example.com", "aa@example.com"] {
-            let answer = call!(world, members.list_members, &scenario.owner.session, request.clone()).unwrap();
-            seen.push(answer.members[0].email.clone());
-            request.page_token = answer.next_page_token;
-            scenario.invite(&scenario.owner.session, added, &["member"]).await.unwrap();
-        }
-        assert_eq!(seen, ["b@example.com", "c@example.com", "d@example.com", "e@example.com"]);
+/// The roster: members and invitations in one order, by name, through all pages, also where names are the same.
+#[wire_test]
+async fn the_roster_is_walked_in_order(world: World) {
+    let scenario = Scenario::acme(&world).await;
+    // Everybody who joins is named alike, and so is one of the invited.
+    for index in 0..3 {
+        scenario.join(&format!("joined{index}@example.com"), &["member"]).await;
     }
-
-    /// Invitations and messages: newest first.
-    async fn what_was_sent_is_newest_first(world: World) {
-        let scenario = Scenario::acme(&world).await;
-        let mut sent = Vec::new();
-        for index in 0..5 {
-            world.clock.advance(SECOND);
-            let email = format!("guest{index}@example.com");
-            sent.insert(0, scenario.invite(&scenario.owner.session, &email, &["member"]).await.unwrap().invitation_id);
-            world.mailbox.wait_for(&email, 1).await;
-        }
-        let of = |email: &str| ListInvitationsRequest { organization_id: scenario.organization_id.clone(), email: email.to_owned(), ..ListInvitationsRequest::default() };
-        let (listed, token) = hold!(world, invitations.list_invitations, &scenario.owner.session, of(""), invitations, invitation_id, 5);
-        assert_eq!(listed, sent);
-        refuse_token!(world, invitations.list_invitations, &scenario.owner.session, of("guest1@example.com"), token);
-        let found = call!(world, invitations.list_invitations, &scenario.owner.session, ListInvitationsRequest { include_total_size: true, ..of("GUEST1@example.com") }).unwrap();
-        assert_eq!((found.invitations.len(), found.total_size), (1, 1));
-
-        let key = world.operator_key();
-        let (_, token) = hold!(world, deliveries.list_messages, key, ListMessagesRequest::default(), messages, message_id, 5);
-        let filtered = ListMessagesRequest { organization_id: scenario.organization_id.clone(), ..ListMessagesRequest::default() };
-        refuse_token!(world, deliveries.list_messages, key, filtered, token);
+    for index in 0..4 {
+        scenario
+            .invite(
+                &scenario.owner.session,
+                &format!("{}{index}@example.com", ["a", "given", "p", "z"][index]),
+                &["admin"],
+            )
+            .await
+            .unwrap();
     }
+    let of = |role: &str| ListMembersRequest {
+        organization_id: scenario.organization_id.clone(),
+        role: role.to_owned(),
+        ..ListMembersRequest::default()
+    };
+    let (listed, token) = hold!(world, members.list_members, &scenario.owner.session, of(""), members, email, 8);
+    assert_eq!(
+        (listed[0].as_str(), listed[4].as_str(), listed[7].as_str()),
+        ("a0@example.com", "given1@example.com", "z3@example.com")
+    );
+    refuse_token!(world, members.list_members, &scenario.owner.session, of("admin"), token);
+    let other = Scenario::with(&world, "default", "", "other@example.com").await;
+    refuse_token!(
+        world,
+        members.list_members,
+        world.operator_key(),
+        ListMembersRequest { organization_id: other.organization_id.clone(), ..ListMembersRequest::default() },
+        token
+    );
+    hold!(world, members.list_members, world.operator_key(), of("member"), members, email, 3);
+    hold!(world, members.list_members, world.operator_key(), of("admin"), members, email, 4);
+    let states = ListMembersRequest { states: vec![2], ..of("") };
+    hold!(world, members.list_members, world.operator_key(), states, members, email, 4);
+}
 
-    /// A user's memberships and sessions.
-    async fn what_a_user_has_is_walked(world: World) {
-        let ada = create_user(&world, "ada@example.com").await;
-        let bob = create_user(&world, "bob@example.com").await;
-        let mut organizations = Vec::new();
-        for _ in 0..5 {
-            world.clock.advance(SECOND);
-            organizations.push(create_organization(&world, "default", "", &ada.user_id).await);
-            sign_in(&world, "ada@example.com", PASSWORD).await.unwrap();
-        }
-        let of = |user: &str| ListSessionsRequest { user_id: user.to_owned(), ..ListSessionsRequest::default() };
-        let (_, token) = hold!(world, sessions.list_sessions, &ada.session, of(&ada.user_id), sessions, session_id, 6);
-        refuse_token!(world, sessions.list_sessions, world.operator_key(), of(&bob.user_id), token);
-
-        let of = |user: &str| ListUserMembershipsRequest { user_id: user.to_owned(), ..ListUserMembershipsRequest::default() };
-        let (_, token) = hold!(world, members.list_user_memberships, &ada.session, of(&ada.user_id), memberships, create_time, 5);
-        refuse_token!(world, members.list_user_memberships, world.operator_key(), of(&bob.user_id), token);
-        let all = call!(world, members.list_user_memberships, &ada.session, of(&ada.user_id)).unwrap().memberships;
-        assert_eq!(all.into_iter().map(|one| one.organization.unwrap().organization_id).collect::<Vec<_>>(), organizations);
+/// A row that appears behind the walk's place is met once, and one that appears before it moves nothing.
+#[wire_test]
+async fn a_walk_survives_additions(world: World) {
+    let scenario = Scenario::acme(&world).await;
+    for email in ["b@example.com", "d@example.com"] {
+        scenario.invite(&scenario.owner.session, email, &["member"]).await.unwrap();
     }
-
-    /// The invitations that wait for a person, and the transfers of an organization: newest first.
-    async fn what_waits_for_a_person_and_who_owned_is_walked(world: World) {
-        let ada = create_user(&world, "ada@example.com").await;
-        let grace = create_user(&world, "grace@example.com").await;
-        let (mut inviting, mut organization) = (Vec::new(), String::new());
-        for index in 0..5 {
-            world.clock.advance(SECOND);
-            let team = Scenario::with(&world, "jetstack", "", &format!("owner{index}@example.com")).await;
-            let (invitation, _) = team.invited_by(&team.owner.session, "ada@example.com", &["member"]).await;
-            inviting.insert(0, invitation.invitation_id);
-            organization = team.organization_id;
-        }
-        let of = |user: &str| ListUserInvitationsRequest { user_id: user.to_owned(), ..ListUserInvitationsRequest::default() };
-        let (listed, token) = hold!(world, invitations.list_user_invitations, &ada.session, of(&ada.user_id), invitations, invitation_id, 5);
-        assert_eq!(listed, inviting);
-        refuse_token!(world, invitations.list_user_invitations, world.operator_key(), of(&grace.user_id), token);
-
-        let team = Scenario { organization_id: organization.clone(), world: world.clone(), owner: ada };
-        let one = team.join("one@example.com", &["admin"]).await;
-        let two = team.join("two@example.com", &["admin"]).await;
-        let lead = sign_in(&world, "owner4@example.com", PASSWORD).await.unwrap();
-        let lead_id = lead.user.unwrap().user_id;
-        let mut transfers = Vec::new();
-        for (from, to) in [(&lead.session_token, &one.user_id), (&one.session, &two.user_id), (&two.session, &one.user_id), (&one.session, &lead_id), (&lead.session_token, &two.user_id)] {
-            world.clock.advance(SECOND);
-            transfers.insert(0, team.transfer(from, to).await.unwrap().transfer_id);
-            settled(&world).await;
-        }
-        let of = |organization: &str| ListOwnershipTransfersRequest { organization_id: organization.to_owned(), ..ListOwnershipTransfersRequest::default() };
-        let (listed, token) = hold!(world, ownership.list_ownership_transfers, &two.session, of(&organization), transfers, transfer_id, 5);
-        assert_eq!(listed, transfers);
-        let other = Scenario::with(&world, "jetstack", "", "other@example.com").await;
-        refuse_token!(world, ownership.list_ownership_transfers, world.operator_key(), of(&other.organization_id), token);
+    let mut request = ListMembersRequest {
+        organization_id: scenario.organization_id.clone(),
+        page_size: 1,
+        ..ListMembersRequest::default()
+    };
+    let mut seen = Vec::new();
+    for added in ["c@example.com", "a@example.com", "e@example.com", "aa@example.com"] {
+        let answer = call!(world, members.list_members, &scenario.owner.session, request.clone()).unwrap();
+        seen.push(answer.members[0].email.clone());
+        request.page_token = answer.next_page_token;
+        scenario.invite(&scenario.owner.session, added, &["member"]).await.unwrap();
     }
+    assert_eq!(seen, ["b@example.com", "c@example.com", "d@example.com", "e@example.com"]);
+}
 
-    /// Contacts by name, also where names are the same; recipients of a notification; and the entries of the audit log, newest first.
-    async fn records_are_walked(world: World) {
-        let scenario = Scenario::acme(&world).await;
-        for (index, name) in ["Zoe", "Ops", "Ops", "ada", "Ops"].into_iter().enumerate() {
-            let request = CreateContactRequest {
-                organization_id: scenario.organization_id.clone(), email: format!("contact{index}@example.com"), display_name: name.to_owned(),
-                notification_roles: vec!["maintenance".to_owned()], ..CreateContactRequest::default()
-            };
-            call!(world, contacts.create_contact, &scenario.owner.session, request).unwrap();
-        }
-        let of = |email: &str| ListContactsRequest { organization_id: scenario.organization_id.clone(), email: email.to_owned(), ..ListContactsRequest::default() };
-        let (listed, token) = hold!(world, contacts.list_contacts, &scenario.owner.session, of(""), contacts, email, 5);
-        assert_eq!((listed[0].as_str(), listed[4].as_str()), ("contact3@example.com", "contact0@example.com"));
-        refuse_token!(world, contacts.list_contacts, &scenario.owner.session, of("contact1@example.com"), token);
-        let to = |role: &str| ListContactRecipientsRequest { organization_id: scenario.organization_id.clone(), notification_role: role.to_owned(), ..ListContactRecipientsRequest::default() };
-        let (_, token) = hold!(world, contacts.list_contact_recipients, &scenario.owner.session, to("maintenance"), recipients, contact_id, 5);
-        refuse_token!(world, contacts.list_contact_recipients, &scenario.owner.session, to("billing"), token);
-        let entries = |kinds: &[&str]| ListAuditEntriesRequest { organization_id: scenario.organization_id.clone(), kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(), ..ListAuditEntriesRequest::default() };
-        let (revisions, token) = hold!(world, audit.list_audit_entries, &scenario.owner.session, entries(&[]), entries, revision, 7);
-        assert_eq!(revisions, [7, 6, 5, 4, 3, 2, 1]);
-        refuse_token!(world, audit.list_audit_entries, &scenario.owner.session, entries(&["member.added"]), token);
+/// Invitations and messages: newest first.
+#[wire_test]
+async fn what_was_sent_is_newest_first(world: World) {
+    let scenario = Scenario::acme(&world).await;
+    let mut sent = Vec::new();
+    for index in 0..5 {
+        world.clock.advance(SECOND);
+        let email = format!("guest{index}@example.com");
+        sent.insert(0, scenario.invite(&scenario.owner.session, &email, &["member"]).await.unwrap().invitation_id);
+        world.mailbox.wait_for(&email, 1).await;
     }
+    let of = |email: &str| ListInvitationsRequest {
+        organization_id: scenario.organization_id.clone(),
+        email: email.to_owned(),
+        ..ListInvitationsRequest::default()
+    };
+    let (listed, token) =
+        hold!(world, invitations.list_invitations, &scenario.owner.session, of(""), invitations, invitation_id, 5);
+    assert_eq!(listed, sent);
+    refuse_token!(world, invitations.list_invitations, &scenario.owner.session, of("guest1@example.com"), token);
+    let found = call!(
+        world,
+        invitations.list_invitations,
+        &scenario.owner.session,
+        ListInvitationsRequest { include_total_size: true, ..of("GUEST1@example.com") }
+    )
+    .unwrap();
+    assert_eq!((found.invitations.len(), found.total_size), (1, 1));
 
-    /// The roles of an organization, its own among them, and the permissions that they are made of: by id.
-    async fn roles_and_permissions_are_walked(world: World) {
-        let scenario = Scenario::acme(&world).await;
-        for role in ["custom.b", "custom.a"] {
-            let request = CreateRoleRequest { organization_id: scenario.organization_id.clone(), role: role.to_owned(), display_name: "Ours".to_owned(), ..CreateRoleRequest::default() };
-            call!(world, roles.create_role, &scenario.owner.session, request).unwrap();
-        }
-        let roles = ListRolesRequest { organization_id: scenario.organization_id.clone(), ..ListRolesRequest::default() };
-        let (listed, token) = hold!(world, roles.list_roles, &scenario.owner.session, roles.clone(), roles, role, 5);
-        assert_eq!(listed, ["admin", "custom.a", "custom.b", "member", "owner"]);
-        let permissions = ListPermissionsRequest { organization_id: scenario.organization_id.clone(), include_total_size: true, ..ListPermissionsRequest::default() };
-        refuse_token!(world, roles.list_permissions, &scenario.owner.session, permissions.clone(), token);
-        let all = call!(world, roles.list_permissions, &scenario.owner.session, permissions.clone()).unwrap();
-        assert_eq!(usize::try_from(all.total_size).unwrap(), all.permissions.len());
-        let (listed, _) = hold!(world, roles.list_permissions, &scenario.owner.session, permissions, permissions, permission, all.permissions.len());
-        assert!(listed.is_sorted());
+    let key = world.operator_key();
+    let (_, token) =
+        hold!(world, deliveries.list_messages, key, ListMessagesRequest::default(), messages, message_id, 5);
+    let filtered =
+        ListMessagesRequest { organization_id: scenario.organization_id.clone(), ..ListMessagesRequest::default() };
+    refuse_token!(world, deliveries.list_messages, key, filtered, token);
+}
+
+/// A user's memberships and sessions.
+#[wire_test]
+async fn what_a_user_has_is_walked(world: World) {
+    let ada = create_user(&world, "ada@example.com").await;
+    let bob = create_user(&world, "bob@example.com").await;
+    let mut organizations = Vec::new();
+    for _ in 0..5 {
+        world.clock.advance(SECOND);
+        organizations.push(create_organization(&world, "default", "", &ada.user_id).await);
+        sign_in(&world, "ada@example.com", PASSWORD).await.unwrap();
     }
+    let of = |user: &str| ListSessionsRequest { user_id: user.to_owned(), ..ListSessionsRequest::default() };
+    let (_, token) = hold!(world, sessions.list_sessions, &ada.session, of(&ada.user_id), sessions, session_id, 6);
+    refuse_token!(world, sessions.list_sessions, world.operator_key(), of(&bob.user_id), token);
+
+    let of =
+        |user: &str| ListUserMembershipsRequest { user_id: user.to_owned(), ..ListUserMembershipsRequest::default() };
+    let (_, token) =
+        hold!(world, members.list_user_memberships, &ada.session, of(&ada.user_id), memberships, create_time, 5);
+    refuse_token!(world, members.list_user_memberships, world.operator_key(), of(&bob.user_id), token);
+    let all = call!(world, members.list_user_memberships, &ada.session, of(&ada.user_id)).unwrap().memberships;
+    assert_eq!(all.into_iter().map(|one| one.organization.unwrap().organization_id).collect::<Vec<_>>(), organizations);
+}
+
+/// The invitations that wait for a person, and the transfers of an organization: newest first.
+#[wire_test]
+async fn what_waits_for_a_person_and_who_owned_is_walked(world: World) {
+    let ada = create_user(&world, "ada@example.com").await;
+    let grace = create_user(&world, "grace@example.com").await;
+    let (mut inviting, mut organization) = (Vec::new(), String::new());
+    for index in 0..5 {
+        world.clock.advance(SECOND);
+        let team = Scenario::with(&world, "jetstack", "", &format!("owner{index}@example.com")).await;
+        let (invitation, _) = team.invited_by(&team.owner.session, "ada@example.com", &["member"]).await;
+        inviting.insert(0, invitation.invitation_id);
+        organization = team.organization_id;
+    }
+    let of =
+        |user: &str| ListUserInvitationsRequest { user_id: user.to_owned(), ..ListUserInvitationsRequest::default() };
+    let (listed, token) =
+        hold!(world, invitations.list_user_invitations, &ada.session, of(&ada.user_id), invitations, invitation_id, 5);
+    assert_eq!(listed, inviting);
+    refuse_token!(world, invitations.list_user_invitations, world.operator_key(), of(&grace.user_id), token);
+
+    let team = Scenario { organization_id: organization.clone(), world: world.clone(), owner: ada };
+    let one = team.join("one@example.com", &["admin"]).await;
+    let two = team.join("two@example.com", &["admin"]).await;
+    let lead = sign_in(&world, "owner4@example.com", PASSWORD).await.unwrap();
+    let lead_id = lead.user.unwrap().user_id;
+    let mut transfers = Vec::new();
+    for (from, to) in [
+        (&lead.session_token, &one.user_id),
+        (&one.session, &two.user_id),
+        (&two.session, &one.user_id),
+        (&one.session, &lead_id),
+        (&lead.session_token, &two.user_id),
+    ] {
+        world.clock.advance(SECOND);
+        transfers.insert(0, team.transfer(from, to).await.unwrap().transfer_id);
+        settled(&world).await;
+    }
+    let of = |organization: &str| ListOwnershipTransfersRequest {
+        organization_id: organization.to_owned(),
+        ..ListOwnershipTransfersRequest::default()
+    };
+    let (listed, token) =
+        hold!(world, ownership.list_ownership_transfers, &two.session, of(&organization), transfers, transfer_id, 5);
+    assert_eq!(listed, transfers);
+    let other = Scenario::with(&world, "jetstack", "", "other@example.com").await;
+    refuse_token!(world, ownership.list_ownership_transfers, world.operator_key(), of(&other.organization_id), token);
+}
+
+/// Contacts by name, also where names are the same; recipients of a notification; and the entries of the audit log, newest first.
+#[wire_test]
+async fn records_are_walked(world: World) {
+    let scenario = Scenario::acme(&world).await;
+    for (index, name) in ["Zoe", "Ops", "Ops", "ada", "Ops"].into_iter().enumerate() {
+        let request = CreateContactRequest {
+            organization_id: scenario.organization_id.clone(),
+            email: format!("contact{index}@example.com"),
+            display_name: name.to_owned(),
+            notification_roles: vec!["maintenance".to_owned()],
+            ..CreateContactRequest::default()
+        };
+        call!(world, contacts.create_contact, &scenario.owner.session, request).unwrap();
+    }
+    let of = |email: &str| ListContactsRequest {
+        organization_id: scenario.organization_id.clone(),
+        email: email.to_owned(),
+        ..ListContactsRequest::default()
+    };
+    let (listed, token) = hold!(world, contacts.list_contacts, &scenario.owner.session, of(""), contacts, email, 5);
+    assert_eq!((listed[0].as_str(), listed[4].as_str()), ("contact3@example.com", "contact0@example.com"));
+    refuse_token!(world, contacts.list_contacts, &scenario.owner.session, of("contact1@example.com"), token);
+    let to = |role: &str| ListContactRecipientsRequest {
+        organization_id: scenario.organization_id.clone(),
+        notification_role: role.to_owned(),
+        ..ListContactRecipientsRequest::default()
+    };
+    let (_, token) = hold!(
+        world,
+        contacts.list_contact_recipients,
+        &scenario.owner.session,
+        to("maintenance"),
+        recipients,
+        contact_id,
+        5
+    );
+    refuse_token!(world, contacts.list_contact_recipients, &scenario.owner.session, to("billing"), token);
+    let entries = |kinds: &[&str]| ListAuditEntriesRequest {
+        organization_id: scenario.organization_id.clone(),
+        kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+        ..ListAuditEntriesRequest::default()
+    };
+    let (revisions, token) =
+        hold!(world, audit.list_audit_entries, &scenario.owner.session, entries(&[]), entries, revision, 7);
+    assert_eq!(revisions, [7, 6, 5, 4, 3, 2, 1]);
+    refuse_token!(world, audit.list_audit_entries, &scenario.owner.session, entries(&["member.added"]), token);
+}
+
+/// The roles of an organization, its own among them, and the permissions that they are made of: by id.
+#[wire_test]
+async fn roles_and_permissions_are_walked(world: World) {
+    let scenario = Scenario::acme(&world).await;
+    for role in ["custom.b", "custom.a"] {
+        let request = CreateRoleRequest {
+            organization_id: scenario.organization_id.clone(),
+            role: role.to_owned(),
+            display_name: "Ours".to_owned(),
+            ..CreateRoleRequest::default()
+        };
+        call!(world, roles.create_role, &scenario.owner.session, request).unwrap();
+    }
+    let roles = ListRolesRequest { organization_id: scenario.organization_id.clone(), ..ListRolesRequest::default() };
+    let (listed, token) = hold!(world, roles.list_roles, &scenario.owner.session, roles.clone(), roles, role, 5);
+    assert_eq!(listed, ["admin", "custom.a", "custom.b", "member", "owner"]);
+    let permissions = ListPermissionsRequest {
+        organization_id: scenario.organization_id.clone(),
+        include_total_size: true,
+        ..ListPermissionsRequest::default()
+    };
+    refuse_token!(world, roles.list_permissions, &scenario.owner.session, permissions.clone(), token);
+    let all = call!(world, roles.list_permissions, &scenario.owner.session, permissions.clone()).unwrap();
+    assert_eq!(usize::try_from(all.total_size).unwrap(), all.permissions.len());
+    let (listed, _) = hold!(
+        world,
+        roles.list_permissions,
+        &scenario.owner.session,
+        permissions,
+        permissions,
+        permission,
+        all.permissions.len()
+    );
+    assert!(listed.is_sorted());
 }

@@ -1,5 +1,6 @@
 //! Request ids, held for every method that the contract has: those of tomorrow included. What an id promises beyond being repeated stands in `idempotency`.
 
+use roster_test_macros::wire_test;
 use std::time::Duration;
 
 use prost_reflect::{DynamicMessage, Value};
@@ -22,7 +23,6 @@ use crate::support::pb::{
     ResetPasswordRequest, RestoreMemberRequest, SuspendUserRequest, UndeleteOrganizationRequest, UndeleteUserRequest,
     UpdateMemberRequest, VerifyUserEmailRequest, regenerate_recovery_codes_request, remove_mfa_request,
 };
-use crate::support::runner::wire_tests;
 use crate::support::scenario::{PASSWORD, Scenario, call, create_organization, create_user, settled, sign_in, texts};
 use crate::support::tenant::Seat;
 use crate::support::world::World;
@@ -122,134 +122,274 @@ macro_rules! again {
     }};
 }
 
-wire_tests! {
-    /// A call that is repeated under its id gets the first answer, here and on another server, and changes nothing.
-    async fn every_method_with_a_request_id_is_repeatable(world: World) {
-        let contract = Contract::load();
-        let replica = world.second_server().await;
-        let mut stage = Stage::set(&world, &contract).await;
-        let watcher = Watcher::of(&world).await;
-        let kept = watcher.keep().await;
-        let (mut wrong, mut refused, mut without) = (Vec::new(), Vec::new(), Vec::new());
-        for method in contract.methods() {
-            let has_id = method.input().get_field_by_name("request_id").is_some();
-            match let_in(&world, &mut stage, &watcher, &method).await {
-                Ok(Done { who, message, answer, .. }) if has_id && method.name() != ENDS_THE_CALLER => {
-                    let after = watcher.look().await;
-                    for channel in [world.channel(), replica.channel()] {
-                        match method.call(channel, stage.credentials(who, &method), &message).await {
-                            Ok(again) if again == answer => {}
-                            Ok(again) => wrong.push(format!("{}: {answer} and then {again}", method.name())),
-                            Err(status) => wrong.push(format!("{}: refused the second time: {status}", method.name())),
-                        }
-                    }
-                    let changes = after.difference(&watcher.look().await);
-                    if !changes.is_empty() {
-                        wrong.push(format!("{}: the second call has changed\n{changes}", method.name()));
+/// A call that is repeated under its id gets the first answer, here and on another server, and changes nothing.
+#[wire_test]
+async fn every_method_with_a_request_id_is_repeatable(world: World) {
+    let contract = Contract::load();
+    let replica = world.second_server().await;
+    let mut stage = Stage::set(&world, &contract).await;
+    let watcher = Watcher::of(&world).await;
+    let kept = watcher.keep().await;
+    let (mut wrong, mut refused, mut without) = (Vec::new(), Vec::new(), Vec::new());
+    for method in contract.methods() {
+        let has_id = method.input().get_field_by_name("request_id").is_some();
+        match let_in(&world, &mut stage, &watcher, &method).await {
+            Ok(Done { who, message, answer, .. }) if has_id && method.name() != ENDS_THE_CALLER => {
+                let after = watcher.look().await;
+                for channel in [world.channel(), replica.channel()] {
+                    match method.call(channel, stage.credentials(who, &method), &message).await {
+                        Ok(again) if again == answer => {}
+                        Ok(again) => wrong.push(format!("{}: {answer} and then {again}", method.name())),
+                        Err(status) => wrong.push(format!("{}: refused the second time: {status}", method.name())),
                     }
                 }
-                Ok(Done { before, .. }) => {
-                    let changes = before.difference(&watcher.look().await);
-                    if !changes.is_empty() && !has_id {
-                        without.push(method.name());
-                    }
+                let changes = after.difference(&watcher.look().await);
+                if !changes.is_empty() {
+                    wrong.push(format!("{}: the second call has changed\n{changes}", method.name()));
                 }
-                Err(_) if has_id => refused.push(method.name()),
-                Err(_) => {}
             }
-            watcher.put_back(&kept, &watcher.look().await).await;
+            Ok(Done { before, .. }) => {
+                let changes = before.difference(&watcher.look().await);
+                if !changes.is_empty() && !has_id {
+                    without.push(method.name());
+                }
+            }
+            Err(_) if has_id => refused.push(method.name()),
+            Err(_) => {}
         }
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        refused.sort();
-        without.sort();
-        assert_eq!(refused, OF_THEIR_OWN, "refused to everybody");
-        assert_eq!(without, WITHOUT_ID, "has changed something, and takes no request id");
+        watcher.put_back(&kept, &watcher.look().await).await;
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    refused.sort();
+    without.sort();
+    assert_eq!(refused, OF_THEIR_OWN, "refused to everybody");
+    assert_eq!(without, WITHOUT_ID, "has changed something, and takes no request id");
+}
 
-    /// The same of the methods whose request needs a code or a state.
-    async fn what_needs_a_code_or_a_state_is_repeatable(world: World) {
-        let replica = world.second_server().await;
-        let watcher = Watcher::of(&world).await;
-        let key = world.operator_key();
-        let ada = create_user(&world, "ada@example.com").await;
-        let user = || ada.user_id.clone();
-        call!(world, users.suspend_user, key, SuspendUserRequest { user_id: user(), ..SuspendUserRequest::default() }).unwrap();
-        again!(world, replica, watcher, users.activate_user, key, ActivateUserRequest { user_id: user(), ..ActivateUserRequest::default() });
-        call!(world, users.delete_user, key, DeleteUserRequest { user_id: user(), ..DeleteUserRequest::default() }).unwrap();
-        again!(world, replica, watcher, users.undelete_user, key, UndeleteUserRequest { user_id: user(), ..UndeleteUserRequest::default() });
+/// The same of the methods whose request needs a code or a state.
+#[wire_test]
+async fn what_needs_a_code_or_a_state_is_repeatable(world: World) {
+    let replica = world.second_server().await;
+    let watcher = Watcher::of(&world).await;
+    let key = world.operator_key();
+    let ada = create_user(&world, "ada@example.com").await;
+    let user = || ada.user_id.clone();
+    call!(world, users.suspend_user, key, SuspendUserRequest { user_id: user(), ..SuspendUserRequest::default() })
+        .unwrap();
+    again!(
+        world,
+        replica,
+        watcher,
+        users.activate_user,
+        key,
+        ActivateUserRequest { user_id: user(), ..ActivateUserRequest::default() }
+    );
+    call!(world, users.delete_user, key, DeleteUserRequest { user_id: user(), ..DeleteUserRequest::default() })
+        .unwrap();
+    again!(
+        world,
+        replica,
+        watcher,
+        users.undelete_user,
+        key,
+        UndeleteUserRequest { user_id: user(), ..UndeleteUserRequest::default() }
+    );
 
-        let token = reset_token(&world, "ada@example.com").await;
-        again!(world, replica, watcher, credentials.reset_password, key, ResetPasswordRequest { token, new_password: PASSWORD.to_owned(), ..ResetPasswordRequest::default() });
-        settled(&world).await;
-        let session = sign_in(&world, "ada@example.com", PASSWORD).await.unwrap().session_token;
-        change_by(&world, &session, change(&ada.user_id, "ada@example.org", PASSWORD)).await.unwrap();
-        let token = link(&world, "ada@example.org", 1).await;
-        again!(world, replica, watcher, users.verify_user_email, key, VerifyUserEmailRequest { token, ..VerifyUserEmailRequest::default() });
-        settled(&world).await;
+    let token = reset_token(&world, "ada@example.com").await;
+    again!(
+        world,
+        replica,
+        watcher,
+        credentials.reset_password,
+        key,
+        ResetPasswordRequest { token, new_password: PASSWORD.to_owned(), ..ResetPasswordRequest::default() }
+    );
+    settled(&world).await;
+    let session = sign_in(&world, "ada@example.com", PASSWORD).await.unwrap().session_token;
+    change_by(&world, &session, change(&ada.user_id, "ada@example.org", PASSWORD)).await.unwrap();
+    let token = link(&world, "ada@example.org", 1).await;
+    again!(
+        world,
+        replica,
+        watcher,
+        users.verify_user_email,
+        key,
+        VerifyUserEmailRequest { token, ..VerifyUserEmailRequest::default() }
+    );
+    settled(&world).await;
 
-        let organization = || create_organization(&world, "default", "", &ada.user_id);
-        let organization_id = organization().await;
-        let deletion = DeleteOrganizationRequest { organization_id: organization_id.clone(), ..DeleteOrganizationRequest::default() };
-        call!(world, organizations.delete_organization, key, deletion).unwrap();
-        again!(world, replica, watcher, organizations.undelete_organization, key, UndeleteOrganizationRequest { organization_id, ..UndeleteOrganizationRequest::default() });
-    }
+    let organization = || create_organization(&world, "default", "", &ada.user_id);
+    let organization_id = organization().await;
+    let deletion =
+        DeleteOrganizationRequest { organization_id: organization_id.clone(), ..DeleteOrganizationRequest::default() };
+    call!(world, organizations.delete_organization, key, deletion).unwrap();
+    again!(
+        world,
+        replica,
+        watcher,
+        organizations.undelete_organization,
+        key,
+        UndeleteOrganizationRequest { organization_id, ..UndeleteOrganizationRequest::default() }
+    );
+}
 
-    /// The same of the methods of members, under a model that lets others create and edit them.
-    async fn changes_of_members_are_repeatable(world: World) {
-        let replica = world.second_server().await;
-        let watcher = Watcher::of(&world).await;
-        let team = Scenario::with(&world, "packetfabric", "customer", "owner@example.com").await;
-        let (key, organization) = (world.operator_key(), || team.organization_id.clone());
-        let creation = CreateMemberRequest { organization_id: organization(), email: "ada@example.com".to_owned(), given_name: "Ada".to_owned(), password: PASSWORD.to_owned(), roles: texts(&["regular"]), ..CreateMemberRequest::default() };
-        let user_id = again!(world, replica, watcher, members.create_member, &team.owner.session, creation).member.unwrap().user_id;
-        let edited = Member { organization_id: organization(), user_id: user_id.clone(), username: "ada".to_owned(), ..Member::default() };
-        again!(world, replica, watcher, members.update_member, &team.owner.session, UpdateMemberRequest { member: Some(edited), ..UpdateMemberRequest::default() });
-        team.suspend(&team.owner.session, &user_id).await.unwrap();
-        again!(world, replica, watcher, members.activate_member, &team.owner.session, ActivateMemberRequest { organization_id: organization(), user_id: user_id.clone(), ..ActivateMemberRequest::default() });
-        team.remove(&team.owner.session, &user_id).await.unwrap();
-        again!(world, replica, watcher, members.restore_member, key, RestoreMemberRequest { organization_id: organization(), user_id, ..RestoreMemberRequest::default() });
-    }
+/// The same of the methods of members, under a model that lets others create and edit them.
+#[wire_test]
+async fn changes_of_members_are_repeatable(world: World) {
+    let replica = world.second_server().await;
+    let watcher = Watcher::of(&world).await;
+    let team = Scenario::with(&world, "packetfabric", "customer", "owner@example.com").await;
+    let (key, organization) = (world.operator_key(), || team.organization_id.clone());
+    let creation = CreateMemberRequest {
+        organization_id: organization(),
+        email: "ada@example.com".to_owned(),
+        given_name: "Ada".to_owned(),
+        password: PASSWORD.to_owned(),
+        roles: texts(&["regular"]),
+        ..CreateMemberRequest::default()
+    };
+    let user_id =
+        again!(world, replica, watcher, members.create_member, &team.owner.session, creation).member.unwrap().user_id;
+    let edited = Member {
+        organization_id: organization(),
+        user_id: user_id.clone(),
+        username: "ada".to_owned(),
+        ..Member::default()
+    };
+    again!(
+        world,
+        replica,
+        watcher,
+        members.update_member,
+        &team.owner.session,
+        UpdateMemberRequest { member: Some(edited), ..UpdateMemberRequest::default() }
+    );
+    team.suspend(&team.owner.session, &user_id).await.unwrap();
+    again!(
+        world,
+        replica,
+        watcher,
+        members.activate_member,
+        &team.owner.session,
+        ActivateMemberRequest {
+            organization_id: organization(),
+            user_id: user_id.clone(),
+            ..ActivateMemberRequest::default()
+        }
+    );
+    team.remove(&team.owner.session, &user_id).await.unwrap();
+    again!(
+        world,
+        replica,
+        watcher,
+        members.restore_member,
+        key,
+        RestoreMemberRequest { organization_id: organization(), user_id, ..RestoreMemberRequest::default() }
+    );
+}
 
-    /// The same of transfers that their nominees confirm.
-    async fn transfers_are_repeatable(world: World) {
-        with_confirmation(&world).await;
-        // Another server would not know of this product.
-        let replica = world.clone();
-        let watcher = Watcher::of(&world).await;
-        let (team, one, two) = team(&world, WITH_CONFIRMATION).await;
-        let organization_id = || team.organization_id.clone();
-        let transfer_id = team.transfer(&team.owner.session, &one.user_id).await.unwrap().transfer_id;
-        settled(&world).await;
-        again!(world, replica, watcher, ownership.cancel_ownership_transfer, &team.owner.session, CancelOwnershipTransferRequest { organization_id: organization_id(), transfer_id, ..CancelOwnershipTransferRequest::default() });
-        let transfer_id = team.transfer(&team.owner.session, &two.user_id).await.unwrap().transfer_id;
-        settled(&world).await;
-        again!(world, replica, watcher, ownership.confirm_ownership_transfer, &two.session, ConfirmOwnershipTransferRequest { organization_id: organization_id(), transfer_id, ..ConfirmOwnershipTransferRequest::default() });
-    }
+/// The same of transfers that their nominees confirm.
+#[wire_test]
+async fn transfers_are_repeatable(world: World) {
+    with_confirmation(&world).await;
+    // Another server would not know of this product.
+    let replica = world.clone();
+    let watcher = Watcher::of(&world).await;
+    let (team, one, two) = team(&world, WITH_CONFIRMATION).await;
+    let organization_id = || team.organization_id.clone();
+    let transfer_id = team.transfer(&team.owner.session, &one.user_id).await.unwrap().transfer_id;
+    settled(&world).await;
+    again!(
+        world,
+        replica,
+        watcher,
+        ownership.cancel_ownership_transfer,
+        &team.owner.session,
+        CancelOwnershipTransferRequest {
+            organization_id: organization_id(),
+            transfer_id,
+            ..CancelOwnershipTransferRequest::default()
+        }
+    );
+    let transfer_id = team.transfer(&team.owner.session, &two.user_id).await.unwrap().transfer_id;
+    settled(&world).await;
+    again!(
+        world,
+        replica,
+        watcher,
+        ownership.confirm_ownership_transfer,
+        &two.session,
+        ConfirmOwnershipTransferRequest {
+            organization_id: organization_id(),
+            transfer_id,
+            ..ConfirmOwnershipTransferRequest::default()
+        }
+    );
+}
 
-    /// The same of second steps and second factors: a code is used up once, and the answer to it can be asked for again.
-    async fn codes_are_repeatable(world: World) {
-        let replica = world.second_server().await;
-        let watcher = Watcher::of(&world).await;
-        let ada = create_user(&world, "ada@example.com").await;
-        let (step_up_id, code) = start(&world, &ada.session, &ada.email).await;
-        again!(world, replica, watcher, sessions.complete_step_up, &ada.session, CompleteStepUpRequest { step_up_id, code, ..CompleteStepUpRequest::default() });
+/// The same of second steps and second factors: a code is used up once, and the answer to it can be asked for again.
+#[wire_test]
+async fn codes_are_repeatable(world: World) {
+    let replica = world.second_server().await;
+    let watcher = Watcher::of(&world).await;
+    let ada = create_user(&world, "ada@example.com").await;
+    let (step_up_id, code) = start(&world, &ada.session, &ada.email).await;
+    again!(
+        world,
+        replica,
+        watcher,
+        sessions.complete_step_up,
+        &ada.session,
+        CompleteStepUpRequest { step_up_id, code, ..CompleteStepUpRequest::default() }
+    );
 
-        let begun = begin(&world, &ada.session).await.unwrap();
-        let secret = begun.setup.unwrap().secret;
-        let totp_code = code_at(&secret, world.clock.now());
-        let confirmed = again!(world, replica, watcher, credentials.confirm_mfa_enrollment, &ada.session, ConfirmMfaEnrollmentRequest { enrollment_id: begun.enrollment_id, totp_code, ..ConfirmMfaEnrollmentRequest::default() });
-        settled(&world).await;
-        let guarded = Guarded { secret, recovery_codes: confirmed.recovery_codes };
-        world.clock.advance(STEP);
-        let token = challenged(&world, &ada.email, PASSWORD).await.token;
-        let completed = again!(world, replica, watcher, sessions.complete_sign_in, &ada.session, CompleteSignInRequest { token, code: Some(totp(&guarded, &world)), ..CompleteSignInRequest::default() });
-        let session = completed.session_token;
-        let proof = regenerate_recovery_codes_request::Proof::PresentPassword(PASSWORD.to_owned());
-        let renewed = again!(world, replica, watcher, credentials.regenerate_recovery_codes, &session, RegenerateRecoveryCodesRequest { proof: Some(proof), ..RegenerateRecoveryCodesRequest::default() });
-        settled(&world).await;
-        assert!(guarded.recovery_codes.iter().all(|code| !renewed.recovery_codes.contains(code)));
-        let proof = remove_mfa_request::Proof::PresentPassword(PASSWORD.to_owned());
-        again!(world, replica, watcher, credentials.remove_mfa, &session, RemoveMfaRequest { proof: Some(proof), ..RemoveMfaRequest::default() });
-        settled(&world).await;
-    }
+    let begun = begin(&world, &ada.session).await.unwrap();
+    let secret = begun.setup.unwrap().secret;
+    let totp_code = code_at(&secret, world.clock.now());
+    let confirmed = again!(
+        world,
+        replica,
+        watcher,
+        credentials.confirm_mfa_enrollment,
+        &ada.session,
+        ConfirmMfaEnrollmentRequest {
+            enrollment_id: begun.enrollment_id,
+            totp_code,
+            ..ConfirmMfaEnrollmentRequest::default()
+        }
+    );
+    settled(&world).await;
+    let guarded = Guarded { secret, recovery_codes: confirmed.recovery_codes };
+    world.clock.advance(STEP);
+    let token = challenged(&world, &ada.email, PASSWORD).await.token;
+    let completed = again!(
+        world,
+        replica,
+        watcher,
+        sessions.complete_sign_in,
+        &ada.session,
+        CompleteSignInRequest { token, code: Some(totp(&guarded, &world)), ..CompleteSignInRequest::default() }
+    );
+    let session = completed.session_token;
+    let proof = regenerate_recovery_codes_request::Proof::PresentPassword(PASSWORD.to_owned());
+    let renewed = again!(
+        world,
+        replica,
+        watcher,
+        credentials.regenerate_recovery_codes,
+        &session,
+        RegenerateRecoveryCodesRequest { proof: Some(proof), ..RegenerateRecoveryCodesRequest::default() }
+    );
+    settled(&world).await;
+    assert!(guarded.recovery_codes.iter().all(|code| !renewed.recovery_codes.contains(code)));
+    let proof = remove_mfa_request::Proof::PresentPassword(PASSWORD.to_owned());
+    again!(
+        world,
+        replica,
+        watcher,
+        credentials.remove_mfa,
+        &session,
+        RemoveMfaRequest { proof: Some(proof), ..RemoveMfaRequest::default() }
+    );
+    settled(&world).await;
 }

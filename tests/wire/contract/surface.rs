@@ -1,5 +1,6 @@
 //! What is there and what is not: methods, unknown methods, health, reflection, and the reasons that the contract documents.
 
+use roster_test_macros::wire_test;
 use std::collections::BTreeSet;
 
 use futures_util::stream;
@@ -14,8 +15,8 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus}
 use tonic_types::pb::{ErrorInfo, Status as WireStatus};
 
 use crate::support::dynamic::{Contract, Method, unary};
-use crate::support::runner::wire_tests;
 use crate::support::scenario::refusal;
+use crate::support::world::World;
 
 /// Where no method is.
 const NOWHERE: [&str; 7] = [
@@ -93,90 +94,97 @@ fn credentials(text: &str) -> MetadataMap {
     metadata
 }
 
-wire_tests! { @once;
-    /// Every reason that a refusal can have stands in the contract with a code of gRPC and an example of its facts. That the code is the one
-    /// that the server gives is tested beside the mapping.
-    async fn every_reason_is_documented_with_its_code_and_an_example() {
-        let codes: BTreeSet<String> = (1..=16).map(|code| format!("{:?}", Code::from_i32(code)).to_uppercase()).collect();
-        let documented = Contract::load().reasons();
-        for (reason, what) in &documented {
-            assert!(codes.contains(&what.code.replace('_', "")), "{reason}: {}", what.code);
+/// Every reason that a refusal can have stands in the contract with a code of gRPC and an example of its facts. That the code is the one
+/// that the server gives is tested beside the mapping.
+#[wire_test(once)]
+async fn every_reason_is_documented_with_its_code_and_an_example() {
+    let codes: BTreeSet<String> = (1..=16).map(|code| format!("{:?}", Code::from_i32(code)).to_uppercase()).collect();
+    let documented = Contract::load().reasons();
+    for (reason, what) in &documented {
+        assert!(codes.contains(&what.code.replace('_', "")), "{reason}: {}", what.code);
+    }
+    let given: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    assert_eq!(documented.keys().map(String::as_str).collect::<BTreeSet<_>>(), given);
+}
+
+/// Every method of the contract is served.
+#[wire_test(sqlite)]
+async fn no_method_is_unimplemented(world: World) {
+    for method in Contract::load().methods() {
+        let nothing = DynamicMessage::new(method.input());
+        if let Err(status) = method.call(world.channel(), credentials(world.operator_key()), &nothing).await {
+            assert_ne!(status.code(), Code::Unimplemented, "{}", method.name());
+            refusal(&status);
         }
-        let given: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-        assert_eq!(documented.keys().map(String::as_str).collect::<BTreeSet<_>>(), given);
     }
 }
 
-wire_tests! { @sqlite;
-    /// Every method of the contract is served.
-    async fn no_method_is_unimplemented(world: World) {
-        for method in Contract::load().methods() {
-            let nothing = DynamicMessage::new(method.input());
-            if let Err(status) = method.call(world.channel(), credentials(world.operator_key()), &nothing).await {
-                assert_ne!(status.code(), Code::Unimplemented, "{}", method.name());
-                refusal(&status);
-            }
+/// Where no method is, everybody gets one answer, which tells nothing and repeats nothing: neither whether the service exists nor
+/// whether the credential is good.
+#[wire_test(sqlite)]
+async fn an_unknown_method_is_refused_without_detail(world: World) {
+    let long = format!("/roster.v1.UserService/{}", "x".repeat(10_000));
+    for credential in ["", "not-a-credential", world.operator_key()] {
+        for path in NOWHERE.iter().copied().chain([long.as_str()]) {
+            let mut request = Request::new(vec![0xff; 10]);
+            *request.metadata_mut() = credentials(credential);
+            let status = unary(world.channel(), path, request).await.unwrap_err();
+            assert_eq!(status.code(), Code::PermissionDenied, "{path}: {status:?}");
+            assert_eq!(status.message(), "This kind of caller may not call the method.");
+            let details = WireStatus::decode(status.details()).unwrap().details;
+            let [info] = &details[..] else { panic!("{path}: {details:?}") };
+            let info = ErrorInfo::decode(info.value.as_slice()).unwrap();
+            assert_eq!((info.reason.as_str(), info.domain.as_str()), ("CALLER_NOT_ALLOWED", "roster.v1"));
+            assert!(info.metadata.is_empty(), "{path}: {info:?}");
         }
     }
+}
 
-    /// Where no method is, everybody gets one answer, which tells nothing and repeats nothing: neither whether the service exists nor
-    /// whether the credential is good.
-    async fn an_unknown_method_is_refused_without_detail(world: World) {
-        let long = format!("/roster.v1.UserService/{}", "x".repeat(10_000));
-        for credential in ["", "not-a-credential", world.operator_key()] {
-            for path in NOWHERE.iter().copied().chain([long.as_str()]) {
-                let mut request = Request::new(vec![0xff; 10]);
-                *request.metadata_mut() = credentials(credential);
-                let status = unary(world.channel(), path, request).await.unwrap_err();
-                assert_eq!(status.code(), Code::PermissionDenied, "{path}: {status:?}");
-                assert_eq!(status.message(), "This kind of caller may not call the method.");
-                let details = WireStatus::decode(status.details()).unwrap().details;
-                let [info] = &details[..] else { panic!("{path}: {details:?}") };
-                let info = ErrorInfo::decode(info.value.as_slice()).unwrap();
-                assert_eq!((info.reason.as_str(), info.domain.as_str()), ("CALLER_NOT_ALLOWED", "roster.v1"));
-                assert!(info.metadata.is_empty(), "{path}: {info:?}");
-            }
-        }
+/// Under the names that need no credential there is nothing but health and reflection.
+#[wire_test(sqlite)]
+async fn nothing_else_is_open(world: World) {
+    let paths = [
+        "/grpc.health.v1.Health/Nope",
+        "/grpc.health.v1.Nope/Check",
+        "/grpc.reflection.v2.X/Y",
+        "/grpc.health.v1./roster.v1.UserService/ListUsers",
+    ];
+    for path in paths {
+        let status = unary(world.channel(), path, Request::new(Vec::new())).await.unwrap_err();
+        assert_eq!((status.code(), status.details()), (Code::Unimplemented, &[][..]), "{path}: {status:?}");
     }
+}
 
-    /// Under the names that need no credential there is nothing but health and reflection.
-    async fn nothing_else_is_open(world: World) {
-        let paths = ["/grpc.health.v1.Health/Nope", "/grpc.health.v1.Nope/Check", "/grpc.reflection.v2.X/Y", "/grpc.health.v1./roster.v1.UserService/ListUsers"];
-        for path in paths {
-            let status = unary(world.channel(), path, Request::new(Vec::new())).await.unwrap_err();
-            assert_eq!((status.code(), status.details()), (Code::Unimplemented, &[][..]), "{path}: {status:?}");
-        }
+/// Health answers without a credential, and with one that is none: probes have their own ideas.
+#[wire_test(sqlite)]
+async fn health_needs_no_credential(world: World) {
+    for credential in ["", "not-a-credential"] {
+        let ask = |service: &str| {
+            let mut request = Request::new(HealthCheckRequest { service: service.to_owned() });
+            *request.metadata_mut() = credentials(credential);
+            request
+        };
+        let mut client = HealthClient::new(world.channel());
+        let answer = client.check(ask("")).await.unwrap().into_inner();
+        assert_eq!(answer.status(), ServingStatus::Serving);
+        let mut watched = client.watch(ask("")).await.unwrap().into_inner();
+        assert_eq!(watched.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+        let status = client.check(ask("no.such.Service")).await.unwrap_err();
+        assert_eq!(status.code(), Code::NotFound, "{status:?}");
     }
+}
 
-    /// Health answers without a credential, and with one that is none: probes have their own ideas.
-    async fn health_needs_no_credential(world: World) {
-        for credential in ["", "not-a-credential"] {
-            let ask = |service: &str| {
-                let mut request = Request::new(HealthCheckRequest { service: service.to_owned() });
-                *request.metadata_mut() = credentials(credential);
-                request
-            };
-            let mut client = HealthClient::new(world.channel());
-            let answer = client.check(ask("")).await.unwrap().into_inner();
-            assert_eq!(answer.status(), ServingStatus::Serving);
-            let mut watched = client.watch(ask("")).await.unwrap().into_inner();
-            assert_eq!(watched.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
-            let status = client.check(ask("no.such.Service")).await.unwrap_err();
-            assert_eq!(status.code(), Code::NotFound, "{status:?}");
-        }
-    }
-
-    /// Both versions of reflection answer without a credential, with every service of the contract and with the access rule of each
-    /// method, which generic tools lose easily.
-    async fn reflection_shows_the_access_rules(world: World) {
-        let contract = Contract::load();
-        let expected: BTreeSet<String> = contract.methods().iter().map(Method::service).collect();
-        let (services, v1) = reflected!(v1, world, "roster.v1.");
-        assert!(expected.is_subset(&services), "{services:?}");
-        assert_eq!(rules(&v1), rules(&contract));
-        let (services, v1alpha) = reflected!(v1alpha, world, "roster.v1.");
-        assert!(expected.is_subset(&services), "{services:?}");
-        assert_eq!(rules(&v1alpha), rules(&contract));
-        assert!(rules(&contract).iter().any(|rule| rule.contains("users.read")), "{:?}", rules(&contract));
-    }
+/// Both versions of reflection answer without a credential, with every service of the contract and with the access rule of each
+/// method, which generic tools lose easily.
+#[wire_test(sqlite)]
+async fn reflection_shows_the_access_rules(world: World) {
+    let contract = Contract::load();
+    let expected: BTreeSet<String> = contract.methods().iter().map(Method::service).collect();
+    let (services, v1) = reflected!(v1, world, "roster.v1.");
+    assert!(expected.is_subset(&services), "{services:?}");
+    assert_eq!(rules(&v1), rules(&contract));
+    let (services, v1alpha) = reflected!(v1alpha, world, "roster.v1.");
+    assert!(expected.is_subset(&services), "{services:?}");
+    assert_eq!(rules(&v1alpha), rules(&contract));
+    assert!(rules(&contract).iter().any(|rule| rule.contains("users.read")), "{:?}", rules(&contract));
 }

@@ -6,6 +6,7 @@
 //! `UPDATE_README=1` writes the answers of this run into the page; what it leaves out stays left out where the rest agrees.
 //! `ROSTER_TEST_REAL_GRPCURL=1` takes the grpcurl of the PATH.
 
+use roster_test_macros::wire_test;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -18,78 +19,96 @@ use chrono::DateTime;
 use uuid::Uuid;
 
 use crate::support::grpcurl;
-use crate::support::runner::wire_tests;
 
 /// The address that the pages use.
 const ADDRESS: &str = "localhost:50051";
 
-wire_tests! { @once;
-    /// What the README says is what happens.
-    async fn the_tour_of_the_readme_is_true() {
-        tokio::task::block_in_place(|| take_the_tour("README.md"));
-    }
+/// What the README says is what happens.
+#[wire_test(once)]
+async fn the_tour_of_the_readme_is_true() {
+    tokio::task::block_in_place(|| take_the_tour("README.md"));
+}
 
-    /// Nor is it otherwise with all of it.
-    async fn the_first_tour_is_true() {
-        tokio::task::block_in_place(|| take_the_tour("docs/tours/first.md"));
-    }
+/// Nor is it otherwise with all of it.
+#[wire_test(once)]
+async fn the_first_tour_is_true() {
+    tokio::task::block_in_place(|| take_the_tour("docs/tours/first.md"));
+}
 
-    /// jp: a person's life in a fulfilment dashboard, from the first mail to the last entry of the audit log.
-    async fn the_tour_of_jetpack_is_true() {
-        tokio::task::block_in_place(|| take_the_tour("docs/tours/jetpack.md"));
-    }
+/// jp: a person's life in a fulfilment dashboard, from the first mail to the last entry of the audit log.
+#[wire_test(once)]
+async fn the_tour_of_jetpack_is_true() {
+    tokio::task::block_in_place(|| take_the_tour("docs/tours/jetpack.md"));
+}
 
-    /// js: the same in an AI platform's team, with its table printed beside the document's.
-    async fn the_tour_of_jetstack_is_true() {
-        let page = "docs/tours/jetstack.md";
-        tokio::task::block_in_place(|| take_the_tour(page));
-        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
-        let block = |fence: &str| text.split(&format!("```{fence}\n")).filter_map(|rest| rest.split_once("```")).map(|(block, _)| block).find(|block| block.starts_with("| Permission")).map(str::to_owned);
-        let (live, published) = (block("text").expect("the live table"), block("table").expect("the document's table"));
-        assert_eq!((live.lines().count(), &live), (16, &published));
-    }
+/// js: the same in an AI platform's team, with its table printed beside the document's.
+#[wire_test(once)]
+async fn the_tour_of_jetstack_is_true() {
+    let page = "docs/tours/jetstack.md";
+    tokio::task::block_in_place(|| take_the_tour(page));
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+    let block = |fence: &str| {
+        text.split(&format!("```{fence}\n"))
+            .filter_map(|rest| rest.split_once("```"))
+            .map(|(block, _)| block)
+            .find(|block| block.starts_with("| Permission"))
+            .map(str::to_owned)
+    };
+    let (live, published) = (block("text").expect("the live table"), block("table").expect("the document's table"));
+    assert_eq!((live.lines().count(), &live), (16, &published));
+}
 
-    /// jh: the same in a telephony hub.
-    async fn the_tour_of_jethub_is_true() {
-        tokio::task::block_in_place(|| take_the_tour("docs/tours/jethub.md"));
-    }
+/// jh: the same in a telephony hub.
+#[wire_test(once)]
+async fn the_tour_of_jethub_is_true() {
+    tokio::task::block_in_place(|| take_the_tour("docs/tours/jethub.md"));
+}
 
-    /// cp: the same in a customer portal.
-    async fn the_tour_of_portal_is_true() {
-        tokio::task::block_in_place(|| take_the_tour("docs/tours/portal.md"));
-    }
+/// cp: the same in a customer portal.
+#[wire_test(once)]
+async fn the_tour_of_portal_is_true() {
+    tokio::task::block_in_place(|| take_the_tour("docs/tours/portal.md"));
+}
 
-    /// pf: the same at a network platform's partner.
-    async fn the_tour_of_packetfabric_is_true() {
-        tokio::task::block_in_place(|| take_the_tour("docs/tours/packetfabric.md"));
-    }
+/// pf: the same at a network platform's partner.
+#[wire_test(once)]
+async fn the_tour_of_packetfabric_is_true() {
+    tokio::task::block_in_place(|| take_the_tour("docs/tours/packetfabric.md"));
+}
 
-    /// No tour is left out.
-    async fn every_tour_is_taken() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tours");
-        for entry in fs::read_dir(folder).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            let taken = format!("take_the_tour(\"docs/tours/{name}\")");
-            assert!(name == "README.md" || name == "jetstack.md" || include_str!("tour.rs").contains(&taken), "nobody takes {name}");
-        }
+/// No tour is left out.
+#[wire_test(once)]
+async fn every_tour_is_taken() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tours");
+    for entry in fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let taken = format!("take_the_tour(\"docs/tours/{name}\")");
+        assert!(
+            name == "README.md" || name == "jetstack.md" || include_str!("tour.rs").contains(&taken),
+            "nobody takes {name}"
+        );
     }
+}
 
-    /// The comparison sees what it has to see.
-    async fn the_tour_compares_what_matters() {
-        let (id, other) = ("01a2004b-eba3-7926-b8a1-8596f29b655b", "01a2004b-eba3-7544-a6ed-ca2b0f3eee13");
-        let fits = |expected: &str, actual: &str| {
-            let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-            fit(&lines(expected), &lines(actual), &mut Names::default()).is_some()
-        };
-        assert!(fits("a\nb", "a\nb") && !fits("a\nb", "a\nc") && !fits("a", "a\nb") && !fits("a\nb", "a"));
-        assert!(fits("a\n  ...\nd", "a\nb\nc\nd") && !fits("a\n...\nd", "a\nd") && !fits("a\n...\nd", "a\nb\nc"));
-        assert!(fits(&format!("x \"{id}\""), &format!("x \"{other}\"")));
-        assert!(!fits(&format!("{id}\n{id}"), &format!("{id}\n{other}")));
-        assert!(!fits(&format!("{id}\n{other}"), &format!("{id}\n{id}")));
-        assert!(fits("at 2026-11-21T22:48:25.251084Z", "at 2027-01-01T00:00:00Z") && !fits("at 2026-11-21T22:48:25Z", "at noon"));
-        let token = |letter: &str| format!("rss_{}", letter.repeat(43));
-        assert!(fits(&token("a"), &token("b")) && !fits(&token("a"), "rss_short"));
-    }
+/// The comparison sees what it has to see.
+#[wire_test(once)]
+async fn the_tour_compares_what_matters() {
+    let (id, other) = ("01a2004b-eba3-7926-b8a1-8596f29b655b", "01a2004b-eba3-7544-a6ed-ca2b0f3eee13");
+    let fits = |expected: &str, actual: &str| {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        fit(&lines(expected), &lines(actual), &mut Names::default()).is_some()
+    };
+    assert!(fits("a\nb", "a\nb") && !fits("a\nb", "a\nc") && !fits("a", "a\nb") && !fits("a\nb", "a"));
+    assert!(fits("a\n  ...\nd", "a\nb\nc\nd") && !fits("a\n...\nd", "a\nd") && !fits("a\n...\nd", "a\nb\nc"));
+    assert!(fits(&format!("x \"{id}\""), &format!("x \"{other}\"")));
+    assert!(!fits(&format!("{id}\n{id}"), &format!("{id}\n{other}")));
+    assert!(!fits(&format!("{id}\n{other}"), &format!("{id}\n{id}")));
+    assert!(
+        fits("at 2026-11-21T22:48:25.251084Z", "at 2027-01-01T00:00:00Z")
+            && !fits("at 2026-11-21T22:48:25Z", "at noon")
+    );
+    let token = |letter: &str| format!("rss_{}", letter.repeat(43));
+    assert!(fits(&token("a"), &token("b")) && !fits(&token("a"), "rss_short"));
 }
 
 fn take_the_tour(page: &str) {

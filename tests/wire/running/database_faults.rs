@@ -1,5 +1,6 @@
 //! A database that is busy, loses a line at COMMIT, or restarts under load.
 
+use roster_test_macros::wire_test;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,7 +19,7 @@ use crate::support::pb::{CreateInvitationRequest, CreateInvitationResponse, Crea
 use crate::support::postgres::{self, Cluster, Durability};
 use crate::support::program::run;
 use crate::support::proxy::{Cut, Proxy};
-use crate::support::runner::{rounds, wire_tests};
+use crate::support::runner::rounds;
 use crate::support::safety_kit::flag;
 use crate::support::scenario::{Scenario, call, new_user, refusal, with_credential};
 use crate::support::world::{Replica, World};
@@ -175,135 +176,148 @@ async fn until_ready(replica: &Replica, status: u16, patience: Duration) -> Dura
     }
 }
 
-wire_tests! { @postgres;
-    /// ab_09: the database says five times that another transaction got in the way, by 40001 or 40P01, at a statement or at COMMIT: the whole transaction is repeated, and
-    /// has one effect. It says so for ever: after six tries the caller is told ABORTED and when to come back, nothing has changed, and the same call works
-    /// once the database does.
-    async fn ab_09_a_transaction_that_others_got_in_the_way_of_is_repeated(world: World) {
-        let acme = Scenario::acme(&world).await;
-        for (number, (state, deferred)) in [("40001", false), ("40P01", false), ("40001", true), ("40P01", true)].into_iter().enumerate() {
-            let trap = Trap::set(&world, state, TRIES - 1, deferred).await;
-            let email = format!("guest{number}@example.com");
-            call!(world, invitations.create_invitation, world.operator_key(), inviting(&acme, &email, "")).unwrap();
-            assert_eq!((trap.tries().await, invitations(&world, &email).await), (TRIES, 1), "{state}");
-            trap.lift().await;
+/// ab_09: the database says five times that another transaction got in the way, by 40001 or 40P01, at a statement or at COMMIT: the whole transaction is repeated, and
+/// has one effect. It says so for ever: after six tries the caller is told ABORTED and when to come back, nothing has changed, and the same call works
+/// once the database does.
+#[wire_test(postgres)]
+async fn ab_09_a_transaction_that_others_got_in_the_way_of_is_repeated(world: World) {
+    let acme = Scenario::acme(&world).await;
+    for (number, (state, deferred)) in
+        [("40001", false), ("40P01", false), ("40001", true), ("40P01", true)].into_iter().enumerate()
+    {
+        let trap = Trap::set(&world, state, TRIES - 1, deferred).await;
+        let email = format!("guest{number}@example.com");
+        call!(world, invitations.create_invitation, world.operator_key(), inviting(&acme, &email, "")).unwrap();
+        assert_eq!((trap.tries().await, invitations(&world, &email).await), (TRIES, 1), "{state}");
+        trap.lift().await;
 
-            let trap = Trap::set(&world, state, i64::MAX, deferred).await;
-            let (email, id) = (format!("late{number}@example.com"), Uuid::now_v7().to_string());
-            let again = || inviting(&acme, &email, &id);
-            assert_passing(call!(world, invitations.create_invitation, world.operator_key(), again()), Code::Aborted, "CONFLICT");
-            assert_eq!((trap.tries().await, invitations(&world, &email).await), (TRIES, 0), "{state}");
-            trap.lift().await;
-            let made = call!(world, invitations.create_invitation, world.operator_key(), again()).unwrap();
-            assert_eq!(call!(world, invitations.create_invitation, world.operator_key(), again()).unwrap(), made);
-            assert_eq!(invitations(&world, &email).await, 1);
-            world.mailbox.wait_for(&email, 1).await;
-        }
-        Ledger::read(world.database(), &acme.organization_id).await;
+        let trap = Trap::set(&world, state, i64::MAX, deferred).await;
+        let (email, id) = (format!("late{number}@example.com"), Uuid::now_v7().to_string());
+        let again = || inviting(&acme, &email, &id);
+        assert_passing(
+            call!(world, invitations.create_invitation, world.operator_key(), again()),
+            Code::Aborted,
+            "CONFLICT",
+        );
+        assert_eq!((trap.tries().await, invitations(&world, &email).await), (TRIES, 0), "{state}");
+        trap.lift().await;
+        let made = call!(world, invitations.create_invitation, world.operator_key(), again()).unwrap();
+        assert_eq!(call!(world, invitations.create_invitation, world.operator_key(), again()).unwrap(), made);
+        assert_eq!(invitations(&world, &email).await, 1);
+        world.mailbox.wait_for(&email, 1).await;
     }
-
-    /// ab_09: the line to the database is cut at COMMIT, before or after it is done, which the server cannot tell. Without a request id the caller is told UNAVAILABLE and when to
-    /// come back. With one it is told the answer where the commit was done, or UNAVAILABLE; the same call finds or has one effect. The next call is not
-    /// disturbed, and one mail goes out for each invitation.
-    async fn ab_09_a_line_that_is_cut_at_commit_has_one_effect(world: World) {
-        let acme = Scenario::acme(&world).await;
-        let direct = flag(&world, "database-url");
-        let port = direct.split_once('@').unwrap().1.split_once('/').unwrap().0;
-        let proxy = Proxy::before(port.parse().unwrap()).await;
-        let there = world.server_with(&[("database-url", &proxy.url(&direct)), ("database-max-connections", "4")]).await;
-        let invite = async |request: CreateInvitationRequest| -> Result<CreateInvitationResponse, Status> {
-            call!(there, invitations.create_invitation, world.operator_key(), request)
-        };
-        for round in 0..6 {
-            let cut = if round % 2 == 0 { Cut::Before } else { Cut::After };
-            let done = i64::from(cut == Cut::After);
-            let email = format!("once{round}@example.com");
-            proxy.cut_next(cut, &email);
-            assert_passing(invite(inviting(&acme, &email, "")).await, Code::Unavailable, "DATABASE_UNAVAILABLE");
-            assert!(!proxy.waits());
-            assert_eq!(invitations(&world, &email).await, done, "{cut:?}");
-
-            let (email, id) = (format!("again{round}@example.com"), Uuid::now_v7().to_string());
-            proxy.cut_next(cut, &email);
-            let first = invite(inviting(&acme, &email, &id)).await;
-            assert!(!proxy.waits());
-            if let Err(status) = &first {
-                assert_passing(Err::<(), _>(status.clone()), Code::Unavailable, "DATABASE_UNAVAILABLE");
-            }
-            let second = invite(inviting(&acme, &email, &id)).await.unwrap();
-            assert!(first.is_err() || first.unwrap() == second, "{cut:?}");
-            assert_eq!(invitations(&world, &email).await, 1, "{cut:?}");
-            world.mailbox.wait_for(&email, 1).await;
-        }
-        Ledger::read(world.database(), &acme.organization_id).await;
-        there.stop().await;
-    }
-
-    /// ab_11: PostgreSQL is killed, in the long form twenty times, while eight clients create users, each call repeated under its request id until it is acknowledged. Liveness never falters. Readiness falls,
-    /// and comes back within ten seconds of the database. Every failure tells the client to come back. Nothing that was acknowledged is lost, and nothing is there twice.
-    async fn ab_11_a_database_that_restarts_loses_nothing_acknowledged(world: World) {
-        // Not the one that other tests share, which loses what it has acknowledged when it is killed.
-        let cluster = Cluster::start(Durability::Written).await.unwrap();
-        let database = cluster.create_database().await.unwrap();
-        let made = run(&["admin", "bootstrap-key", &format!("--database-url={}", database.url)], &[]).await;
-        assert_eq!(made.code, Some(0), "{}", made.stderr);
-        let there = world.server_with(&[("database-url", &database.url)]).await;
-        let load = Arc::new(Load {
-            channel: there.channel(),
-            key: made.stdout.trim().to_owned(),
-            next: AtomicUsize::default(),
-            done: AtomicBool::default(),
-            repeated: AtomicUsize::default(),
-            acknowledged: Mutex::default(),
-            unexpected: Mutex::default(),
-        });
-        let stop = Arc::new(AtomicBool::default());
-        let alive = tokio::spawn(watch_liveness(there.clone(), stop.clone()));
-        let clients: Vec<_> = (0..CLIENTS).map(|_| tokio::spawn(load.clone().insist())).collect();
-        let mut took = Vec::new();
-        for _ in 0..rounds().div_ceil(50) {
-            load.goes_on().await;
-            cluster.crash().await.unwrap();
-            until_ready(&there, 503, READY).await;
-            cluster.resume().await.unwrap();
-            took.push(until_ready(&there, 200, READY).await);
-            load.goes_on().await;
-        }
-        load.done.store(true, Ordering::SeqCst);
-        for client in clients {
-            client.await.unwrap();
-        }
-        stop.store(true, Ordering::SeqCst);
-        let (asked, wrong) = alive.await.unwrap();
-        assert!(wrong.is_empty(), "{} of {asked} questions whether it is alive: {wrong:?}", wrong.len());
-        assert!(load.unexpected.lock().unwrap().is_empty(), "{:?}", load.unexpected.lock().unwrap());
-        assert!(load.repeated.load(Ordering::SeqCst) > 0, "no call met a restart");
-
-        let connection = postgres::connect(&database.url).await.unwrap();
-        let rows = connection.query_all_raw(Statement::from_string(DbBackend::Postgres, "SELECT email FROM users ORDER BY email")).await.unwrap();
-        let found: Vec<String> = rows.iter().map(|row| row.try_get("", "email").unwrap()).collect();
-        let acknowledged: Vec<String> = load.acknowledged.lock().unwrap().iter().cloned().collect();
-        assert_eq!(found, acknowledged);
-        eprintln!("{} users, {} calls repeated, ready again after {took:?}, {asked} times alive", found.len(), load.repeated.load(Ordering::SeqCst));
-        connection.close().await.unwrap();
-        there.stop().await;
-        cluster.stop().await;
-    }
+    Ledger::read(world.database(), &acme.organization_id).await;
 }
 
-wire_tests! { @sqlite;
-    /// ab_09: another program holds the file of the embedded database for a moment: the call waits for it, and has one effect.
-    async fn ab_09_a_file_that_is_busy_is_waited_for(world: World) {
-        let acme = Scenario::acme(&world).await;
-        let held = world.database().begin().await.unwrap();
-        held.execute_unprepared("UPDATE organizations SET revision = revision").await.unwrap();
-        let request = world.as_operator(inviting(&acme, "guest@example.com", ""));
-        let mut client = world.invitations();
-        let call = tokio::spawn(async move { client.create_invitation(request).await });
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        assert!(!call.is_finished());
-        held.rollback().await.unwrap();
-        call.await.unwrap().unwrap();
-        assert_eq!(invitations(&world, "guest@example.com").await, 1);
+/// ab_09: the line to the database is cut at COMMIT, before or after it is done, which the server cannot tell. Without a request id the caller is told UNAVAILABLE and when to
+/// come back. With one it is told the answer where the commit was done, or UNAVAILABLE; the same call finds or has one effect. The next call is not
+/// disturbed, and one mail goes out for each invitation.
+#[wire_test(postgres)]
+async fn ab_09_a_line_that_is_cut_at_commit_has_one_effect(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let direct = flag(&world, "database-url");
+    let port = direct.split_once('@').unwrap().1.split_once('/').unwrap().0;
+    let proxy = Proxy::before(port.parse().unwrap()).await;
+    let there = world.server_with(&[("database-url", &proxy.url(&direct)), ("database-max-connections", "4")]).await;
+    let invite = async |request: CreateInvitationRequest| -> Result<CreateInvitationResponse, Status> {
+        call!(there, invitations.create_invitation, world.operator_key(), request)
+    };
+    for round in 0..6 {
+        let cut = if round % 2 == 0 { Cut::Before } else { Cut::After };
+        let done = i64::from(cut == Cut::After);
+        let email = format!("once{round}@example.com");
+        proxy.cut_next(cut, &email);
+        assert_passing(invite(inviting(&acme, &email, "")).await, Code::Unavailable, "DATABASE_UNAVAILABLE");
+        assert!(!proxy.waits());
+        assert_eq!(invitations(&world, &email).await, done, "{cut:?}");
+
+        let (email, id) = (format!("again{round}@example.com"), Uuid::now_v7().to_string());
+        proxy.cut_next(cut, &email);
+        let first = invite(inviting(&acme, &email, &id)).await;
+        assert!(!proxy.waits());
+        if let Err(status) = &first {
+            assert_passing(Err::<(), _>(status.clone()), Code::Unavailable, "DATABASE_UNAVAILABLE");
+        }
+        let second = invite(inviting(&acme, &email, &id)).await.unwrap();
+        assert!(first.is_err() || first.unwrap() == second, "{cut:?}");
+        assert_eq!(invitations(&world, &email).await, 1, "{cut:?}");
+        world.mailbox.wait_for(&email, 1).await;
     }
+    Ledger::read(world.database(), &acme.organization_id).await;
+    there.stop().await;
+}
+
+/// ab_11: PostgreSQL is killed, in the long form twenty times, while eight clients create users, each call repeated under its request id until it is acknowledged. Liveness never falters. Readiness falls,
+/// and comes back within ten seconds of the database. Every failure tells the client to come back. Nothing that was acknowledged is lost, and nothing is there twice.
+#[wire_test(postgres)]
+async fn ab_11_a_database_that_restarts_loses_nothing_acknowledged(world: World) {
+    // Not the one that other tests share, which loses what it has acknowledged when it is killed.
+    let cluster = Cluster::start(Durability::Written).await.unwrap();
+    let database = cluster.create_database().await.unwrap();
+    let made = run(&["admin", "bootstrap-key", &format!("--database-url={}", database.url)], &[]).await;
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    let there = world.server_with(&[("database-url", &database.url)]).await;
+    let load = Arc::new(Load {
+        channel: there.channel(),
+        key: made.stdout.trim().to_owned(),
+        next: AtomicUsize::default(),
+        done: AtomicBool::default(),
+        repeated: AtomicUsize::default(),
+        acknowledged: Mutex::default(),
+        unexpected: Mutex::default(),
+    });
+    let stop = Arc::new(AtomicBool::default());
+    let alive = tokio::spawn(watch_liveness(there.clone(), stop.clone()));
+    let clients: Vec<_> = (0..CLIENTS).map(|_| tokio::spawn(load.clone().insist())).collect();
+    let mut took = Vec::new();
+    for _ in 0..rounds().div_ceil(50) {
+        load.goes_on().await;
+        cluster.crash().await.unwrap();
+        until_ready(&there, 503, READY).await;
+        cluster.resume().await.unwrap();
+        took.push(until_ready(&there, 200, READY).await);
+        load.goes_on().await;
+    }
+    load.done.store(true, Ordering::SeqCst);
+    for client in clients {
+        client.await.unwrap();
+    }
+    stop.store(true, Ordering::SeqCst);
+    let (asked, wrong) = alive.await.unwrap();
+    assert!(wrong.is_empty(), "{} of {asked} questions whether it is alive: {wrong:?}", wrong.len());
+    assert!(load.unexpected.lock().unwrap().is_empty(), "{:?}", load.unexpected.lock().unwrap());
+    assert!(load.repeated.load(Ordering::SeqCst) > 0, "no call met a restart");
+
+    let connection = postgres::connect(&database.url).await.unwrap();
+    let rows = connection
+        .query_all_raw(Statement::from_string(DbBackend::Postgres, "SELECT email FROM users ORDER BY email"))
+        .await
+        .unwrap();
+    let found: Vec<String> = rows.iter().map(|row| row.try_get("", "email").unwrap()).collect();
+    let acknowledged: Vec<String> = load.acknowledged.lock().unwrap().iter().cloned().collect();
+    assert_eq!(found, acknowledged);
+    eprintln!(
+        "{} users, {} calls repeated, ready again after {took:?}, {asked} times alive",
+        found.len(),
+        load.repeated.load(Ordering::SeqCst)
+    );
+    connection.close().await.unwrap();
+    there.stop().await;
+    cluster.stop().await;
+}
+
+/// ab_09: another program holds the file of the embedded database for a moment: the call waits for it, and has one effect.
+#[wire_test(sqlite)]
+async fn ab_09_a_file_that_is_busy_is_waited_for(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let held = world.database().begin().await.unwrap();
+    held.execute_unprepared("UPDATE organizations SET revision = revision").await.unwrap();
+    let request = world.as_operator(inviting(&acme, "guest@example.com", ""));
+    let mut client = world.invitations();
+    let call = tokio::spawn(async move { client.create_invitation(request).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!call.is_finished());
+    held.rollback().await.unwrap();
+    call.await.unwrap().unwrap();
+    assert_eq!(invitations(&world, "guest@example.com").await, 1);
 }

@@ -3,6 +3,7 @@
 //! The program runs in a process of its own on a SQLite file. The disk below it fails and works again; then the program is killed, and what it acknowledged has to
 //! be in the file. PostgreSQL answers for its own disk.
 
+use roster_test_macros::wire_test;
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::support::pb::organization_service_client::OrganizationServiceClient;
 use crate::support::pb::{CreateInvitationRequest, CreateOrganizationRequest, GetInvitationRequest, NewUser};
 use crate::support::postgres;
 use crate::support::process::Program;
-use crate::support::runner::{rounds, wire_tests};
+use crate::support::runner::rounds;
 use crate::support::scenario::refusal;
 
 /// How long the program has to notice that its disk works again.
@@ -200,133 +201,134 @@ fn assert_unavailable(status: &Status) {
     );
 }
 
-wire_tests! {
-    @once;
-
-    /// ab_53: the disk is full, answers with errors, or does not make durable what was written, and works again afterwards. The calls that meet it are told so,
-    /// readiness falls while it lasts, and what is acknowledged afterwards is stored.
-    async fn ab_53_a_disk_that_failed_loses_nothing_afterwards() {
-        let disk = Disk::new();
-        let site = Site::start(&disk.launcher()).await;
-        let (guest, mut acknowledged) = (site.guest(), BTreeSet::new());
-        for (fault, name) in [(DiskFault::Full, "full"), (DiskFault::Write, "write"), (DiskFault::Sync, "sync")] {
-            disk.fail(fault);
-            assert_unavailable(&invite_until_refused(&guest, name, &mut acknowledged).await);
-            site.wait_until_ready(false).await;
-            disk.mend();
-            site.wait_until_ready(true).await;
-            go_on(&guest, name, &mut acknowledged).await;
-        }
-        site.account_for(&acknowledged).await;
-    }
-
-    /// ab_53: the disk fails now and then under callers at once, some of which hang up in the middle. Whoever repeats a call under its request id gets it done.
-    async fn ab_53_a_disk_that_fails_now_and_then_under_load() {
-        let disk = Disk::new();
-        let site = Site::start(&disk.launcher()).await;
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut hasty = Vec::new();
-        for caller in 0..4 {
-            let (guest, stop) = (site.guest(), stop.clone());
-            hasty.push(tokio::spawn(async move {
-                for number in 0.. {
-                    if stop.load(Ordering::SeqCst) {
-                        return;
-                    }
-                    let [patience] = Entropy::system().bytes();
-                    let email = format!("guest.hasty.{caller}.{number}@example.com");
-                    // Hangs up at any moment, also in the middle of a transaction.
-                    let _ = tokio::time::timeout(Duration::from_micros(u64::from(patience) * 60), guest.invite(&email, "")).await;
-                }
-            }));
-        }
-        disk.fail(DiskFault::Some);
-        let patient: Vec<_> = (0..4)
-            .map(|caller| {
-                let (guest, calls) = (site.guest(), rounds().min(500) / 2);
-                tokio::spawn(async move {
-                    let mut acknowledged = BTreeSet::new();
-                    for number in 0..calls {
-                        let (email, id) = (format!("guest.{caller}.{number}@example.com"), Uuid::now_v7().to_string());
-                        let begun = Instant::now();
-                        loop {
-                            match guest.invite(&email, &id).await {
-                                Ok(id) => {
-                                    acknowledged.insert(id);
-                                    break;
-                                }
-                                Err(status) => assert!(begun.elapsed() < NOTICE, "{email}: {status:?}"),
-                            }
-                            tokio::time::sleep(Duration::from_millis(5)).await;
-                        }
-                        if number % 5 == 0 {
-                            let refused = guest.invite("owner@example.com", "").await;
-                            assert!(refused.is_err());
-                        }
-                    }
-                    acknowledged
-                })
-            })
-            .collect();
-        let mut acknowledged = BTreeSet::new();
-        for caller in patient {
-            acknowledged.extend(caller.await.unwrap());
-        }
-        stop.store(true, Ordering::SeqCst);
-        for caller in hasty {
-            caller.await.unwrap();
-        }
+/// ab_53: the disk is full, answers with errors, or does not make durable what was written, and works again afterwards. The calls that meet it are told so,
+/// readiness falls while it lasts, and what is acknowledged afterwards is stored.
+#[wire_test(once)]
+async fn ab_53_a_disk_that_failed_loses_nothing_afterwards() {
+    let disk = Disk::new();
+    let site = Site::start(&disk.launcher()).await;
+    let (guest, mut acknowledged) = (site.guest(), BTreeSet::new());
+    for (fault, name) in [(DiskFault::Full, "full"), (DiskFault::Write, "write"), (DiskFault::Sync, "sync")] {
+        disk.fail(fault);
+        assert_unavailable(&invite_until_refused(&guest, name, &mut acknowledged).await);
+        site.wait_until_ready(false).await;
         disk.mend();
         site.wait_until_ready(true).await;
-        go_on(&site.guest(), "some", &mut acknowledged).await;
-        site.account_for(&acknowledged).await;
+        go_on(&guest, name, &mut acknowledged).await;
     }
+    site.account_for(&acknowledged).await;
+}
 
-    /// ab_53: a limit on the size of files, as a service manager sets one. It is met without the help of a library in between, and raised later.
-    async fn ab_53_a_limit_on_the_size_of_files() {
-        // 1,280 blocks of 512 bytes. The program is told of it by an error and not by a signal.
-        let launcher = ["/bin/sh", "-c", "trap '' XFSZ; ulimit -S -f 1280; exec \"$@\"", "limited"].map(str::to_owned);
-        let site = Site::start(&launcher).await;
-        let (guest, mut acknowledged) = (site.guest(), BTreeSet::new());
-        assert_unavailable(&invite_until_refused(&guest, "limit", &mut acknowledged).await);
-        let id = site.program.process_id().to_string();
-        let raised = Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited:unlimited"]).status();
-        match raised {
-            Ok(status) if status.success() => {
-                site.wait_until_ready(true).await;
-                go_on(&guest, "limit", &mut acknowledged).await;
+/// ab_53: the disk fails now and then under callers at once, some of which hang up in the middle. Whoever repeats a call under its request id gets it done.
+#[wire_test(once)]
+async fn ab_53_a_disk_that_fails_now_and_then_under_load() {
+    let disk = Disk::new();
+    let site = Site::start(&disk.launcher()).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut hasty = Vec::new();
+    for caller in 0..4 {
+        let (guest, stop) = (site.guest(), stop.clone());
+        hasty.push(tokio::spawn(async move {
+            for number in 0.. {
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let [patience] = Entropy::system().bytes();
+                let email = format!("guest.hasty.{caller}.{number}@example.com");
+                // Hangs up at any moment, also in the middle of a transaction.
+                let _ = tokio::time::timeout(Duration::from_micros(u64::from(patience) * 60), guest.invite(&email, ""))
+                    .await;
             }
-            _ => eprintln!("prlimit is missing: what follows when the limit is raised is not tested"),
-        }
-        site.account_for(&acknowledged).await;
+        }));
     }
-    /// ab_53: a file system that is really full, and has space again. It is one of the program's own, which nobody else sees; where this process may not make one, the
-    /// run says so.
-    async fn ab_53_a_file_system_without_space() {
-        let folder = tempfile::Builder::new().prefix("roster-small-").tempdir().unwrap();
-        let path = folder.path().display().to_string();
-        let own = ["unshare", "--mount", "/bin/sh", "-c"].map(str::to_owned);
-        let mount = format!("mount -t tmpfs -o size=6m roster {path}");
-        let may = Command::new(&own[0]).args(&own[1..]).arg(&mount).status();
-        if !may.is_ok_and(|status| status.success()) {
-            eprintln!("no file system of a program's own can be made here: a full one is not tested");
-            return;
-        }
-        let mut program = Program::new(&[("database-url", &format!("sqlite://{path}/roster.db"))]);
-        program.launch_by(&[&own[..], &[format!("{mount} && exec \"$@\""), "small".to_owned()]].concat());
-        let site = Site::of(program).await;
-        let inside = format!("/proc/{}/root{path}", site.program.process_id());
-        let ballast = format!("{inside}/ballast");
-        std::fs::write(&ballast, vec![0; 3 << 20]).unwrap();
-        let (guest, mut acknowledged) = (site.guest(), BTreeSet::new());
-        assert_unavailable(&invite_until_refused(&guest, "small", &mut acknowledged).await);
-        std::fs::remove_file(ballast).unwrap();
-        site.wait_until_ready(true).await;
-        go_on(&guest, "small", &mut acknowledged).await;
-        // It goes with the program.
-        for name in ["roster.db", "roster.db-wal"] {
-            std::fs::copy(format!("{inside}/{name}"), folder.path().join(name)).unwrap();
-        }
-        site.account_for(&acknowledged).await;
+    disk.fail(DiskFault::Some);
+    let patient: Vec<_> = (0..4)
+        .map(|caller| {
+            let (guest, calls) = (site.guest(), rounds().min(500) / 2);
+            tokio::spawn(async move {
+                let mut acknowledged = BTreeSet::new();
+                for number in 0..calls {
+                    let (email, id) = (format!("guest.{caller}.{number}@example.com"), Uuid::now_v7().to_string());
+                    let begun = Instant::now();
+                    loop {
+                        match guest.invite(&email, &id).await {
+                            Ok(id) => {
+                                acknowledged.insert(id);
+                                break;
+                            }
+                            Err(status) => assert!(begun.elapsed() < NOTICE, "{email}: {status:?}"),
+                        }
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    if number % 5 == 0 {
+                        let refused = guest.invite("owner@example.com", "").await;
+                        assert!(refused.is_err());
+                    }
+                }
+                acknowledged
+            })
+        })
+        .collect();
+    let mut acknowledged = BTreeSet::new();
+    for caller in patient {
+        acknowledged.extend(caller.await.unwrap());
     }
+    stop.store(true, Ordering::SeqCst);
+    for caller in hasty {
+        caller.await.unwrap();
+    }
+    disk.mend();
+    site.wait_until_ready(true).await;
+    go_on(&site.guest(), "some", &mut acknowledged).await;
+    site.account_for(&acknowledged).await;
+}
+
+/// ab_53: a limit on the size of files, as a service manager sets one. It is met without the help of a library in between, and raised later.
+#[wire_test(once)]
+async fn ab_53_a_limit_on_the_size_of_files() {
+    // 1,280 blocks of 512 bytes. The program is told of it by an error and not by a signal.
+    let launcher = ["/bin/sh", "-c", "trap '' XFSZ; ulimit -S -f 1280; exec \"$@\"", "limited"].map(str::to_owned);
+    let site = Site::start(&launcher).await;
+    let (guest, mut acknowledged) = (site.guest(), BTreeSet::new());
+    assert_unavailable(&invite_until_refused(&guest, "limit", &mut acknowledged).await);
+    let id = site.program.process_id().to_string();
+    let raised = Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited:unlimited"]).status();
+    match raised {
+        Ok(status) if status.success() => {
+            site.wait_until_ready(true).await;
+            go_on(&guest, "limit", &mut acknowledged).await;
+        }
+        _ => eprintln!("prlimit is missing: what follows when the limit is raised is not tested"),
+    }
+    site.account_for(&acknowledged).await;
+}
+/// ab_53: a file system that is really full, and has space again. It is one of the program's own, which nobody else sees; where this process may not make one, the
+/// run says so.
+#[wire_test(once)]
+async fn ab_53_a_file_system_without_space() {
+    let folder = tempfile::Builder::new().prefix("roster-small-").tempdir().unwrap();
+    let path = folder.path().display().to_string();
+    let own = ["unshare", "--mount", "/bin/sh", "-c"].map(str::to_owned);
+    let mount = format!("mount -t tmpfs -o size=6m roster {path}");
+    let may = Command::new(&own[0]).args(&own[1..]).arg(&mount).status();
+    if !may.is_ok_and(|status| status.success()) {
+        eprintln!("no file system of a program's own can be made here: a full one is not tested");
+        return;
+    }
+    let mut program = Program::new(&[("database-url", &format!("sqlite://{path}/roster.db"))]);
+    program.launch_by(&[&own[..], &[format!("{mount} && exec \"$@\""), "small".to_owned()]].concat());
+    let site = Site::of(program).await;
+    let inside = format!("/proc/{}/root{path}", site.program.process_id());
+    let ballast = format!("{inside}/ballast");
+    std::fs::write(&ballast, vec![0; 3 << 20]).unwrap();
+    let (guest, mut acknowledged) = (site.guest(), BTreeSet::new());
+    assert_unavailable(&invite_until_refused(&guest, "small", &mut acknowledged).await);
+    std::fs::remove_file(ballast).unwrap();
+    site.wait_until_ready(true).await;
+    go_on(&guest, "small", &mut acknowledged).await;
+    // It goes with the program.
+    for name in ["roster.db", "roster.db-wal"] {
+        std::fs::copy(format!("{inside}/{name}"), folder.path().join(name)).unwrap();
+    }
+    site.account_for(&acknowledged).await;
 }

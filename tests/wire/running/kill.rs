@@ -1,5 +1,6 @@
 //! ab_01: the program is killed again and again while clients create invitations and its worker delivers them.
 
+use roster_test_macros::wire_test;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,7 +23,8 @@ use crate::support::pb::organization_service_client::OrganizationServiceClient;
 use crate::support::pb::{CreateInvitationRequest, CreateOrganizationRequest, NewUser};
 use crate::support::postgres;
 use crate::support::process::Program;
-use crate::support::runner::{rounds, wire_tests};
+use crate::support::runner::rounds;
+use crate::support::world::World;
 
 /// Deliveries at a time.
 const SLOTS: usize = 4;
@@ -210,110 +212,114 @@ async fn account_for(database: &DatabaseConnection, mails: &[Mail]) -> usize {
     arrived.len()
 }
 
-wire_tests! {
-    /// ab_01: ten kills at random moments while 500 invitations are created by eight clients that retry with a request id, and four deliveries run at a
-    /// time; in the long form 100 kills and 2,000 invitations. Every acknowledged invitation is delivered. What was rolled back is not. A message arrives
-    /// twice only where its delivery was under way at a kill, and then under the same Message-ID with the same link. Delivery resumes by itself.
-    ///
-    /// It fails where a message is settled before it is sent ("committed and never delivered"), and where it is written in a transaction of its own, or gets
-    /// another Message-ID with each attempt ("a mail of a transaction that is not there").
-    async fn ab_01_killed_while_inviting_and_delivering(world: World) {
-        let (kills, total) = size();
-        let separate = match world.database().get_database_backend() {
-            DbBackend::Postgres => Some(postgres::shared().await.unwrap().create_database().await.unwrap()),
-            _ => None,
-        };
-        let (slots, lease, smtp) = (SLOTS.to_string(), format!("{}s", LEASE.as_secs()), world.mailbox.url());
-        let mut settings = vec![
-            ("smtp-url", smtp.as_str()),
-            ("outbox-slots", &slots),
-            ("outbox-lease", &lease),
-            ("outbox-poll-interval", "100ms"),
-        ];
-        settings.extend(separate.as_ref().map(|database| ("database-url", database.url.as_str())));
-        let mut program = Program::new(&settings);
+/// ab_01: ten kills at random moments while 500 invitations are created by eight clients that retry with a request id, and four deliveries run at a
+/// time; in the long form 100 kills and 2,000 invitations. Every acknowledged invitation is delivered. What was rolled back is not. A message arrives
+/// twice only where its delivery was under way at a kill, and then under the same Message-ID with the same link. Delivery resumes by itself.
+///
+/// It fails where a message is settled before it is sent ("committed and never delivered"), and where it is written in a transaction of its own, or gets
+/// another Message-ID with each attempt ("a mail of a transaction that is not there").
+#[wire_test]
+async fn ab_01_killed_while_inviting_and_delivering(world: World) {
+    let (kills, total) = size();
+    let separate = match world.database().get_database_backend() {
+        DbBackend::Postgres => Some(postgres::shared().await.unwrap().create_database().await.unwrap()),
+        _ => None,
+    };
+    let (slots, lease, smtp) = (SLOTS.to_string(), format!("{}s", LEASE.as_secs()), world.mailbox.url());
+    let mut settings = vec![
+        ("smtp-url", smtp.as_str()),
+        ("outbox-slots", &slots),
+        ("outbox-lease", &lease),
+        ("outbox-poll-interval", "100ms"),
+    ];
+    settings.extend(separate.as_ref().map(|database| ("database-url", database.url.as_str())));
+    let mut program = Program::new(&settings);
+    program.start().await;
+    let operator_key = program.operator_key().await;
+    let database = postgres::connect(&program.database_url()).await.unwrap();
+    // So slow that a kill finds deliveries under way.
+    world.mailbox.inject(Fault::Slow(Duration::from_millis(2)));
+
+    let load = Arc::new(Load {
+        channel: program.channel(),
+        organizations: organizations(&program, &operator_key).await,
+        operator_key,
+        total,
+        next: AtomicUsize::default(),
+        retries: AtomicUsize::default(),
+        done: AtomicBool::default(),
+        behind: AtomicBool::default(),
+        acknowledged: Mutex::default(),
+        lost: Mutex::default(),
+        unexpected: Mutex::default(),
+    });
+    let clients: Vec<_> = (0..CLIENTS).map(|_| tokio::spawn(load.clone().insist())).collect();
+    let once = tokio::spawn(load.clone().try_once());
+    let (mut under_way, mut last_kill) = (BTreeMap::new(), Instant::now());
+    for kill in 1..=kills {
+        let patience = Instant::now();
+        while load.count() < total * kill / (kills + 1) {
+            assert!(
+                patience.elapsed() < Duration::from_secs(60),
+                "no progress after {} kills: {}",
+                kill - 1,
+                program.log()
+            );
+            load.behind.store(queued(&database).await > QUEUE, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        load.behind.store(false, Ordering::SeqCst);
+        tokio::time::sleep(random(Duration::from_millis(60))).await;
+        program.kill();
+        last_kill = Instant::now();
+        for claim in claims(&database).await {
+            under_way.entry(claim).or_insert(Clock::system().now());
+        }
         program.start().await;
-        let operator_key = program.operator_key().await;
-        let database = postgres::connect(&program.database_url()).await.unwrap();
-        // So slow that a kill finds deliveries under way.
-        world.mailbox.inject(Fault::Slow(Duration::from_millis(2)));
+    }
+    for client in clients {
+        client.await.unwrap();
+    }
+    load.done.store(true, Ordering::SeqCst);
+    once.await.unwrap();
+    while queued(&database).await > 0 {
+        assert!(last_kill.elapsed() < RESUME, "delivery does not resume: {}", program.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let settled = settle_times(&database).await;
+    let waited = under_way.iter().map(|((id, _), kill)| settled[id] - *kill).max().unwrap_or_default();
+    assert!(waited.to_std().is_ok_and(|waited| waited < RESUME), "delivered {waited} after the kill");
 
-        let load = Arc::new(Load {
-            channel: program.channel(),
-            organizations: organizations(&program, &operator_key).await,
-            operator_key,
-            total,
-            next: AtomicUsize::default(),
-            retries: AtomicUsize::default(),
-            done: AtomicBool::default(),
-            behind: AtomicBool::default(),
-            acknowledged: Mutex::default(),
-            lost: Mutex::default(),
-            unexpected: Mutex::default(),
-        });
-        let clients: Vec<_> = (0..CLIENTS).map(|_| tokio::spawn(load.clone().insist())).collect();
-        let once = tokio::spawn(load.clone().try_once());
-        let (mut under_way, mut last_kill) = (BTreeMap::new(), Instant::now());
-        for kill in 1..=kills {
-            let patience = Instant::now();
-            while load.count() < total * kill / (kills + 1) {
-                assert!(patience.elapsed() < Duration::from_secs(60), "no progress after {} kills: {}", kill - 1, program.log());
-                load.behind.store(queued(&database).await > QUEUE, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-            load.behind.store(false, Ordering::SeqCst);
-            tokio::time::sleep(random(Duration::from_millis(60))).await;
-            program.kill();
-            last_kill = Instant::now();
-            for claim in claims(&database).await {
-                under_way.entry(claim).or_insert(Clock::system().now());
-            }
-            program.start().await;
-        }
-        for client in clients {
-            client.await.unwrap();
-        }
-        load.done.store(true, Ordering::SeqCst);
-        once.await.unwrap();
-        while queued(&database).await > 0 {
-            assert!(last_kill.elapsed() < RESUME, "delivery does not resume: {}", program.log());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        let settled = settle_times(&database).await;
-        let waited = under_way.iter().map(|((id, _), kill)| settled[id] - *kill).max().unwrap_or_default();
-        assert!(waited.to_std().is_ok_and(|waited| waited < RESUME), "delivered {waited} after the kill");
-
-        assert!(load.unexpected.lock().unwrap().is_empty(), "{:?}", load.unexpected.lock().unwrap());
-        let mails = world.mailbox.mails();
-        let delivered = account_for(&database, &mails).await;
-        let recipients: BTreeSet<String> = mails.iter().flat_map(|mail| mail.recipients.clone()).collect();
-        let acknowledged = load.acknowledged.lock().unwrap().clone();
-        assert!(acknowledged.is_subset(&recipients), "acknowledged and not delivered");
-        let lost = load.lost.lock().unwrap().clone();
-        let committed = lost.intersection(&recipients).count();
-        let all: BTreeSet<String> = acknowledged.union(&lost).cloned().collect();
-        assert!(recipients.is_subset(&all), "delivered to somebody whom nobody invited");
-        for organization in &load.organizations {
-            Ledger::read(&database, organization).await;
-        }
-        let duplicates = mails.len() - delivered;
-        assert!(under_way.len() <= SLOTS * kills, "{} claims at {kills} kills", under_way.len());
-        assert!(duplicates <= under_way.len(), "{duplicates} duplicates of {} deliveries under way", under_way.len());
-        eprintln!(
-            "{:?}: {} acknowledged ({} repetitions), {delivered} delivered, {duplicates} of them twice, {} deliveries under way at {kills} kills; {} calls failed \
-             and were not repeated: {committed} were committed and delivered, {} were not; what a kill interrupted was delivered {} ms later at the latest",
-            database.get_database_backend(),
-            acknowledged.len(),
-            load.retries.load(Ordering::SeqCst),
-            under_way.len(),
-            lost.len(),
-            lost.len() - committed,
-            waited.num_milliseconds(),
-        );
-        program.terminate();
-        drop(database);
-        if let Some(separate) = separate {
-            postgres::shared().await.unwrap().drop_database(&separate).await.unwrap();
-        }
+    assert!(load.unexpected.lock().unwrap().is_empty(), "{:?}", load.unexpected.lock().unwrap());
+    let mails = world.mailbox.mails();
+    let delivered = account_for(&database, &mails).await;
+    let recipients: BTreeSet<String> = mails.iter().flat_map(|mail| mail.recipients.clone()).collect();
+    let acknowledged = load.acknowledged.lock().unwrap().clone();
+    assert!(acknowledged.is_subset(&recipients), "acknowledged and not delivered");
+    let lost = load.lost.lock().unwrap().clone();
+    let committed = lost.intersection(&recipients).count();
+    let all: BTreeSet<String> = acknowledged.union(&lost).cloned().collect();
+    assert!(recipients.is_subset(&all), "delivered to somebody whom nobody invited");
+    for organization in &load.organizations {
+        Ledger::read(&database, organization).await;
+    }
+    let duplicates = mails.len() - delivered;
+    assert!(under_way.len() <= SLOTS * kills, "{} claims at {kills} kills", under_way.len());
+    assert!(duplicates <= under_way.len(), "{duplicates} duplicates of {} deliveries under way", under_way.len());
+    eprintln!(
+        "{:?}: {} acknowledged ({} repetitions), {delivered} delivered, {duplicates} of them twice, {} deliveries under way at {kills} kills; {} calls failed \
+         and were not repeated: {committed} were committed and delivered, {} were not; what a kill interrupted was delivered {} ms later at the latest",
+        database.get_database_backend(),
+        acknowledged.len(),
+        load.retries.load(Ordering::SeqCst),
+        under_way.len(),
+        lost.len(),
+        lost.len() - committed,
+        waited.num_milliseconds(),
+    );
+    program.terminate();
+    drop(database);
+    if let Some(separate) = separate {
+        postgres::shared().await.unwrap().drop_database(&separate).await.unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! The program from start to end: how it starts, on what it waits, what it refuses, how it stops, and its smaller commands.
 
+use roster_test_macros::wire_test;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -22,7 +23,6 @@ use crate::support::pb::service_account_service_client::ServiceAccountServiceCli
 use crate::support::pb::{CreateServiceAccountRequest, ListOrganizationsRequest};
 use crate::support::postgres::{Cluster, Durability};
 use crate::support::program::{Process, run};
-use crate::support::runner::wire_tests;
 use crate::support::safety_kit::{Team, flag, hold_organizations, never_answered, settled, soon, texts};
 use crate::support::world::World;
 
@@ -56,251 +56,269 @@ fn tell(line: &str) {
     eprintln!("{line}");
 }
 
-wire_tests! {
-    /// ab_10: SIGTERM while a call is at work and others keep coming: the call at work is answered, what was answered is stored and nothing else is, and
-    /// the process ends with status 0 long before its drain time is over.
-    async fn ab_10_sigterm_lets_calls_at_work_finish(world: World) {
-        let team = Team::found(&world).await;
-        world.stop().await;
-        let (process, addresses) = Process::serve(&world.flags(), &[]).await;
-        let mut load = tokio::task::JoinSet::new();
-        for caller in 0..4 {
-            let mut accounts = ServiceAccountServiceClient::new(addresses.channel());
-            let world = world.clone();
-            load.spawn(async move {
-                let mut answered = Vec::new();
-                for number in 0.. {
-                    let name = format!("load {caller} {number}");
-                    let request = CreateServiceAccountRequest { display_name: name.clone(), scopes: vec!["users.read".to_owned()], ..Default::default() };
-                    let call = accounts.create_service_account(world.as_operator(request));
-                    match tokio::time::timeout(Duration::from_secs(10), call).await {
-                        Ok(Ok(_)) => answered.push(name),
-                        Ok(Err(status)) => return (answered, Some(status)),
-                        // The process has ended by then, and a connection to its port may have met another program.
-                        Err(_) => return (answered, None),
-                    }
+/// ab_10: SIGTERM while a call is at work and others keep coming: the call at work is answered, what was answered is stored and nothing else is, and
+/// the process ends with status 0 long before its drain time is over.
+#[wire_test]
+async fn ab_10_sigterm_lets_calls_at_work_finish(world: World) {
+    let team = Team::found(&world).await;
+    world.stop().await;
+    let (process, addresses) = Process::serve(&world.flags(), &[]).await;
+    let mut load = tokio::task::JoinSet::new();
+    for caller in 0..4 {
+        let mut accounts = ServiceAccountServiceClient::new(addresses.channel());
+        let world = world.clone();
+        load.spawn(async move {
+            let mut answered = Vec::new();
+            for number in 0.. {
+                let name = format!("load {caller} {number}");
+                let request = CreateServiceAccountRequest {
+                    display_name: name.clone(),
+                    scopes: vec!["users.read".to_owned()],
+                    ..Default::default()
+                };
+                let call = accounts.create_service_account(world.as_operator(request));
+                match tokio::time::timeout(Duration::from_secs(10), call).await {
+                    Ok(Ok(_)) => answered.push(name),
+                    Ok(Err(status)) => return (answered, Some(status)),
+                    // The process has ended by then, and a connection to its port may have met another program.
+                    Err(_) => return (answered, None),
                 }
-                unreachable!()
-            });
-        }
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let held = hold_organizations(&world).await;
-        let request = world.as_session(&team.owner, team.invitation("bea@example.com"));
-        let mut invitations = InvitationServiceClient::new(addresses.channel());
-        let at_work = tokio::spawn(async move { invitations.create_invitation(request).await });
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        let start = Instant::now();
-        process.terminate();
-        process.logged("stopping").await;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        let refused = soon("a call after the order to stop", list(addresses.channel(), world.operator_key())).await;
-        assert!(never_answered(&refused.unwrap_err()));
-        held.rollback().await.unwrap();
-        soon("the call at work", at_work).await.unwrap().expect("the call at work is lost");
-        let ended = process.ended().await;
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        assert!(start.elapsed() < PATIENCE, "stopped after {:?}", start.elapsed());
-        assert!(!ended.stderr.contains("stopped before everything"), "{}", ended.stderr);
-
-        let mut answered = Vec::new();
-        for (names, last) in load.join_all().await {
-            // The connection was gone or going; an answer would have told of a call that was begun and not finished.
-            assert!(last.as_ref().is_none_or(never_answered), "{last:?}");
-            answered.extend(names);
-        }
-        answered.sort();
-        let query = "SELECT display_name AS n FROM service_accounts WHERE display_name LIKE 'load %'";
-        let mut stored = texts(world.database(), query, "n").await;
-        stored.sort();
-        assert!(!answered.is_empty());
-        assert_eq!(stored, answered);
-        world.leaves_messages_behind("the server stopped before it could send the invitation");
-    }
-
-    /// ab_10: stopping has an end whatever there is: a call that waits for a lock, a stream, connections that have not said a word. What did not end in the
-    /// drain time is broken off and has changed nothing.
-    async fn ab_10_stopping_has_an_end(world: World) {
-        let team = Team::found(&world).await;
-        world.stop().await;
-        let (process, addresses) = Process::serve(&flags_with(&world, &[("drain-timeout", "1s")]), &[]).await;
-        let _silent = TcpStream::connect(addresses.grpc()).await.unwrap();
-        let mut reflection = ServerReflectionClient::new(addresses.channel());
-        let _answers = reflection.server_reflection_info(tokio_stream::pending()).await.unwrap();
-        let held = hold_organizations(&world).await;
-        let request = world.as_session(&team.owner, team.invitation("bea@example.com"));
-        let mut invitations = InvitationServiceClient::new(addresses.channel());
-        let stuck = tokio::spawn(async move { invitations.create_invitation(request).await });
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let start = Instant::now();
-        let ended = process.stop().await;
-        assert!(start.elapsed() < Duration::from_secs(8), "stopped after {:?}", start.elapsed());
-        assert!(ended.stderr.contains("stopped before everything at work had ended"));
-        soon("the call at work", stuck).await.unwrap().unwrap_err();
-        held.rollback().await.unwrap();
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        assert_eq!(world.count("SELECT COUNT(*) AS n FROM invitations").await, 0);
-    }
-
-    /// A database that a newer version has migrated is served, with a warning: during a rolling upgrade both run.
-    async fn a_newer_schema_is_served_with_a_warning(world: World) {
-        world.stop().await;
-        world.database().execute_unprepared("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29991231_000001_later', 0)").await.unwrap();
-        let (process, addresses) = Process::serve(&world.flags(), &[]).await;
-        process.logged("newer than this program").await;
-        list(addresses.channel(), world.operator_key()).await.unwrap();
-        process.stop().await;
-    }
-
-    /// Rotated keys: what the old key has sealed is opened while it stands in the list, behind the new one. Without it a message waits, is not lost, and
-    /// says why.
-    async fn a_rotated_key_still_opens(world: World) {
-        const BEA: &str = "bea@example.com";
-        const CID: &str = "cid@example.com";
-        let team = Team::found(&world).await;
-        let old = flag(&world, "secret-key");
-        let new = Keyring::generate(&Entropy::system());
-        let waits_because = async |why: &str| {
-            let start = Instant::now();
-            loop {
-                let query = "SELECT last_error AS e FROM outbox_messages WHERE state = 'queued' AND last_error IS NOT NULL";
-                let errors = texts(world.database(), query, "e").await;
-                assert!(errors.iter().all(|error| !error.contains(&old) && !error.contains(&new)), "{errors:?}");
-                if errors.len() == 1 && errors[0].contains(why) {
-                    return;
-                }
-                assert!(start.elapsed() < PATIENCE, "{why:?} is not in {errors:?}");
-                tokio::time::sleep(Duration::from_millis(10)).await;
             }
-        };
-        let invite = async |email: &str| {
-            world.mailbox.inject_times(Fault::Greylist(email.to_owned()), 1);
-            let request = world.as_session(&team.owner, team.invitation(email));
-            world.invitations().create_invitation(request).await.unwrap();
-            waits_because("greylisted").await;
-        };
-        let later = async || world.clock.advance(Duration::from_secs(3600));
-
-        invite(BEA).await;
-        world.restart_with(&[("secret-key", &new)]).await;
-        later().await;
-        waits_because("key").await;
-        world.restart_with(&[("secret-key", &format!("{new},{old}"))]).await;
-        later().await;
-        world.mailbox.wait_for(BEA, 1).await;
-        settled(&world).await;
-
-        // What is sealed from now on is sealed with the new one: the old one can go.
-        invite(CID).await;
-        world.restart_with(&[("secret-key", &new)]).await;
-        later().await;
-        world.mailbox.wait_for(CID, 1).await;
+            unreachable!()
+        });
     }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let held = hold_organizations(&world).await;
+    let request = world.as_session(&team.owner, team.invitation("bea@example.com"));
+    let mut invitations = InvitationServiceClient::new(addresses.channel());
+    let at_work = tokio::spawn(async move { invitations.create_invitation(request).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let start = Instant::now();
+    process.terminate();
+    process.logged("stopping").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let refused = soon("a call after the order to stop", list(addresses.channel(), world.operator_key())).await;
+    assert!(never_answered(&refused.unwrap_err()));
+    held.rollback().await.unwrap();
+    soon("the call at work", at_work).await.unwrap().expect("the call at work is lost");
+    let ended = process.ended().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(start.elapsed() < PATIENCE, "stopped after {:?}", start.elapsed());
+    assert!(!ended.stderr.contains("stopped before everything"), "{}", ended.stderr);
 
-    /// `roster healthcheck` answers by its exit status, and says what is wrong.
-    async fn healthcheck_answers_by_exit_status(world: World) {
-        let address = format!("--http-listen={}", world.http_address());
-        let well = run(&["healthcheck", &address], &[]).await;
-        assert_eq!((well.code, well.stderr.as_str()), (Some(0), ""));
-        world.stop().await;
-        let gone = run(&["healthcheck", &address], &[]).await;
-        assert_eq!(gone.code, Some(1));
-        assert!(gone.stderr.starts_with("roster: "), "{}", gone.stderr);
+    let mut answered = Vec::new();
+    for (names, last) in load.join_all().await {
+        // The connection was gone or going; an answer would have told of a call that was begun and not finished.
+        assert!(last.as_ref().is_none_or(never_answered), "{last:?}");
+        answered.extend(names);
     }
+    answered.sort();
+    let query = "SELECT display_name AS n FROM service_accounts WHERE display_name LIKE 'load %'";
+    let mut stored = texts(world.database(), query, "n").await;
+    stored.sort();
+    assert!(!answered.is_empty());
+    assert_eq!(stored, answered);
+    world.leaves_messages_behind("the server stopped before it could send the invitation");
+}
 
-    /// `roster admin bootstrap-key` makes an operator's key directly in the database, beside a running server, which takes it at once.
-    async fn bootstrap_key_makes_a_key_that_works(world: World) {
-        let url = format!("--database-url={}", flag(&world, "database-url"));
-        let made = run(&["admin", "bootstrap-key", &url], &[]).await;
-        assert_eq!(made.code, Some(0), "{}", made.stderr);
-        let key = made.stdout.trim();
-        assert_ne!(key, world.operator_key());
-        list(world.channel(), key).await.unwrap();
-        list(world.channel(), world.operator_key()).await.unwrap();
+/// ab_10: stopping has an end whatever there is: a call that waits for a lock, a stream, connections that have not said a word. What did not end in the
+/// drain time is broken off and has changed nothing.
+#[wire_test]
+async fn ab_10_stopping_has_an_end(world: World) {
+    let team = Team::found(&world).await;
+    world.stop().await;
+    let (process, addresses) = Process::serve(&flags_with(&world, &[("drain-timeout", "1s")]), &[]).await;
+    let _silent = TcpStream::connect(addresses.grpc()).await.unwrap();
+    let mut reflection = ServerReflectionClient::new(addresses.channel());
+    let _answers = reflection.server_reflection_info(tokio_stream::pending()).await.unwrap();
+    let held = hold_organizations(&world).await;
+    let request = world.as_session(&team.owner, team.invitation("bea@example.com"));
+    let mut invitations = InvitationServiceClient::new(addresses.channel());
+    let stuck = tokio::spawn(async move { invitations.create_invitation(request).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let start = Instant::now();
+    let ended = process.stop().await;
+    assert!(start.elapsed() < Duration::from_secs(8), "stopped after {:?}", start.elapsed());
+    assert!(ended.stderr.contains("stopped before everything at work had ended"));
+    soon("the call at work", stuck).await.unwrap().unwrap_err();
+    held.rollback().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(world.count("SELECT COUNT(*) AS n FROM invitations").await, 0);
+}
+
+/// A database that a newer version has migrated is served, with a warning: during a rolling upgrade both run.
+#[wire_test]
+async fn a_newer_schema_is_served_with_a_warning(world: World) {
+    world.stop().await;
+    world
+        .database()
+        .execute_unprepared("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29991231_000001_later', 0)")
+        .await
+        .unwrap();
+    let (process, addresses) = Process::serve(&world.flags(), &[]).await;
+    process.logged("newer than this program").await;
+    list(addresses.channel(), world.operator_key()).await.unwrap();
+    process.stop().await;
+}
+
+/// Rotated keys: what the old key has sealed is opened while it stands in the list, behind the new one. Without it a message waits, is not lost, and
+/// says why.
+#[wire_test]
+async fn a_rotated_key_still_opens(world: World) {
+    const BEA: &str = "bea@example.com";
+    const CID: &str = "cid@example.com";
+    let team = Team::found(&world).await;
+    let old = flag(&world, "secret-key");
+    let new = Keyring::generate(&Entropy::system());
+    let waits_because = async |why: &str| {
+        let start = Instant::now();
+        loop {
+            let query = "SELECT last_error AS e FROM outbox_messages WHERE state = 'queued' AND last_error IS NOT NULL";
+            let errors = texts(world.database(), query, "e").await;
+            assert!(errors.iter().all(|error| !error.contains(&old) && !error.contains(&new)), "{errors:?}");
+            if errors.len() == 1 && errors[0].contains(why) {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{why:?} is not in {errors:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let invite = async |email: &str| {
+        world.mailbox.inject_times(Fault::Greylist(email.to_owned()), 1);
+        let request = world.as_session(&team.owner, team.invitation(email));
+        world.invitations().create_invitation(request).await.unwrap();
+        waits_because("greylisted").await;
+    };
+    let later = async || world.clock.advance(Duration::from_secs(3600));
+
+    invite(BEA).await;
+    world.restart_with(&[("secret-key", &new)]).await;
+    later().await;
+    waits_because("key").await;
+    world.restart_with(&[("secret-key", &format!("{new},{old}"))]).await;
+    later().await;
+    world.mailbox.wait_for(BEA, 1).await;
+    settled(&world).await;
+
+    // What is sealed from now on is sealed with the new one: the old one can go.
+    invite(CID).await;
+    world.restart_with(&[("secret-key", &new)]).await;
+    later().await;
+    world.mailbox.wait_for(CID, 1).await;
+}
+
+/// `roster healthcheck` answers by its exit status, and says what is wrong.
+#[wire_test]
+async fn healthcheck_answers_by_exit_status(world: World) {
+    let address = format!("--http-listen={}", world.http_address());
+    let well = run(&["healthcheck", &address], &[]).await;
+    assert_eq!((well.code, well.stderr.as_str()), (Some(0), ""));
+    world.stop().await;
+    let gone = run(&["healthcheck", &address], &[]).await;
+    assert_eq!(gone.code, Some(1));
+    assert!(gone.stderr.starts_with("roster: "), "{}", gone.stderr);
+}
+
+/// `roster admin bootstrap-key` makes an operator's key directly in the database, beside a running server, which takes it at once.
+#[wire_test]
+async fn bootstrap_key_makes_a_key_that_works(world: World) {
+    let url = format!("--database-url={}", flag(&world, "database-url"));
+    let made = run(&["admin", "bootstrap-key", &url], &[]).await;
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    let key = made.stdout.trim();
+    assert_ne!(key, world.operator_key());
+    list(world.channel(), key).await.unwrap();
+    list(world.channel(), world.operator_key()).await.unwrap();
+}
+
+/// PostgreSQL that is not there when the server starts is waited for: alive, not ready, and serving as soon as the database is.
+#[wire_test(postgres)]
+async fn postgres_is_waited_for(world: World) {
+    let cluster = Cluster::start(Durability::Fast).await.unwrap();
+    let database = cluster.create_database().await.unwrap();
+    cluster.crash().await.unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let flags = flags_with(&world, &[("database-url", &database.url), ("http-listen", &port.to_string())]);
+    let process = Process::start(&[&["serve".to_owned()], &flags[..]].concat(), &[]);
+    process.logged("waiting for the database").await;
+    let page = async |path: &str| probe(port, path, PATIENCE).await.unwrap();
+    assert_eq!(page("/livez").await.0, 200);
+    assert_eq!(page("/readyz").await, (503, "not ready: starting\n".to_owned()));
+    cluster.resume().await.unwrap();
+    process.serving().await;
+    assert_eq!(page("/readyz").await.0, 200);
+    process.stop().await;
+
+    // Asked to stop while it waits, it goes.
+    cluster.crash().await.unwrap();
+    let process = Process::start(&[&["serve".to_owned()], &flags[..]].concat(), &[]);
+    process.logged("waiting for the database").await;
+    process.stop().await;
+    cluster.stop().await;
+}
+
+/// A schema older than the program is not migrated behind the operator's back: the server refuses and names the command, and so does the worker.
+#[wire_test(postgres)]
+async fn an_older_schema_is_refused(world: World) {
+    world.stop().await;
+    world.database().execute_unprepared("DELETE FROM seaql_migrations").await.unwrap();
+    for (command, flags) in [("serve", world.flags()), ("worker", worker_flags(&world))] {
+        let ended = run(&[&[command.to_owned()], &flags[..]].concat(), &[]).await;
+        assert_eq!(ended.code, Some(1), "{command}: {}", ended.stderr);
+        assert!(ended.stderr.contains("roster migrate"), "{command}: {}", ended.stderr);
     }
 }
 
-wire_tests! { @postgres;
-    /// PostgreSQL that is not there when the server starts is waited for: alive, not ready, and serving as soon as the database is.
-    async fn postgres_is_waited_for(world: World) {
-        let cluster = Cluster::start(Durability::Fast).await.unwrap();
-        let database = cluster.create_database().await.unwrap();
-        cluster.crash().await.unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let flags = flags_with(&world, &[("database-url", &database.url), ("http-listen", &port.to_string())]);
-        let process = Process::start(&[&["serve".to_owned()], &flags[..]].concat(), &[]);
-        process.logged("waiting for the database").await;
-        let page = async |path: &str| probe(port, path, PATIENCE).await.unwrap();
-        assert_eq!(page("/livez").await.0, 200);
-        assert_eq!(page("/readyz").await, (503, "not ready: starting\n".to_owned()));
-        cluster.resume().await.unwrap();
-        process.serving().await;
-        assert_eq!(page("/readyz").await.0, 200);
-        process.stop().await;
-
-        // Asked to stop while it waits, it goes.
-        cluster.crash().await.unwrap();
-        let process = Process::start(&[&["serve".to_owned()], &flags[..]].concat(), &[]);
-        process.logged("waiting for the database").await;
-        process.stop().await;
-        cluster.stop().await;
+/// `roster worker` delivers what a server has queued that is gone since.
+#[wire_test(postgres)]
+async fn a_worker_delivers_what_a_server_queued(world: World) {
+    let team = Team::found(&world).await;
+    world.mailbox.inject(Fault::Unavailable);
+    for number in 0..5 {
+        let request = world.as_session(&team.owner, team.invitation(&format!("bea{number}@example.com")));
+        world.invitations().create_invitation(request).await.unwrap();
     }
-
-    /// A schema older than the program is not migrated behind the operator's back: the server refuses and names the command, and so does the worker.
-    async fn an_older_schema_is_refused(world: World) {
-        world.stop().await;
-        world.database().execute_unprepared("DELETE FROM seaql_migrations").await.unwrap();
-        for (command, flags) in [("serve", world.flags()), ("worker", worker_flags(&world))] {
-            let ended = run(&[&[command.to_owned()], &flags[..]].concat(), &[]).await;
-            assert_eq!(ended.code, Some(1), "{command}: {}", ended.stderr);
-            assert!(ended.stderr.contains("roster migrate"), "{command}: {}", ended.stderr);
-        }
+    world.stop().await;
+    world.mailbox.heal().await;
+    // The worker is on real time, and a failed attempt is made again after a while.
+    world
+        .database()
+        .execute_unprepared("UPDATE outbox_messages SET available_time = now() - interval '1 minute'")
+        .await
+        .unwrap();
+    let worker = Process::start(&[&["worker".to_owned()], &worker_flags(&world)[..]].concat(), &[]);
+    for number in 0..5 {
+        world.mailbox.wait_for(&format!("bea{number}@example.com"), 1).await;
     }
+    settled(&world).await;
+    assert_eq!(world.mailbox.mails().len(), 5);
+    worker.stop().await;
+}
 
-    /// `roster worker` delivers what a server has queued that is gone since.
-    async fn a_worker_delivers_what_a_server_queued(world: World) {
-        let team = Team::found(&world).await;
-        world.mailbox.inject(Fault::Unavailable);
-        for number in 0..5 {
-            let request = world.as_session(&team.owner, team.invitation(&format!("bea{number}@example.com")));
-            world.invitations().create_invitation(request).await.unwrap();
-        }
-        world.stop().await;
-        world.mailbox.heal().await;
-        // The worker is on real time, and a failed attempt is made again after a while.
-        world.database().execute_unprepared("UPDATE outbox_messages SET available_time = now() - interval '1 minute'").await.unwrap();
-        let worker = Process::start(&[&["worker".to_owned()], &worker_flags(&world)[..]].concat(), &[]);
-        for number in 0..5 {
-            world.mailbox.wait_for(&format!("bea{number}@example.com"), 1).await;
-        }
-        settled(&world).await;
-        assert_eq!(world.mailbox.mails().len(), 5);
-        worker.stop().await;
+/// A server and a worker share the outbox: each message is delivered, once, and both have their part in it.
+#[wire_test(postgres)]
+async fn a_server_and_a_worker_share_the_outbox(world: World) {
+    const MESSAGES: usize = 60;
+    let team = Team::found(&world).await;
+    world.stop().await;
+    let (server, addresses) = Process::serve(&world.flags(), &[]).await;
+    let worker = Process::start(&[&["worker".to_owned()], &worker_flags(&world)[..]].concat(), &[]);
+    worker.serving().await;
+    // Long enough for both to find something.
+    world.mailbox.inject(Fault::Slow(Duration::from_millis(20)));
+    let mut invitations = InvitationServiceClient::new(addresses.channel());
+    for number in 0..MESSAGES {
+        let request = world.as_session(&team.owner, team.invitation(&format!("bea{number}@example.com")));
+        invitations.create_invitation(request).await.unwrap();
     }
-
-    /// A server and a worker share the outbox: each message is delivered, once, and both have their part in it.
-    async fn a_server_and_a_worker_share_the_outbox(world: World) {
-        const MESSAGES: usize = 60;
-        let team = Team::found(&world).await;
-        world.stop().await;
-        let (server, addresses) = Process::serve(&world.flags(), &[]).await;
-        let worker = Process::start(&[&["worker".to_owned()], &worker_flags(&world)[..]].concat(), &[]);
-        worker.serving().await;
-        // Long enough for both to find something.
-        world.mailbox.inject(Fault::Slow(Duration::from_millis(20)));
-        let mut invitations = InvitationServiceClient::new(addresses.channel());
-        for number in 0..MESSAGES {
-            let request = world.as_session(&team.owner, team.invitation(&format!("bea{number}@example.com")));
-            invitations.create_invitation(request).await.unwrap();
-        }
-        for number in 0..MESSAGES {
-            world.mailbox.wait_for(&format!("bea{number}@example.com"), 1).await;
-        }
-        settled(&world).await;
-        assert_eq!(world.mailbox.mails().len(), MESSAGES);
-        let shares = [server.stop().await, worker.stop().await].map(|ended| ended.stderr.matches("\"mail sent\"").count());
-        assert_eq!(shares.iter().sum::<usize>(), MESSAGES);
-        assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
+    for number in 0..MESSAGES {
+        world.mailbox.wait_for(&format!("bea{number}@example.com"), 1).await;
     }
+    settled(&world).await;
+    assert_eq!(world.mailbox.mails().len(), MESSAGES);
+    let shares = [server.stop().await, worker.stop().await].map(|ended| ended.stderr.matches("\"mail sent\"").count());
+    assert_eq!(shares.iter().sum::<usize>(), MESSAGES);
+    assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
 }
 
 fn worker_flags(world: &World) -> Vec<String> {
@@ -309,152 +327,182 @@ fn worker_flags(world: &World) -> Vec<String> {
     flags
 }
 
-wire_tests! { @once;
-    /// The first start on an empty directory makes an operator's key, and keeps it where only the owner of the process can read it; the log says where. The second
-    /// start makes none, and is quick.
-    async fn a_second_start_keeps_the_operator() {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data");
-        let flags = laptop_flags(&data);
-        let (first, addresses) = Process::serve(&flags, &[]).await;
-        let kept = std::fs::read_to_string(data.join("operator-key")).unwrap();
-        let key = kept.trim();
-        assert!(first.log().contains(data.join("operator-key").to_str().unwrap()), "{}", first.log());
-        list(addresses.channel(), key).await.unwrap();
-        for file in ["operator-key", "secret-key"] {
-            let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(data.join(file)).unwrap().permissions());
-            assert_eq!(mode & 0o777, 0o600, "{file}");
+/// The first start on an empty directory makes an operator's key, and keeps it where only the owner of the process can read it; the log says where. The second
+/// start makes none, and is quick.
+#[wire_test(once)]
+async fn a_second_start_keeps_the_operator() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let flags = laptop_flags(&data);
+    let (first, addresses) = Process::serve(&flags, &[]).await;
+    let kept = std::fs::read_to_string(data.join("operator-key")).unwrap();
+    let key = kept.trim();
+    assert!(first.log().contains(data.join("operator-key").to_str().unwrap()), "{}", first.log());
+    list(addresses.channel(), key).await.unwrap();
+    for file in ["operator-key", "secret-key"] {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(data.join(file)).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    let sealing = std::fs::read_to_string(data.join("secret-key")).unwrap();
+    let ended = first.stop().await;
+    assert!(ended.stdout.is_empty() && !ended.stderr.contains(key), "{ended:?}");
+
+    let start = Instant::now();
+    let second = Process::start(&[&["serve".to_owned()], &flags[..]].concat(), &[]);
+    let addresses = second.serving().await;
+    let health = HealthClient::new(addresses.channel()).check(HealthCheckRequest::default()).await.unwrap();
+    let took = start.elapsed();
+    assert_eq!(health.into_inner().status, 1);
+    tell(&format!("from the start to SERVING on an existing file: {} ms", took.as_millis()));
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    list(addresses.channel(), key).await.unwrap();
+    let ended = second.stop().await;
+    assert_eq!(ended.stdout, "");
+    assert_eq!(std::fs::read_to_string(data.join("operator-key")).unwrap(), kept);
+    assert_eq!(std::fs::read_to_string(data.join("secret-key")).unwrap(), sealing);
+}
+
+/// Idle connections, and half a request for a page, keep nobody from stopping.
+#[wire_test(once)]
+async fn idle_connections_keep_nobody_from_stopping() {
+    let folder = tempfile::tempdir().unwrap();
+    let (process, addresses) = Process::serve(&laptop_flags(folder.path()), &[]).await;
+    let mut half = TcpStream::connect(addresses.http).await.unwrap();
+    half.write_all(b"GET /livez HTTP/1.1\r\n").await.unwrap();
+    let _silent = TcpStream::connect(addresses.http).await.unwrap();
+    let idle = addresses.channel();
+    HealthClient::new(idle.clone()).check(HealthCheckRequest::default()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let start = Instant::now();
+    process.stop().await;
+    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+}
+
+/// A second signal ends the process at once, with status 1: whoever presses Ctrl-C twice means it.
+#[wire_test(once)]
+async fn a_second_signal_ends_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (process, addresses) = Process::serve(&laptop_flags(folder.path()), &[]).await;
+    // A stream that nobody ends would keep it for its drain time.
+    let endless = tokio_stream::pending();
+    let _answers = ServerReflectionClient::new(addresses.channel()).server_reflection_info(endless).await.unwrap();
+    process.terminate();
+    process.logged("\"signal\":\"SIGTERM\"").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let start = Instant::now();
+    process.terminate();
+    assert_eq!(process.ended().await.code, Some(1));
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+/// `roster models check` takes a good document, and names line or field of what is wrong in a bad one.
+#[wire_test(once)]
+async fn models_check_names_what_is_wrong() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/models/default.toml");
+    let good = run(&["models", "check", shipped.to_str().unwrap()], &[]).await;
+    assert_eq!((good.code, good.stdout.as_str()), (Some(0), "default: fine, 3 roles\n"));
+
+    let text = std::fs::read_to_string(&shipped).unwrap();
+    let line = 1 + text.lines().position(|line| line.starts_with("max_roles_per_member")).unwrap();
+    for (change, complaints) in [
+        (text.replace("max_roles_per_member = 1", "max_roles_per_member = = 1"), vec![format!("line {line}")]),
+        (
+            text.replace("max_roles_per_member = 1", "max_roles_per_member = \"many\""),
+            vec!["max_roles_per_member".to_owned()],
+        ),
+        (
+            text.replace("default_role = \"member\"", "default_role = \"captain\""),
+            vec!["default_role".to_owned(), "captain".to_owned()],
+        ),
+    ] {
+        assert_ne!(change, text);
+        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        file.write_all(change.as_bytes()).unwrap();
+        let path = file.path().to_str().unwrap();
+        let bad = run(&["models", "check", path], &[]).await;
+        assert_eq!(bad.code, Some(1));
+        for complaint in complaints.iter().map(String::as_str).chain([path]) {
+            assert!(bad.stderr.contains(complaint), "{complaint} in {}", bad.stderr);
         }
-        let sealing = std::fs::read_to_string(data.join("secret-key")).unwrap();
-        let ended = first.stop().await;
-        assert!(ended.stdout.is_empty() && !ended.stderr.contains(key), "{ended:?}");
-
-        let start = Instant::now();
-        let second = Process::start(&[&["serve".to_owned()], &flags[..]].concat(), &[]);
-        let addresses = second.serving().await;
-        let health = HealthClient::new(addresses.channel()).check(HealthCheckRequest::default()).await.unwrap();
-        let took = start.elapsed();
-        assert_eq!(health.into_inner().status, 1);
-        tell(&format!("from the start to SERVING on an existing file: {} ms", took.as_millis()));
-        assert!(took < Duration::from_secs(2), "{took:?}");
-        list(addresses.channel(), key).await.unwrap();
-        let ended = second.stop().await;
-        assert_eq!(ended.stdout, "");
-        assert_eq!(std::fs::read_to_string(data.join("operator-key")).unwrap(), kept);
-        assert_eq!(std::fs::read_to_string(data.join("secret-key")).unwrap(), sealing);
     }
+    let missing = run(&["models", "check", "/no/such/file.toml"], &[]).await;
+    assert!(missing.code == Some(1) && missing.stderr.contains("/no/such/file.toml"), "{missing:?}");
+}
 
-    /// Idle connections, and half a request for a page, keep nobody from stopping.
-    async fn idle_connections_keep_nobody_from_stopping() {
-        let folder = tempfile::tempdir().unwrap();
-        let (process, addresses) = Process::serve(&laptop_flags(folder.path()), &[]).await;
-        let mut half = TcpStream::connect(addresses.http).await.unwrap();
-        half.write_all(b"GET /livez HTTP/1.1\r\n").await.unwrap();
-        let _silent = TcpStream::connect(addresses.http).await.unwrap();
-        let idle = addresses.channel();
-        HealthClient::new(idle.clone()).check(HealthCheckRequest::default()).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let start = Instant::now();
-        process.stop().await;
-        assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+/// `roster config` prints every setting, with nothing of what is set in it.
+#[wire_test(once)]
+async fn config_prints_every_setting() {
+    let printed = run(
+        &["config"],
+        &[("ROSTER_SECRET_KEY", "canary-of-a-key"), ("ROSTER_DATABASE_URL", "postgres://u:canary@h/d")],
+    )
+    .await;
+    assert_eq!(printed.code, Some(0));
+    for setting in ["ROSTER_LISTEN", "ROSTER_DATABASE_URL_FILE", "ROSTER_GRPC_WEB", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
+        assert!(printed.stdout.contains(&format!("| `{setting}` |")), "{setting}");
     }
+    assert!(!printed.stdout.contains("canary"));
+}
 
-    /// A second signal ends the process at once, with status 1: whoever presses Ctrl-C twice means it.
-    async fn a_second_signal_ends_at_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let (process, addresses) = Process::serve(&laptop_flags(folder.path()), &[]).await;
-        // A stream that nobody ends would keep it for its drain time.
-        let endless = tokio_stream::pending();
-        let _answers = ServerReflectionClient::new(addresses.channel()).server_reflection_info(endless).await.unwrap();
-        process.terminate();
-        process.logged("\"signal\":\"SIGTERM\"").await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let start = Instant::now();
-        process.terminate();
-        assert_eq!(process.ended().await.code, Some(1));
-        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+/// Settings that do not fit are refused all at once, with their names, without the values of secrets, before anything is touched.
+#[wire_test(once)]
+async fn settings_that_do_not_fit_are_refused_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let environment = [
+        ("ROSTER_DATABASE_URL", "postgres://user:canary@127.0.0.1:1/roster"),
+        ("ROSTER_SMTP_URL", "ftp://user:canary@mail.example.com"),
+        ("ROSTER_LISTEN", "0.0.0.0:0"),
+        ("ROSTER_INVITATION_URL", "https://app.example.com/"),
+        ("ROSTER_SESSION_IDLE", "90d"),
+        ("ROSTER_DATA_DIR", data.to_str().unwrap()),
+    ];
+    let ended = run::<&str>(&[], &environment).await;
+    assert_eq!(ended.code, Some(1));
+    for name in
+        ["ROSTER_SECRET_KEY", "ROSTER_SMTP_URL", "ROSTER_LISTEN", "ROSTER_INVITATION_URL", "ROSTER_SESSION_IDLE"]
+    {
+        assert!(ended.stderr.contains(name), "{name} in {}", ended.stderr);
     }
-
-    /// `roster models check` takes a good document, and names line or field of what is wrong in a bad one.
-    async fn models_check_names_what_is_wrong() {
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/models/default.toml");
-        let good = run(&["models", "check", shipped.to_str().unwrap()], &[]).await;
-        assert_eq!((good.code, good.stdout.as_str()), (Some(0), "default: fine, 3 roles\n"));
-
-        let text = std::fs::read_to_string(&shipped).unwrap();
-        let line = 1 + text.lines().position(|line| line.starts_with("max_roles_per_member")).unwrap();
-        for (change, complaints) in [
-            (text.replace("max_roles_per_member = 1", "max_roles_per_member = = 1"), vec![format!("line {line}")]),
-            (text.replace("max_roles_per_member = 1", "max_roles_per_member = \"many\""), vec!["max_roles_per_member".to_owned()]),
-            (text.replace("default_role = \"member\"", "default_role = \"captain\""), vec!["default_role".to_owned(), "captain".to_owned()]),
-        ] {
-            assert_ne!(change, text);
-            let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
-            file.write_all(change.as_bytes()).unwrap();
-            let path = file.path().to_str().unwrap();
-            let bad = run(&["models", "check", path], &[]).await;
-            assert_eq!(bad.code, Some(1));
-            for complaint in complaints.iter().map(String::as_str).chain([path]) {
-                assert!(bad.stderr.contains(complaint), "{complaint} in {}", bad.stderr);
-            }
-        }
-        let missing = run(&["models", "check", "/no/such/file.toml"], &[]).await;
-        assert!(missing.code == Some(1) && missing.stderr.contains("/no/such/file.toml"), "{missing:?}");
-    }
-
-    /// `roster config` prints every setting, with nothing of what is set in it.
-    async fn config_prints_every_setting() {
-        let printed = run(&["config"], &[("ROSTER_SECRET_KEY", "canary-of-a-key"), ("ROSTER_DATABASE_URL", "postgres://u:canary@h/d")]).await;
-        assert_eq!(printed.code, Some(0));
-        for setting in ["ROSTER_LISTEN", "ROSTER_DATABASE_URL_FILE", "ROSTER_GRPC_WEB", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
-            assert!(printed.stdout.contains(&format!("| `{setting}` |")), "{setting}");
-        }
-        assert!(!printed.stdout.contains("canary"));
-    }
-
-    /// Settings that do not fit are refused all at once, with their names, without the values of secrets, before anything is touched.
-    async fn settings_that_do_not_fit_are_refused_together() {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data");
-        let environment = [
-            ("ROSTER_DATABASE_URL", "postgres://user:canary@127.0.0.1:1/roster"),
-            ("ROSTER_SMTP_URL", "ftp://user:canary@mail.example.com"),
-            ("ROSTER_LISTEN", "0.0.0.0:0"),
-            ("ROSTER_INVITATION_URL", "https://app.example.com/"),
-            ("ROSTER_SESSION_IDLE", "90d"),
-            ("ROSTER_DATA_DIR", data.to_str().unwrap()),
-        ];
-        let ended = run::<&str>(&[], &environment).await;
-        assert_eq!(ended.code, Some(1));
-        for name in ["ROSTER_SECRET_KEY", "ROSTER_SMTP_URL", "ROSTER_LISTEN", "ROSTER_INVITATION_URL", "ROSTER_SESSION_IDLE"] {
-            assert!(ended.stderr.contains(name), "{name} in {}", ended.stderr);
-        }
-        assert!(!ended.stderr.contains("canary"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("canary"), "{}", ended.stderr);
+    assert!(!data.exists());
+    // What only mail itself understands is found before anything is touched, too.
+    let layout = folder.path().join("templates");
+    std::fs::create_dir(&layout).unwrap();
+    std::fs::write(layout.join("layout.html"), "{% block body %}{% endblock %}{{ brand }}").unwrap();
+    for (setting, value) in [
+        ("ROSTER_SMTP_URL", "smtp://user:canary@mail.example.com?tls=maybe"),
+        ("ROSTER_MAIL_TEMPLATES_DIR", layout.to_str().unwrap()),
+    ] {
+        let ended = run::<&str>(&[], &[(setting, value), ("ROSTER_DATA_DIR", data.to_str().unwrap())]).await;
+        assert!(
+            ended.code == Some(1) && ended.stderr.contains(setting) && !ended.stderr.contains("canary"),
+            "{}",
+            ended.stderr
+        );
         assert!(!data.exists());
-        // What only mail itself understands is found before anything is touched, too.
-        let layout = folder.path().join("templates");
-        std::fs::create_dir(&layout).unwrap();
-        std::fs::write(layout.join("layout.html"), "{% block body %}{% endblock %}{{ brand }}").unwrap();
-        for (setting, value) in [("ROSTER_SMTP_URL", "smtp://user:canary@mail.example.com?tls=maybe"), ("ROSTER_MAIL_TEMPLATES_DIR", layout.to_str().unwrap())] {
-            let ended = run::<&str>(&[], &[(setting, value), ("ROSTER_DATA_DIR", data.to_str().unwrap())]).await;
-            assert!(ended.code == Some(1) && ended.stderr.contains(setting) && !ended.stderr.contains("canary"), "{}", ended.stderr);
-            assert!(!data.exists());
-        }
-        let broken = run(&["serve", "--listen=somewhere"], &[]).await;
-        assert_eq!(broken.code, Some(2), "{}", broken.stderr);
     }
+    let broken = run(&["serve", "--listen=somewhere"], &[]).await;
+    assert_eq!(broken.code, Some(2), "{}", broken.stderr);
+}
 
-    /// A key that is none, in the environment or in the file that the first start left, stops the start and is not shown.
-    async fn a_broken_key_stops_the_start() {
-        let folder = tempfile::tempdir().unwrap();
-        let flags = [&["serve".to_owned()], &laptop_flags(folder.path())[..]].concat();
-        for key in ["canary-not-base64!", "Y2FuYXJ5", ""] {
-            let ended = run(&flags, &[("ROSTER_SECRET_KEY", key)]).await;
-            assert_ne!(ended.code, Some(0), "{key}");
-            assert!(ended.stderr.contains("ROSTER_SECRET_KEY") && !ended.stderr.contains("anary") && !ended.stderr.contains("Y2Fu"), "{}", ended.stderr);
-        }
-        std::fs::write(folder.path().join("secret-key"), "Y2FuYXJ5\n").unwrap();
-        let ended = run(&flags, &[]).await;
-        assert!(ended.code == Some(1) && !ended.stderr.contains("Y2Fu"), "{}", ended.stderr);
+/// A key that is none, in the environment or in the file that the first start left, stops the start and is not shown.
+#[wire_test(once)]
+async fn a_broken_key_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = [&["serve".to_owned()], &laptop_flags(folder.path())[..]].concat();
+    for key in ["canary-not-base64!", "Y2FuYXJ5", ""] {
+        let ended = run(&flags, &[("ROSTER_SECRET_KEY", key)]).await;
+        assert_ne!(ended.code, Some(0), "{key}");
+        assert!(
+            ended.stderr.contains("ROSTER_SECRET_KEY")
+                && !ended.stderr.contains("anary")
+                && !ended.stderr.contains("Y2Fu"),
+            "{}",
+            ended.stderr
+        );
     }
+    std::fs::write(folder.path().join("secret-key"), "Y2FuYXJ5\n").unwrap();
+    let ended = run(&flags, &[]).await;
+    assert!(ended.code == Some(1) && !ended.stderr.contains("Y2Fu"), "{}", ended.stderr);
 }

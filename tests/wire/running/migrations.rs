@@ -4,6 +4,7 @@
 //! newest, and never touches those of an earlier one). A later migration is tested by bringing each of them forward: a migration that fails on rows, loses
 //! one, or leaves something that the service cannot read, fails here before it reaches anybody's database.
 
+use roster_test_macros::wire_test;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,6 @@ use crate::support::pb::user_service_client::UserServiceClient;
 use crate::support::pb::{ListMembersRequest, ListOrganizationsRequest, ListUsersRequest, MemberState};
 use crate::support::postgres;
 use crate::support::program::{Process, run};
-use crate::support::runner::wire_tests;
 use crate::support::safety_kit::{
     PASSWORD, Team, columns, create_user, credentials, dump, flag, settled, tables, texts,
 };
@@ -101,139 +101,165 @@ async fn fill(world: &World) -> Team {
     team
 }
 
-wire_tests! {
-    /// `roster migrate` on a database of this version with rows in it changes nothing, however often, also while a server uses it.
-    async fn migrating_again_changes_nothing(world: World) {
-        let team = fill(&world).await;
-        let before = dump(world.database()).await;
-        assert!(before.values().filter(|rows| !rows.is_empty()).count() >= 10, "{:?}", counts(world.database()).await);
-        let url = format!("--database-url={}", flag(&world, "database-url"));
-        for _ in 0..2 {
-            let ended = run(&["migrate", &url], &[]).await;
-            assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        }
-        assert_eq!(dump(world.database()).await, before);
-        let request = world.as_session(&team.owner, crate::support::pb::GetUserRequest { user_id: team.owner_id.clone() });
-        world.users().get_user(request).await.unwrap();
-    }
-
-    /// Two who migrate an empty database at once do so once, and both succeed.
-    async fn two_migrations_at_once_are_one(world: World) {
-        let empty = Empty::make(&world).await;
-        let url = format!("--database-url={}", empty.url);
-        let (first, second) = (Process::start(&["migrate", &url], &[]), Process::start(&["migrate", &url], &[]));
-        for process in [first, second] {
-            let ended = process.ended().await;
-            assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        }
-        let connection = postgres::connect(&empty.url).await.unwrap();
-        assert_eq!(texts(&connection, "SELECT version AS n FROM seaql_migrations ORDER BY version", "n").await, versions());
-        let _ = connection.close().await;
-        empty.remove().await;
-    }
-
-    /// Every earlier version's rows are brought forward, one migration after the other as it was released, and served: same people, same passwords, same
-    /// organizations, and no row lost.
-    async fn every_earlier_version_is_brought_forward(world: World) {
-        let backend = world.database().get_database_backend();
-        let newest = versions().pop().unwrap();
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            world.restart_with(&[("secret-key", KEY)]).await;
-            fill(&world).await;
-            let file = file(&newest, backend);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, inserts(world.database()).await).unwrap();
-        }
-        for (number, version) in versions().into_iter().enumerate() {
-            let file = file(&version, backend);
-            let rows = std::fs::read_to_string(&file)
-                .unwrap_or_else(|error| panic!("{}: {error}; UPDATE_GOLDEN=1 writes the newest version's", file.display()));
-            let empty = Empty::make(&world).await;
-            let connection = postgres::connect(&empty.url).await.unwrap();
-            Migrator::up(&connection, Some(u32::try_from(number).unwrap() + 1)).await.unwrap();
-            connection.execute_unprepared(&rows).await.unwrap();
-            let before = counts(&connection).await;
-            let ended = run(&["migrate", &format!("--database-url={}", empty.url)], &[]).await;
-            assert_eq!(ended.code, Some(0), "{version}: {}", ended.stderr);
-            let after = counts(&connection).await;
-            for (table, count) in before.iter().filter(|(table, _)| *table != "seaql_migrations") {
-                assert_eq!(after.get(table), Some(count), "{version}: rows of {table}");
-            }
-            let strays = "SELECT h.role AS n FROM role_holders h JOIN members m ON m.organization_id = h.organization_id AND m.user_id = h.user_id WHERE m.state <> h.state OR m.sort_key <> h.sort_key";
-            assert_eq!(texts(&connection, strays, "n").await, [""; 0], "{version}: holders that are not what their members are");
-            serve(&world, &empty.url, &version).await;
-            let _ = connection.close().await;
-            empty.remove().await;
-        }
-    }
-
-    /// ab_38: what was deleted before the state from before was kept comes back as it was, too: the record of the deletion says it.
-    async fn ab_38_what_was_deleted_by_an_earlier_version_comes_back_as_it_was(world: World) {
-        let backend = world.database().get_database_backend();
-        let empty = Empty::make(&world).await;
-        let connection = postgres::connect(&empty.url).await.unwrap();
-        let known = versions().iter().position(|version| version == "m20261122_000010_invited_names").unwrap() + 1;
-        Migrator::up(&connection, Some(u32::try_from(known).unwrap())).await.unwrap();
-        let rows = std::fs::read_to_string(file("m20261122_000010_invited_names", backend)).unwrap();
-        connection.execute_unprepared(&rows).await.unwrap();
-        for statement in [
-            "INSERT INTO events (organization_id, revision, kind, data, hash, create_time) SELECT organization_id, 9, 'organization.deleted', '{\"after\":\"deleted\",\"before\":\"suspended\"}', hash, create_time FROM events WHERE revision = 8",
-            // Whoever was deleted in an organization that was deleted before has an event after that.
-            "INSERT INTO events (organization_id, revision, kind, data, hash, create_time) SELECT organization_id, 10, 'member.account_deleted', '{\"after\":\"deleted\",\"before\":\"active\"}', hash, create_time FROM events WHERE revision = 8",
-            "UPDATE organizations SET state = 'deleted', revision = 10, changed_revision = 9",
-            "INSERT INTO user_events (user_id, revision, kind, data, create_time) SELECT id, 7, 'user.deleted', '{\"after\":\"deleted\",\"before\":\"active\"}', create_time FROM users WHERE email = 'bea@example.com'",
-            "INSERT INTO user_events (user_id, revision, kind, data, create_time) SELECT id, 9, 'user.deleted', '{\"after\":\"deleted\",\"before\":\"suspended\"}', create_time FROM users WHERE email = 'bea@example.com'",
-            "INSERT INTO user_events (user_id, revision, kind, data, create_time) SELECT id, 7, 'user.deleted', '{\"after\":\"deleted\",\"before\":\"active\"}', create_time FROM users WHERE email LIKE 'Zo%'",
-            "UPDATE users SET state = 'deleted', revision = 9 WHERE email <> 'olga@example.com'",
-        ] {
-            connection.execute_unprepared(statement).await.unwrap();
-        }
-        let ended = run(&["migrate", &format!("--database-url={}", empty.url)], &[]).await;
+/// `roster migrate` on a database of this version with rows in it changes nothing, however often, also while a server uses it.
+#[wire_test]
+async fn migrating_again_changes_nothing(world: World) {
+    let team = fill(&world).await;
+    let before = dump(world.database()).await;
+    assert!(before.values().filter(|rows| !rows.is_empty()).count() >= 10, "{:?}", counts(world.database()).await);
+    let url = format!("--database-url={}", flag(&world, "database-url"));
+    for _ in 0..2 {
+        let ended = run(&["migrate", &url], &[]).await;
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        let state = "COALESCE(state_before_deletion, 'none') AS n";
-        assert_eq!(texts(&connection, &format!("SELECT {state} FROM organizations"), "n").await, ["suspended"]);
-        assert_eq!(texts(&connection, &format!("SELECT {state} FROM users ORDER BY email_key"), "n").await, ["suspended", "none", "active"]);
+    }
+    assert_eq!(dump(world.database()).await, before);
+    let request = world.as_session(&team.owner, crate::support::pb::GetUserRequest { user_id: team.owner_id.clone() });
+    world.users().get_user(request).await.unwrap();
+}
+
+/// Two who migrate an empty database at once do so once, and both succeed.
+#[wire_test]
+async fn two_migrations_at_once_are_one(world: World) {
+    let empty = Empty::make(&world).await;
+    let url = format!("--database-url={}", empty.url);
+    let (first, second) = (Process::start(&["migrate", &url], &[]), Process::start(&["migrate", &url], &[]));
+    for process in [first, second] {
+        let ended = process.ended().await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    }
+    let connection = postgres::connect(&empty.url).await.unwrap();
+    assert_eq!(texts(&connection, "SELECT version AS n FROM seaql_migrations ORDER BY version", "n").await, versions());
+    let _ = connection.close().await;
+    empty.remove().await;
+}
+
+/// Every earlier version's rows are brought forward, one migration after the other as it was released, and served: same people, same passwords, same
+/// organizations, and no row lost.
+#[wire_test]
+async fn every_earlier_version_is_brought_forward(world: World) {
+    let backend = world.database().get_database_backend();
+    let newest = versions().pop().unwrap();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        world.restart_with(&[("secret-key", KEY)]).await;
+        fill(&world).await;
+        let file = file(&newest, backend);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, inserts(world.database()).await).unwrap();
+    }
+    for (number, version) in versions().into_iter().enumerate() {
+        let file = file(&version, backend);
+        let rows = std::fs::read_to_string(&file)
+            .unwrap_or_else(|error| panic!("{}: {error}; UPDATE_GOLDEN=1 writes the newest version's", file.display()));
+        let empty = Empty::make(&world).await;
+        let connection = postgres::connect(&empty.url).await.unwrap();
+        Migrator::up(&connection, Some(u32::try_from(number).unwrap() + 1)).await.unwrap();
+        connection.execute_unprepared(&rows).await.unwrap();
+        let before = counts(&connection).await;
+        let ended = run(&["migrate", &format!("--database-url={}", empty.url)], &[]).await;
+        assert_eq!(ended.code, Some(0), "{version}: {}", ended.stderr);
+        let after = counts(&connection).await;
+        for (table, count) in before.iter().filter(|(table, _)| *table != "seaql_migrations") {
+            assert_eq!(after.get(table), Some(count), "{version}: rows of {table}");
+        }
+        let strays = "SELECT h.role AS n FROM role_holders h JOIN members m ON m.organization_id = h.organization_id AND m.user_id = h.user_id WHERE m.state <> h.state OR m.sort_key <> h.sort_key";
+        assert_eq!(
+            texts(&connection, strays, "n").await,
+            [""; 0],
+            "{version}: holders that are not what their members are"
+        );
+        serve(&world, &empty.url, &version).await;
         let _ = connection.close().await;
         empty.remove().await;
     }
+}
 
-    /// ab_34: of accounts from before it was noted, those have chosen their password by a link that signed up by one, or have reset it and have nothing older; of all others it is not
-    /// known, and their next reset takes away what was there before.
-    async fn ab_34_who_has_chosen_a_password_by_a_link_is_found(world: World) {
-        const OLGA: &str = "(SELECT id FROM users WHERE email = 'olga@example.com')";
-        const ZOE: &str = "(SELECT id FROM users WHERE email LIKE 'Zo%')";
-        let before = versions().iter().position(|name| name.contains("ways_in")).unwrap();
-        let rows = std::fs::read_to_string(file(&versions()[before - 1], world.database().get_database_backend())).unwrap();
-        let (reset, older, newer) = ("2030-01-02 00:00:00+00:00", "2030-01-01 00:00:00+00:00", "2030-01-03 00:00:00+00:00");
-        let identity = |of: &str, subject: &str, time: &str| format!("INSERT INTO identities (id, user_id, issuer, subject, create_time) SELECT {of}, {of}, 'i', '{subject}', '{time}'");
-        let event = |of: &str, revision: i64, kind: &str, time: &str| format!("INSERT INTO user_events (user_id, revision, kind, data, create_time) SELECT {of}, {revision}, '{kind}', '{{}}', '{time}'");
-        for (changes, expected) in [
-            (vec![], vec!["bea@example.com"]),
-            (vec![event(OLGA, 900, "user.password_reset", reset), identity(OLGA, "1", newer)], vec!["bea@example.com", "olga@example.com"]),
-            (vec![event(OLGA, 900, "user.password_reset", reset), event(OLGA, 901, "user.email_changed", newer)], vec!["bea@example.com"]),
-            (vec![event(ZOE, 900, "user.password_reset", reset), identity(ZOE, "1", older)], vec!["bea@example.com"]),
-        ] {
-            let empty = Empty::make(&world).await;
-            let connection = postgres::connect(&empty.url).await.unwrap();
-            Migrator::up(&connection, Some(u32::try_from(before).unwrap())).await.unwrap();
-            connection.execute_unprepared(&rows).await.unwrap();
-            for change in &changes {
-                connection.execute_unprepared(change).await.unwrap();
-            }
-            Migrator::up(&connection, None).await.unwrap();
-            let proven = texts(&connection, "SELECT email AS n FROM users WHERE proof_time IS NOT NULL ORDER BY email", "n").await;
-            assert_eq!(proven, expected, "{changes:?}");
-            let _ = connection.close().await;
-            empty.remove().await;
-        }
+/// ab_38: what was deleted before the state from before was kept comes back as it was, too: the record of the deletion says it.
+#[wire_test]
+async fn ab_38_what_was_deleted_by_an_earlier_version_comes_back_as_it_was(world: World) {
+    let backend = world.database().get_database_backend();
+    let empty = Empty::make(&world).await;
+    let connection = postgres::connect(&empty.url).await.unwrap();
+    let known = versions().iter().position(|version| version == "m20261122_000010_invited_names").unwrap() + 1;
+    Migrator::up(&connection, Some(u32::try_from(known).unwrap())).await.unwrap();
+    let rows = std::fs::read_to_string(file("m20261122_000010_invited_names", backend)).unwrap();
+    connection.execute_unprepared(&rows).await.unwrap();
+    for statement in [
+        "INSERT INTO events (organization_id, revision, kind, data, hash, create_time) SELECT organization_id, 9, 'organization.deleted', '{\"after\":\"deleted\",\"before\":\"suspended\"}', hash, create_time FROM events WHERE revision = 8",
+        // Whoever was deleted in an organization that was deleted before has an event after that.
+        "INSERT INTO events (organization_id, revision, kind, data, hash, create_time) SELECT organization_id, 10, 'member.account_deleted', '{\"after\":\"deleted\",\"before\":\"active\"}', hash, create_time FROM events WHERE revision = 8",
+        "UPDATE organizations SET state = 'deleted', revision = 10, changed_revision = 9",
+        "INSERT INTO user_events (user_id, revision, kind, data, create_time) SELECT id, 7, 'user.deleted', '{\"after\":\"deleted\",\"before\":\"active\"}', create_time FROM users WHERE email = 'bea@example.com'",
+        "INSERT INTO user_events (user_id, revision, kind, data, create_time) SELECT id, 9, 'user.deleted', '{\"after\":\"deleted\",\"before\":\"suspended\"}', create_time FROM users WHERE email = 'bea@example.com'",
+        "INSERT INTO user_events (user_id, revision, kind, data, create_time) SELECT id, 7, 'user.deleted', '{\"after\":\"deleted\",\"before\":\"active\"}', create_time FROM users WHERE email LIKE 'Zo%'",
+        "UPDATE users SET state = 'deleted', revision = 9 WHERE email <> 'olga@example.com'",
+    ] {
+        connection.execute_unprepared(statement).await.unwrap();
     }
+    let ended = run(&["migrate", &format!("--database-url={}", empty.url)], &[]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let state = "COALESCE(state_before_deletion, 'none') AS n";
+    assert_eq!(texts(&connection, &format!("SELECT {state} FROM organizations"), "n").await, ["suspended"]);
+    assert_eq!(
+        texts(&connection, &format!("SELECT {state} FROM users ORDER BY email_key"), "n").await,
+        ["suspended", "none", "active"]
+    );
+    let _ = connection.close().await;
+    empty.remove().await;
+}
 
-    /// No migration disappears or changes its name once its rows are checked in: a database that has it could not be brought forward any more.
-    async fn a_released_migration_stays(_world: World) {
-        for entry in std::fs::read_dir(schemas()).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            assert!(versions().contains(&name), "there is no migration {name} any more");
+/// ab_34: of accounts from before it was noted, those have chosen their password by a link that signed up by one, or have reset it and have nothing older; of all others it is not
+/// known, and their next reset takes away what was there before.
+#[wire_test]
+async fn ab_34_who_has_chosen_a_password_by_a_link_is_found(world: World) {
+    const OLGA: &str = "(SELECT id FROM users WHERE email = 'olga@example.com')";
+    const ZOE: &str = "(SELECT id FROM users WHERE email LIKE 'Zo%')";
+    let before = versions().iter().position(|name| name.contains("ways_in")).unwrap();
+    let rows = std::fs::read_to_string(file(&versions()[before - 1], world.database().get_database_backend())).unwrap();
+    let (reset, older, newer) = ("2030-01-02 00:00:00+00:00", "2030-01-01 00:00:00+00:00", "2030-01-03 00:00:00+00:00");
+    let identity = |of: &str, subject: &str, time: &str| {
+        format!(
+            "INSERT INTO identities (id, user_id, issuer, subject, create_time) SELECT {of}, {of}, 'i', '{subject}', '{time}'"
+        )
+    };
+    let event = |of: &str, revision: i64, kind: &str, time: &str| {
+        format!(
+            "INSERT INTO user_events (user_id, revision, kind, data, create_time) SELECT {of}, {revision}, '{kind}', '{{}}', '{time}'"
+        )
+    };
+    for (changes, expected) in [
+        (vec![], vec!["bea@example.com"]),
+        (
+            vec![event(OLGA, 900, "user.password_reset", reset), identity(OLGA, "1", newer)],
+            vec!["bea@example.com", "olga@example.com"],
+        ),
+        (
+            vec![event(OLGA, 900, "user.password_reset", reset), event(OLGA, 901, "user.email_changed", newer)],
+            vec!["bea@example.com"],
+        ),
+        (vec![event(ZOE, 900, "user.password_reset", reset), identity(ZOE, "1", older)], vec!["bea@example.com"]),
+    ] {
+        let empty = Empty::make(&world).await;
+        let connection = postgres::connect(&empty.url).await.unwrap();
+        Migrator::up(&connection, Some(u32::try_from(before).unwrap())).await.unwrap();
+        connection.execute_unprepared(&rows).await.unwrap();
+        for change in &changes {
+            connection.execute_unprepared(change).await.unwrap();
         }
+        Migrator::up(&connection, None).await.unwrap();
+        let proven =
+            texts(&connection, "SELECT email AS n FROM users WHERE proof_time IS NOT NULL ORDER BY email", "n").await;
+        assert_eq!(proven, expected, "{changes:?}");
+        let _ = connection.close().await;
+        empty.remove().await;
+    }
+}
+
+/// No migration disappears or changes its name once its rows are checked in: a database that has it could not be brought forward any more.
+#[wire_test]
+async fn a_released_migration_stays(_world: World) {
+    for entry in std::fs::read_dir(schemas()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(versions().contains(&name), "there is no migration {name} any more");
     }
 }
 

@@ -1,5 +1,6 @@
 //! A backup that is restored, served as it is and after `roster admin after-restore`.
 
+use roster_test_macros::wire_test;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbBackend};
@@ -14,7 +15,6 @@ use crate::support::pb::{
 };
 use crate::support::postgres::{self, TestDatabase};
 use crate::support::program::{Ended, run};
-use crate::support::runner::wire_tests;
 use crate::support::scenario::{PASSWORD, Scenario, assert_refused, call, create_user, service_account, sign_in};
 use crate::support::world::World;
 
@@ -73,72 +73,87 @@ fn founding(owner: &str) -> CreateOrganizationRequest {
     }
 }
 
-wire_tests! {
-    /// ab_41: after a backup a user's sessions are ended, their link is used, a key and an invitation are revoked. The restored backup has all of it again, which this
-    /// shows first. `roster admin after-restore` ends sessions, links and kept answers before anybody may call, begins another epoch each time, and lists what
-    /// else may have come back, keys by age; with `--revoke-invitations` the open invitations end as well, each by an entry of its organization's log.
-    async fn ab_41_a_restored_backup_revives_nothing(world: World) {
-        let acme = Scenario::acme(&world).await;
-        let ada = create_user(&world, ADA).await;
-        // Keys of one instant come in any order.
-        world.clock.advance(Duration::from_secs(1));
-        let (account, key) = service_account(&world, &["users.read", "permissions.check"]).await;
-        let link = reset_token(&world, ADA).await;
-        let (invitation, token) = acme.invited_by(&acme.owner.session, "guest@example.com", &["member"]).await;
-        let first = call!(world, organizations.create_organization, world.operator_key(), founding(&ada.user_id)).unwrap();
-        let backup = Backup::take(&world).await;
+/// ab_41: after a backup a user's sessions are ended, their link is used, a key and an invitation are revoked. The restored backup has all of it again, which this
+/// shows first. `roster admin after-restore` ends sessions, links and kept answers before anybody may call, begins another epoch each time, and lists what
+/// else may have come back, keys by age; with `--revoke-invitations` the open invitations end as well, each by an entry of its organization's log.
+#[wire_test]
+async fn ab_41_a_restored_backup_revives_nothing(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let ada = create_user(&world, ADA).await;
+    // Keys of one instant come in any order.
+    world.clock.advance(Duration::from_secs(1));
+    let (account, key) = service_account(&world, &["users.read", "permissions.check"]).await;
+    let link = reset_token(&world, ADA).await;
+    let (invitation, token) = acme.invited_by(&acme.owner.session, "guest@example.com", &["member"]).await;
+    let first = call!(world, organizations.create_organization, world.operator_key(), founding(&ada.user_id)).unwrap();
+    let backup = Backup::take(&world).await;
 
-        let request = RevokeUserSessionsRequest { user_id: ada.user_id.clone(), ..RevokeUserSessionsRequest::default() };
-        call!(world, sessions.revoke_user_sessions, world.operator_key(), request).unwrap();
-        let keys = ListServiceKeysRequest { service_account_id: account.clone(), ..Default::default() };
-        let key_id = call!(world, service_accounts.list_service_keys, world.operator_key(), keys).unwrap().service_keys[0].service_key_id.clone();
-        let request = RevokeServiceKeyRequest { service_account_id: account.clone(), service_key_id: key_id.clone(), ..RevokeServiceKeyRequest::default() };
-        call!(world, service_accounts.revoke_service_key, world.operator_key(), request).unwrap();
-        let request = RevokeInvitationRequest { organization_id: acme.organization_id.clone(), invitation_id: invitation.invitation_id.clone(), ..RevokeInvitationRequest::default() };
-        call!(world, invitations.revoke_invitation, &acme.owner.session, request).unwrap();
+    let request = RevokeUserSessionsRequest { user_id: ada.user_id.clone(), ..RevokeUserSessionsRequest::default() };
+    call!(world, sessions.revoke_user_sessions, world.operator_key(), request).unwrap();
+    let keys = ListServiceKeysRequest { service_account_id: account.clone(), ..Default::default() };
+    let key_id = call!(world, service_accounts.list_service_keys, world.operator_key(), keys).unwrap().service_keys[0]
+        .service_key_id
+        .clone();
+    let request = RevokeServiceKeyRequest {
+        service_account_id: account.clone(),
+        service_key_id: key_id.clone(),
+        ..RevokeServiceKeyRequest::default()
+    };
+    call!(world, service_accounts.revoke_service_key, world.operator_key(), request).unwrap();
+    let request = RevokeInvitationRequest {
+        organization_id: acme.organization_id.clone(),
+        invitation_id: invitation.invitation_id.clone(),
+        ..RevokeInvitationRequest::default()
+    };
+    call!(world, invitations.revoke_invitation, &acme.owner.session, request).unwrap();
 
-        let settings = [("database-url", backup.url.as_str()), ("database-max-connections", "4")];
-        let myself = GetUserRequest { user_id: ada.user_id.clone() };
-        let restored = world.server_with(&settings).await;
-        call!(restored, users.get_user, &ada.session, myself.clone()).expect("the restored backup gives the session back");
-        call!(restored, users.get_user, &key, myself.clone()).expect("and the key");
-        let again = call!(restored, organizations.create_organization, world.operator_key(), founding(&ada.user_id)).unwrap();
-        assert_eq!(again, first, "and the answer");
-        restored.stop().await;
+    let settings = [("database-url", backup.url.as_str()), ("database-max-connections", "4")];
+    let myself = GetUserRequest { user_id: ada.user_id.clone() };
+    let restored = world.server_with(&settings).await;
+    call!(restored, users.get_user, &ada.session, myself.clone()).expect("the restored backup gives the session back");
+    call!(restored, users.get_user, &key, myself.clone()).expect("and the key");
+    let again =
+        call!(restored, organizations.create_organization, world.operator_key(), founding(&ada.user_id)).unwrap();
+    assert_eq!(again, first, "and the answer");
+    restored.stop().await;
 
-        let told = backup.after_restore(&[]).await;
-        let sessions: u64 = lines(&told, "SESSIONS_ENDED")[0][0].parse().unwrap();
-        let challenges: u64 = lines(&told, "CHALLENGES_ENDED")[0][0].parse().unwrap();
-        let answers: u64 = lines(&told, "ANSWERS_FORGOTTEN")[0][0].parse().unwrap();
-        assert!(sessions >= 2 && challenges == 1 && answers == 1, "{}", told.stdout);
-        let open = lines(&told, "INVITATION_OPEN");
-        assert_eq!((open.len(), open[0][1], open[0][3]), (1, invitation.invitation_id.as_str(), "guest@example.com"));
-        let listed = lines(&told, "KEY");
-        let by_age: Vec<(&str, &str)> = listed.iter().map(|fields| (fields[1], fields[4])).collect();
-        assert_eq!((by_age.len(), by_age[0].1, by_age[1]), (2, "operator", (key_id.as_str(), "permissions.check,users.read")));
+    let told = backup.after_restore(&[]).await;
+    let sessions: u64 = lines(&told, "SESSIONS_ENDED")[0][0].parse().unwrap();
+    let challenges: u64 = lines(&told, "CHALLENGES_ENDED")[0][0].parse().unwrap();
+    let answers: u64 = lines(&told, "ANSWERS_FORGOTTEN")[0][0].parse().unwrap();
+    assert!(sessions >= 2 && challenges == 1 && answers == 1, "{}", told.stdout);
+    let open = lines(&told, "INVITATION_OPEN");
+    assert_eq!((open.len(), open[0][1], open[0][3]), (1, invitation.invitation_id.as_str(), "guest@example.com"));
+    let listed = lines(&told, "KEY");
+    let by_age: Vec<(&str, &str)> = listed.iter().map(|fields| (fields[1], fields[4])).collect();
+    assert_eq!(
+        (by_age.len(), by_age[0].1, by_age[1]),
+        (2, "operator", (key_id.as_str(), "permissions.check,users.read"))
+    );
 
-        let restored = world.server_with(&settings).await;
-        assert_refused(call!(restored, users.get_user, &ada.session, myself), Code::Unauthenticated, "CREDENTIALS_INVALID");
-        let used = restored.credentials().reset_password(reset(&link, "crimson ladder over 7 rivers")).await;
-        assert_refused(used, Code::FailedPrecondition, "CHALLENGE_INVALID");
-        let anew = call!(restored, organizations.create_organization, world.operator_key(), founding(&ada.user_id)).unwrap();
-        assert_ne!(anew.organization.unwrap().organization_id, first.organization.unwrap().organization_id);
-        restored.stop().await;
+    let restored = world.server_with(&settings).await;
+    assert_refused(call!(restored, users.get_user, &ada.session, myself), Code::Unauthenticated, "CREDENTIALS_INVALID");
+    let used = restored.credentials().reset_password(reset(&link, "crimson ladder over 7 rivers")).await;
+    assert_refused(used, Code::FailedPrecondition, "CHALLENGE_INVALID");
+    let anew =
+        call!(restored, organizations.create_organization, world.operator_key(), founding(&ada.user_id)).unwrap();
+    assert_ne!(anew.organization.unwrap().organization_id, first.organization.unwrap().organization_id);
+    restored.stop().await;
 
-        let once_more = backup.after_restore(&["--revoke-invitations"]).await;
-        assert_eq!(lines(&once_more, "INVITATION_REVOKED").len(), 1, "{}", once_more.stdout);
-        assert_ne!(lines(&once_more, "EPOCH"), lines(&told, "EPOCH"));
-        let third = backup.after_restore(&["--revoke-invitations"]).await;
-        assert!(lines(&third, "INVITATION_REVOKED").is_empty() && lines(&third, "INVITATION_OPEN").is_empty());
-        let restored = world.server_with(&settings).await;
-        let request = PreviewInvitationRequest { token };
-        let preview = restored.invitations().preview_invitation(request).await;
-        assert_refused(preview, Code::FailedPrecondition, "INVITATION_REVOKED");
-        let request = VerifyAuditChainRequest { organization_id: acme.organization_id.clone(), ..VerifyAuditChainRequest::default() };
-        let chain = call!(restored, audit.verify_audit_chain, world.operator_key(), request).unwrap();
-        assert!(chain.intact, "{chain:?}");
-        restored.stop().await;
-        backup.drop().await;
-        sign_in(&world, ADA, PASSWORD).await.unwrap();
-    }
+    let once_more = backup.after_restore(&["--revoke-invitations"]).await;
+    assert_eq!(lines(&once_more, "INVITATION_REVOKED").len(), 1, "{}", once_more.stdout);
+    assert_ne!(lines(&once_more, "EPOCH"), lines(&told, "EPOCH"));
+    let third = backup.after_restore(&["--revoke-invitations"]).await;
+    assert!(lines(&third, "INVITATION_REVOKED").is_empty() && lines(&third, "INVITATION_OPEN").is_empty());
+    let restored = world.server_with(&settings).await;
+    let request = PreviewInvitationRequest { token };
+    let preview = restored.invitations().preview_invitation(request).await;
+    assert_refused(preview, Code::FailedPrecondition, "INVITATION_REVOKED");
+    let request =
+        VerifyAuditChainRequest { organization_id: acme.organization_id.clone(), ..VerifyAuditChainRequest::default() };
+    let chain = call!(restored, audit.verify_audit_chain, world.operator_key(), request).unwrap();
+    assert!(chain.intact, "{chain:?}");
+    restored.stop().await;
+    backup.drop().await;
+    sign_in(&world, ADA, PASSWORD).await.unwrap();
 }

@@ -1,6 +1,7 @@
 //! ab_02: a mutation fails after its message was written to the outbox. The database is made to refuse what comes later: the event, the kept answer, or the
 //! commit itself.
 
+use roster_test_macros::wire_test;
 use sea_orm::{ConnectionTrait, DbBackend};
 use tonic::{Response, Status};
 use uuid::Uuid;
@@ -12,7 +13,6 @@ use crate::support::pb::{
     ResendInvitationRequest, SignUp,
 };
 use crate::support::race::told;
-use crate::support::runner::wire_tests;
 use crate::support::scenario::{PASSWORD, create_organization, create_user, new_user, traces};
 use crate::support::world::World;
 
@@ -109,99 +109,103 @@ async fn mails(world: &World, email: &str) -> usize {
     world.mailbox.mails_for(email).len()
 }
 
-wire_tests! {
-    /// ab_02: CreateInvitation fails late: no invitation, no event, no message, no kept answer, and no mail. Called again, it works, and one mail goes out.
-    async fn ab_02_a_failed_invitation_sends_nothing(world: World) {
-        let owner = create_user(&world, "owner@example.com").await;
-        let organization_id = create_organization(&world, "default", "", &owner.user_id).await;
-        let request = CreateInvitationRequest {
-            organization_id: organization_id.clone(),
-            email: "guest@example.com".to_owned(),
-            request_id: request_id(),
-            ..CreateInvitationRequest::default()
-        };
-        let call = || async { world.invitations().create_invitation(world.as_session(&owner.session, request.clone())).await };
-        fails_and_leaves_nothing(&world, call).await;
+/// ab_02: CreateInvitation fails late: no invitation, no event, no message, no kept answer, and no mail. Called again, it works, and one mail goes out.
+#[wire_test]
+async fn ab_02_a_failed_invitation_sends_nothing(world: World) {
+    let owner = create_user(&world, "owner@example.com").await;
+    let organization_id = create_organization(&world, "default", "", &owner.user_id).await;
+    let request = CreateInvitationRequest {
+        organization_id: organization_id.clone(),
+        email: "guest@example.com".to_owned(),
+        request_id: request_id(),
+        ..CreateInvitationRequest::default()
+    };
+    let call =
+        || async { world.invitations().create_invitation(world.as_session(&owner.session, request.clone())).await };
+    fails_and_leaves_nothing(&world, call).await;
+    assert_eq!(mails(&world, "guest@example.com").await, 1);
+    assert_eq!(Ledger::read(world.database(), &organization_id).await.events.len(), 3);
+}
+
+/// ab_02: ResendInvitation fails late: the first link goes on to work, and no second mail goes out.
+#[wire_test]
+async fn ab_02_a_failed_resend_leaves_the_first_link(world: World) {
+    let owner = create_user(&world, "owner@example.com").await;
+    let organization_id = create_organization(&world, "default", "", &owner.user_id).await;
+    let request = CreateInvitationRequest {
+        organization_id: organization_id.clone(),
+        email: "guest@example.com".to_owned(),
+        ..CreateInvitationRequest::default()
+    };
+    let created = world.invitations().create_invitation(world.as_operator(request)).await.unwrap().into_inner();
+    let token = world.mailbox.wait_for("guest@example.com", 1).await[0].invitation_token();
+    let request = ResendInvitationRequest {
+        organization_id: organization_id.clone(),
+        invitation_id: created.invitation.unwrap().invitation_id,
+        request_id: request_id(),
+        ..ResendInvitationRequest::default()
+    };
+    let call = || async {
+        let preview = PreviewInvitationRequest { token: token.clone() };
+        world.invitations().preview_invitation(preview).await.unwrap();
         assert_eq!(mails(&world, "guest@example.com").await, 1);
-        assert_eq!(Ledger::read(world.database(), &organization_id).await.events.len(), 3);
-    }
+        world.invitations().resend_invitation(world.as_operator(request.clone())).await
+    };
+    fails_and_leaves_nothing(&world, call).await;
+    assert_eq!(mails(&world, "guest@example.com").await, 2);
+    assert_eq!(Ledger::read(world.database(), &organization_id).await.events.len(), 4);
+}
 
-    /// ab_02: ResendInvitation fails late: the first link goes on to work, and no second mail goes out.
-    async fn ab_02_a_failed_resend_leaves_the_first_link(world: World) {
-        let owner = create_user(&world, "owner@example.com").await;
-        let organization_id = create_organization(&world, "default", "", &owner.user_id).await;
-        let request = CreateInvitationRequest {
-            organization_id: organization_id.clone(),
-            email: "guest@example.com".to_owned(),
-            ..CreateInvitationRequest::default()
-        };
-        let created = world.invitations().create_invitation(world.as_operator(request)).await.unwrap().into_inner();
-        let token = world.mailbox.wait_for("guest@example.com", 1).await[0].invitation_token();
-        let request = ResendInvitationRequest {
-            organization_id: organization_id.clone(),
-            invitation_id: created.invitation.unwrap().invitation_id,
-            request_id: request_id(),
-            ..ResendInvitationRequest::default()
-        };
-        let call = || async {
-            let preview = PreviewInvitationRequest { token: token.clone() };
-            world.invitations().preview_invitation(preview).await.unwrap();
-            assert_eq!(mails(&world, "guest@example.com").await, 1);
-            world.invitations().resend_invitation(world.as_operator(request.clone())).await
-        };
-        fails_and_leaves_nothing(&world, call).await;
-        assert_eq!(mails(&world, "guest@example.com").await, 2);
-        assert_eq!(Ledger::read(world.database(), &organization_id).await.events.len(), 4);
-    }
+/// ab_02: CreateOrganization with a founder fails late: no organization, no invitation, and no mail.
+#[wire_test]
+async fn ab_02_a_failed_organization_invites_nobody(world: World) {
+    let request = CreateOrganizationRequest {
+        display_name: "Acme".to_owned(),
+        owner: Some(Owner::Founder(Founder { email: "founder@example.com".to_owned(), ..Founder::default() })),
+        request_id: request_id(),
+        ..CreateOrganizationRequest::default()
+    };
+    let call = || async { world.organizations().create_organization(world.as_operator(request.clone())).await };
+    fails_and_leaves_nothing(&world, call).await;
+    assert_eq!(mails(&world, "founder@example.com").await, 1);
+}
 
-    /// ab_02: CreateOrganization with a founder fails late: no organization, no invitation, and no mail.
-    async fn ab_02_a_failed_organization_invites_nobody(world: World) {
-        let request = CreateOrganizationRequest {
-            display_name: "Acme".to_owned(),
-            owner: Some(Owner::Founder(Founder { email: "founder@example.com".to_owned(), ..Founder::default() })),
-            request_id: request_id(),
-            ..CreateOrganizationRequest::default()
-        };
-        let call = || async { world.organizations().create_organization(world.as_operator(request.clone())).await };
-        fails_and_leaves_nothing(&world, call).await;
-        assert_eq!(mails(&world, "founder@example.com").await, 1);
-    }
+/// ab_02: an acceptance fails late: no account, no session, no membership, and the invitation is as open as before.
+#[wire_test]
+async fn ab_02_a_failed_acceptance_leaves_the_invitation_open(world: World) {
+    let owner = create_user(&world, "owner@example.com").await;
+    let organization_id = create_organization(&world, "default", "", &owner.user_id).await;
+    let request = CreateInvitationRequest {
+        organization_id: organization_id.clone(),
+        email: "guest@example.com".to_owned(),
+        ..CreateInvitationRequest::default()
+    };
+    world.invitations().create_invitation(world.as_operator(request)).await.unwrap();
+    let request = AcceptInvitationRequest {
+        token: world.mailbox.wait_for("guest@example.com", 1).await[0].invitation_token(),
+        sign_up: Some(SignUp { given_name: "Grace".to_owned(), password: PASSWORD.to_owned(), ..SignUp::default() }),
+        request_id: request_id(),
+    };
+    let call = || async { world.invitations().accept_invitation(request.clone()).await };
+    fails_and_leaves_nothing(&world, call).await;
+    assert_eq!(Ledger::read(world.database(), &organization_id).await.members.len(), 2);
+}
 
-    /// ab_02: an acceptance fails late: no account, no session, no membership, and the invitation is as open as before.
-    async fn ab_02_a_failed_acceptance_leaves_the_invitation_open(world: World) {
-        let owner = create_user(&world, "owner@example.com").await;
-        let organization_id = create_organization(&world, "default", "", &owner.user_id).await;
-        let request = CreateInvitationRequest {
-            organization_id: organization_id.clone(),
-            email: "guest@example.com".to_owned(),
-            ..CreateInvitationRequest::default()
-        };
-        world.invitations().create_invitation(world.as_operator(request)).await.unwrap();
-        let request = AcceptInvitationRequest {
-            token: world.mailbox.wait_for("guest@example.com", 1).await[0].invitation_token(),
-            sign_up: Some(SignUp { given_name: "Grace".to_owned(), password: PASSWORD.to_owned(), ..SignUp::default() }),
-            request_id: request_id(),
-        };
-        let call = || async { world.invitations().accept_invitation(request.clone()).await };
-        fails_and_leaves_nothing(&world, call).await;
-        assert_eq!(Ledger::read(world.database(), &organization_id).await.members.len(), 2);
-    }
-
-    /// A call that is only to be checked writes its rows and takes all of them back: no mail, no event, no row.
-    async fn ab_02_a_call_that_only_validates_sends_nothing(world: World) {
-        let owner = create_user(&world, "owner@example.com").await;
-        let organization_id = create_organization(&world, "default", "", &owner.user_id).await;
-        let before = traces(&world).await;
-        let request = CreateInvitationRequest {
-            organization_id,
-            email: "guest@example.com".to_owned(),
-            request_id: request_id(),
-            validate_only: true,
-            ..CreateInvitationRequest::default()
-        };
-        let answer = world.invitations().create_invitation(world.as_session(&owner.session, request)).await.unwrap();
-        assert_eq!(answer.into_inner().invitation.unwrap().email, "guest@example.com");
-        assert_eq!(traces(&world).await, before);
-        assert_eq!(mails(&world, "guest@example.com").await, 0);
-    }
+/// A call that is only to be checked writes its rows and takes all of them back: no mail, no event, no row.
+#[wire_test]
+async fn ab_02_a_call_that_only_validates_sends_nothing(world: World) {
+    let owner = create_user(&world, "owner@example.com").await;
+    let organization_id = create_organization(&world, "default", "", &owner.user_id).await;
+    let before = traces(&world).await;
+    let request = CreateInvitationRequest {
+        organization_id,
+        email: "guest@example.com".to_owned(),
+        request_id: request_id(),
+        validate_only: true,
+        ..CreateInvitationRequest::default()
+    };
+    let answer = world.invitations().create_invitation(world.as_session(&owner.session, request)).await.unwrap();
+    assert_eq!(answer.into_inner().invitation.unwrap().email, "guest@example.com");
+    assert_eq!(traces(&world).await, before);
+    assert_eq!(mails(&world, "guest@example.com").await, 0);
 }

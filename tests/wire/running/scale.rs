@@ -1,5 +1,6 @@
 //! What it costs that an organization is large. Compared are times of the same call in a small organization and in a large one of the same database.
 
+use roster_test_macros::wire_test;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -9,7 +10,7 @@ use crate::support::pb::{
     BatchCheckPermissionsRequest, CheckPermissionRequest, GetMemberRequest, ListEffectivePermissionsRequest,
     ListMembersRequest, ListUserMembershipsRequest, MemberState, PermissionCheck,
 };
-use crate::support::runner::{rounds, wire_tests};
+use crate::support::runner::rounds;
 use crate::support::scenario::{Person, Scenario, call};
 use crate::support::world::{World, literal};
 
@@ -223,29 +224,28 @@ async fn series(world: &World, teams: &[Team; 2], call: Call) -> [Duration; 2] {
     })
 }
 
-wire_tests! {
-    /// js_19: no limit on team size: an organization of 100,000 members lists, checks and changes at the cost of one of 100. With the state and the order of
-    /// holders left to the members' rows, the holders of a common role took twenty times as long on SQLite, and the suspended two and a half times on PostgreSQL.
-    async fn js_19_a_large_team_costs_what_a_small_one_does(world: World) {
-        let [small, large] = sizes();
-        let teams = [Team::of(&world, small).await, Team::of(&world, large).await];
-        let members = world.count("SELECT COUNT(*) AS n FROM members").await;
-        assert!(members > i64::try_from(small + large).unwrap(), "{members}");
-        let mut slower = Vec::new();
-        for (name, call) in CALLS {
-            let mut seen = Vec::new();
-            for _ in 0..SERIES {
-                let [small, large] = series(&world, &teams, call).await;
-                eprintln!("{name}: {small:?} in the small one, {large:?} in the large one");
-                seen.push((small, large));
-                if large < small * 3 / 2 + Duration::from_millis(1) {
-                    break;
-                }
-            }
-            if seen.len() == SERIES {
-                slower.push(format!("{name}: {seen:?}"));
+/// js_19: no limit on team size: an organization of 100,000 members lists, checks and changes at the cost of one of 100. With the state and the order of
+/// holders left to the members' rows, the holders of a common role took twenty times as long on SQLite, and the suspended two and a half times on PostgreSQL.
+#[wire_test]
+async fn js_19_a_large_team_costs_what_a_small_one_does(world: World) {
+    let [small, large] = sizes();
+    let teams = [Team::of(&world, small).await, Team::of(&world, large).await];
+    let members = world.count("SELECT COUNT(*) AS n FROM members").await;
+    assert!(members > i64::try_from(small + large).unwrap(), "{members}");
+    let mut slower = Vec::new();
+    for (name, call) in CALLS {
+        let mut seen = Vec::new();
+        for _ in 0..SERIES {
+            let [small, large] = series(&world, &teams, call).await;
+            eprintln!("{name}: {small:?} in the small one, {large:?} in the large one");
+            seen.push((small, large));
+            if large < small * 3 / 2 + Duration::from_millis(1) {
+                break;
             }
         }
-        assert!(slower.is_empty(), "{}", slower.join("\n"));
+        if seen.len() == SERIES {
+            slower.push(format!("{name}: {seen:?}"));
+        }
     }
+    assert!(slower.is_empty(), "{}", slower.join("\n"));
 }

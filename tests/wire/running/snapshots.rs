@@ -1,5 +1,6 @@
 //! What claims a revision is what the organization was at that revision.
 
+use roster_test_macros::wire_test;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,8 +13,9 @@ use crate::support::pb::permission_service_client::PermissionServiceClient;
 use crate::support::pb::{
     BatchCheckPermissionsRequest, Decision, ListMembersRequest, PermissionCheck, SetMemberRolesRequest,
 };
-use crate::support::runner::{rounds, wire_tests};
+use crate::support::runner::rounds;
 use crate::support::scenario::{Scenario, texts, with_credential};
+use crate::support::world::World;
 
 /// How many change, and how many read.
 const WRITERS: usize = 2;
@@ -86,51 +88,50 @@ impl Team {
     }
 }
 
-wire_tests! {
-    /// ab_56: while two members' roles change without a pause, no row of a roster is newer than the revision that the roster claims, and no decision of a batch is
-    /// that of another revision than the one beside it.
-    ///
-    /// It fails where the organization is read by a statement of its own, before the rows.
-    async fn ab_56_what_claims_a_revision_is_of_that_revision(world: World) {
-        let acme = Scenario::acme(&world).await;
-        let mut users = Vec::new();
-        for name in ["ada@example.com", "bob@example.com"] {
-            users.push(acme.join(name, &["member"]).await.user_id);
-        }
-        let team = Arc::new(Team {
-            organization_id: acme.organization_id.clone(),
-            key: world.operator_key().to_owned(),
-            channel: world.channel(),
-            users,
-            history: Mutex::default(),
-            done: AtomicBool::default(),
-        });
-        let writers: Vec<_> = (0..WRITERS).map(|user| tokio::spawn(team.clone().change(user))).collect();
-        let read = |team: Arc<Team>| async move {
-            let (mut newer, mut told) = (0, Vec::new());
-            for _ in 0..rounds() {
-                newer += team.newer_rows().await;
-                told.extend(team.checks().await);
-            }
-            (newer, told)
-        };
-        let readers: Vec<_> = (0..READERS).map(|_| tokio::spawn(read(team.clone()))).collect();
-        let (mut newer, mut told) = (0, Vec::new());
-        for reader in readers {
-            let (rows, decisions) = reader.await.unwrap();
-            newer += rows;
-            told.extend(decisions);
-        }
-        team.done.store(true, Ordering::SeqCst);
-        for writer in writers {
-            writer.await.unwrap();
-        }
-        let other = |(user, revision, allowed): &&(String, i64, bool)| {
-            team.was_admin(user, *revision).is_some_and(|admin| admin != *allowed)
-        };
-        let wrong = told.iter().filter(other).count();
-        let changes = team.history.lock().unwrap().len();
-        eprintln!("{} rosters and {} decisions during {changes} changes", READERS * rounds(), told.len());
-        assert_eq!((newer, wrong), (0, 0), "rows newer than their roster, decisions of another revision");
+/// ab_56: while two members' roles change without a pause, no row of a roster is newer than the revision that the roster claims, and no decision of a batch is
+/// that of another revision than the one beside it.
+///
+/// It fails where the organization is read by a statement of its own, before the rows.
+#[wire_test]
+async fn ab_56_what_claims_a_revision_is_of_that_revision(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let mut users = Vec::new();
+    for name in ["ada@example.com", "bob@example.com"] {
+        users.push(acme.join(name, &["member"]).await.user_id);
     }
+    let team = Arc::new(Team {
+        organization_id: acme.organization_id.clone(),
+        key: world.operator_key().to_owned(),
+        channel: world.channel(),
+        users,
+        history: Mutex::default(),
+        done: AtomicBool::default(),
+    });
+    let writers: Vec<_> = (0..WRITERS).map(|user| tokio::spawn(team.clone().change(user))).collect();
+    let read = |team: Arc<Team>| async move {
+        let (mut newer, mut told) = (0, Vec::new());
+        for _ in 0..rounds() {
+            newer += team.newer_rows().await;
+            told.extend(team.checks().await);
+        }
+        (newer, told)
+    };
+    let readers: Vec<_> = (0..READERS).map(|_| tokio::spawn(read(team.clone()))).collect();
+    let (mut newer, mut told) = (0, Vec::new());
+    for reader in readers {
+        let (rows, decisions) = reader.await.unwrap();
+        newer += rows;
+        told.extend(decisions);
+    }
+    team.done.store(true, Ordering::SeqCst);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let other = |(user, revision, allowed): &&(String, i64, bool)| {
+        team.was_admin(user, *revision).is_some_and(|admin| admin != *allowed)
+    };
+    let wrong = told.iter().filter(other).count();
+    let changes = team.history.lock().unwrap().len();
+    eprintln!("{} rosters and {} decisions during {changes} changes", READERS * rounds(), told.len());
+    assert_eq!((newer, wrong), (0, 0), "rows newer than their roster, decisions of another revision");
 }

@@ -1,9 +1,9 @@
 //! ab_18: the holder of a link gets in with the account of the invited address or a new one, and takes over nobody's.
 
+use roster_test_macros::wire_test;
 use tonic::{Code, Request};
 
 use crate::support::pb::{AcceptInvitationRequest, GetInvitationRequest, Invitation, InvitationState};
-use crate::support::runner::wire_tests;
 use crate::support::safety_kit::{PASSWORD, Team, accepting, create_user, dump, refusal, sign_in, signing_up};
 use crate::support::world::World;
 
@@ -29,60 +29,62 @@ async fn refused(
     assert_eq!(found.invitation.unwrap().state(), InvitationState::Pending);
 }
 
-wire_tests! {
-    /// ab_18: a session of another address is no way in, whoever's it is: a stranger's, or the inviting owner's own.
-    async fn ab_18_a_session_of_another_address_accepts_nothing(world: World) {
-        let team = Team::found(&world).await;
-        let (invitation, token) = team.invite(&world, INVITED).await;
-        create_user(&world, "eve@example.com", true).await.unwrap();
-        let eve = sign_in(&world, "eve@example.com", PASSWORD).await.unwrap();
-        for session in [&eve, &team.owner] {
-            let request = world.as_session(session, accepting(&token));
-            refused((&world, &team, &invitation), request, Code::PermissionDenied, "EMAIL_MISMATCH").await;
-        }
-        // The link is as good as before for whom it is meant.
-        world.invitations().accept_invitation(signing_up(&token, PASSWORD)).await.unwrap();
+/// ab_18: a session of another address is no way in, whoever's it is: a stranger's, or the inviting owner's own.
+#[wire_test]
+async fn ab_18_a_session_of_another_address_accepts_nothing(world: World) {
+    let team = Team::found(&world).await;
+    let (invitation, token) = team.invite(&world, INVITED).await;
+    create_user(&world, "eve@example.com", true).await.unwrap();
+    let eve = sign_in(&world, "eve@example.com", PASSWORD).await.unwrap();
+    for session in [&eve, &team.owner] {
+        let request = world.as_session(session, accepting(&token));
+        refused((&world, &team, &invitation), request, Code::PermissionDenied, "EMAIL_MISMATCH").await;
     }
+    // The link is as good as before for whom it is meant.
+    world.invitations().accept_invitation(signing_up(&token, PASSWORD)).await.unwrap();
+}
 
-    /// ab_18: an account that somebody made in the invited person's name, and whose address nobody has shown to be theirs, does not get in.
-    async fn ab_18_an_unverified_account_accepts_nothing(world: World) {
-        let team = Team::found(&world).await;
-        let (invitation, token) = team.invite(&world, INVITED).await;
-        create_user(&world, INVITED, false).await.unwrap();
-        let squatter = sign_in(&world, INVITED, PASSWORD).await.unwrap();
-        let request = world.as_session(&squatter, accepting(&token));
-        refused((&world, &team, &invitation), request, Code::PermissionDenied, "EMAIL_UNVERIFIED").await;
-        let request = Request::new(signing_up(&token, OTHER_PASSWORD));
-        refused((&world, &team, &invitation), request, Code::AlreadyExists, "ACCOUNT_EXISTS").await;
-    }
+/// ab_18: an account that somebody made in the invited person's name, and whose address nobody has shown to be theirs, does not get in.
+#[wire_test]
+async fn ab_18_an_unverified_account_accepts_nothing(world: World) {
+    let team = Team::found(&world).await;
+    let (invitation, token) = team.invite(&world, INVITED).await;
+    create_user(&world, INVITED, false).await.unwrap();
+    let squatter = sign_in(&world, INVITED, PASSWORD).await.unwrap();
+    let request = world.as_session(&squatter, accepting(&token));
+    refused((&world, &team, &invitation), request, Code::PermissionDenied, "EMAIL_UNVERIFIED").await;
+    let request = Request::new(signing_up(&token, OTHER_PASSWORD));
+    refused((&world, &team, &invitation), request, Code::AlreadyExists, "ACCOUNT_EXISTS").await;
+}
 
-    /// ab_18: `sign_up` never sets a password over an existing account, not even with that account's session beside it; the account signs in itself.
-    async fn ab_18_signing_up_over_an_account_keeps_its_password(world: World) {
-        let team = Team::found(&world).await;
-        create_user(&world, INVITED, true).await.unwrap();
-        let (invitation, token) = team.invite(&world, "Ada@Example.com").await;
-        let session = sign_in(&world, INVITED, PASSWORD).await.unwrap();
-        let request = Request::new(signing_up(&token, OTHER_PASSWORD));
-        refused((&world, &team, &invitation), request, Code::AlreadyExists, "ACCOUNT_EXISTS").await;
-        let request = world.as_session(&session, signing_up(&token, OTHER_PASSWORD));
-        refused((&world, &team, &invitation), request, Code::AlreadyExists, "ACCOUNT_EXISTS").await;
+/// ab_18: `sign_up` never sets a password over an existing account, not even with that account's session beside it; the account signs in itself.
+#[wire_test]
+async fn ab_18_signing_up_over_an_account_keeps_its_password(world: World) {
+    let team = Team::found(&world).await;
+    create_user(&world, INVITED, true).await.unwrap();
+    let (invitation, token) = team.invite(&world, "Ada@Example.com").await;
+    let session = sign_in(&world, INVITED, PASSWORD).await.unwrap();
+    let request = Request::new(signing_up(&token, OTHER_PASSWORD));
+    refused((&world, &team, &invitation), request, Code::AlreadyExists, "ACCOUNT_EXISTS").await;
+    let request = world.as_session(&session, signing_up(&token, OTHER_PASSWORD));
+    refused((&world, &team, &invitation), request, Code::AlreadyExists, "ACCOUNT_EXISTS").await;
 
-        let failed = sign_in(&world, INVITED, OTHER_PASSWORD).await.unwrap_err();
-        assert_eq!(failed.code(), Code::Unauthenticated);
-        sign_in(&world, INVITED, PASSWORD).await.unwrap();
-        let accepted = world.invitations().accept_invitation(world.as_session(&session, accepting(&token))).await;
-        let accepted = accepted.unwrap().into_inner();
-        assert_eq!((accepted.organization_id, accepted.session_token.as_str()), (team.organization_id, ""));
-    }
+    let failed = sign_in(&world, INVITED, OTHER_PASSWORD).await.unwrap_err();
+    assert_eq!(failed.code(), Code::Unauthenticated);
+    sign_in(&world, INVITED, PASSWORD).await.unwrap();
+    let accepted = world.invitations().accept_invitation(world.as_session(&session, accepting(&token))).await;
+    let accepted = accepted.unwrap().into_inner();
+    assert_eq!((accepted.organization_id, accepted.session_token.as_str()), (team.organization_id, ""));
+}
 
-    /// ab_18: with neither a session nor `sign_up` nobody accepts; with a session that is none, not even a good link helps.
-    async fn ab_18_nobody_accepts_nothing(world: World) {
-        let team = Team::found(&world).await;
-        let (invitation, token) = team.invite(&world, INVITED).await;
-        let request = Request::new(accepting(&token));
-        refused((&world, &team, &invitation), request, Code::Unauthenticated, "CREDENTIALS_MISSING").await;
-        let forged = format!("rss_{}", "A".repeat(43));
-        let request = world.as_session(&forged, accepting(&token));
-        refused((&world, &team, &invitation), request, Code::Unauthenticated, "CREDENTIALS_INVALID").await;
-    }
+/// ab_18: with neither a session nor `sign_up` nobody accepts; with a session that is none, not even a good link helps.
+#[wire_test]
+async fn ab_18_nobody_accepts_nothing(world: World) {
+    let team = Team::found(&world).await;
+    let (invitation, token) = team.invite(&world, INVITED).await;
+    let request = Request::new(accepting(&token));
+    refused((&world, &team, &invitation), request, Code::Unauthenticated, "CREDENTIALS_MISSING").await;
+    let forged = format!("rss_{}", "A".repeat(43));
+    let request = world.as_session(&forged, accepting(&token));
+    refused((&world, &team, &invitation), request, Code::Unauthenticated, "CREDENTIALS_INVALID").await;
 }

@@ -1,9 +1,9 @@
 //! ab_27: an address is the same address in all its spellings, on both databases, is mailed as it was typed, and is nobody else's.
 
+use roster_test_macros::wire_test;
 use tonic::Code;
 
 use crate::support::pb::{ListInvitationsRequest, ListUsersRequest};
-use crate::support::runner::wire_tests;
 use crate::support::safety_kit::{PASSWORD, Team, create_user, dump, refusal, sign_in, signing_up};
 use crate::support::world::World;
 
@@ -83,85 +83,98 @@ async fn found(world: &World, email: &str) -> Vec<(String, String)> {
     list.users.into_iter().map(|user| (user.user_id, user.email)).collect()
 }
 
-wire_tests! {
-    /// ab_27: whoever has an account is known by every spelling of their address: at sign-in, to a second account, to a search, and to an invitation.
-    async fn ab_27_an_account_has_one_address_in_all_spellings(world: World) {
-        let team = Team::found(&world).await;
-        for Address { typed, spellings, .. } in ADDRESSES {
-            let user_id = create_user(&world, typed, true).await.unwrap();
-            for spelling in spellings.iter().chain([&typed]) {
-                sign_in(&world, spelling, PASSWORD).await.unwrap_or_else(|status| panic!("{spelling}: {status}"));
-                assert_eq!(found(&world, spelling).await, [(user_id.clone(), typed.to_owned())], "{spelling}");
-                let before = dump(world.database()).await;
-                let taken = create_user(&world, spelling, true).await.unwrap_err();
-                assert_eq!((taken.code(), crate::support::safety_kit::reason(&taken)), (Code::AlreadyExists, "EMAIL_TAKEN".to_owned()), "{spelling}");
-                assert_eq!(dump(world.database()).await, before);
-            }
-        }
-        // The owner is a member, in whatever spelling somebody invites them.
-        for spelling in ["olga@example.com", "OLGA@Example.com"] {
-            let invited = world.invitations().create_invitation(world.as_session(&team.owner, team.invitation(spelling))).await;
-            assert_eq!(refusal(invited), (Code::AlreadyExists, "ALREADY_MEMBER".to_owned()));
+/// ab_27: whoever has an account is known by every spelling of their address: at sign-in, to a second account, to a search, and to an invitation.
+#[wire_test]
+async fn ab_27_an_account_has_one_address_in_all_spellings(world: World) {
+    let team = Team::found(&world).await;
+    for Address { typed, spellings, .. } in ADDRESSES {
+        let user_id = create_user(&world, typed, true).await.unwrap();
+        for spelling in spellings.iter().chain([&typed]) {
+            sign_in(&world, spelling, PASSWORD).await.unwrap_or_else(|status| panic!("{spelling}: {status}"));
+            assert_eq!(found(&world, spelling).await, [(user_id.clone(), typed.to_owned())], "{spelling}");
+            let before = dump(world.database()).await;
+            let taken = create_user(&world, spelling, true).await.unwrap_err();
+            assert_eq!(
+                (taken.code(), crate::support::safety_kit::reason(&taken)),
+                (Code::AlreadyExists, "EMAIL_TAKEN".to_owned()),
+                "{spelling}"
+            );
+            assert_eq!(dump(world.database()).await, before);
         }
     }
-
-    /// ab_27: an address is invited once, in whatever spelling, gets its mail as it was typed, and belongs to whoever accepts.
-    async fn ab_27_an_invitation_goes_to_the_address_as_typed(world: World) {
-        let team = Team::found(&world).await;
-        for Address { typed, mailed, spellings } in ADDRESSES {
-            let request = world.as_session(&team.owner, team.invitation(typed));
-            let made = world.invitations().create_invitation(request).await.unwrap().into_inner();
-            assert_eq!(made.invitation.unwrap().email, typed);
-            let mails = world.mailbox.wait_for(mailed, 1).await;
-            assert_eq!(mails[0].recipients, [mailed]);
-            for spelling in spellings.iter().chain([&typed]) {
-                let again = world.invitations().create_invitation(world.as_session(&team.owner, team.invitation(spelling))).await;
-                assert_eq!(refusal(again), (Code::AlreadyExists, "INVITATION_PENDING".to_owned()), "{spelling}");
-                let request = ListInvitationsRequest {
-                    organization_id: team.organization_id.clone(),
-                    email: (*spelling).to_owned(),
-                    ..ListInvitationsRequest::default()
-                };
-                let list = world.invitations().list_invitations(world.as_session(&team.owner, request)).await.unwrap().into_inner();
-                assert_eq!(list.invitations.len(), 1, "{spelling}");
-            }
-            let token = mails[0].invitation_token();
-            world.invitations().accept_invitation(signing_up(&token, PASSWORD)).await.unwrap();
-            for spelling in spellings.iter().chain([&typed]) {
-                sign_in(&world, spelling, PASSWORD).await.unwrap();
-                let again = world.invitations().create_invitation(world.as_session(&team.owner, team.invitation(spelling))).await;
-                assert_eq!(refusal(again), (Code::AlreadyExists, "ALREADY_MEMBER".to_owned()), "{spelling}");
-            }
-            assert_eq!(world.mailbox.mails_for(mailed).len(), 1);
-        }
+    // The owner is a member, in whatever spelling somebody invites them.
+    for spelling in ["olga@example.com", "OLGA@Example.com"] {
+        let invited =
+            world.invitations().create_invitation(world.as_session(&team.owner, team.invitation(spelling))).await;
+        assert_eq!(refusal(invited), (Code::AlreadyExists, "ALREADY_MEMBER".to_owned()));
     }
+}
 
-    /// ab_27: plus tags, dots and look-alike letters make another address: each has an account, a password and an invitation of its own.
-    async fn ab_27_addresses_that_look_alike_are_different(world: World) {
-        let team = Team::found(&world).await;
-        let mut ids = Vec::new();
-        for (number, email) in DIFFERENT.into_iter().enumerate() {
-            for other in &DIFFERENT[number..] {
-                assert_eq!(found(&world, other).await, [], "{other} is known before it is used");
-            }
-            let failed = sign_in(&world, email, PASSWORD).await.unwrap_err();
-            assert_eq!(failed.code(), Code::Unauthenticated);
-            ids.push(create_user(&world, email, true).await.unwrap());
-            world.invitations().create_invitation(world.as_session(&team.owner, team.invitation(email))).await.unwrap();
+/// ab_27: an address is invited once, in whatever spelling, gets its mail as it was typed, and belongs to whoever accepts.
+#[wire_test]
+async fn ab_27_an_invitation_goes_to_the_address_as_typed(world: World) {
+    let team = Team::found(&world).await;
+    for Address { typed, mailed, spellings } in ADDRESSES {
+        let request = world.as_session(&team.owner, team.invitation(typed));
+        let made = world.invitations().create_invitation(request).await.unwrap().into_inner();
+        assert_eq!(made.invitation.unwrap().email, typed);
+        let mails = world.mailbox.wait_for(mailed, 1).await;
+        assert_eq!(mails[0].recipients, [mailed]);
+        for spelling in spellings.iter().chain([&typed]) {
+            let again =
+                world.invitations().create_invitation(world.as_session(&team.owner, team.invitation(spelling))).await;
+            assert_eq!(refusal(again), (Code::AlreadyExists, "INVITATION_PENDING".to_owned()), "{spelling}");
+            let request = ListInvitationsRequest {
+                organization_id: team.organization_id.clone(),
+                email: (*spelling).to_owned(),
+                ..ListInvitationsRequest::default()
+            };
+            let list = world
+                .invitations()
+                .list_invitations(world.as_session(&team.owner, request))
+                .await
+                .unwrap()
+                .into_inner();
+            assert_eq!(list.invitations.len(), 1, "{spelling}");
         }
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(ids.len(), DIFFERENT.len());
-        for email in DIFFERENT {
-            assert_eq!(found(&world, email).await.len(), 1);
+        let token = mails[0].invitation_token();
+        world.invitations().accept_invitation(signing_up(&token, PASSWORD)).await.unwrap();
+        for spelling in spellings.iter().chain([&typed]) {
+            sign_in(&world, spelling, PASSWORD).await.unwrap();
+            let again =
+                world.invitations().create_invitation(world.as_session(&team.owner, team.invitation(spelling))).await;
+            assert_eq!(refusal(again), (Code::AlreadyExists, "ALREADY_MEMBER".to_owned()), "{spelling}");
         }
-        // Each got its own message, none that of another: the domains beyond ASCII under the name that mail servers know.
-        for (email, mailed) in DIFFERENT.map(|email| match email {
-            "ada@ex\u{430}mple.com" => (email, "ada@xn--exmple-4nf.com"),
-            "ada@ex\u{e1}mple.com" => (email, "ada@xn--exmple-qta.com"),
-            _ => (email, email),
-        }) {
-            assert_eq!(world.mailbox.wait_for(mailed, 1).await.len(), 1, "{email}");
+        assert_eq!(world.mailbox.mails_for(mailed).len(), 1);
+    }
+}
+
+/// ab_27: plus tags, dots and look-alike letters make another address: each has an account, a password and an invitation of its own.
+#[wire_test]
+async fn ab_27_addresses_that_look_alike_are_different(world: World) {
+    let team = Team::found(&world).await;
+    let mut ids = Vec::new();
+    for (number, email) in DIFFERENT.into_iter().enumerate() {
+        for other in &DIFFERENT[number..] {
+            assert_eq!(found(&world, other).await, [], "{other} is known before it is used");
         }
+        let failed = sign_in(&world, email, PASSWORD).await.unwrap_err();
+        assert_eq!(failed.code(), Code::Unauthenticated);
+        ids.push(create_user(&world, email, true).await.unwrap());
+        world.invitations().create_invitation(world.as_session(&team.owner, team.invitation(email))).await.unwrap();
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), DIFFERENT.len());
+    for email in DIFFERENT {
+        assert_eq!(found(&world, email).await.len(), 1);
+    }
+    // Each got its own message, none that of another: the domains beyond ASCII under the name that mail servers know.
+    for (email, mailed) in DIFFERENT.map(|email| match email {
+        "ada@ex\u{430}mple.com" => (email, "ada@xn--exmple-4nf.com"),
+        "ada@ex\u{e1}mple.com" => (email, "ada@xn--exmple-qta.com"),
+        _ => (email, email),
+    }) {
+        assert_eq!(world.mailbox.wait_for(mailed, 1).await.len(), 1, "{email}");
     }
 }

@@ -1,5 +1,6 @@
 //! Who calls: headers that name a caller twice, or in bytes that nobody can read, name nobody; and what one caller was told, no other is.
 
+use roster_test_macros::wire_test;
 use sea_orm::ConnectionTrait;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Code, Request};
@@ -8,7 +9,6 @@ use crate::support::pb::{
     CreateInvitationRequest, CreateServiceKeyRequest, ListMembersRequest, ResendInvitationRequest,
     RevokeInvitationRequest, SignInRequest,
 };
-use crate::support::runner::wire_tests;
 use crate::support::safety_kit::{PASSWORD, Team, create_user, credentials, refusal, sign_in};
 use crate::support::scenario::{assert_refused, call, service_account, service_key};
 use crate::support::world::World;
@@ -27,113 +27,151 @@ fn with<T>(message: T, headers: &[(&'static str, &[u8])]) -> Request<T> {
     request
 }
 
-wire_tests! {
-    /// ab_33: a header that says who calls is there once and can be read, or the call is refused: never does the first of two count, and never does what cannot be read count as absent. A
-    /// service that passes on what a browser sent would call as itself, and read what its user may not.
-    async fn ab_33_a_doubled_or_unreadable_credential_is_none(world: World) {
-        let team = Team::found(&world).await;
-        create_user(&world, "eve@example.com", true).await.unwrap();
-        let eve = sign_in(&world, "eve@example.com", PASSWORD).await.unwrap();
-        let key = format!("Bearer {}", service_key(&world, &["members.read", "act_as_user"]).await);
-        let (key, owner, eve) = (key.as_bytes(), team.owner.as_bytes(), eve.as_bytes());
-        let roster = || ListMembersRequest { organization_id: team.organization_id.clone(), ..ListMembersRequest::default() };
+/// ab_33: a header that says who calls is there once and can be read, or the call is refused: never does the first of two count, and never does what cannot be read count as absent. A
+/// service that passes on what a browser sent would call as itself, and read what its user may not.
+#[wire_test]
+async fn ab_33_a_doubled_or_unreadable_credential_is_none(world: World) {
+    let team = Team::found(&world).await;
+    create_user(&world, "eve@example.com", true).await.unwrap();
+    let eve = sign_in(&world, "eve@example.com", PASSWORD).await.unwrap();
+    let key = format!("Bearer {}", service_key(&world, &["members.read", "act_as_user"]).await);
+    let (key, owner, eve) = (key.as_bytes(), team.owner.as_bytes(), eve.as_bytes());
+    let roster =
+        || ListMembersRequest { organization_id: team.organization_id.clone(), ..ListMembersRequest::default() };
 
-        // What each of them may do alone.
-        let alone = with(roster(), &[("authorization", key), ("roster-on-behalf-of", owner)]);
-        world.members().list_members(alone).await.unwrap();
-        let stranger = with(roster(), &[("authorization", key), ("roster-on-behalf-of", eve)]);
-        assert_eq!(refusal(world.members().list_members(stranger).await).0, Code::NotFound);
+    // What each of them may do alone.
+    let alone = with(roster(), &[("authorization", key), ("roster-on-behalf-of", owner)]);
+    world.members().list_members(alone).await.unwrap();
+    let stranger = with(roster(), &[("authorization", key), ("roster-on-behalf-of", eve)]);
+    assert_eq!(refusal(world.members().list_members(stranger).await).0, Code::NotFound);
 
-        let [behalf, actor] = ["roster-on-behalf-of", "roster-actor"];
-        let tried: [&[(&'static str, &[u8])]; 9] = [
-            &[("authorization", key), (behalf, b"rss_\xff")],
-            &[("authorization", key), (behalf, b"\xff")],
-            &[("authorization", key), (actor, b"\xff")],
-            &[("authorization", key), (behalf, owner), (behalf, eve)],
-            &[("authorization", key), (behalf, owner), (behalf, b"\xff")],
-            &[("authorization", key), (actor, team.owner_id.as_bytes()), (actor, team.owner_id.as_bytes())],
-            &[("authorization", key), ("authorization", key)],
-            &[("authorization", key), ("authorization", b"\xff")],
-            &[("authorization", b"Bearer rsk_\xff")],
-        ];
-        for headers in tried {
-            let outcome = world.members().list_members(with(roster(), headers)).await;
-            assert_eq!(refusal(outcome), (Code::Unauthenticated, "CREDENTIALS_INVALID".to_owned()), "{headers:?}");
-            // The same where no credential is needed: what is shown has to hold.
-            let outcome = world.sessions().sign_in(with(credentials("eve@example.com", PASSWORD), headers)).await;
-            assert_eq!(refusal(outcome), (Code::Unauthenticated, "CREDENTIALS_INVALID".to_owned()), "{headers:?}");
-        }
+    let [behalf, actor] = ["roster-on-behalf-of", "roster-actor"];
+    let tried: [&[(&'static str, &[u8])]; 9] = [
+        &[("authorization", key), (behalf, b"rss_\xff")],
+        &[("authorization", key), (behalf, b"\xff")],
+        &[("authorization", key), (actor, b"\xff")],
+        &[("authorization", key), (behalf, owner), (behalf, eve)],
+        &[("authorization", key), (behalf, owner), (behalf, b"\xff")],
+        &[("authorization", key), (actor, team.owner_id.as_bytes()), (actor, team.owner_id.as_bytes())],
+        &[("authorization", key), ("authorization", key)],
+        &[("authorization", key), ("authorization", b"\xff")],
+        &[("authorization", b"Bearer rsk_\xff")],
+    ];
+    for headers in tried {
+        let outcome = world.members().list_members(with(roster(), headers)).await;
+        assert_eq!(refusal(outcome), (Code::Unauthenticated, "CREDENTIALS_INVALID".to_owned()), "{headers:?}");
+        // The same where no credential is needed: what is shown has to hold.
+        let outcome = world.sessions().sign_in(with(credentials("eve@example.com", PASSWORD), headers)).await;
+        assert_eq!(refusal(outcome), (Code::Unauthenticated, "CREDENTIALS_INVALID".to_owned()), "{headers:?}");
     }
+}
 
-    /// ab_33: a person's network address that is reported twice, or in bytes that nobody can read, is not kept, as one that is no address is not: it never is the first of the two.
-    async fn ab_33_a_doubled_address_is_none(world: World) {
-        create_user(&world, "eve@example.com", true).await.unwrap();
-        let key = format!("Bearer {}", service_key(&world, &["sessions.verify"]).await);
-        let reported: [&[&[u8]]; 3] = [&[b"192.0.2.7", b"192.0.2.8"], &[b"192.0.2.7", b"\xff"], &[b"192.0.2.7\xff"]];
-        for addresses in reported {
-            let mut request: Request<SignInRequest> = with(credentials("eve@example.com", PASSWORD), &[("authorization", key.as_bytes())]);
-            for address in addresses {
-                request.metadata_mut().append("roster-client-ip", value(address));
-            }
-            let answer = world.sessions().sign_in(request).await.unwrap().into_inner();
-            assert_eq!(answer.session.unwrap().ip_address, "", "{addresses:?}");
+/// ab_33: a person's network address that is reported twice, or in bytes that nobody can read, is not kept, as one that is no address is not: it never is the first of the two.
+#[wire_test]
+async fn ab_33_a_doubled_address_is_none(world: World) {
+    create_user(&world, "eve@example.com", true).await.unwrap();
+    let key = format!("Bearer {}", service_key(&world, &["sessions.verify"]).await);
+    let reported: [&[&[u8]]; 3] = [&[b"192.0.2.7", b"192.0.2.8"], &[b"192.0.2.7", b"\xff"], &[b"192.0.2.7\xff"]];
+    for addresses in reported {
+        let mut request: Request<SignInRequest> =
+            with(credentials("eve@example.com", PASSWORD), &[("authorization", key.as_bytes())]);
+        for address in addresses {
+            request.metadata_mut().append("roster-client-ip", value(address));
         }
+        let answer = world.sessions().sign_in(request).await.unwrap().into_inner();
+        assert_eq!(answer.session.unwrap().ip_address, "", "{addresses:?}");
     }
 }
 
 /// An id that a caller gives a call.
 const ID: &str = "5f0c6f0e-6a53-4f7e-9d7b-8a1f6f2f7a51";
 
-wire_tests! {
-    /// ab_51: a kept answer, with the secret in it, is for the credential that the call came with. Another key of the same service account, or another session of the same user, is told that
-    /// the id is used, and has no second effect either.
-    async fn ab_51_an_answer_is_kept_for_one_credential(world: World) {
-        let team = Team::found(&world).await;
-        let (account, first) = service_account(&world, &["service_accounts.write", "users.read"]).await;
-        let second = another_key(&world, &account).await;
-        let creation = CreateServiceKeyRequest { service_account_id: account.clone(), request_id: ID.to_owned(), ..CreateServiceKeyRequest::default() };
-        let answer = call!(world, service_accounts.create_service_key, &first, creation.clone()).unwrap();
-        assert_eq!(call!(world, service_accounts.create_service_key, &first, creation.clone()).unwrap(), answer);
-        let keys = world.count("SELECT COUNT(*) AS n FROM service_keys").await;
-        let other = call!(world, service_accounts.create_service_key, &second, creation.clone());
-        assert_refused(other, Code::AlreadyExists, "REQUEST_ID_REUSED");
-        assert_eq!(world.count("SELECT COUNT(*) AS n FROM service_keys").await, keys);
+/// ab_51: a kept answer, with the secret in it, is for the credential that the call came with. Another key of the same service account, or another session of the same user, is told that
+/// the id is used, and has no second effect either.
+#[wire_test]
+async fn ab_51_an_answer_is_kept_for_one_credential(world: World) {
+    let team = Team::found(&world).await;
+    let (account, first) = service_account(&world, &["service_accounts.write", "users.read"]).await;
+    let second = another_key(&world, &account).await;
+    let creation = CreateServiceKeyRequest {
+        service_account_id: account.clone(),
+        request_id: ID.to_owned(),
+        ..CreateServiceKeyRequest::default()
+    };
+    let answer = call!(world, service_accounts.create_service_key, &first, creation.clone()).unwrap();
+    assert_eq!(call!(world, service_accounts.create_service_key, &first, creation.clone()).unwrap(), answer);
+    let keys = world.count("SELECT COUNT(*) AS n FROM service_keys").await;
+    let other = call!(world, service_accounts.create_service_key, &second, creation.clone());
+    assert_refused(other, Code::AlreadyExists, "REQUEST_ID_REUSED");
+    assert_eq!(world.count("SELECT COUNT(*) AS n FROM service_keys").await, keys);
 
-        let again = sign_in(&world, "olga@example.com", PASSWORD).await.unwrap();
-        let invitation = CreateInvitationRequest { request_id: ID.to_owned(), ..team.invitation("bea@example.com") };
-        let answer = call!(world, invitations.create_invitation, &team.owner, invitation.clone()).unwrap();
-        assert_eq!(call!(world, invitations.create_invitation, &team.owner, invitation.clone()).unwrap(), answer);
-        assert_refused(call!(world, invitations.create_invitation, &again, invitation.clone()), Code::AlreadyExists, "REQUEST_ID_REUSED");
-        // A service for the same session is another caller.
-        let key = service_key(&world, &["invitations.write"]).await;
-        let through = world.invitations().create_invitation(world.on_behalf_of(&key, &team.owner, invitation)).await;
-        assert_ne!(refusal(through).1, "REQUEST_ID_REUSED");
-        assert_eq!(world.count("SELECT COUNT(*) AS n FROM invitations").await, 1);
-    }
+    let again = sign_in(&world, "olga@example.com", PASSWORD).await.unwrap();
+    let invitation = CreateInvitationRequest { request_id: ID.to_owned(), ..team.invitation("bea@example.com") };
+    let answer = call!(world, invitations.create_invitation, &team.owner, invitation.clone()).unwrap();
+    assert_eq!(call!(world, invitations.create_invitation, &team.owner, invitation.clone()).unwrap(), answer);
+    assert_refused(
+        call!(world, invitations.create_invitation, &again, invitation.clone()),
+        Code::AlreadyExists,
+        "REQUEST_ID_REUSED",
+    );
+    // A service for the same session is another caller.
+    let key = service_key(&world, &["invitations.write"]).await;
+    let through = world.invitations().create_invitation(world.on_behalf_of(&key, &team.owner, invitation)).await;
+    assert_ne!(refusal(through).1, "REQUEST_ID_REUSED");
+    assert_eq!(world.count("SELECT COUNT(*) AS n FROM invitations").await, 1);
+}
 
-    /// ab_51: a kept answer opens for its caller, its method and its id alone, wherever its row is moved to.
-    async fn ab_51_an_answer_opens_for_its_caller_and_method(world: World) {
-        let team = Team::found(&world).await;
-        let (own, victim) = (service_account(&world, &["service_accounts.write"]).await, service_account(&world, &["service_accounts.write"]).await);
-        // The victim's key makes another key of an account that both may manage.
-        let shared = service_account(&world, &["service_accounts.write"]).await.0;
-        let creation = CreateServiceKeyRequest { service_account_id: shared, request_id: ID.to_owned(), ..CreateServiceKeyRequest::default() };
-        call!(world, service_accounts.create_service_key, &victim.1, creation.clone()).unwrap();
-        let moved = format!("UPDATE replays SET caller = 'service:{}'", own.0);
-        world.database().execute_unprepared(&moved).await.unwrap();
-        assert_refused(call!(world, service_accounts.create_service_key, &own.1, creation), Code::AlreadyExists, "REQUEST_ID_REUSED");
+/// ab_51: a kept answer opens for its caller, its method and its id alone, wherever its row is moved to.
+#[wire_test]
+async fn ab_51_an_answer_opens_for_its_caller_and_method(world: World) {
+    let team = Team::found(&world).await;
+    let (own, victim) = (
+        service_account(&world, &["service_accounts.write"]).await,
+        service_account(&world, &["service_accounts.write"]).await,
+    );
+    // The victim's key makes another key of an account that both may manage.
+    let shared = service_account(&world, &["service_accounts.write"]).await.0;
+    let creation = CreateServiceKeyRequest {
+        service_account_id: shared,
+        request_id: ID.to_owned(),
+        ..CreateServiceKeyRequest::default()
+    };
+    call!(world, service_accounts.create_service_key, &victim.1, creation.clone()).unwrap();
+    let moved = format!("UPDATE replays SET caller = 'service:{}'", own.0);
+    world.database().execute_unprepared(&moved).await.unwrap();
+    assert_refused(
+        call!(world, service_accounts.create_service_key, &own.1, creation),
+        Code::AlreadyExists,
+        "REQUEST_ID_REUSED",
+    );
 
-        world.database().execute_unprepared("DELETE FROM replays").await.unwrap();
-        let invited = call!(world, invitations.create_invitation, &team.owner, team.invitation("bea@example.com")).unwrap().invitation.unwrap();
-        let (organization_id, invitation_id) = (invited.organization_id, invited.invitation_id);
-        let resending = ResendInvitationRequest { organization_id: organization_id.clone(), invitation_id: invitation_id.clone(), request_id: ID.to_owned(), ..ResendInvitationRequest::default() };
-        world.clock.advance(std::time::Duration::from_secs(3600));
-        call!(world, invitations.resend_invitation, &team.owner, resending).unwrap();
-        let moved = "UPDATE replays SET method = '/roster.v1.InvitationService/RevokeInvitation'";
-        world.database().execute_unprepared(moved).await.unwrap();
-        let revoking = RevokeInvitationRequest { organization_id, invitation_id, request_id: ID.to_owned(), ..RevokeInvitationRequest::default() };
-        assert_refused(call!(world, invitations.revoke_invitation, &team.owner, revoking), Code::AlreadyExists, "REQUEST_ID_REUSED");
-    }
+    world.database().execute_unprepared("DELETE FROM replays").await.unwrap();
+    let invited = call!(world, invitations.create_invitation, &team.owner, team.invitation("bea@example.com"))
+        .unwrap()
+        .invitation
+        .unwrap();
+    let (organization_id, invitation_id) = (invited.organization_id, invited.invitation_id);
+    let resending = ResendInvitationRequest {
+        organization_id: organization_id.clone(),
+        invitation_id: invitation_id.clone(),
+        request_id: ID.to_owned(),
+        ..ResendInvitationRequest::default()
+    };
+    world.clock.advance(std::time::Duration::from_secs(3600));
+    call!(world, invitations.resend_invitation, &team.owner, resending).unwrap();
+    let moved = "UPDATE replays SET method = '/roster.v1.InvitationService/RevokeInvitation'";
+    world.database().execute_unprepared(moved).await.unwrap();
+    let revoking = RevokeInvitationRequest {
+        organization_id,
+        invitation_id,
+        request_id: ID.to_owned(),
+        ..RevokeInvitationRequest::default()
+    };
+    assert_refused(
+        call!(world, invitations.revoke_invitation, &team.owner, revoking),
+        Code::AlreadyExists,
+        "REQUEST_ID_REUSED",
+    );
 }
 
 async fn another_key(world: &World, account: &str) -> String {

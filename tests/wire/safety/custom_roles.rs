@@ -1,5 +1,6 @@
 //! What it costs everybody that an organization has made roles for itself.
 
+use roster_test_macros::wire_test;
 use std::time::{Duration, Instant};
 
 use roster::http::probe;
@@ -12,8 +13,8 @@ use crate::support::pb::{
     UpdateRoleRequest,
 };
 use crate::support::program::{Addresses, Process};
-use crate::support::runner::wire_tests;
 use crate::support::scenario::{Scenario, texts, with_credential};
+use crate::support::world::World;
 
 /// As many as an organization may have, and as many questions as fit in one call.
 const ROLES: usize = 50;
@@ -115,34 +116,35 @@ async fn overlays(addresses: &Addresses) -> u64 {
     line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
 }
 
-wire_tests! { @sqlite;
-    /// ab_44: an organization with fifty roles of its own costs its checks what one without costs. Its model is put together once, whatever is asked how often and
-    /// in whatever call, and once more when a role changes; the next check is answered by the changed roles.
-    ///
-    /// It fails where the model is put together for each question: once for a check's standing, once for its decision, 1,000 times for a batch.
-    async fn ab_44_own_roles_are_laid_over_a_model_once(world: World) {
-        let acme = Scenario::acme(&world).await;
-        let (process, addresses) = Process::serve(&world.flags(), &[]).await;
-        let asked = Asked { acme: &acme, channel: addresses.channel() };
-        let without = asked.times().await;
-        assert_eq!(overlays(&addresses).await, 0);
-        for number in 0..ROLES {
-            asked.make(number).await;
-        }
-        asked.check().await;
-
-        let before = overlays(&addresses).await;
-        let with = asked.times().await;
-        eprintln!("a check and a batch of {QUESTIONS}: {without:?} without roles of its own, {with:?} with {ROLES}");
-        assert_eq!(asked.batch().await, QUESTIONS);
-        assert_eq!(overlays(&addresses).await - before, 0, "nothing has changed");
-
-        let seller = acme.join("seller@example.com", &["custom.role7"]).await;
-        assert!(asked.may(&seller.user_id, "audit.read").await);
-        asked.change(7, &["members.read", "members.invite", "members.set_roles", "activity.read", "organization.read"]).await;
-        assert!(!asked.may(&seller.user_id, "audit.read").await);
-        asked.times().await;
-        assert_eq!(overlays(&addresses).await - before, 1, "one role has changed");
-        process.stop().await;
+/// ab_44: an organization with fifty roles of its own costs its checks what one without costs. Its model is put together once, whatever is asked how often and
+/// in whatever call, and once more when a role changes; the next check is answered by the changed roles.
+///
+/// It fails where the model is put together for each question: once for a check's standing, once for its decision, 1,000 times for a batch.
+#[wire_test(sqlite)]
+async fn ab_44_own_roles_are_laid_over_a_model_once(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let (process, addresses) = Process::serve(&world.flags(), &[]).await;
+    let asked = Asked { acme: &acme, channel: addresses.channel() };
+    let without = asked.times().await;
+    assert_eq!(overlays(&addresses).await, 0);
+    for number in 0..ROLES {
+        asked.make(number).await;
     }
+    asked.check().await;
+
+    let before = overlays(&addresses).await;
+    let with = asked.times().await;
+    eprintln!("a check and a batch of {QUESTIONS}: {without:?} without roles of its own, {with:?} with {ROLES}");
+    assert_eq!(asked.batch().await, QUESTIONS);
+    assert_eq!(overlays(&addresses).await - before, 0, "nothing has changed");
+
+    let seller = acme.join("seller@example.com", &["custom.role7"]).await;
+    assert!(asked.may(&seller.user_id, "audit.read").await);
+    asked
+        .change(7, &["members.read", "members.invite", "members.set_roles", "activity.read", "organization.read"])
+        .await;
+    assert!(!asked.may(&seller.user_id, "audit.read").await);
+    asked.times().await;
+    assert_eq!(overlays(&addresses).await - before, 1, "one role has changed");
+    process.stop().await;
 }

@@ -1,12 +1,12 @@
 //! ab_36: a session from before a suspension or a removal is as dead in the products that ask as it is in Roster.
 
+use roster_test_macros::wire_test;
 use tonic::Request;
 
 use crate::support::pb::{
     CheckPermissionRequest, CheckPermissionResponse, Decision, DenyReason, ListEffectivePermissionsRequest,
     ListEffectivePermissionsResponse, VerifySessionRequest, VerifySessionResponse,
 };
-use crate::support::runner::wire_tests;
 use crate::support::scenario::{PASSWORD, Person, Scenario, call, service_key, settled, sign_in};
 use crate::support::world::World;
 
@@ -57,58 +57,59 @@ async fn returned(world: &World) -> (Scenario, Person, String) {
     (acme, ada, fresh)
 }
 
-wire_tests! {
-    /// ab_36: after a suspension and an activation, the old session is told DENY on every way to ask with it, and a fresh one ALLOW. Without a session in hand the question is about the user.
-    async fn ab_36_an_outdated_session_is_denied(world: World) {
-        let (acme, ada, fresh) = returned(&world).await;
-        let key = service_key(&world, &["permissions.check"]).await;
-        let answers = [
-            (&key, Some(ada.session.as_str()), Decision::Deny),
-            (&ada.session, None, Decision::Deny),
-            (&key, Some(fresh.as_str()), Decision::Allow),
-            (&fresh, None, Decision::Allow),
-            (&key, None, Decision::Allow),
-        ];
-        for (credential, session, expected) in answers {
-            let answer = check(&acme, &ada.user_id, credential, session).await;
-            assert_eq!(answer.decision(), expected);
-            let reason = match expected {
-                Decision::Deny => DenyReason::SessionOutdated,
-                _ => DenyReason::Unspecified,
-            };
-            assert_eq!(answer.deny_reason(), reason);
-            let answer = effective(&acme, &ada.user_id, credential, session).await;
-            assert_eq!((answer.permissions.is_empty(), answer.deny_reason()), (expected == Decision::Deny, reason));
-        }
-        // Somebody else's session says nothing of Ada, and asks nothing about her.
-        let answer = check(&acme, &acme.owner.user_id, &key, Some(&acme.owner.session)).await;
-        assert_eq!(answer.decision(), Decision::Allow);
-    }
-
-    /// ab_36: VerifySession tells whether a session is good in an organization: the old one is live and not good there, and good where nothing interrupted it.
-    async fn ab_36_a_session_is_verified_for_an_organization(world: World) {
-        let (acme, ada, fresh) = returned(&world).await;
-        let other = Scenario::with(&world, "default", "", "other@example.com").await;
-        let key = service_key(&world, &["sessions.verify"]).await;
-        let verify = async |session: &str, organization_id: &str| -> VerifySessionResponse {
-            let request = VerifySessionRequest { session_token: session.to_owned(), organization_id: organization_id.to_owned() };
-            call!(world, sessions.verify_session, &key, request).unwrap()
+/// ab_36: after a suspension and an activation, the old session is told DENY on every way to ask with it, and a fresh one ALLOW. Without a session in hand the question is about the user.
+#[wire_test]
+async fn ab_36_an_outdated_session_is_denied(world: World) {
+    let (acme, ada, fresh) = returned(&world).await;
+    let key = service_key(&world, &["permissions.check"]).await;
+    let answers = [
+        (&key, Some(ada.session.as_str()), Decision::Deny),
+        (&ada.session, None, Decision::Deny),
+        (&key, Some(fresh.as_str()), Decision::Allow),
+        (&fresh, None, Decision::Allow),
+        (&key, None, Decision::Allow),
+    ];
+    for (credential, session, expected) in answers {
+        let answer = check(&acme, &ada.user_id, credential, session).await;
+        assert_eq!(answer.decision(), expected);
+        let reason = match expected {
+            Decision::Deny => DenyReason::SessionOutdated,
+            _ => DenyReason::Unspecified,
         };
-        let acme_id = acme.organization_id.as_str();
-        for (session, organization, reason) in [
-            (&fresh, acme_id, None),
-            (&ada.session, "", None),
-            (&ada.session, acme_id, Some(DenyReason::SessionOutdated)),
-            (&fresh, other.organization_id.as_str(), Some(DenyReason::NotAMember)),
-            (&fresh, "0197f0c0-7b1e-7c3a-9d2e-3f4a5b6c7d8e", Some(DenyReason::NotAMember)),
-        ] {
-            let answer = verify(session, organization).await;
-            assert_eq!((answer.valid, answer.deny_reason()), (reason.is_none(), reason.unwrap_or_default()));
-            assert_eq!((answer.user.is_some(), answer.session.is_some()), (reason.is_none(), reason.is_none()));
-        }
-        acme.suspend(&acme.owner.session, &ada.user_id).await.unwrap();
-        assert_eq!(verify(&fresh, acme_id).await.deny_reason(), DenyReason::MemberSuspended);
-        let dead = verify("rss_none", acme_id).await;
-        assert_eq!((dead.valid, dead.deny_reason()), (false, DenyReason::Unspecified));
+        assert_eq!(answer.deny_reason(), reason);
+        let answer = effective(&acme, &ada.user_id, credential, session).await;
+        assert_eq!((answer.permissions.is_empty(), answer.deny_reason()), (expected == Decision::Deny, reason));
     }
+    // Somebody else's session says nothing of Ada, and asks nothing about her.
+    let answer = check(&acme, &acme.owner.user_id, &key, Some(&acme.owner.session)).await;
+    assert_eq!(answer.decision(), Decision::Allow);
+}
+
+/// ab_36: VerifySession tells whether a session is good in an organization: the old one is live and not good there, and good where nothing interrupted it.
+#[wire_test]
+async fn ab_36_a_session_is_verified_for_an_organization(world: World) {
+    let (acme, ada, fresh) = returned(&world).await;
+    let other = Scenario::with(&world, "default", "", "other@example.com").await;
+    let key = service_key(&world, &["sessions.verify"]).await;
+    let verify = async |session: &str, organization_id: &str| -> VerifySessionResponse {
+        let request =
+            VerifySessionRequest { session_token: session.to_owned(), organization_id: organization_id.to_owned() };
+        call!(world, sessions.verify_session, &key, request).unwrap()
+    };
+    let acme_id = acme.organization_id.as_str();
+    for (session, organization, reason) in [
+        (&fresh, acme_id, None),
+        (&ada.session, "", None),
+        (&ada.session, acme_id, Some(DenyReason::SessionOutdated)),
+        (&fresh, other.organization_id.as_str(), Some(DenyReason::NotAMember)),
+        (&fresh, "0197f0c0-7b1e-7c3a-9d2e-3f4a5b6c7d8e", Some(DenyReason::NotAMember)),
+    ] {
+        let answer = verify(session, organization).await;
+        assert_eq!((answer.valid, answer.deny_reason()), (reason.is_none(), reason.unwrap_or_default()));
+        assert_eq!((answer.user.is_some(), answer.session.is_some()), (reason.is_none(), reason.is_none()));
+    }
+    acme.suspend(&acme.owner.session, &ada.user_id).await.unwrap();
+    assert_eq!(verify(&fresh, acme_id).await.deny_reason(), DenyReason::MemberSuspended);
+    let dead = verify("rss_none", acme_id).await;
+    assert_eq!((dead.valid, dead.deny_reason()), (false, DenyReason::Unspecified));
 }

@@ -1,5 +1,6 @@
 //! Lists and checks: whoever reads much holds up neither those who ask little nor others who read much.
 
+use roster_test_macros::wire_test;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +12,6 @@ use tonic::transport::Endpoint;
 use crate::support::pb::invitation_service_client::InvitationServiceClient;
 use crate::support::pb::permission_service_client::PermissionServiceClient;
 use crate::support::pb::{CheckPermissionRequest, CreateInvitationRequest, Decision, ListInvitationsRequest};
-use crate::support::runner::wire_tests;
 use crate::support::safety_kit::columns;
 use crate::support::scenario::{Scenario, call, service_key, with_credential};
 use crate::support::world::{World, literal};
@@ -123,45 +123,56 @@ impl Greedy {
     }
 }
 
-wire_tests! {
-    /// ab_54: checks do not wait for lists. With one queue for all who read, 200 lists at a time held a check for as long as they took.
-    async fn ab_54_checks_do_not_wait_for_lists(world: World) {
-        let team = Scenario::acme(&world).await;
-        invite_a_crowd(&world, &team).await;
-        let key = service_key(&world, &["permissions.check"]).await;
-        let greedy = Greedy::begin(&world, &team).await;
-        let endpoint = Endpoint::from_shared(format!("http://{}", world.grpc_address())).unwrap();
-        let mut client = PermissionServiceClient::new(endpoint.connect().await.unwrap());
-        let (mut took, mut meanwhile) = (Vec::new(), Vec::new());
-        for _ in 0..9 {
-            let request = CheckPermissionRequest { organization_id: team.organization_id.clone(), user_id: team.owner.user_id.clone(), permission: "members.read".to_owned() };
-            let (start, before) = (Instant::now(), greedy.read());
-            let answer = client.check_permission(with_credential(&key, request)).await.unwrap().into_inner();
-            assert_eq!(answer.decision(), Decision::Allow);
-            took.push(start.elapsed());
-            meanwhile.push(greedy.read() - before);
-        }
-        greedy.end();
-        took.sort();
-        meanwhile.sort_unstable();
-        assert!(meanwhile[4] <= 40 && took[4] < Duration::from_secs(3), "checks took {took:?}, lists meanwhile {meanwhile:?}");
+/// ab_54: checks do not wait for lists. With one queue for all who read, 200 lists at a time held a check for as long as they took.
+#[wire_test]
+async fn ab_54_checks_do_not_wait_for_lists(world: World) {
+    let team = Scenario::acme(&world).await;
+    invite_a_crowd(&world, &team).await;
+    let key = service_key(&world, &["permissions.check"]).await;
+    let greedy = Greedy::begin(&world, &team).await;
+    let endpoint = Endpoint::from_shared(format!("http://{}", world.grpc_address())).unwrap();
+    let mut client = PermissionServiceClient::new(endpoint.connect().await.unwrap());
+    let (mut took, mut meanwhile) = (Vec::new(), Vec::new());
+    for _ in 0..9 {
+        let request = CheckPermissionRequest {
+            organization_id: team.organization_id.clone(),
+            user_id: team.owner.user_id.clone(),
+            permission: "members.read".to_owned(),
+        };
+        let (start, before) = (Instant::now(), greedy.read());
+        let answer = client.check_permission(with_credential(&key, request)).await.unwrap().into_inner();
+        assert_eq!(answer.decision(), Decision::Allow);
+        took.push(start.elapsed());
+        meanwhile.push(greedy.read() - before);
     }
+    greedy.end();
+    took.sort();
+    meanwhile.sort_unstable();
+    assert!(
+        meanwhile[4] <= 40 && took[4] < Duration::from_secs(3),
+        "checks took {took:?}, lists meanwhile {meanwhile:?}"
+    );
+}
 
-    /// ab_54: those who read lists take turns: whoever asks for one has it after a few of somebody's two hundred, and not behind all of them.
-    async fn ab_54_lists_take_turns(world: World) {
-        let team = Scenario::acme(&world).await;
-        invite_a_crowd(&world, &team).await;
-        let key = service_key(&world, &["invitations.read"]).await;
-        let greedy = Greedy::begin(&world, &team).await;
-        let mut meanwhile = Vec::new();
-        for _ in 0..5 {
-            let request = ListInvitationsRequest { organization_id: team.organization_id.clone(), page_size: 10, ..ListInvitationsRequest::default() };
-            let before = greedy.read();
-            call!(world, invitations.list_invitations, &key, request).unwrap();
-            meanwhile.push(greedy.read() - before);
-        }
-        greedy.end();
-        meanwhile.sort_unstable();
-        assert!(meanwhile[2] <= 40, "{meanwhile:?} lists of another between question and answer");
+/// ab_54: those who read lists take turns: whoever asks for one has it after a few of somebody's two hundred, and not behind all of them.
+#[wire_test]
+async fn ab_54_lists_take_turns(world: World) {
+    let team = Scenario::acme(&world).await;
+    invite_a_crowd(&world, &team).await;
+    let key = service_key(&world, &["invitations.read"]).await;
+    let greedy = Greedy::begin(&world, &team).await;
+    let mut meanwhile = Vec::new();
+    for _ in 0..5 {
+        let request = ListInvitationsRequest {
+            organization_id: team.organization_id.clone(),
+            page_size: 10,
+            ..ListInvitationsRequest::default()
+        };
+        let before = greedy.read();
+        call!(world, invitations.list_invitations, &key, request).unwrap();
+        meanwhile.push(greedy.read() - before);
     }
+    greedy.end();
+    meanwhile.sort_unstable();
+    assert!(meanwhile[2] <= 40, "{meanwhile:?} lists of another between question and answer");
 }

@@ -1,5 +1,6 @@
 //! ab_26: what people type into names, addresses and messages stays text: it breaks no header, no HTML and no line of a log, and makes no link.
 
+use roster_test_macros::wire_test;
 use std::collections::BTreeSet;
 
 use tonic::{Code, Status};
@@ -10,7 +11,6 @@ use crate::support::pb::{
     CreateInvitationRequest, CreateOrganizationRequest, CreateServiceAccountRequest, CreateUserRequest, Founder,
     NewUser, Organization, SignInRequest, UpdateOrganizationRequest,
 };
-use crate::support::runner::wire_tests;
 use crate::support::safety_kit::{PASSWORD, Team, create_user, dump, reason, settled, sign_in, signing_up, violated};
 use crate::support::world::World;
 
@@ -160,132 +160,175 @@ fn header_names(mail: &Mail) -> Vec<String> {
     first_lines.map(|line| line.split_once(':').unwrap().0.to_ascii_lowercase()).collect()
 }
 
-wire_tests! {
-    /// ab_26: a control, line-breaking, direction-changing or invisible character is refused in every field that takes one line, by the field's name, and
-    /// nothing changes.
-    async fn ab_26_hostile_characters_are_refused_in_every_name(world: World) {
-        let team = Team::found(&world).await;
-        let (_, link) = team.invite(&world, "bea@example.com").await;
-        settled(&world).await;
-        let before = dump(world.database()).await;
-        for field in FIELDS {
-            for (what, text) in HOSTILE {
-                let status = put(&world, &team, &link, field, text).await.expect_err(what);
-                assert_eq!((status.code(), reason(&status)), (Code::InvalidArgument, "INVALID_REQUEST".to_owned()), "{what} in {field}");
-                assert_eq!(violated(&status), [field.split_once('.').unwrap().1], "{what}");
-                assert!(!format!("{status:?}").contains("Bcc"), "{status:?}");
-            }
-        }
-        assert_eq!(dump(world.database()).await, before);
-        // The calls are sound but for the text.
-        for field in ["UpdateOrganization.organization.display_name", "CreateUser.family_name", "AcceptInvitation.sign_up.given_name", "SignIn.user_agent"] {
-            put(&world, &team, &link, field, "Müller & Søn").await.unwrap();
+/// ab_26: a control, line-breaking, direction-changing or invisible character is refused in every field that takes one line, by the field's name, and
+/// nothing changes.
+#[wire_test]
+async fn ab_26_hostile_characters_are_refused_in_every_name(world: World) {
+    let team = Team::found(&world).await;
+    let (_, link) = team.invite(&world, "bea@example.com").await;
+    settled(&world).await;
+    let before = dump(world.database()).await;
+    for field in FIELDS {
+        for (what, text) in HOSTILE {
+            let status = put(&world, &team, &link, field, text).await.expect_err(what);
+            assert_eq!(
+                (status.code(), reason(&status)),
+                (Code::InvalidArgument, "INVALID_REQUEST".to_owned()),
+                "{what} in {field}"
+            );
+            assert_eq!(violated(&status), [field.split_once('.').unwrap().1], "{what}");
+            assert!(!format!("{status:?}").contains("Bcc"), "{status:?}");
         }
     }
-
-    /// ab_26: a personal message may have lines, and nothing else of that kind.
-    async fn ab_26_a_message_has_lines_and_no_other_controls(world: World) {
-        let team = Team::found(&world).await;
-        let message = |text: &str| CreateInvitationRequest { personal_message: text.to_owned(), ..team.invitation("bea@example.com") };
-        for (what, text) in HOSTILE.into_iter().filter(|(what, _)| !["LF", "CR LF and a header"].contains(what)) {
-            let refused = world.invitations().create_invitation(world.as_session(&team.owner, message(text))).await;
-            let status = refused.expect_err(what);
-            assert_eq!((status.code(), violated(&status)), (Code::InvalidArgument, vec!["personal_message".to_owned()]), "{what}");
-        }
-        assert_eq!(world.count("SELECT COUNT(*) AS n FROM invitations").await, 0);
-        let text = "Hello\r\nBcc: victim@example.com\n.\n\nFrom here on it is a message:\r\nQUIT";
-        world.invitations().create_invitation(world.as_session(&team.owner, message(text))).await.unwrap();
-        let [mail]: [_; 1] = world.mailbox.wait_for("bea@example.com", 1).await.try_into().unwrap();
-        assert_eq!(mail.recipients, ["bea@example.com"]);
-        assert!(!header_names(&mail).contains(&"bcc".to_owned()));
-        assert_eq!(world.mailbox.mails().len(), 1);
+    assert_eq!(dump(world.database()).await, before);
+    // The calls are sound but for the text.
+    for field in [
+        "UpdateOrganization.organization.display_name",
+        "CreateUser.family_name",
+        "AcceptInvitation.sign_up.given_name",
+        "SignIn.user_agent",
+    ] {
+        put(&world, &team, &link, field, "Müller & Søn").await.unwrap();
     }
+}
 
-    /// ab_26: an address with a control character, a second recipient or a display name in it is refused, wherever an address goes.
-    async fn ab_26_an_address_is_one_address(world: World) {
-        let team = Team::found(&world).await;
-        let before = dump(world.database()).await;
-        for address in [
-            "bea@example.com\r\nBcc: victim@example.com",
-            "bea@example.com\nRCPT TO:<victim@example.com>",
-            "bea@example.com, victim@example.com",
-            "bea@example.com>\r\nDATA",
-            "Bea <bea@example.com>",
-            "\"bea\"@example.com",
-            "bea@[127.0.0.1]",
-            "bea@localhost",
-            "bea\u{202e}@example.com",
-            "b\u{200b}ea@example.com",
-            "bea@exam\u{ad}ple.com\0",
-            "bea@example.com bea@example.com",
-            "<script>@example.com",
-        ] {
-            let invited = world.invitations().create_invitation(world.as_session(&team.owner, team.invitation(address))).await;
-            let status = invited.expect_err(address);
-            assert_eq!((status.code(), violated(&status)), (Code::InvalidArgument, vec!["email".to_owned()]), "{address:?}");
-            let status = create_user(&world, address, true).await.expect_err(address);
-            assert_eq!((status.code(), violated(&status)), (Code::InvalidArgument, vec!["email".to_owned()]), "{address:?}");
-            let founder = Some(Owner::Founder(Founder { email: address.to_owned(), ..Founder::default() }));
-            let request = CreateOrganizationRequest { display_name: "Eve".to_owned(), owner: founder, ..Default::default() };
-            let status = world.organizations().create_organization(world.as_operator(request)).await.expect_err(address);
-            assert_eq!((status.code(), violated(&status)), (Code::InvalidArgument, vec!["founder.email".to_owned()]), "{address:?}");
-        }
-        assert_eq!(dump(world.database()).await, before);
-        assert_eq!(world.mailbox.mails().len(), 0);
+/// ab_26: a personal message may have lines, and nothing else of that kind.
+#[wire_test]
+async fn ab_26_a_message_has_lines_and_no_other_controls(world: World) {
+    let team = Team::found(&world).await;
+    let message = |text: &str| CreateInvitationRequest {
+        personal_message: text.to_owned(),
+        ..team.invitation("bea@example.com")
+    };
+    for (what, text) in HOSTILE.into_iter().filter(|(what, _)| !["LF", "CR LF and a header"].contains(what)) {
+        let refused = world.invitations().create_invitation(world.as_session(&team.owner, message(text))).await;
+        let status = refused.expect_err(what);
+        assert_eq!(
+            (status.code(), violated(&status)),
+            (Code::InvalidArgument, vec!["personal_message".to_owned()]),
+            "{what}"
+        );
     }
+    assert_eq!(world.count("SELECT COUNT(*) AS n FROM invitations").await, 0);
+    let text = "Hello\r\nBcc: victim@example.com\n.\n\nFrom here on it is a message:\r\nQUIT";
+    world.invitations().create_invitation(world.as_session(&team.owner, message(text))).await.unwrap();
+    let [mail]: [_; 1] = world.mailbox.wait_for("bea@example.com", 1).await.try_into().unwrap();
+    assert_eq!(mail.recipients, ["bea@example.com"]);
+    assert!(!header_names(&mail).contains(&"bcc".to_owned()));
+    assert_eq!(world.mailbox.mails().len(), 1);
+}
 
-    /// ab_26: HTML, template code, quotes and addresses of evil pages in every text of a mail arrive as text: escaped, with all headers as they were meant,
-    /// and with the one link that the mail is about.
-    async fn ab_26_a_mail_links_to_the_invitation_only(world: World) {
-        const NAMES: [&str; 8] = [
-            "<a href=\"https://evil.example/x\">Click</a>",
-            "\"><script>alert(1)</script><img src=x onerror=alert(1)>",
-            "</title></style><iframe src=//evil.example>",
-            "https://evil.example/win",
-            "www.evil.example now at eve@evil.example",
-            "{{ link }} {% raw %} ${link} %s",
-            "=?utf-8?q?=0D=0ABcc:_victim@example.com?=",
-            "Subject: x; evil。example mailto:eve@evil.example",
+/// ab_26: an address with a control character, a second recipient or a display name in it is refused, wherever an address goes.
+#[wire_test]
+async fn ab_26_an_address_is_one_address(world: World) {
+    let team = Team::found(&world).await;
+    let before = dump(world.database()).await;
+    for address in [
+        "bea@example.com\r\nBcc: victim@example.com",
+        "bea@example.com\nRCPT TO:<victim@example.com>",
+        "bea@example.com, victim@example.com",
+        "bea@example.com>\r\nDATA",
+        "Bea <bea@example.com>",
+        "\"bea\"@example.com",
+        "bea@[127.0.0.1]",
+        "bea@localhost",
+        "bea\u{202e}@example.com",
+        "b\u{200b}ea@example.com",
+        "bea@exam\u{ad}ple.com\0",
+        "bea@example.com bea@example.com",
+        "<script>@example.com",
+    ] {
+        let invited =
+            world.invitations().create_invitation(world.as_session(&team.owner, team.invitation(address))).await;
+        let status = invited.expect_err(address);
+        assert_eq!(
+            (status.code(), violated(&status)),
+            (Code::InvalidArgument, vec!["email".to_owned()]),
+            "{address:?}"
+        );
+        let status = create_user(&world, address, true).await.expect_err(address);
+        assert_eq!(
+            (status.code(), violated(&status)),
+            (Code::InvalidArgument, vec!["email".to_owned()]),
+            "{address:?}"
+        );
+        let founder = Some(Owner::Founder(Founder { email: address.to_owned(), ..Founder::default() }));
+        let request =
+            CreateOrganizationRequest { display_name: "Eve".to_owned(), owner: founder, ..Default::default() };
+        let status = world.organizations().create_organization(world.as_operator(request)).await.expect_err(address);
+        assert_eq!(
+            (status.code(), violated(&status)),
+            (Code::InvalidArgument, vec!["founder.email".to_owned()]),
+            "{address:?}"
+        );
+    }
+    assert_eq!(dump(world.database()).await, before);
+    assert_eq!(world.mailbox.mails().len(), 0);
+}
+
+/// ab_26: HTML, template code, quotes and addresses of evil pages in every text of a mail arrive as text: escaped, with all headers as they were meant,
+/// and with the one link that the mail is about.
+#[wire_test]
+async fn ab_26_a_mail_links_to_the_invitation_only(world: World) {
+    const NAMES: [&str; 8] = [
+        "<a href=\"https://evil.example/x\">Click</a>",
+        "\"><script>alert(1)</script><img src=x onerror=alert(1)>",
+        "</title></style><iframe src=//evil.example>",
+        "https://evil.example/win",
+        "www.evil.example now at eve@evil.example",
+        "{{ link }} {% raw %} ${link} %s",
+        "=?utf-8?q?=0D=0ABcc:_victim@example.com?=",
+        "Subject: x; evil。example mailto:eve@evil.example",
+    ];
+    let team = Team::found(&world).await;
+    for (number, name) in NAMES.into_iter().enumerate() {
+        // The inviter, the organization and the message carry it.
+        let inviter = format!("inviter{number}@example.com");
+        let request = CreateInvitationRequest { roles: vec!["admin".to_owned()], ..team.invitation(&inviter) };
+        world.invitations().create_invitation(world.as_session(&team.owner, request)).await.unwrap();
+        let token = world.mailbox.wait_for(&inviter, 1).await[0].invitation_token();
+        let mut request = signing_up(&token, PASSWORD);
+        request.sign_up.as_mut().unwrap().given_name = name.to_owned();
+        world.invitations().accept_invitation(request).await.unwrap();
+        put(&world, &team, "", "UpdateOrganization.organization.display_name", name).await.unwrap();
+        let session = sign_in(&world, &inviter, PASSWORD).await.unwrap();
+        let invited = format!("invited{number}@example.com");
+        let request =
+            CreateInvitationRequest { personal_message: format!("{name}\n{name}"), ..team.invitation(&invited) };
+        world.invitations().create_invitation(world.as_session(&session, request)).await.unwrap();
+
+        let [mail]: [_; 1] = world.mailbox.wait_for(&invited, 1).await.try_into().unwrap();
+        let link = format!("https://app.example.com/invitations/{}", mail.invitation_token());
+        let allowed = BTreeSet::from([link.clone(), invited.clone(), inviter.clone()]);
+        let found = links(&mail);
+        assert!(found.is_subset(&allowed) && found.contains(&link), "{name:?}: {found:?}");
+        for markup in ["<script", "<img", "<iframe", "onerror=alert(1)>", "</style></title>"] {
+            assert!(!mail.html.contains(markup), "{name:?}: {markup}");
+        }
+        assert_eq!(mail.html.matches("<title>").count(), 1);
+
+        let mut names = header_names(&mail);
+        names.sort_unstable();
+        let mut expected = [
+            "from",
+            "to",
+            "subject",
+            "date",
+            "message-id",
+            "auto-submitted",
+            "x-auto-response-suppress",
+            "mime-version",
+            "content-type",
         ];
-        let team = Team::found(&world).await;
-        for (number, name) in NAMES.into_iter().enumerate() {
-            // The inviter, the organization and the message carry it.
-            let inviter = format!("inviter{number}@example.com");
-            let request = CreateInvitationRequest { roles: vec!["admin".to_owned()], ..team.invitation(&inviter) };
-            world.invitations().create_invitation(world.as_session(&team.owner, request)).await.unwrap();
-            let token = world.mailbox.wait_for(&inviter, 1).await[0].invitation_token();
-            let mut request = signing_up(&token, PASSWORD);
-            request.sign_up.as_mut().unwrap().given_name = name.to_owned();
-            world.invitations().accept_invitation(request).await.unwrap();
-            put(&world, &team, "", "UpdateOrganization.organization.display_name", name).await.unwrap();
-            let session = sign_in(&world, &inviter, PASSWORD).await.unwrap();
-            let invited = format!("invited{number}@example.com");
-            let request = CreateInvitationRequest { personal_message: format!("{name}\n{name}"), ..team.invitation(&invited) };
-            world.invitations().create_invitation(world.as_session(&session, request)).await.unwrap();
-
-            let [mail]: [_; 1] = world.mailbox.wait_for(&invited, 1).await.try_into().unwrap();
-            let link = format!("https://app.example.com/invitations/{}", mail.invitation_token());
-            let allowed = BTreeSet::from([link.clone(), invited.clone(), inviter.clone()]);
-            let found = links(&mail);
-            assert!(found.is_subset(&allowed) && found.contains(&link), "{name:?}: {found:?}");
-            for markup in ["<script", "<img", "<iframe", "onerror=alert(1)>", "</style></title>"] {
-                assert!(!mail.html.contains(markup), "{name:?}: {markup}");
-            }
-            assert_eq!(mail.html.matches("<title>").count(), 1);
-
-            let mut names = header_names(&mail);
-            names.sort_unstable();
-            let mut expected = ["from", "to", "subject", "date", "message-id", "auto-submitted", "x-auto-response-suppress", "mime-version", "content-type"];
-            expected.sort_unstable();
-            assert_eq!(names, expected, "{name:?}");
-            assert_eq!(mail.header("to").as_deref(), Some(&*invited));
-            assert_eq!(mail.recipients, [invited]);
-            assert!(mail.subject.contains("invited you to join"), "{:?}", mail.subject);
-        }
-        // The token stands in nothing that mail servers keep in their logs.
-        for mail in world.mailbox.mails() {
-            let token = mail.invitation_token();
-            assert!(!mail.subject.contains(&token) && !mail.message_id.contains(&token));
-        }
+        expected.sort_unstable();
+        assert_eq!(names, expected, "{name:?}");
+        assert_eq!(mail.header("to").as_deref(), Some(&*invited));
+        assert_eq!(mail.recipients, [invited]);
+        assert!(mail.subject.contains("invited you to join"), "{:?}", mail.subject);
+    }
+    // The token stands in nothing that mail servers keep in their logs.
+    for mail in world.mailbox.mails() {
+        let token = mail.invitation_token();
+        assert!(!mail.subject.contains(&token) && !mail.message_id.contains(&token));
     }
 }

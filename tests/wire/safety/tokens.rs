@@ -1,5 +1,6 @@
 //! ab_19: a token is good for one thing, once, until its time is over, and nothing that rests anywhere can be used as one.
 
+use roster_test_macros::wire_test;
 use std::fmt::Debug;
 use std::path::Path;
 
@@ -22,7 +23,6 @@ use crate::support::pb::{
     ResendInvitationRequest, VerifySessionRequest,
 };
 use crate::support::program::Process;
-use crate::support::runner::wire_tests;
 use crate::support::safety_kit::{
     PASSWORD, Team, accepting, credentials, dump, flag, refusal, sign_in, signing_up, sqlite_file,
 };
@@ -88,141 +88,147 @@ async fn service_key(world: &World, expire_time: Option<DateTime<Utc>>) -> Strin
     world.service_accounts().create_service_key(world.as_operator(request)).await.unwrap().into_inner().key
 }
 
-wire_tests! {
-    /// ab_19: an invitation's token that is guessed, cut, extended, or changed in one bit is no invitation's, and the answer does not tell which; the
-    /// token itself works once.
-    async fn ab_19_an_invitation_token_has_one_text_and_one_use(world: World) {
-        let team = Team::found(&world).await;
-        let (_, token) = team.invite(&world, INVITED).await;
-        let guess = format!("rin_{}", "A".repeat(43));
-        let mut answers = Vec::new();
-        for wrong in nearly(&token).into_iter().chain([guess.clone()]) {
-            let before = world.count("SELECT COUNT(*) AS n FROM users").await;
-            let previewed = preview(&world, &wrong).await.unwrap_err();
-            let accepted = world.invitations().accept_invitation(signing_up(&wrong, PASSWORD)).await.unwrap_err();
-            for status in [previewed, accepted] {
-                answers.push((status.code(), status.message().to_owned(), status.details().to_vec()));
-            }
-            assert_eq!(world.count("SELECT COUNT(*) AS n FROM users").await, before, "{wrong:?}");
+/// ab_19: an invitation's token that is guessed, cut, extended, or changed in one bit is no invitation's, and the answer does not tell which; the
+/// token itself works once.
+#[wire_test]
+async fn ab_19_an_invitation_token_has_one_text_and_one_use(world: World) {
+    let team = Team::found(&world).await;
+    let (_, token) = team.invite(&world, INVITED).await;
+    let guess = format!("rin_{}", "A".repeat(43));
+    let mut answers = Vec::new();
+    for wrong in nearly(&token).into_iter().chain([guess.clone()]) {
+        let before = world.count("SELECT COUNT(*) AS n FROM users").await;
+        let previewed = preview(&world, &wrong).await.unwrap_err();
+        let accepted = world.invitations().accept_invitation(signing_up(&wrong, PASSWORD)).await.unwrap_err();
+        for status in [previewed, accepted] {
+            answers.push((status.code(), status.message().to_owned(), status.details().to_vec()));
         }
-        // Twice the token is longer than any token, and is told so.
-        answers.retain(|(code, ..)| *code != Code::InvalidArgument);
-        assert!(answers.len() >= 2 * token.len());
-        assert!(answers.iter().all(|answer| *answer == answers[0] && answer.0 == Code::NotFound), "{answers:?}");
-
-        preview(&world, &token).await.unwrap();
-        preview(&world, &token).await.unwrap();
-        world.invitations().accept_invitation(signing_up(&token, PASSWORD)).await.unwrap();
-        let again = world.invitations().accept_invitation(signing_up(&token, PASSWORD)).await;
-        assert_eq!(refusal(again), (Code::FailedPrecondition, "INVITATION_ALREADY_USED".to_owned()));
-        let session = sign_in(&world, INVITED, PASSWORD).await.unwrap();
-        let again = world.invitations().accept_invitation(world.as_session(&session, accepting(&token))).await;
-        assert_eq!(refusal(again), (Code::FailedPrecondition, "INVITATION_ALREADY_USED".to_owned()));
+        assert_eq!(world.count("SELECT COUNT(*) AS n FROM users").await, before, "{wrong:?}");
     }
+    // Twice the token is longer than any token, and is told so.
+    answers.retain(|(code, ..)| *code != Code::InvalidArgument);
+    assert!(answers.len() >= 2 * token.len());
+    assert!(answers.iter().all(|answer| *answer == answers[0] && answer.0 == Code::NotFound), "{answers:?}");
 
-    /// ab_19: a resent invitation's earlier link is dead, and answers as one that never was.
-    async fn ab_19_a_replaced_token_is_dead(world: World) {
-        world.restart_with(&[("invitation-resend-interval", "0s")]).await;
-        let team = Team::found(&world).await;
-        let (invitation, old) = team.invite(&world, INVITED).await;
-        let request = ResendInvitationRequest {
-            organization_id: team.organization_id.clone(),
-            invitation_id: invitation.invitation_id,
-            ..ResendInvitationRequest::default()
-        };
-        world.invitations().resend_invitation(world.as_session(&team.owner, request)).await.unwrap();
-        let new = world.mailbox.wait_for(INVITED, 2).await[1].invitation_token();
-        let refused = world.invitations().accept_invitation(signing_up(&old, PASSWORD)).await;
-        assert_eq!(refusal(refused), (Code::NotFound, "INVITATION_NOT_FOUND".to_owned()));
-        preview(&world, &new).await.unwrap();
-    }
+    preview(&world, &token).await.unwrap();
+    preview(&world, &token).await.unwrap();
+    world.invitations().accept_invitation(signing_up(&token, PASSWORD)).await.unwrap();
+    let again = world.invitations().accept_invitation(signing_up(&token, PASSWORD)).await;
+    assert_eq!(refusal(again), (Code::FailedPrecondition, "INVITATION_ALREADY_USED".to_owned()));
+    let session = sign_in(&world, INVITED, PASSWORD).await.unwrap();
+    let again = world.invitations().accept_invitation(world.as_session(&session, accepting(&token))).await;
+    assert_eq!(refusal(again), (Code::FailedPrecondition, "INVITATION_ALREADY_USED".to_owned()));
+}
 
-    /// ab_19: a session's token and a service key that are cut, extended or changed in one bit are nobody's.
-    async fn ab_19_a_credential_has_one_text(world: World) {
-        let team = Team::found(&world).await;
-        let key = service_key(&world, None).await;
-        let request = world.as_service(&key, GetUserRequest { user_id: team.owner_id.clone() });
-        world.users().get_user(request).await.unwrap();
-        let request = world.as_session(&team.owner, GetUserRequest { user_id: team.owner_id.clone() });
-        world.users().get_user(request).await.unwrap();
-        for wrong in nearly(&key).into_iter().chain(nearly(&team.owner)) {
-            // A header carries no line break and no zero byte, and the space before a token belongs to the header.
-            let fit = wrong.chars().all(|c| c.is_ascii_graphic()) && wrong.parse::<tonic::metadata::AsciiMetadataValue>().is_ok();
-            if fit {
-                assert!(!usable(&world, &wrong).await, "{wrong:?}");
-            }
-            let request = world.as_service(&key, VerifySessionRequest { session_token: wrong.clone(), ..Default::default() });
-            match world.sessions().verify_session(request).await {
-                Ok(answer) => assert!(!answer.into_inner().valid, "{wrong:?}"),
-                Err(status) => assert_eq!(status.code(), Code::InvalidArgument, "{wrong:?}"),
-            }
-        }
-    }
+/// ab_19: a resent invitation's earlier link is dead, and answers as one that never was.
+#[wire_test]
+async fn ab_19_a_replaced_token_is_dead(world: World) {
+    world.restart_with(&[("invitation-resend-interval", "0s")]).await;
+    let team = Team::found(&world).await;
+    let (invitation, old) = team.invite(&world, INVITED).await;
+    let request = ResendInvitationRequest {
+        organization_id: team.organization_id.clone(),
+        invitation_id: invitation.invitation_id,
+        ..ResendInvitationRequest::default()
+    };
+    world.invitations().resend_invitation(world.as_session(&team.owner, request)).await.unwrap();
+    let new = world.mailbox.wait_for(INVITED, 2).await[1].invitation_token();
+    let refused = world.invitations().accept_invitation(signing_up(&old, PASSWORD)).await;
+    assert_eq!(refusal(refused), (Code::NotFound, "INVITATION_NOT_FOUND".to_owned()));
+    preview(&world, &new).await.unwrap();
+}
 
-    /// ab_19: a token of one kind is not taken for another, in any place where a token goes.
-    async fn ab_19_a_token_of_another_kind_is_refused(world: World) {
-        let team = Team::found(&world).await;
-        let (_, link) = team.invite(&world, INVITED).await;
-        let key = service_key(&world, None).await;
-        // As a link, also with the link's prefix.
-        for wrong in [&team.owner, &key, &world.operator_key().to_owned()] {
-            for text in [wrong.clone(), format!("rin_{}", &wrong[4..])] {
-                assert_eq!(preview(&world, &text).await.unwrap_err().code(), Code::NotFound);
-            }
+/// ab_19: a session's token and a service key that are cut, extended or changed in one bit are nobody's.
+#[wire_test]
+async fn ab_19_a_credential_has_one_text(world: World) {
+    let team = Team::found(&world).await;
+    let key = service_key(&world, None).await;
+    let request = world.as_service(&key, GetUserRequest { user_id: team.owner_id.clone() });
+    world.users().get_user(request).await.unwrap();
+    let request = world.as_session(&team.owner, GetUserRequest { user_id: team.owner_id.clone() });
+    world.users().get_user(request).await.unwrap();
+    for wrong in nearly(&key).into_iter().chain(nearly(&team.owner)) {
+        // A header carries no line break and no zero byte, and the space before a token belongs to the header.
+        let fit =
+            wrong.chars().all(|c| c.is_ascii_graphic()) && wrong.parse::<tonic::metadata::AsciiMetadataValue>().is_ok();
+        if fit {
+            assert!(!usable(&world, &wrong).await, "{wrong:?}");
         }
-        // As a credential.
-        for text in [link.clone(), format!("rss_{}", &link[4..]), format!("rsk_{}", &link[4..])] {
-            assert!(!usable(&world, &text).await);
-        }
-        for text in [format!("rsk_{}", &team.owner[4..]), format!("rss_{}", &key[4..])] {
-            assert!(!usable(&world, &text).await);
-        }
-        // As the session that a service was handed.
-        for text in [&key, &link, &format!("rss_{}", &link[4..])] {
-            let request = world.as_service(&key, VerifySessionRequest { session_token: text.clone(), ..Default::default() });
-            assert!(!world.sessions().verify_session(request).await.unwrap().into_inner().valid);
-            let request = world.on_behalf_of(world.operator_key(), text, GetUserRequest { user_id: team.owner_id.clone() });
-            let refused = world.users().get_user(request).await;
-            assert_eq!(refusal(refused), (Code::Unauthenticated, "CREDENTIALS_INVALID".to_owned()));
+        let request =
+            world.as_service(&key, VerifySessionRequest { session_token: wrong.clone(), ..Default::default() });
+        match world.sessions().verify_session(request).await {
+            Ok(answer) => assert!(!answer.into_inner().valid, "{wrong:?}"),
+            Err(status) => assert_eq!(status.code(), Code::InvalidArgument, "{wrong:?}"),
         }
     }
+}
 
-    /// ab_19: expiry is looked at when a token is used: good until then, dead from that moment on, without anything that has to run in between.
-    async fn ab_19_a_token_is_dead_when_its_time_is_over(world: World) {
-        let team = Team::found(&world).await;
-        let (invitation, link) = team.invite(&world, INVITED).await;
-        let end = invitation.expire_time.unwrap();
-        let end = DateTime::from_timestamp(end.seconds, end.nanos.unsigned_abs()).unwrap();
-        let before = |time: DateTime<Utc>, margin: TimeDelta| (time - margin - world.clock.now()).to_std().unwrap();
-        let second = TimeDelta::seconds(1);
-
-        let key = service_key(&world, Some(end + TimeDelta::days(1))).await;
-        world.clock.advance(before(end, second));
-        preview(&world, &link).await.unwrap();
-        world.clock.advance(before(end, TimeDelta::zero()));
-        for _ in 0..2 {
-            let expired = world.invitations().accept_invitation(signing_up(&link, PASSWORD)).await;
-            assert_eq!(refusal(expired), (Code::FailedPrecondition, "INVITATION_EXPIRED".to_owned()));
-            assert_eq!(preview(&world, &link).await.unwrap_err().code(), Code::FailedPrecondition);
-            world.clock.advance(second.to_std().unwrap());
+/// ab_19: a token of one kind is not taken for another, in any place where a token goes.
+#[wire_test]
+async fn ab_19_a_token_of_another_kind_is_refused(world: World) {
+    let team = Team::found(&world).await;
+    let (_, link) = team.invite(&world, INVITED).await;
+    let key = service_key(&world, None).await;
+    // As a link, also with the link's prefix.
+    for wrong in [&team.owner, &key, &world.operator_key().to_owned()] {
+        for text in [wrong.clone(), format!("rin_{}", &wrong[4..])] {
+            assert_eq!(preview(&world, &text).await.unwrap_err().code(), Code::NotFound);
         }
-        assert_eq!(world.count("SELECT COUNT(*) AS n FROM users").await, 1);
+    }
+    // As a credential.
+    for text in [link.clone(), format!("rss_{}", &link[4..]), format!("rsk_{}", &link[4..])] {
+        assert!(!usable(&world, &text).await);
+    }
+    for text in [format!("rsk_{}", &team.owner[4..]), format!("rss_{}", &key[4..])] {
+        assert!(!usable(&world, &text).await);
+    }
+    // As the session that a service was handed.
+    for text in [&key, &link, &format!("rss_{}", &link[4..])] {
+        let request =
+            world.as_service(&key, VerifySessionRequest { session_token: text.clone(), ..Default::default() });
+        assert!(!world.sessions().verify_session(request).await.unwrap().into_inner().valid);
+        let request = world.on_behalf_of(world.operator_key(), text, GetUserRequest { user_id: team.owner_id.clone() });
+        let refused = world.users().get_user(request).await;
+        assert_eq!(refusal(refused), (Code::Unauthenticated, "CREDENTIALS_INVALID".to_owned()));
+    }
+}
 
-        let end = DateTime::from_timestamp(end.timestamp(), 0).unwrap() + TimeDelta::days(1);
-        world.clock.advance(before(end, second));
-        assert!(usable(&world, &key).await);
+/// ab_19: expiry is looked at when a token is used: good until then, dead from that moment on, without anything that has to run in between.
+#[wire_test]
+async fn ab_19_a_token_is_dead_when_its_time_is_over(world: World) {
+    let team = Team::found(&world).await;
+    let (invitation, link) = team.invite(&world, INVITED).await;
+    let end = invitation.expire_time.unwrap();
+    let end = DateTime::from_timestamp(end.seconds, end.nanos.unsigned_abs()).unwrap();
+    let before = |time: DateTime<Utc>, margin: TimeDelta| (time - margin - world.clock.now()).to_std().unwrap();
+    let second = TimeDelta::seconds(1);
+
+    let key = service_key(&world, Some(end + TimeDelta::days(1))).await;
+    world.clock.advance(before(end, second));
+    preview(&world, &link).await.unwrap();
+    world.clock.advance(before(end, TimeDelta::zero()));
+    for _ in 0..2 {
+        let expired = world.invitations().accept_invitation(signing_up(&link, PASSWORD)).await;
+        assert_eq!(refusal(expired), (Code::FailedPrecondition, "INVITATION_EXPIRED".to_owned()));
+        assert_eq!(preview(&world, &link).await.unwrap_err().code(), Code::FailedPrecondition);
         world.clock.advance(second.to_std().unwrap());
-        assert!(!usable(&world, &key).await);
-
-        // A session that is used lives on from then; one that is not has ended after its week.
-        let session = sign_in(&world, "olga@example.com", PASSWORD).await.unwrap();
-        world.clock.advance(std::time::Duration::from_secs(7 * 86_400 - 1));
-        assert!(alive(&world, &session, &team).await);
-        world.clock.advance(std::time::Duration::from_secs(7 * 86_400 - 1));
-        assert!(alive(&world, &session, &team).await);
-        world.clock.advance(std::time::Duration::from_secs(7 * 86_400 + 1));
-        assert!(!alive(&world, &session, &team).await);
     }
+    assert_eq!(world.count("SELECT COUNT(*) AS n FROM users").await, 1);
+
+    let end = DateTime::from_timestamp(end.timestamp(), 0).unwrap() + TimeDelta::days(1);
+    world.clock.advance(before(end, second));
+    assert!(usable(&world, &key).await);
+    world.clock.advance(second.to_std().unwrap());
+    assert!(!usable(&world, &key).await);
+
+    // A session that is used lives on from then; one that is not has ended after its week.
+    let session = sign_in(&world, "olga@example.com", PASSWORD).await.unwrap();
+    world.clock.advance(std::time::Duration::from_secs(7 * 86_400 - 1));
+    assert!(alive(&world, &session, &team).await);
+    world.clock.advance(std::time::Duration::from_secs(7 * 86_400 - 1));
+    assert!(alive(&world, &session, &team).await);
+    world.clock.advance(std::time::Duration::from_secs(7 * 86_400 + 1));
+    assert!(!alive(&world, &session, &team).await);
 }
 
 async fn alive(world: &World, session: &str, team: &Team) -> bool {
@@ -307,22 +313,21 @@ fn forms(secret: &str) -> Vec<(String, Vec<u8>)> {
     all
 }
 
-wire_tests! { @once;
-    /// The search finds what it is to find.
-    async fn the_canary_search_finds_every_form() {
-        let mut canaries = Canaries::default();
-        let token = format!("rss_{}", URL_SAFE_NO_PAD.encode([7; 32]));
-        canaries.keep("token", &token);
-        for (place, text) in [
-            ("text", format!("x{token}x").into_bytes()),
-            ("bytes", [vec![1], vec![7; 32], vec![1]].concat()),
-            ("hexadecimal", "07".repeat(32).into_bytes()),
-            ("base64", STANDARD.encode(format!("ab{token}cd")).into_bytes()),
-        ] {
-            assert_ne!(canaries.found_in(place, &text), Vec::<String>::new(), "{place}");
-        }
-        assert_eq!(canaries.found_in("the prefix", b"rss_BwcHBwcHBwcH"), Vec::<String>::new());
+/// The search finds what it is to find.
+#[wire_test(once)]
+async fn the_canary_search_finds_every_form() {
+    let mut canaries = Canaries::default();
+    let token = format!("rss_{}", URL_SAFE_NO_PAD.encode([7; 32]));
+    canaries.keep("token", &token);
+    for (place, text) in [
+        ("text", format!("x{token}x").into_bytes()),
+        ("bytes", [vec![1], vec![7; 32], vec![1]].concat()),
+        ("hexadecimal", "07".repeat(32).into_bytes()),
+        ("base64", STANDARD.encode(format!("ab{token}cd")).into_bytes()),
+    ] {
+        assert_ne!(canaries.found_in(place, &text), Vec::<String>::new(), "{place}");
     }
+    assert_eq!(canaries.found_in("the prefix", b"rss_BwcHBwcHBwcH"), Vec::<String>::new());
 }
 
 fn with<T>(credential: &str, message: T) -> Request<T> {
@@ -331,48 +336,47 @@ fn with<T>(credential: &str, message: T) -> Request<T> {
     request
 }
 
-wire_tests! {
-    /// ab_19: after a whole flow with repeated calls, refused calls and failed mail, served by the real program at its most talkative, no password, token
-    /// or key stands in any column of any table, in the database's files, in the log, in an exported trace or metric, or in an answer to a refused call.
-    async fn ab_19_no_secret_rests_anywhere(world: World) {
-        let receiver = Receiver::start().await;
-        let mut flags = world.flags();
-        let data = tempfile::tempdir().unwrap();
-        flags.push(format!("--data-dir={}", data.path().display()));
-        let endpoint = receiver.endpoint();
-        let environment = [("ROSTER_LOG", "trace"), ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint)];
-        let (process, addresses) = Process::serve(&flags, &environment).await;
-        // Its mail too is to be delivered by the process that is watched.
-        world.stop().await;
-        let canaries = flow(&world, addresses.channel()).await;
-        // The worker has time to fail and to try.
-        world.mailbox.wait_for(INVITED, 2).await;
-        let table = dump(world.database()).await;
-        assert!(table["outbox_messages"].iter().any(|row| row.contains("queued")), "{table:?}");
-        assert!(table["outbox_messages"].iter().any(|row| row.contains("failed")), "{table:?}");
-        assert!(table["replays"].len() >= 5);
+/// ab_19: after a whole flow with repeated calls, refused calls and failed mail, served by the real program at its most talkative, no password, token
+/// or key stands in any column of any table, in the database's files, in the log, in an exported trace or metric, or in an answer to a refused call.
+#[wire_test]
+async fn ab_19_no_secret_rests_anywhere(world: World) {
+    let receiver = Receiver::start().await;
+    let mut flags = world.flags();
+    let data = tempfile::tempdir().unwrap();
+    flags.push(format!("--data-dir={}", data.path().display()));
+    let endpoint = receiver.endpoint();
+    let environment = [("ROSTER_LOG", "trace"), ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint)];
+    let (process, addresses) = Process::serve(&flags, &environment).await;
+    // Its mail too is to be delivered by the process that is watched.
+    world.stop().await;
+    let canaries = flow(&world, addresses.channel()).await;
+    // The worker has time to fail and to try.
+    world.mailbox.wait_for(INVITED, 2).await;
+    let table = dump(world.database()).await;
+    assert!(table["outbox_messages"].iter().any(|row| row.contains("queued")), "{table:?}");
+    assert!(table["outbox_messages"].iter().any(|row| row.contains("failed")), "{table:?}");
+    assert!(table["replays"].len() >= 5);
 
-        let mut found = Vec::new();
-        for (name, rows) in &table {
-            found.extend(canaries.found_in(&format!("table {name}"), format!("-{}", rows.join("\n")).as_bytes()));
-        }
-        if let Some(file) = sqlite_file(&world) {
-            for path in files(file.parent().unwrap()) {
-                if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("roster.db")) {
-                    let bytes = [b"-".as_slice(), &std::fs::read(&path).unwrap()].concat();
-                    found.extend(canaries.found_in(&path.display().to_string(), &bytes));
-                }
+    let mut found = Vec::new();
+    for (name, rows) in &table {
+        found.extend(canaries.found_in(&format!("table {name}"), format!("-{}", rows.join("\n")).as_bytes()));
+    }
+    if let Some(file) = sqlite_file(&world) {
+        for path in files(file.parent().unwrap()) {
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("roster.db")) {
+                let bytes = [b"-".as_slice(), &std::fs::read(&path).unwrap()].concat();
+                found.extend(canaries.found_in(&path.display().to_string(), &bytes));
             }
         }
-        let ended = process.stop().await;
-        assert!(ended.stderr.contains("\"level\":\"TRACE\""));
-        found.extend(canaries.found_in("the log", ended.stderr.as_bytes()));
-        found.extend(canaries.found_in("the exported traces", &receiver.traces_bytes()));
-        found.extend(canaries.found_in("the exported metrics", &receiver.metrics_bytes()));
-        found.extend(canaries.found_in("the answers to refused calls", &canaries.told));
-        assert_eq!(found, Vec::<String>::new());
-        world.leaves_messages_behind("one message is left to be tried again, to see how it rests");
     }
+    let ended = process.stop().await;
+    assert!(ended.stderr.contains("\"level\":\"TRACE\""));
+    found.extend(canaries.found_in("the log", ended.stderr.as_bytes()));
+    found.extend(canaries.found_in("the exported traces", &receiver.traces_bytes()));
+    found.extend(canaries.found_in("the exported metrics", &receiver.metrics_bytes()));
+    found.extend(canaries.found_in("the answers to refused calls", &canaries.told));
+    assert_eq!(found, Vec::<String>::new());
+    world.leaves_messages_behind("one message is left to be tried again, to see how it rests");
 }
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {

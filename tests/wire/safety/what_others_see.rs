@@ -1,5 +1,6 @@
 //! What others get to see of a person: of accounts that they only try out, in an organization's record, and by a link.
 
+use roster_test_macros::wire_test;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::json;
 
@@ -13,7 +14,6 @@ use crate::support::pb::{
     SuspendUserRequest, UndeleteOrganizationRequest, UndeleteUserRequest, UpdateMemberRequest, UpdateUserRequest, User,
     UserState, UserToImport, invitation_result,
 };
-use crate::support::runner::wire_tests;
 use crate::support::scenario::{
     PASSWORD, Scenario, accept_as, assert_refused, call, create_user, settled, sign_in, texts, traces,
 };
@@ -33,181 +33,370 @@ fn plain(invitation: Option<Invitation>) -> Invitation {
     Invitation { invitation_id: String::new(), email: String::new(), ..invitation.unwrap() }
 }
 
-wire_tests! {
-    /// ab_40: whoever only tries out whether somebody could be invited or created is not told whether the address has an account, nor whether a username is somebody's.
-    async fn ab_40_trying_out_tells_nobody_who_has_an_account(world: World) {
-        let acme = Scenario::acme(&world).await;
-        let fabric = Scenario::with(&world, "packetfabric", "customer", "admin@example.com").await;
-        let known = create_user(&world, "known@example.com").await;
-        let named = CreateMemberRequest {
-            organization_id: fabric.organization_id.clone(), email: "ada@example.com".to_owned(), given_name: "Ada".to_owned(), password: PASSWORD.to_owned(),
-            roles: texts(&["regular"]), username: "ada".to_owned(), ..Default::default()
-        };
-        let stranger = Scenario::with(&world, "packetfabric", "customer", "stranger@example.com").await;
-        call!(world, members.create_member, &fabric.owner.session, named.clone()).unwrap();
-        let member = stranger.create(&stranger.owner.session, "eve@example.com", &["regular"]).await.unwrap();
-        let before = traces(&world).await;
+/// ab_40: whoever only tries out whether somebody could be invited or created is not told whether the address has an account, nor whether a username is somebody's.
+#[wire_test]
+async fn ab_40_trying_out_tells_nobody_who_has_an_account(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let fabric = Scenario::with(&world, "packetfabric", "customer", "admin@example.com").await;
+    let known = create_user(&world, "known@example.com").await;
+    let named = CreateMemberRequest {
+        organization_id: fabric.organization_id.clone(),
+        email: "ada@example.com".to_owned(),
+        given_name: "Ada".to_owned(),
+        password: PASSWORD.to_owned(),
+        roles: texts(&["regular"]),
+        username: "ada".to_owned(),
+        ..Default::default()
+    };
+    let stranger = Scenario::with(&world, "packetfabric", "customer", "stranger@example.com").await;
+    call!(world, members.create_member, &fabric.owner.session, named.clone()).unwrap();
+    let member = stranger.create(&stranger.owner.session, "eve@example.com", &["regular"]).await.unwrap();
+    let before = traces(&world).await;
 
-        let mut invited = Vec::new();
-        for email in [known.email.as_str(), "nobody@example.com"] {
-            let request = CreateInvitationRequest { organization_id: acme.organization_id.clone(), email: email.to_owned(), validate_only: true, ..Default::default() };
-            invited.push(plain(call!(world, invitations.create_invitation, &acme.owner.session, request).unwrap().invitation));
-            let one = NewInvitation { email: email.to_owned(), ..Default::default() };
-            let request = BatchCreateInvitationsRequest { organization_id: acme.organization_id.clone(), invitations: vec![one], validate_only: true, ..Default::default() };
-            let results = call!(world, invitations.batch_create_invitations, &acme.owner.session, request).unwrap().results;
-            let Some(invitation_result::Outcome::Invitation(invitation)) = results[0].outcome.clone() else { panic!("{results:?}") };
-            invited.push(plain(Some(invitation)));
-            let founder = Founder { email: email.to_owned(), ..Default::default() };
-            let request = CreateOrganizationRequest { display_name: "Acme".to_owned(), owner: Some(Owner::Founder(founder)), validate_only: true, ..Default::default() };
-            let founded = call!(world, organizations.create_organization, world.operator_key(), request).unwrap();
-            assert!(!founded.invitation.unwrap().user_created);
-            let owner = NewUser { email: email.to_owned(), given_name: "Given".to_owned(), password: PASSWORD.to_owned(), ..Default::default() };
-            let request = CreateOrganizationRequest { display_name: "Acme".to_owned(), owner: Some(Owner::NewOwner(owner)), validate_only: true, ..Default::default() };
-            call!(world, organizations.create_organization, world.operator_key(), request).unwrap();
-        }
-        assert!(invited.iter().all(|one| !one.user_created && *one == invited[0]), "{invited:?}");
-
-        let mut created = Vec::new();
-        for (email, username) in [("known@example.com", "free"), ("nobody@example.com", "free"), ("nobody@example.com", "ada"), ("ada@example.com", "ada")] {
-            let request = CreateMemberRequest { organization_id: stranger.organization_id.clone(), email: email.to_owned(), username: username.to_owned(), validate_only: true, ..named.clone() };
-            let member = call!(world, members.create_member, &stranger.owner.session, request).unwrap().member.unwrap();
-            assert_eq!((member.email.as_str(), member.username.as_str()), (email, username));
-            created.push(Member { user_id: String::new(), email: String::new(), username: String::new(), ..member });
-        }
-        assert!(created.iter().all(|one| *one == created[0]), "{created:?}");
-        for username in ["ada", "free"] {
-            let values = Member { organization_id: stranger.organization_id.clone(), user_id: member.user_id.clone(), username: username.to_owned(), ..Default::default() };
-            let request = UpdateMemberRequest { member: Some(values), validate_only: true, ..Default::default() };
-            assert_eq!(call!(world, members.update_member, &stranger.owner.session, request).unwrap().member.unwrap().username, username);
-        }
-        assert_eq!(traces(&world).await, before);
-        // What is no secret to the caller is still told: who belongs to the own organization, and that it does not work when it is meant.
-        let own = CreateMemberRequest { organization_id: stranger.organization_id.clone(), email: "eve@example.com".to_owned(), validate_only: true, ..named.clone() };
-        assert_refused(call!(world, members.create_member, &stranger.owner.session, own), tonic::Code::AlreadyExists, "ALREADY_MEMBER");
-        let meant = CreateMemberRequest { organization_id: stranger.organization_id.clone(), ..named };
-        assert_refused(call!(world, members.create_member, &stranger.owner.session, meant), tonic::Code::AlreadyExists, "ACCOUNT_EXISTS");
-    }
-
-    /// ab_38: what was suspended before it was deleted is suspended when it comes back; activating is a step of its own.
-    async fn ab_38_deleting_lifts_no_suspension(world: World) {
-        let acme = Scenario::acme(&world).await;
-        let key = world.operator_key();
-        let id = || acme.organization_id.clone();
-        call!(world, organizations.suspend_organization, key, SuspendOrganizationRequest { organization_id: id(), ..Default::default() }).unwrap();
-        // Twice: the second deletion has nothing to do, and forgets nothing.
-        for _ in 0..2 {
-            call!(world, organizations.delete_organization, key, DeleteOrganizationRequest { organization_id: id(), ..Default::default() }).unwrap();
-        }
-        let undelete = || UndeleteOrganizationRequest { organization_id: id(), ..Default::default() };
-        let back = call!(world, organizations.undelete_organization, key, undelete()).unwrap().organization.unwrap();
-        assert_eq!((back.state(), back.delete_time), (OrganizationState::Suspended, None));
-        says(&last(&acme).await, "organization.undeleted", "", json!("deleted"), json!("suspended"));
-        assert_refused(acme.roster(&acme.owner.session).await, tonic::Code::FailedPrecondition, "ORGANIZATION_SUSPENDED");
-        call!(world, organizations.activate_organization, key, ActivateOrganizationRequest { organization_id: id(), ..Default::default() }).unwrap();
-        acme.roster(&acme.owner.session).await.unwrap();
-        call!(world, organizations.delete_organization, key, DeleteOrganizationRequest { organization_id: id(), ..Default::default() }).unwrap();
-        let back = call!(world, organizations.undelete_organization, key, undelete()).unwrap().organization.unwrap();
-        assert_eq!(back.state(), OrganizationState::Active);
-
-        let ada = create_user(&world, "ada@example.com").await;
-        let user_id = || ada.user_id.clone();
-        call!(world, users.suspend_user, key, SuspendUserRequest { user_id: user_id(), ..Default::default() }).unwrap();
-        call!(world, users.delete_user, key, DeleteUserRequest { user_id: user_id(), ..Default::default() }).unwrap();
-        let back = call!(world, users.undelete_user, key, UndeleteUserRequest { user_id: user_id(), ..Default::default() }).unwrap().user.unwrap();
-        assert_eq!((back.state(), back.delete_time), (UserState::Suspended, None));
-        assert_refused(sign_in(&world, &ada.email, PASSWORD).await, tonic::Code::Unauthenticated, "SIGN_IN_FAILED");
-        call!(world, users.activate_user, key, ActivateUserRequest { user_id: user_id(), ..Default::default() }).unwrap();
-        sign_in(&world, &ada.email, PASSWORD).await.unwrap();
-        call!(world, users.delete_user, key, DeleteUserRequest { user_id: user_id(), ..Default::default() }).unwrap();
-        let back = call!(world, users.undelete_user, key, UndeleteUserRequest { user_id: user_id(), ..Default::default() }).unwrap().user.unwrap();
-        assert_eq!(back.state(), UserState::Active);
-    }
-
-    /// ab_39: no organization's record holds a person's name, username, telephone number or address, however they come to be known or change; it holds which of the fields that its roster
-    /// shows have changed. The values are in the person's own record.
-    async fn ab_39_profiles_stay_out_of_the_records_of_organizations(world: World) {
-        let acme = Scenario::acme(&world).await;
-        let fabric = Scenario::with(&world, "packetfabric", "customer", "admin@example.com").await;
-        let ada = create_user(&world, "ada@example.com").await;
-        acme.join_existing(&ada, &["member"]).await;
-        let update = async |values: User| {
-            let user = User { user_id: ada.user_id.clone(), ..values };
-            call!(world, users.update_user, &ada.session, UpdateUserRequest { user: Some(user), ..Default::default() }).unwrap()
-        };
-        update(User { given_name: "Zaphodella".to_owned(), phone_number: "+41791234567".to_owned(), locale: "de".to_owned(), username: "zaphod42".to_owned(), ..Default::default() }).await;
-        says(&last(&acme).await, "member.updated", &ada.user_id, serde_json::Value::Null, json!({ "fields": ["given_name", "username"] }));
-        let revision = acme.roster(world.operator_key()).await.unwrap();
-        // What no roster shows is no news to it.
-        update(User { phone_number: "+41797654321".to_owned(), locale: "fr".to_owned(), ..Default::default() }).await;
-        assert_eq!(acme.roster(world.operator_key()).await.unwrap(), revision);
-        update(User { display_name: "Trillian Beeblebrox".to_owned(), ..Default::default() }).await;
-        says(&last(&acme).await, "member.updated", &ada.user_id, serde_json::Value::Null, json!({ "fields": ["display_name"] }));
-        // Shown beside another name.
-        update(User { family_name: "Slartibartfast".to_owned(), ..Default::default() }).await;
-        says(&last(&acme).await, "member.updated", &ada.user_id, serde_json::Value::Null, json!({ "fields": ["family_name"] }));
-        acme.edit(&acme.owner.session, &ada.user_id, None, Member { given_name: "Deepthought".to_owned(), ..Default::default() }).await.unwrap();
-        says(&last(&acme).await, "member.updated", &ada.user_id, serde_json::Value::Null, json!({ "fields": ["given_name"] }));
-
-        let request = CreateMemberRequest {
-            organization_id: fabric.organization_id.clone(), email: "marvinus@example.com".to_owned(), given_name: "Marvinus".to_owned(), password: PASSWORD.to_owned(),
-            roles: texts(&["regular"]), username: "marvin".to_owned(), phone_number: "+41791111111".to_owned(), ..Default::default()
-        };
-        call!(world, members.create_member, &fabric.owner.session, request).unwrap();
-        let membership = ImportedMembership { organization_id: fabric.organization_id.clone(), roles: texts(&["regular"]) };
-        let person = UserToImport { email: "marvinetta@example.com".to_owned(), given_name: "Marvinetta".to_owned(), memberships: vec![membership], ..Default::default() };
-        let batch = ImportUsersRequest { import_id: "0197f0c0-7b1e-7c3a-9d2e-3f4a5b6c7d8e".to_owned(), users: vec![person], validate_only: false };
-        let mut stream = call!(world, users.import_users, world.operator_key(), futures_util::stream::iter([batch])).unwrap();
-        while stream.message().await.unwrap().is_some() {}
-        let token = acme.invited("prefect@example.com", &["member"]).await;
-        let sign_up = SignUp { given_name: "Fordlike".to_owned(), password: PASSWORD.to_owned(), phone_number: "+41792222222".to_owned(), ..Default::default() };
-        world.invitations().accept_invitation(AcceptInvitationRequest { token, sign_up: Some(sign_up), ..Default::default() }).await.unwrap();
-
-        let events = written(&world, "SELECT data FROM events").await;
-        for value in ["Zaphodella", "4179", "zaphod42", "Trillian", "Slartibartfast", "Deepthought", "arvin", "Fordlike"] {
-            assert!(!events.contains(value), "{value} is in the record of an organization: {events}");
-        }
-        // The address that an organization invites is its own word.
-        assert!(events.contains("prefect@example.com"));
-        let own = written(&world, "SELECT data FROM user_events").await;
-        for value in ["Zaphodella", "+41791234567", "+41797654321", "zaphod42", "Trillian", "Slartibartfast", "Deepthought"] {
-            assert!(own.contains(value), "{value} is not in the person's own record: {own}");
-        }
-    }
-
-    /// ab_52: whoever holds a link is shown of the invitation, by declining and by accepting it, what its preview shows and what they have done themselves.
-    async fn ab_52_a_link_shows_its_preview_and_no_more(world: World) {
-        let acme = Scenario::acme(&world).await;
-        let invite = async |email: &str| {
-            let request = CreateInvitationRequest {
-                organization_id: acme.organization_id.clone(), email: email.to_owned(), roles: texts(&["member"]), locale: "de".to_owned(), given_name: "Ada".to_owned(), family_name: "King".to_owned(),
-                ..Default::default()
-            };
-            let sent = call!(world, invitations.create_invitation, &acme.owner.session, request).unwrap().invitation.unwrap();
-            let token = world.mailbox.wait_for(email, 1).await[0].invitation_token();
-            settled(&world).await;
-            (sent, token)
-        };
-        let previewed = |sent: &Invitation, state: InvitationState| Invitation {
-            organization_id: acme.organization_id.clone(), email: sent.email.clone(), given_name: "Ada".to_owned(), family_name: "King".to_owned(), state: state.into(), expire_time: sent.expire_time,
+    let mut invited = Vec::new();
+    for email in [known.email.as_str(), "nobody@example.com"] {
+        let request = CreateInvitationRequest {
+            organization_id: acme.organization_id.clone(),
+            email: email.to_owned(),
+            validate_only: true,
             ..Default::default()
         };
-        let (sent, token) = invite("declining@example.com").await;
-        assert!(!sent.inviter_user_id.is_empty());
-        let answer = world.invitations().decline_invitation(DeclineInvitationRequest { token, ..Default::default() }).await.unwrap().into_inner();
-        assert_eq!(answer.invitation.unwrap(), previewed(&sent, InvitationState::Declined));
-        assert_eq!(answer.organization_id, acme.organization_id);
-
-        let (sent, token) = invite("new@example.com").await;
-        let accepted = crate::support::scenario::accept_as_new(&world, &token, "Ada").await.unwrap();
-        let invitation = accepted.invitation.unwrap();
-        let own = Invitation { accepted_user_id: accepted.user_id, accept_time: invitation.accept_time, signup_completed: true, user_created: true, ..previewed(&sent, InvitationState::Accepted) };
-        assert_eq!((invitation.accept_time.is_some(), &invitation), (true, &own));
-
-        let known = create_user(&world, "known@example.com").await;
-        let (sent, token) = invite("known@example.com").await;
-        let accepted = accept_as(&world, &known.session, &token).await.unwrap();
-        let invitation = accepted.invitation.unwrap();
-        let own = Invitation { accepted_user_id: known.user_id, accept_time: invitation.accept_time, user_created: true, ..previewed(&sent, InvitationState::Accepted) };
-        assert_eq!(invitation, own);
+        invited
+            .push(plain(call!(world, invitations.create_invitation, &acme.owner.session, request).unwrap().invitation));
+        let one = NewInvitation { email: email.to_owned(), ..Default::default() };
+        let request = BatchCreateInvitationsRequest {
+            organization_id: acme.organization_id.clone(),
+            invitations: vec![one],
+            validate_only: true,
+            ..Default::default()
+        };
+        let results = call!(world, invitations.batch_create_invitations, &acme.owner.session, request).unwrap().results;
+        let Some(invitation_result::Outcome::Invitation(invitation)) = results[0].outcome.clone() else {
+            panic!("{results:?}")
+        };
+        invited.push(plain(Some(invitation)));
+        let founder = Founder { email: email.to_owned(), ..Default::default() };
+        let request = CreateOrganizationRequest {
+            display_name: "Acme".to_owned(),
+            owner: Some(Owner::Founder(founder)),
+            validate_only: true,
+            ..Default::default()
+        };
+        let founded = call!(world, organizations.create_organization, world.operator_key(), request).unwrap();
+        assert!(!founded.invitation.unwrap().user_created);
+        let owner = NewUser {
+            email: email.to_owned(),
+            given_name: "Given".to_owned(),
+            password: PASSWORD.to_owned(),
+            ..Default::default()
+        };
+        let request = CreateOrganizationRequest {
+            display_name: "Acme".to_owned(),
+            owner: Some(Owner::NewOwner(owner)),
+            validate_only: true,
+            ..Default::default()
+        };
+        call!(world, organizations.create_organization, world.operator_key(), request).unwrap();
     }
+    assert!(invited.iter().all(|one| !one.user_created && *one == invited[0]), "{invited:?}");
+
+    let mut created = Vec::new();
+    for (email, username) in [
+        ("known@example.com", "free"),
+        ("nobody@example.com", "free"),
+        ("nobody@example.com", "ada"),
+        ("ada@example.com", "ada"),
+    ] {
+        let request = CreateMemberRequest {
+            organization_id: stranger.organization_id.clone(),
+            email: email.to_owned(),
+            username: username.to_owned(),
+            validate_only: true,
+            ..named.clone()
+        };
+        let member = call!(world, members.create_member, &stranger.owner.session, request).unwrap().member.unwrap();
+        assert_eq!((member.email.as_str(), member.username.as_str()), (email, username));
+        created.push(Member { user_id: String::new(), email: String::new(), username: String::new(), ..member });
+    }
+    assert!(created.iter().all(|one| *one == created[0]), "{created:?}");
+    for username in ["ada", "free"] {
+        let values = Member {
+            organization_id: stranger.organization_id.clone(),
+            user_id: member.user_id.clone(),
+            username: username.to_owned(),
+            ..Default::default()
+        };
+        let request = UpdateMemberRequest { member: Some(values), validate_only: true, ..Default::default() };
+        assert_eq!(
+            call!(world, members.update_member, &stranger.owner.session, request).unwrap().member.unwrap().username,
+            username
+        );
+    }
+    assert_eq!(traces(&world).await, before);
+    // What is no secret to the caller is still told: who belongs to the own organization, and that it does not work when it is meant.
+    let own = CreateMemberRequest {
+        organization_id: stranger.organization_id.clone(),
+        email: "eve@example.com".to_owned(),
+        validate_only: true,
+        ..named.clone()
+    };
+    assert_refused(
+        call!(world, members.create_member, &stranger.owner.session, own),
+        tonic::Code::AlreadyExists,
+        "ALREADY_MEMBER",
+    );
+    let meant = CreateMemberRequest { organization_id: stranger.organization_id.clone(), ..named };
+    assert_refused(
+        call!(world, members.create_member, &stranger.owner.session, meant),
+        tonic::Code::AlreadyExists,
+        "ACCOUNT_EXISTS",
+    );
+}
+
+/// ab_38: what was suspended before it was deleted is suspended when it comes back; activating is a step of its own.
+#[wire_test]
+async fn ab_38_deleting_lifts_no_suspension(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let key = world.operator_key();
+    let id = || acme.organization_id.clone();
+    call!(
+        world,
+        organizations.suspend_organization,
+        key,
+        SuspendOrganizationRequest { organization_id: id(), ..Default::default() }
+    )
+    .unwrap();
+    // Twice: the second deletion has nothing to do, and forgets nothing.
+    for _ in 0..2 {
+        call!(
+            world,
+            organizations.delete_organization,
+            key,
+            DeleteOrganizationRequest { organization_id: id(), ..Default::default() }
+        )
+        .unwrap();
+    }
+    let undelete = || UndeleteOrganizationRequest { organization_id: id(), ..Default::default() };
+    let back = call!(world, organizations.undelete_organization, key, undelete()).unwrap().organization.unwrap();
+    assert_eq!((back.state(), back.delete_time), (OrganizationState::Suspended, None));
+    says(&last(&acme).await, "organization.undeleted", "", json!("deleted"), json!("suspended"));
+    assert_refused(acme.roster(&acme.owner.session).await, tonic::Code::FailedPrecondition, "ORGANIZATION_SUSPENDED");
+    call!(
+        world,
+        organizations.activate_organization,
+        key,
+        ActivateOrganizationRequest { organization_id: id(), ..Default::default() }
+    )
+    .unwrap();
+    acme.roster(&acme.owner.session).await.unwrap();
+    call!(
+        world,
+        organizations.delete_organization,
+        key,
+        DeleteOrganizationRequest { organization_id: id(), ..Default::default() }
+    )
+    .unwrap();
+    let back = call!(world, organizations.undelete_organization, key, undelete()).unwrap().organization.unwrap();
+    assert_eq!(back.state(), OrganizationState::Active);
+
+    let ada = create_user(&world, "ada@example.com").await;
+    let user_id = || ada.user_id.clone();
+    call!(world, users.suspend_user, key, SuspendUserRequest { user_id: user_id(), ..Default::default() }).unwrap();
+    call!(world, users.delete_user, key, DeleteUserRequest { user_id: user_id(), ..Default::default() }).unwrap();
+    let back = call!(world, users.undelete_user, key, UndeleteUserRequest { user_id: user_id(), ..Default::default() })
+        .unwrap()
+        .user
+        .unwrap();
+    assert_eq!((back.state(), back.delete_time), (UserState::Suspended, None));
+    assert_refused(sign_in(&world, &ada.email, PASSWORD).await, tonic::Code::Unauthenticated, "SIGN_IN_FAILED");
+    call!(world, users.activate_user, key, ActivateUserRequest { user_id: user_id(), ..Default::default() }).unwrap();
+    sign_in(&world, &ada.email, PASSWORD).await.unwrap();
+    call!(world, users.delete_user, key, DeleteUserRequest { user_id: user_id(), ..Default::default() }).unwrap();
+    let back = call!(world, users.undelete_user, key, UndeleteUserRequest { user_id: user_id(), ..Default::default() })
+        .unwrap()
+        .user
+        .unwrap();
+    assert_eq!(back.state(), UserState::Active);
+}
+
+/// ab_39: no organization's record holds a person's name, username, telephone number or address, however they come to be known or change; it holds which of the fields that its roster
+/// shows have changed. The values are in the person's own record.
+#[wire_test]
+async fn ab_39_profiles_stay_out_of_the_records_of_organizations(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let fabric = Scenario::with(&world, "packetfabric", "customer", "admin@example.com").await;
+    let ada = create_user(&world, "ada@example.com").await;
+    acme.join_existing(&ada, &["member"]).await;
+    let update = async |values: User| {
+        let user = User { user_id: ada.user_id.clone(), ..values };
+        call!(world, users.update_user, &ada.session, UpdateUserRequest { user: Some(user), ..Default::default() })
+            .unwrap()
+    };
+    update(User {
+        given_name: "Zaphodella".to_owned(),
+        phone_number: "+41791234567".to_owned(),
+        locale: "de".to_owned(),
+        username: "zaphod42".to_owned(),
+        ..Default::default()
+    })
+    .await;
+    says(
+        &last(&acme).await,
+        "member.updated",
+        &ada.user_id,
+        serde_json::Value::Null,
+        json!({ "fields": ["given_name", "username"] }),
+    );
+    let revision = acme.roster(world.operator_key()).await.unwrap();
+    // What no roster shows is no news to it.
+    update(User { phone_number: "+41797654321".to_owned(), locale: "fr".to_owned(), ..Default::default() }).await;
+    assert_eq!(acme.roster(world.operator_key()).await.unwrap(), revision);
+    update(User { display_name: "Trillian Beeblebrox".to_owned(), ..Default::default() }).await;
+    says(
+        &last(&acme).await,
+        "member.updated",
+        &ada.user_id,
+        serde_json::Value::Null,
+        json!({ "fields": ["display_name"] }),
+    );
+    // Shown beside another name.
+    update(User { family_name: "Slartibartfast".to_owned(), ..Default::default() }).await;
+    says(
+        &last(&acme).await,
+        "member.updated",
+        &ada.user_id,
+        serde_json::Value::Null,
+        json!({ "fields": ["family_name"] }),
+    );
+    acme.edit(
+        &acme.owner.session,
+        &ada.user_id,
+        None,
+        Member { given_name: "Deepthought".to_owned(), ..Default::default() },
+    )
+    .await
+    .unwrap();
+    says(
+        &last(&acme).await,
+        "member.updated",
+        &ada.user_id,
+        serde_json::Value::Null,
+        json!({ "fields": ["given_name"] }),
+    );
+
+    let request = CreateMemberRequest {
+        organization_id: fabric.organization_id.clone(),
+        email: "marvinus@example.com".to_owned(),
+        given_name: "Marvinus".to_owned(),
+        password: PASSWORD.to_owned(),
+        roles: texts(&["regular"]),
+        username: "marvin".to_owned(),
+        phone_number: "+41791111111".to_owned(),
+        ..Default::default()
+    };
+    call!(world, members.create_member, &fabric.owner.session, request).unwrap();
+    let membership = ImportedMembership { organization_id: fabric.organization_id.clone(), roles: texts(&["regular"]) };
+    let person = UserToImport {
+        email: "marvinetta@example.com".to_owned(),
+        given_name: "Marvinetta".to_owned(),
+        memberships: vec![membership],
+        ..Default::default()
+    };
+    let batch = ImportUsersRequest {
+        import_id: "0197f0c0-7b1e-7c3a-9d2e-3f4a5b6c7d8e".to_owned(),
+        users: vec![person],
+        validate_only: false,
+    };
+    let mut stream =
+        call!(world, users.import_users, world.operator_key(), futures_util::stream::iter([batch])).unwrap();
+    while stream.message().await.unwrap().is_some() {}
+    let token = acme.invited("prefect@example.com", &["member"]).await;
+    let sign_up = SignUp {
+        given_name: "Fordlike".to_owned(),
+        password: PASSWORD.to_owned(),
+        phone_number: "+41792222222".to_owned(),
+        ..Default::default()
+    };
+    world
+        .invitations()
+        .accept_invitation(AcceptInvitationRequest { token, sign_up: Some(sign_up), ..Default::default() })
+        .await
+        .unwrap();
+
+    let events = written(&world, "SELECT data FROM events").await;
+    for value in ["Zaphodella", "4179", "zaphod42", "Trillian", "Slartibartfast", "Deepthought", "arvin", "Fordlike"] {
+        assert!(!events.contains(value), "{value} is in the record of an organization: {events}");
+    }
+    // The address that an organization invites is its own word.
+    assert!(events.contains("prefect@example.com"));
+    let own = written(&world, "SELECT data FROM user_events").await;
+    for value in ["Zaphodella", "+41791234567", "+41797654321", "zaphod42", "Trillian", "Slartibartfast", "Deepthought"]
+    {
+        assert!(own.contains(value), "{value} is not in the person's own record: {own}");
+    }
+}
+
+/// ab_52: whoever holds a link is shown of the invitation, by declining and by accepting it, what its preview shows and what they have done themselves.
+#[wire_test]
+async fn ab_52_a_link_shows_its_preview_and_no_more(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let invite = async |email: &str| {
+        let request = CreateInvitationRequest {
+            organization_id: acme.organization_id.clone(),
+            email: email.to_owned(),
+            roles: texts(&["member"]),
+            locale: "de".to_owned(),
+            given_name: "Ada".to_owned(),
+            family_name: "King".to_owned(),
+            ..Default::default()
+        };
+        let sent =
+            call!(world, invitations.create_invitation, &acme.owner.session, request).unwrap().invitation.unwrap();
+        let token = world.mailbox.wait_for(email, 1).await[0].invitation_token();
+        settled(&world).await;
+        (sent, token)
+    };
+    let previewed = |sent: &Invitation, state: InvitationState| Invitation {
+        organization_id: acme.organization_id.clone(),
+        email: sent.email.clone(),
+        given_name: "Ada".to_owned(),
+        family_name: "King".to_owned(),
+        state: state.into(),
+        expire_time: sent.expire_time,
+        ..Default::default()
+    };
+    let (sent, token) = invite("declining@example.com").await;
+    assert!(!sent.inviter_user_id.is_empty());
+    let answer = world
+        .invitations()
+        .decline_invitation(DeclineInvitationRequest { token, ..Default::default() })
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(answer.invitation.unwrap(), previewed(&sent, InvitationState::Declined));
+    assert_eq!(answer.organization_id, acme.organization_id);
+
+    let (sent, token) = invite("new@example.com").await;
+    let accepted = crate::support::scenario::accept_as_new(&world, &token, "Ada").await.unwrap();
+    let invitation = accepted.invitation.unwrap();
+    let own = Invitation {
+        accepted_user_id: accepted.user_id,
+        accept_time: invitation.accept_time,
+        signup_completed: true,
+        user_created: true,
+        ..previewed(&sent, InvitationState::Accepted)
+    };
+    assert_eq!((invitation.accept_time.is_some(), &invitation), (true, &own));
+
+    let known = create_user(&world, "known@example.com").await;
+    let (sent, token) = invite("known@example.com").await;
+    let accepted = accept_as(&world, &known.session, &token).await.unwrap();
+    let invitation = accepted.invitation.unwrap();
+    let own = Invitation {
+        accepted_user_id: known.user_id,
+        accept_time: invitation.accept_time,
+        user_created: true,
+        ..previewed(&sent, InvitationState::Accepted)
+    };
+    assert_eq!(invitation, own);
 }

@@ -1,5 +1,6 @@
 //! The roster: its columns, order and filters, and the roles of its members.
 
+use roster_test_macros::wire_test;
 use std::time::Duration;
 
 use tonic::{Code, Status};
@@ -12,11 +13,11 @@ use crate::support::pb::{
     MemberState, Organization, SetMemberRolesRequest, UpdateOrganizationRequest,
 };
 use crate::support::race::{OK, told};
-use crate::support::runner::wire_tests;
 use crate::support::scenario::{
     OWNER, PASSWORD, Scenario, accept_as_new, assert_invalid, assert_refused, call, create_user, service_key, sign_in,
     texts, time, traces,
 };
+use crate::support::world::World;
 
 const BOB: &str = "bob@example.com";
 
@@ -36,283 +37,415 @@ async fn get(scenario: &Scenario, credential: &str, user_id: &str) -> Result<Mem
     Ok(answer.member.unwrap())
 }
 
-wire_tests! {
-    /// jp_03, jp_17: one call returns members and pending invitations in one list with the columns that the document names.
-    async fn jp_03_the_roster_has_its_columns(world: World) {
-        let scenario = Scenario::under(&world, "jetpack").await;
-        world.clock.advance(Duration::from_secs(60));
-        let (invitation, token) = scenario.invited_by(&scenario.owner.session, BOB, &["client_admin"]).await;
-        let invited_at = world.clock.now();
-        world.clock.advance(Duration::from_secs(60));
-        let bob = accept_as_new(&world, &token, "Bob").await.unwrap();
-        let joined_at = world.clock.now();
-        scenario.invite(&scenario.owner.session, "zoe@example.com", &["customer_success"]).await.unwrap();
-        world.clock.advance(Duration::from_secs(3600));
-        sign_in(&world, BOB, PASSWORD).await.unwrap();
-        let signed_in_at = world.clock.now();
+/// jp_03, jp_17: one call returns members and pending invitations in one list with the columns that the document names.
+#[wire_test]
+async fn jp_03_the_roster_has_its_columns(world: World) {
+    let scenario = Scenario::under(&world, "jetpack").await;
+    world.clock.advance(Duration::from_secs(60));
+    let (invitation, token) = scenario.invited_by(&scenario.owner.session, BOB, &["client_admin"]).await;
+    let invited_at = world.clock.now();
+    world.clock.advance(Duration::from_secs(60));
+    let bob = accept_as_new(&world, &token, "Bob").await.unwrap();
+    let joined_at = world.clock.now();
+    scenario.invite(&scenario.owner.session, "zoe@example.com", &["customer_success"]).await.unwrap();
+    world.clock.advance(Duration::from_secs(3600));
+    sign_in(&world, BOB, PASSWORD).await.unwrap();
+    let signed_in_at = world.clock.now();
 
-        let rows = scenario.roster(&scenario.owner.session).await.unwrap();
-        let [member, _owner, invited]: [Member; 3] = rows.try_into().unwrap();
-        assert_eq!((&member.user_id, &member.invitation_id, member.email.as_str()), (&bob.user_id, &invitation.invitation_id, BOB));
-        assert_eq!((member.given_name.as_str(), member.display_name.as_str(), &member.roles), ("Bob", "Bob", &texts(&["client_admin"])));
-        assert_eq!((member.state(), member.status_label.as_str()), (MemberState::Active, "Active"));
-        assert_eq!((member.has_signed_in, member.mfa_enabled), (true, false));
-        assert_eq!(time(member.last_sign_in_time.as_ref()), signed_in_at);
-        assert_eq!(time(member.invitation_sent_time.as_ref()), invited_at);
-        assert_eq!(time(member.invitation_accepted_time.as_ref()), joined_at);
-        assert_eq!(time(member.create_time.as_ref()), joined_at);
-        assert_eq!(get(&scenario, &scenario.owner.session, &bob.user_id).await.unwrap(), member);
+    let rows = scenario.roster(&scenario.owner.session).await.unwrap();
+    let [member, _owner, invited]: [Member; 3] = rows.try_into().unwrap();
+    assert_eq!(
+        (&member.user_id, &member.invitation_id, member.email.as_str()),
+        (&bob.user_id, &invitation.invitation_id, BOB)
+    );
+    assert_eq!(
+        (member.given_name.as_str(), member.display_name.as_str(), &member.roles),
+        ("Bob", "Bob", &texts(&["client_admin"]))
+    );
+    assert_eq!((member.state(), member.status_label.as_str()), (MemberState::Active, "Active"));
+    assert_eq!((member.has_signed_in, member.mfa_enabled), (true, false));
+    assert_eq!(time(member.last_sign_in_time.as_ref()), signed_in_at);
+    assert_eq!(time(member.invitation_sent_time.as_ref()), invited_at);
+    assert_eq!(time(member.invitation_accepted_time.as_ref()), joined_at);
+    assert_eq!(time(member.create_time.as_ref()), joined_at);
+    assert_eq!(get(&scenario, &scenario.owner.session, &bob.user_id).await.unwrap(), member);
 
-        assert_eq!((invited.user_id.as_str(), invited.invitation_id.len(), invited.email.as_str()), ("", 36, "zoe@example.com"));
-        assert_eq!((invited.state(), invited.status_label.as_str(), &invited.roles), (MemberState::Invited, "Pending Invitation", &texts(&["customer_success"])));
-        assert_eq!((invited.has_signed_in, invited.last_sign_in_time, invited.invitation_accepted_time), (false, None, None));
-        assert_eq!(time(invited.invitation_sent_time.as_ref()), joined_at);
+    assert_eq!(
+        (invited.user_id.as_str(), invited.invitation_id.len(), invited.email.as_str()),
+        ("", 36, "zoe@example.com")
+    );
+    assert_eq!(
+        (invited.state(), invited.status_label.as_str(), &invited.roles),
+        (MemberState::Invited, "Pending Invitation", &texts(&["customer_success"]))
+    );
+    assert_eq!(
+        (invited.has_signed_in, invited.last_sign_in_time, invited.invitation_accepted_time),
+        (false, None, None)
+    );
+    assert_eq!(time(invited.invitation_sent_time.as_ref()), joined_at);
+}
+
+/// js_14: the roster shows when somebody was last active, and not more often than once a minute.
+#[wire_test]
+async fn js_14_last_active_moves_with_use(world: World) {
+    let scenario = Scenario::under(&world, "jetstack").await;
+    let member = scenario.join(BOB, &["member"]).await;
+    let seen = async || {
+        get(&scenario, world.operator_key(), &member.user_id).await.unwrap().last_active_time.map(|at| time(Some(&at)))
+    };
+    world.clock.advance(Duration::from_secs(59));
+    scenario.roster(&member.session).await.unwrap();
+    assert_ne!(seen().await, Some(world.clock.now()));
+    world.clock.advance(Duration::from_secs(61));
+    scenario.roster(&member.session).await.unwrap();
+    assert_eq!(seen().await, Some(world.clock.now()));
+}
+
+/// The list is by name, without regard to case or accents' form, members and invitations together.
+#[wire_test]
+async fn the_roster_is_by_name(world: World) {
+    let scenario = Scenario::acme(&world).await;
+    for (email, name) in [
+        ("1@example.com", "berta"),
+        ("2@example.com", "Zoë"),
+        ("3@example.com", "Adam"),
+        ("4@example.com", "ZOE\u{308}"),
+        ("5@example.com", "Émile"),
+        ("6@example.com", "adam"),
+    ] {
+        let token = scenario.invited(email, &["member"]).await;
+        accept_as_new(&world, &token, name).await.unwrap();
     }
+    scenario.invite(&scenario.owner.session, "Carl@example.com", &["member"]).await.unwrap();
+    let found = names(&scenario, list(&scenario)).await;
+    let folded: Vec<String> = found.iter().map(|name| name.to_lowercase()).collect();
+    assert_eq!(folded, ["adam", "adam", "berta", "carl@example.com", "émile", "owner", "zoë", "zoë"]);
+}
 
-    /// js_14: the roster shows when somebody was last active, and not more often than once a minute.
-    async fn js_14_last_active_moves_with_use(world: World) {
-        let scenario = Scenario::under(&world, "jetstack").await;
-        let member = scenario.join(BOB, &["member"]).await;
-        let seen = async || get(&scenario, world.operator_key(), &member.user_id).await.unwrap().last_active_time.map(|at| time(Some(&at)));
-        world.clock.advance(Duration::from_secs(59));
-        scenario.roster(&member.session).await.unwrap();
-        assert_ne!(seen().await, Some(world.clock.now()));
-        world.clock.advance(Duration::from_secs(61));
-        scenario.roster(&member.session).await.unwrap();
-        assert_eq!(seen().await, Some(world.clock.now()));
-    }
-
-    /// The list is by name, without regard to case or accents' form, members and invitations together.
-    async fn the_roster_is_by_name(world: World) {
-        let scenario = Scenario::acme(&world).await;
-        for (email, name) in [("1@example.com", "berta"), ("2@example.com", "Zoë"), ("3@example.com", "Adam"), ("4@example.com", "ZOE\u{308}"), ("5@example.com", "Émile"), ("6@example.com", "adam")] {
-            let token = scenario.invited(email, &["member"]).await;
-            accept_as_new(&world, &token, name).await.unwrap();
+/// Filters by state, role and address; removed members are shown only where they are asked for (jp_14).
+#[wire_test]
+async fn jp_14_the_roster_is_filtered(world: World) {
+    let scenario = Scenario::under(&world, "jetpack").await;
+    for (email, name, role) in [
+        (BOB, "Bob", "client_admin"),
+        ("cy@example.com", "Cy", "customer_success"),
+        ("di@example.com", "Di", "customer_success_supply_chain"),
+    ] {
+        let token = scenario.invited(email, &[role]).await;
+        let user_id = accept_as_new(&world, &token, name).await.unwrap().user_id;
+        match name {
+            "Bob" => drop(scenario.remove(&scenario.owner.session, &user_id).await.unwrap()),
+            "Di" => drop(scenario.suspend(world.operator_key(), &user_id).await.unwrap()),
+            _ => {}
         }
-        scenario.invite(&scenario.owner.session, "Carl@example.com", &["member"]).await.unwrap();
-        let found = names(&scenario, list(&scenario)).await;
-        let folded: Vec<String> = found.iter().map(|name| name.to_lowercase()).collect();
-        assert_eq!(folded, ["adam", "adam", "berta", "carl@example.com", "émile", "owner", "zoë", "zoë"]);
     }
-
-    /// Filters by state, role and address; removed members are shown only where they are asked for (jp_14).
-    async fn jp_14_the_roster_is_filtered(world: World) {
-        let scenario = Scenario::under(&world, "jetpack").await;
-        for (email, name, role) in [(BOB, "Bob", "client_admin"), ("cy@example.com", "Cy", "customer_success"), ("di@example.com", "Di", "customer_success_supply_chain")] {
-            let token = scenario.invited(email, &[role]).await;
-            let user_id = accept_as_new(&world, &token, name).await.unwrap().user_id;
-            match name {
-                "Bob" => drop(scenario.remove(&scenario.owner.session, &user_id).await.unwrap()),
-                "Di" => drop(scenario.suspend(world.operator_key(), &user_id).await.unwrap()),
-                _ => {}
-            }
-        }
-        scenario.invite(&scenario.owner.session, "ed@example.com", &["customer_success"]).await.unwrap();
-        let states = |states: &[MemberState]| ListMembersRequest { states: states.iter().map(|state| i32::from(*state)).collect(), ..list(&scenario) };
-        let role = |role: &str| ListMembersRequest { role: role.to_owned(), ..list(&scenario) };
-        let email = |email: &str| ListMembersRequest { email: email.to_owned(), ..list(&scenario) };
-        for (request, expected) in [
-            (list(&scenario), &["Cy", "Di", "ed@example.com", "owner"][..]),
-            (states(&[MemberState::Active]), &["Cy", "owner"]),
-            (states(&[MemberState::Invited]), &["ed@example.com"]),
-            (states(&[MemberState::Suspended]), &["Di"]),
-            (states(&[MemberState::Removed]), &["Bob"]),
-            (states(&[MemberState::Removed, MemberState::Active, MemberState::Invited, MemberState::Suspended]), &["Bob", "Cy", "Di", "ed@example.com", "owner"]),
-            (role("customer_success"), &["Cy", "ed@example.com"]),
-            (role("customer_success_supply_chain"), &["Di"]),
-            (role("client_admin"), &[]),
-            (email("CY@Example.COM"), &["Cy"]),
-            (email("ED@example.com"), &["ed@example.com"]),
-            (email("nobody@example.com"), &[]),
-            (ListMembersRequest { states: vec![MemberState::Active.into()], ..role("customer_success") }, &["Cy"]),
-        ] {
-            let counted = ListMembersRequest { include_total_size: true, ..request.clone() };
-            assert_eq!(names(&scenario, request).await, expected, "{counted:?}");
-            let answer = call!(world, members.list_members, world.operator_key(), counted).unwrap();
-            assert_eq!(answer.total_size, i64::try_from(expected.len()).unwrap());
-        }
-        let rows = call!(world, members.list_members, world.operator_key(), states(&[MemberState::Removed])).unwrap().members;
-        assert_eq!(rows[0].status_label, "Deactivated");
-
-        let wrong = ListMembersRequest { states: vec![0, 99], role: "Not An Id".to_owned(), email: "x".to_owned(), page_size: -1, ..list(&scenario) };
-        let refused = call!(world, members.list_members, world.operator_key(), wrong);
-        assert_invalid(refused, &["page_size", "states[0]", "states[1]", "role", "email"]);
+    scenario.invite(&scenario.owner.session, "ed@example.com", &["customer_success"]).await.unwrap();
+    let states = |states: &[MemberState]| ListMembersRequest {
+        states: states.iter().map(|state| i32::from(*state)).collect(),
+        ..list(&scenario)
+    };
+    let role = |role: &str| ListMembersRequest { role: role.to_owned(), ..list(&scenario) };
+    let email = |email: &str| ListMembersRequest { email: email.to_owned(), ..list(&scenario) };
+    for (request, expected) in [
+        (list(&scenario), &["Cy", "Di", "ed@example.com", "owner"][..]),
+        (states(&[MemberState::Active]), &["Cy", "owner"]),
+        (states(&[MemberState::Invited]), &["ed@example.com"]),
+        (states(&[MemberState::Suspended]), &["Di"]),
+        (states(&[MemberState::Removed]), &["Bob"]),
+        (
+            states(&[MemberState::Removed, MemberState::Active, MemberState::Invited, MemberState::Suspended]),
+            &["Bob", "Cy", "Di", "ed@example.com", "owner"],
+        ),
+        (role("customer_success"), &["Cy", "ed@example.com"]),
+        (role("customer_success_supply_chain"), &["Di"]),
+        (role("client_admin"), &[]),
+        (email("CY@Example.COM"), &["Cy"]),
+        (email("ED@example.com"), &["ed@example.com"]),
+        (email("nobody@example.com"), &[]),
+        (ListMembersRequest { states: vec![MemberState::Active.into()], ..role("customer_success") }, &["Cy"]),
+    ] {
+        let counted = ListMembersRequest { include_total_size: true, ..request.clone() };
+        assert_eq!(names(&scenario, request).await, expected, "{counted:?}");
+        let answer = call!(world, members.list_members, world.operator_key(), counted).unwrap();
+        assert_eq!(answer.total_size, i64::try_from(expected.len()).unwrap());
     }
+    let rows =
+        call!(world, members.list_members, world.operator_key(), states(&[MemberState::Removed])).unwrap().members;
+    assert_eq!(rows[0].status_label, "Deactivated");
 
-    /// js_09: a role change holds from the next call on, for rights given and rights taken, without a new sign-in, on every server: who was an Admin no longer
-    /// manages the team or its settings.
-    async fn js_09_a_demoted_admin_loses_the_team_at_once(world: World) {
-        let scenario = Scenario::under(&world, "jetstack").await;
-        let second = world.second_server().await;
-        let admin = scenario.join("admin@example.com", &["admin"]).await;
-        let member = scenario.join("member@example.com", &["member"]).await;
-        let id = || scenario.organization_id.clone();
-        // What each of the three calls is told, on both servers.
-        let told_everywhere = async |round: usize| {
-            let mut all = Vec::new();
-            for (server, channel) in [world.channel(), second.channel()].into_iter().enumerate() {
-                let invite = CreateInvitationRequest { organization_id: id(), email: format!("guest{round}{server}@example.com"), ..CreateInvitationRequest::default() };
-                all.push(told(&InvitationServiceClient::new(channel.clone()).create_invitation(world.as_session(&admin.session, invite)).await));
-                let roles = SetMemberRolesRequest { organization_id: id(), user_id: member.user_id.clone(), roles: texts(&["member"]), ..SetMemberRolesRequest::default() };
-                all.push(told(&MemberServiceClient::new(channel.clone()).set_member_roles(world.as_session(&admin.session, roles)).await));
-                let named = Organization { organization_id: id(), display_name: format!("Acme {round}{server}"), ..Organization::default() };
-                let rename = UpdateOrganizationRequest { organization: Some(named), ..UpdateOrganizationRequest::default() };
-                all.push(told(&OrganizationServiceClient::new(channel).update_organization(world.as_session(&admin.session, rename)).await));
-            }
-            all
-        };
-        assert_eq!(told_everywhere(0).await, [OK; 6]);
-        let changed = scenario.set_roles(&scenario.owner.session, &admin.user_id, &["member"]).await.unwrap();
-        assert_eq!(changed.roles, texts(&["member"]));
+    let wrong = ListMembersRequest {
+        states: vec![0, 99],
+        role: "Not An Id".to_owned(),
+        email: "x".to_owned(),
+        page_size: -1,
+        ..list(&scenario)
+    };
+    let refused = call!(world, members.list_members, world.operator_key(), wrong);
+    assert_invalid(refused, &["page_size", "states[0]", "states[1]", "role", "email"]);
+}
+
+/// js_09: a role change holds from the next call on, for rights given and rights taken, without a new sign-in, on every server: who was an Admin no longer
+/// manages the team or its settings.
+#[wire_test]
+async fn js_09_a_demoted_admin_loses_the_team_at_once(world: World) {
+    let scenario = Scenario::under(&world, "jetstack").await;
+    let second = world.second_server().await;
+    let admin = scenario.join("admin@example.com", &["admin"]).await;
+    let member = scenario.join("member@example.com", &["member"]).await;
+    let id = || scenario.organization_id.clone();
+    // What each of the three calls is told, on both servers.
+    let told_everywhere = async |round: usize| {
+        let mut all = Vec::new();
+        for (server, channel) in [world.channel(), second.channel()].into_iter().enumerate() {
+            let invite = CreateInvitationRequest {
+                organization_id: id(),
+                email: format!("guest{round}{server}@example.com"),
+                ..CreateInvitationRequest::default()
+            };
+            all.push(told(
+                &InvitationServiceClient::new(channel.clone())
+                    .create_invitation(world.as_session(&admin.session, invite))
+                    .await,
+            ));
+            let roles = SetMemberRolesRequest {
+                organization_id: id(),
+                user_id: member.user_id.clone(),
+                roles: texts(&["member"]),
+                ..SetMemberRolesRequest::default()
+            };
+            all.push(told(
+                &MemberServiceClient::new(channel.clone())
+                    .set_member_roles(world.as_session(&admin.session, roles))
+                    .await,
+            ));
+            let named = Organization {
+                organization_id: id(),
+                display_name: format!("Acme {round}{server}"),
+                ..Organization::default()
+            };
+            let rename =
+                UpdateOrganizationRequest { organization: Some(named), ..UpdateOrganizationRequest::default() };
+            all.push(told(
+                &OrganizationServiceClient::new(channel)
+                    .update_organization(world.as_session(&admin.session, rename))
+                    .await,
+            ));
+        }
+        all
+    };
+    assert_eq!(told_everywhere(0).await, [OK; 6]);
+    let changed = scenario.set_roles(&scenario.owner.session, &admin.user_id, &["member"]).await.unwrap();
+    assert_eq!(changed.roles, texts(&["member"]));
+    let before = traces(&world).await;
+    assert_eq!(told_everywhere(1).await, ["PermissionDenied PERMISSION_REQUIRED"; 6]);
+    assert_eq!(traces(&world).await, before);
+    assert!(!scenario.may(&admin.user_id, "members.invite").await);
+    scenario.set_roles(&scenario.owner.session, &admin.user_id, &["admin"]).await.unwrap();
+    assert_eq!(told_everywhere(2).await, [OK; 6]);
+}
+
+/// cp_09: the last active owner is given no other role, by nobody; with a second one it works.
+#[wire_test]
+async fn cp_09_the_last_owner_stays(world: World) {
+    for (model, owner_role, other) in [
+        ("portal", "owner", "manager"),
+        ("default", "owner", "member"),
+        ("jetpack", "account_owner", "client_admin"),
+        ("jethub", "account_admin", "billing_user"),
+    ] {
+        let scenario = Scenario::with(&world, model, "", &format!("{model}@example.com")).await;
+        let owner = &scenario.owner;
         let before = traces(&world).await;
-        assert_eq!(told_everywhere(1).await, ["PermissionDenied PERMISSION_REQUIRED"; 6]);
-        assert_eq!(traces(&world).await, before);
-        assert!(!scenario.may(&admin.user_id, "members.invite").await);
-        scenario.set_roles(&scenario.owner.session, &admin.user_id, &["admin"]).await.unwrap();
-        assert_eq!(told_everywhere(2).await, [OK; 6]);
-    }
-
-    /// cp_09: the last active owner is given no other role, by nobody; with a second one it works.
-    async fn cp_09_the_last_owner_stays(world: World) {
-        for (model, owner_role, other) in [("portal", "owner", "manager"), ("default", "owner", "member"), ("jetpack", "account_owner", "client_admin"), ("jethub", "account_admin", "billing_user")] {
-            let scenario = Scenario::with(&world, model, "", &format!("{model}@example.com")).await;
-            let owner = &scenario.owner;
-            let before = traces(&world).await;
-            for credential in [owner.session.as_str(), world.operator_key()] {
-                let refused = assert_refused(scenario.set_roles(credential, &owner.user_id, &[other]).await, Code::FailedPrecondition, "LAST_OWNER");
-                assert_eq!(refused.metadata["role"], owner_role, "{model}");
-            }
-            assert_eq!(traces(&world).await, before);
-
-            let second = scenario.join(&format!("second@{model}.example.com"), &[owner_role]).await;
-            scenario.set_roles(&owner.session, &owner.user_id, &[other]).await.unwrap();
-            assert_refused(scenario.set_roles(&second.session, &second.user_id, &[other]).await, Code::FailedPrecondition, "LAST_OWNER");
-        }
-    }
-
-    /// cp_09: a suspended owner does not count.
-    async fn cp_09_a_suspended_owner_does_not_count(world: World) {
-        let scenario = Scenario::under(&world, "portal").await;
-        let second = scenario.join(BOB, &["owner"]).await;
-        scenario.suspend(&second.session, &scenario.owner.user_id).await.unwrap();
-        assert_refused(scenario.set_roles(&second.session, &second.user_id, &["manager"]).await, Code::FailedPrecondition, "LAST_OWNER");
-    }
-
-    /// jh_02, jh_09, jh_10: an Account Admin changes others, other Account Admins too; roles are a set, and none at all makes a Standard User.
-    async fn jh_10_no_roles_give_the_default_role(world: World) {
-        let scenario = Scenario::under(&world, "jethub").await;
-        let admin = scenario.join("admin@example.com", &["account_admin"]).await;
-        let user = scenario.join(BOB, &["standard_user"]).await;
-        let both = scenario.set_roles(&admin.session, &user.user_id, &["billing_user", "account_admin", "billing_user"]).await.unwrap();
-        assert_eq!(both.roles, texts(&["account_admin", "billing_user"]));
-        for permission in ["billing.manage", "members.set_roles"] {
-            assert!(scenario.may(&user.user_id, permission).await, "{permission}");
-        }
-        let none = scenario.set_roles(&admin.session, &user.user_id, &[]).await.unwrap();
-        assert_eq!(none.roles, texts(&["standard_user"]));
-        scenario.set_roles(&admin.session, &scenario.owner.user_id, &["billing_user"]).await.unwrap();
-        let jetpack = Scenario::with(&world, "jetpack", "", "other@example.com").await;
-        let member = jetpack.join("cy@example.com", &["customer_success"]).await;
-        assert_refused(jetpack.set_roles(&jetpack.owner.session, &member.user_id, &[]).await, Code::FailedPrecondition, "ROLE_UNKNOWN");
-    }
-
-    /// js_08: where there is exactly one owner, the role is neither given nor taken by a role change, whoever asks.
-    async fn js_08_ownership_moves_by_transfer_only(world: World) {
-        let scenario = Scenario::under(&world, "jetstack").await;
-        let admin = scenario.join("admin@example.com", &["admin"]).await;
-        let before = traces(&world).await;
-        for credential in [scenario.owner.session.as_str(), &admin.session, world.operator_key()] {
-            for (user, role) in [(&admin.user_id, "owner"), (&scenario.owner.user_id, "admin"), (&scenario.owner.user_id, "member")] {
-                assert_refused(scenario.set_roles(credential, user, &[role]).await, Code::FailedPrecondition, "OWNER_BY_TRANSFER_ONLY");
-            }
+        for credential in [owner.session.as_str(), world.operator_key()] {
+            let refused = assert_refused(
+                scenario.set_roles(credential, &owner.user_id, &[other]).await,
+                Code::FailedPrecondition,
+                "LAST_OWNER",
+            );
+            assert_eq!(refused.metadata["role"], owner_role, "{model}");
         }
         assert_eq!(traces(&world).await, before);
-        assert!(scenario.may(&scenario.owner.user_id, "billing.manage").await && !scenario.may(&admin.user_id, "billing.manage").await);
-    }
 
-    /// Who may not change a member, or not give a role, is refused, and so is what the model does not know.
-    async fn role_changes_have_their_limits(world: World) {
-        let scenario = Scenario::acme(&world).await;
-        let admin = scenario.join("admin@example.com", &["admin"]).await;
-        let member = scenario.join(BOB, &["member"]).await;
-        let stranger = create_user(&world, "stranger@example.com").await;
-        let nobody = "0197f0c0-7b1e-7c3a-9d2e-3f4a5b6c7d8e";
-        let before = traces(&world).await;
-        for (credential, user, roles, code, reason) in [
-            (&admin.session, &scenario.owner.user_id, &["member"][..], Code::PermissionDenied, "MEMBER_NOT_MANAGEABLE"),
-            (&admin.session, &member.user_id, &["owner"], Code::PermissionDenied, "ROLE_NOT_GRANTABLE"),
-            (&admin.session, &admin.user_id, &["owner"], Code::PermissionDenied, "ROLE_NOT_GRANTABLE"),
-            (&member.session, &member.user_id, &["admin"], Code::PermissionDenied, "PERMISSION_REQUIRED"),
-            (&member.session, &admin.user_id, &["member"], Code::PermissionDenied, "PERMISSION_REQUIRED"),
-            (&stranger.session, &member.user_id, &["admin"], Code::NotFound, "ORGANIZATION_NOT_FOUND"),
-            (&scenario.owner.session, &stranger.user_id, &["admin"], Code::NotFound, "MEMBER_NOT_FOUND"),
-            (&scenario.owner.session, &nobody.to_owned(), &["admin"], Code::NotFound, "MEMBER_NOT_FOUND"),
-            (&scenario.owner.session, &member.user_id, &["admiral"], Code::FailedPrecondition, "ROLE_UNKNOWN"),
-            (&scenario.owner.session, &member.user_id, &["admin", "member"], Code::FailedPrecondition, "TOO_MANY_ROLES"),
-        ] {
-            assert_refused(scenario.set_roles(credential, user, roles).await, code, reason);
+        let second = scenario.join(&format!("second@{model}.example.com"), &[owner_role]).await;
+        scenario.set_roles(&owner.session, &owner.user_id, &[other]).await.unwrap();
+        assert_refused(
+            scenario.set_roles(&second.session, &second.user_id, &[other]).await,
+            Code::FailedPrecondition,
+            "LAST_OWNER",
+        );
+    }
+}
+
+/// cp_09: a suspended owner does not count.
+#[wire_test]
+async fn cp_09_a_suspended_owner_does_not_count(world: World) {
+    let scenario = Scenario::under(&world, "portal").await;
+    let second = scenario.join(BOB, &["owner"]).await;
+    scenario.suspend(&second.session, &scenario.owner.user_id).await.unwrap();
+    assert_refused(
+        scenario.set_roles(&second.session, &second.user_id, &["manager"]).await,
+        Code::FailedPrecondition,
+        "LAST_OWNER",
+    );
+}
+
+/// jh_02, jh_09, jh_10: an Account Admin changes others, other Account Admins too; roles are a set, and none at all makes a Standard User.
+#[wire_test]
+async fn jh_10_no_roles_give_the_default_role(world: World) {
+    let scenario = Scenario::under(&world, "jethub").await;
+    let admin = scenario.join("admin@example.com", &["account_admin"]).await;
+    let user = scenario.join(BOB, &["standard_user"]).await;
+    let both = scenario
+        .set_roles(&admin.session, &user.user_id, &["billing_user", "account_admin", "billing_user"])
+        .await
+        .unwrap();
+    assert_eq!(both.roles, texts(&["account_admin", "billing_user"]));
+    for permission in ["billing.manage", "members.set_roles"] {
+        assert!(scenario.may(&user.user_id, permission).await, "{permission}");
+    }
+    let none = scenario.set_roles(&admin.session, &user.user_id, &[]).await.unwrap();
+    assert_eq!(none.roles, texts(&["standard_user"]));
+    scenario.set_roles(&admin.session, &scenario.owner.user_id, &["billing_user"]).await.unwrap();
+    let jetpack = Scenario::with(&world, "jetpack", "", "other@example.com").await;
+    let member = jetpack.join("cy@example.com", &["customer_success"]).await;
+    assert_refused(
+        jetpack.set_roles(&jetpack.owner.session, &member.user_id, &[]).await,
+        Code::FailedPrecondition,
+        "ROLE_UNKNOWN",
+    );
+}
+
+/// js_08: where there is exactly one owner, the role is neither given nor taken by a role change, whoever asks.
+#[wire_test]
+async fn js_08_ownership_moves_by_transfer_only(world: World) {
+    let scenario = Scenario::under(&world, "jetstack").await;
+    let admin = scenario.join("admin@example.com", &["admin"]).await;
+    let before = traces(&world).await;
+    for credential in [scenario.owner.session.as_str(), &admin.session, world.operator_key()] {
+        for (user, role) in
+            [(&admin.user_id, "owner"), (&scenario.owner.user_id, "admin"), (&scenario.owner.user_id, "member")]
+        {
+            assert_refused(
+                scenario.set_roles(credential, user, &[role]).await,
+                Code::FailedPrecondition,
+                "OWNER_BY_TRANSFER_ONLY",
+            );
         }
-        assert_invalid(scenario.set_roles(world.operator_key(), "x", &["Not An Id"]).await, &["user_id", "roles[0]"]);
-        assert_eq!(traces(&world).await, before);
     }
+    assert_eq!(traces(&world).await, before);
+    assert!(
+        scenario.may(&scenario.owner.user_id, "billing.manage").await
+            && !scenario.may(&admin.user_id, "billing.manage").await
+    );
+}
 
-    /// The etag guards a role change, and moves with each.
-    async fn the_etag_guards_a_role_change(world: World) {
-        let scenario = Scenario::acme(&world).await;
-        let member = scenario.join(BOB, &["member"]).await;
-        let old = get(&scenario, &scenario.owner.session, &member.user_id).await.unwrap().etag;
-        let change = |etag: &str, role: &str| SetMemberRolesRequest { organization_id: scenario.organization_id.clone(), user_id: member.user_id.clone(), roles: texts(&[role]), etag: etag.to_owned(), ..SetMemberRolesRequest::default() };
-        let set = async |request| call!(world, members.set_member_roles, &scenario.owner.session, request);
-        let changed = set(change(&old, "admin")).await.unwrap();
-        let before = traces(&world).await;
-        assert_refused(set(change(&old, "member")).await, Code::Aborted, "ETAG_MISMATCH");
-        assert_eq!(traces(&world).await, before);
-        let again = set(change(&changed.member.unwrap().etag, "member")).await.unwrap();
-        assert_eq!(again.revision, changed.revision + 1);
+/// Who may not change a member, or not give a role, is refused, and so is what the model does not know.
+#[wire_test]
+async fn role_changes_have_their_limits(world: World) {
+    let scenario = Scenario::acme(&world).await;
+    let admin = scenario.join("admin@example.com", &["admin"]).await;
+    let member = scenario.join(BOB, &["member"]).await;
+    let stranger = create_user(&world, "stranger@example.com").await;
+    let nobody = "0197f0c0-7b1e-7c3a-9d2e-3f4a5b6c7d8e";
+    let before = traces(&world).await;
+    for (credential, user, roles, code, reason) in [
+        (&admin.session, &scenario.owner.user_id, &["member"][..], Code::PermissionDenied, "MEMBER_NOT_MANAGEABLE"),
+        (&admin.session, &member.user_id, &["owner"], Code::PermissionDenied, "ROLE_NOT_GRANTABLE"),
+        (&admin.session, &admin.user_id, &["owner"], Code::PermissionDenied, "ROLE_NOT_GRANTABLE"),
+        (&member.session, &member.user_id, &["admin"], Code::PermissionDenied, "PERMISSION_REQUIRED"),
+        (&member.session, &admin.user_id, &["member"], Code::PermissionDenied, "PERMISSION_REQUIRED"),
+        (&stranger.session, &member.user_id, &["admin"], Code::NotFound, "ORGANIZATION_NOT_FOUND"),
+        (&scenario.owner.session, &stranger.user_id, &["admin"], Code::NotFound, "MEMBER_NOT_FOUND"),
+        (&scenario.owner.session, &nobody.to_owned(), &["admin"], Code::NotFound, "MEMBER_NOT_FOUND"),
+        (&scenario.owner.session, &member.user_id, &["admiral"], Code::FailedPrecondition, "ROLE_UNKNOWN"),
+        (&scenario.owner.session, &member.user_id, &["admin", "member"], Code::FailedPrecondition, "TOO_MANY_ROLES"),
+    ] {
+        assert_refused(scenario.set_roles(credential, user, roles).await, code, reason);
     }
+    assert_invalid(scenario.set_roles(world.operator_key(), "x", &["Not An Id"]).await, &["user_id", "roles[0]"]);
+    assert_eq!(traces(&world).await, before);
+}
 
-    /// A suspended member may do nothing here, and is told so; a removed one is not even told that the organization exists (jp_12).
-    async fn jp_12_who_is_suspended_or_removed_is_out_at_once(world: World) {
-        let scenario = Scenario::under(&world, "jetpack").await;
-        let member = scenario.join(BOB, &["client_admin"]).await;
-        let memberships = async || {
-            let request = ListUserMembershipsRequest { user_id: member.user_id.clone(), ..ListUserMembershipsRequest::default() };
-            call!(world, members.list_user_memberships, &member.session, request).unwrap().memberships.len()
-        };
-        scenario.join_elsewhere(&member).await;
-        scenario.suspend(world.operator_key(), &member.user_id).await.unwrap();
-        let refused = assert_refused(scenario.roster(&member.session).await, Code::PermissionDenied, "PERMISSION_REQUIRED");
-        assert_eq!(refused.metadata["state"], "SUSPENDED");
-        assert_refused(scenario.invite(&member.session, "cy@example.com", &["customer_success"]).await, Code::PermissionDenied, "PERMISSION_REQUIRED");
-        assert_eq!(memberships().await, 2);
-        scenario.remove(&scenario.owner.session, &member.user_id).await.unwrap();
-        assert_refused(scenario.roster(&member.session).await, Code::NotFound, "ORGANIZATION_NOT_FOUND");
-        assert_refused(scenario.set_roles(&member.session, &scenario.owner.user_id, &["client_admin"]).await, Code::NotFound, "ORGANIZATION_NOT_FOUND");
-        assert_refused(scenario.set_roles(world.operator_key(), &member.user_id, &["customer_success"]).await, Code::FailedPrecondition, "MEMBER_STATE_CONFLICT");
-        assert_eq!(memberships().await, 1);
-        sign_in(&world, BOB, PASSWORD).await.unwrap();
-    }
+/// The etag guards a role change, and moves with each.
+#[wire_test]
+async fn the_etag_guards_a_role_change(world: World) {
+    let scenario = Scenario::acme(&world).await;
+    let member = scenario.join(BOB, &["member"]).await;
+    let old = get(&scenario, &scenario.owner.session, &member.user_id).await.unwrap().etag;
+    let change = |etag: &str, role: &str| SetMemberRolesRequest {
+        organization_id: scenario.organization_id.clone(),
+        user_id: member.user_id.clone(),
+        roles: texts(&[role]),
+        etag: etag.to_owned(),
+        ..SetMemberRolesRequest::default()
+    };
+    let set = async |request| call!(world, members.set_member_roles, &scenario.owner.session, request);
+    let changed = set(change(&old, "admin")).await.unwrap();
+    let before = traces(&world).await;
+    assert_refused(set(change(&old, "member")).await, Code::Aborted, "ETAG_MISMATCH");
+    assert_eq!(traces(&world).await, before);
+    let again = set(change(&changed.member.unwrap().etag, "member")).await.unwrap();
+    assert_eq!(again.revision, changed.revision + 1);
+}
 
-    /// A key is shown the actions that its scopes are good for.
-    async fn actions_are_those_of_the_scopes(world: World) {
-        world.restart_with(&[("invitation-resend-interval", "0s")]).await;
-        let scenario = Scenario::acme(&world).await;
-        scenario.join(BOB, &["member"]).await;
-        scenario.invite(&scenario.owner.session, "cy@example.com", &["member"]).await.unwrap();
-        let (set, resend, revoke) = (MemberAction::SetRoles, MemberAction::ResendInvitation, MemberAction::RevokeInvitation);
-        let (update, suspend, remove) = (MemberAction::Update, MemberAction::Suspend, MemberAction::Remove);
-        for (scopes, of_member, of_invitation) in [
-            (&["members.read"][..], &[][..], &[][..]),
-            (&["members.read", "members.write"], &[set, update, suspend, remove], &[]),
-            (&["members.read", "invitations.write"], &[], &[resend, revoke]),
-            (&["operator"], &[set, update, suspend, remove], &[resend, revoke]),
-        ] {
-            let key = service_key(&world, scopes).await;
-            let rows = scenario.roster(&key).await.unwrap();
-            let of = |email: &str| rows.iter().find(|row| row.email == email).unwrap().allowed_actions().collect::<Vec<_>>();
-            assert_eq!((of(BOB), of("cy@example.com")), (of_member.to_vec(), of_invitation.to_vec()), "{scopes:?}");
-            let of_owner: &[MemberAction] = if of_member.is_empty() { &[] } else { &[update] };
-            assert_eq!(of(OWNER), of_owner, "the last owner stays what they are");
-        }
+/// A suspended member may do nothing here, and is told so; a removed one is not even told that the organization exists (jp_12).
+#[wire_test]
+async fn jp_12_who_is_suspended_or_removed_is_out_at_once(world: World) {
+    let scenario = Scenario::under(&world, "jetpack").await;
+    let member = scenario.join(BOB, &["client_admin"]).await;
+    let memberships = async || {
+        let request =
+            ListUserMembershipsRequest { user_id: member.user_id.clone(), ..ListUserMembershipsRequest::default() };
+        call!(world, members.list_user_memberships, &member.session, request).unwrap().memberships.len()
+    };
+    scenario.join_elsewhere(&member).await;
+    scenario.suspend(world.operator_key(), &member.user_id).await.unwrap();
+    let refused = assert_refused(scenario.roster(&member.session).await, Code::PermissionDenied, "PERMISSION_REQUIRED");
+    assert_eq!(refused.metadata["state"], "SUSPENDED");
+    assert_refused(
+        scenario.invite(&member.session, "cy@example.com", &["customer_success"]).await,
+        Code::PermissionDenied,
+        "PERMISSION_REQUIRED",
+    );
+    assert_eq!(memberships().await, 2);
+    scenario.remove(&scenario.owner.session, &member.user_id).await.unwrap();
+    assert_refused(scenario.roster(&member.session).await, Code::NotFound, "ORGANIZATION_NOT_FOUND");
+    assert_refused(
+        scenario.set_roles(&member.session, &scenario.owner.user_id, &["client_admin"]).await,
+        Code::NotFound,
+        "ORGANIZATION_NOT_FOUND",
+    );
+    assert_refused(
+        scenario.set_roles(world.operator_key(), &member.user_id, &["customer_success"]).await,
+        Code::FailedPrecondition,
+        "MEMBER_STATE_CONFLICT",
+    );
+    assert_eq!(memberships().await, 1);
+    sign_in(&world, BOB, PASSWORD).await.unwrap();
+}
+
+/// A key is shown the actions that its scopes are good for.
+#[wire_test]
+async fn actions_are_those_of_the_scopes(world: World) {
+    world.restart_with(&[("invitation-resend-interval", "0s")]).await;
+    let scenario = Scenario::acme(&world).await;
+    scenario.join(BOB, &["member"]).await;
+    scenario.invite(&scenario.owner.session, "cy@example.com", &["member"]).await.unwrap();
+    let (set, resend, revoke) =
+        (MemberAction::SetRoles, MemberAction::ResendInvitation, MemberAction::RevokeInvitation);
+    let (update, suspend, remove) = (MemberAction::Update, MemberAction::Suspend, MemberAction::Remove);
+    for (scopes, of_member, of_invitation) in [
+        (&["members.read"][..], &[][..], &[][..]),
+        (&["members.read", "members.write"], &[set, update, suspend, remove], &[]),
+        (&["members.read", "invitations.write"], &[], &[resend, revoke]),
+        (&["operator"], &[set, update, suspend, remove], &[resend, revoke]),
+    ] {
+        let key = service_key(&world, scopes).await;
+        let rows = scenario.roster(&key).await.unwrap();
+        let of =
+            |email: &str| rows.iter().find(|row| row.email == email).unwrap().allowed_actions().collect::<Vec<_>>();
+        assert_eq!((of(BOB), of("cy@example.com")), (of_member.to_vec(), of_invitation.to_vec()), "{scopes:?}");
+        let of_owner: &[MemberAction] = if of_member.is_empty() { &[] } else { &[update] };
+        assert_eq!(of(OWNER), of_owner, "the last owner stays what they are");
     }
 }

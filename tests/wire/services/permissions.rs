@@ -1,5 +1,6 @@
 //! Permission checks, one by one and many at once, and for whom a service may act.
 
+use roster_test_macros::wire_test;
 use std::collections::BTreeSet;
 
 use sea_orm::ConnectionTrait;
@@ -10,7 +11,6 @@ use crate::support::pb::{
     DenyReason, GetOrganizationRequest, ListEffectivePermissionsRequest, ListEffectivePermissionsResponse,
     ListMembersRequest, ListUsersRequest, PermissionCheck, SignOutRequest,
 };
-use crate::support::runner::wire_tests;
 use crate::support::scenario::{
     Scenario, assert_invalid, assert_refused, call, create_user, service_account, service_key, texts, traces,
 };
@@ -65,212 +65,336 @@ fn invitation(scenario: &Scenario, email: &str, role: &str) -> CreateInvitationR
     }
 }
 
-wire_tests! {
-    /// A check answers with a decision, never with an error: what does not exist is no, and which of the two does not exist is not told.
-    async fn a_check_is_a_decision(world: World) {
-        let scenario = Scenario::acme(&world).await;
-        let member = scenario.join(BOB, &["member"]).await;
-        let stranger = create_user(&world, "stranger@example.com").await;
-        let other = Scenario::with(&world, "default", "", "other@example.com").await;
-        let now = revision(&scenario).await;
-        let (acme, elsewhere) = (&scenario.organization_id, &other.organization_id);
-        for (organization, user, permission, reason, revision) in [
-            (acme, &member.user_id, "members.read", DenyReason::Unspecified, now),
-            (acme, &member.user_id, "members.invite", DenyReason::NotGranted, now),
-            (acme, &member.user_id, "no.such_permission", DenyReason::NotGranted, now),
-            (acme, &scenario.owner.user_id, "no.such_permission", DenyReason::NotGranted, now),
-            (acme, &stranger.user_id, "members.read", DenyReason::NotAMember, 0),
-            (acme, &other.owner.user_id, "members.read", DenyReason::NotAMember, 0),
-            (elsewhere, &member.user_id, "members.read", DenyReason::NotAMember, 0),
-            (acme, &NOBODY.to_owned(), "members.read", DenyReason::NotAMember, 0),
-            (&NOBODY.to_owned(), &member.user_id, "members.read", DenyReason::NotAMember, 0),
-        ] {
-            let answer = check(&world, world.operator_key(), question(organization, user, permission)).await.unwrap();
-            let decision = if reason == DenyReason::Unspecified { Decision::Allow } else { Decision::Deny };
-            assert_eq!((answer.decision(), answer.deny_reason(), answer.revision), (decision, reason, revision), "{permission}");
-        }
-        assert_invalid(check(&world, world.operator_key(), question("x", "", "Not An Id")).await, &["organization_id", "user_id", "permission"]);
+/// A check answers with a decision, never with an error: what does not exist is no, and which of the two does not exist is not told.
+#[wire_test]
+async fn a_check_is_a_decision(world: World) {
+    let scenario = Scenario::acme(&world).await;
+    let member = scenario.join(BOB, &["member"]).await;
+    let stranger = create_user(&world, "stranger@example.com").await;
+    let other = Scenario::with(&world, "default", "", "other@example.com").await;
+    let now = revision(&scenario).await;
+    let (acme, elsewhere) = (&scenario.organization_id, &other.organization_id);
+    for (organization, user, permission, reason, revision) in [
+        (acme, &member.user_id, "members.read", DenyReason::Unspecified, now),
+        (acme, &member.user_id, "members.invite", DenyReason::NotGranted, now),
+        (acme, &member.user_id, "no.such_permission", DenyReason::NotGranted, now),
+        (acme, &scenario.owner.user_id, "no.such_permission", DenyReason::NotGranted, now),
+        (acme, &stranger.user_id, "members.read", DenyReason::NotAMember, 0),
+        (acme, &other.owner.user_id, "members.read", DenyReason::NotAMember, 0),
+        (elsewhere, &member.user_id, "members.read", DenyReason::NotAMember, 0),
+        (acme, &NOBODY.to_owned(), "members.read", DenyReason::NotAMember, 0),
+        (&NOBODY.to_owned(), &member.user_id, "members.read", DenyReason::NotAMember, 0),
+    ] {
+        let answer = check(&world, world.operator_key(), question(organization, user, permission)).await.unwrap();
+        let decision = if reason == DenyReason::Unspecified { Decision::Allow } else { Decision::Deny };
+        assert_eq!(
+            (answer.decision(), answer.deny_reason(), answer.revision),
+            (decision, reason, revision),
+            "{permission}"
+        );
     }
+    assert_invalid(
+        check(&world, world.operator_key(), question("x", "", "Not An Id")).await,
+        &["organization_id", "user_id", "permission"],
+    );
+}
 
-    /// A suspended member is denied everything, and so is a removed one, who counts as nobody.
-    async fn a_check_tells_why_not(world: World) {
-        let scenario = Scenario::acme(&world).await;
-        let member = scenario.join(BOB, &["member"]).await;
-        for (state, reason) in [("suspended", DenyReason::MemberSuspended), ("removed", DenyReason::NotAMember), ("active", DenyReason::Unspecified)] {
-            let change = format!("UPDATE members SET state = '{state}' WHERE roles LIKE '%member%'");
-            world.database().execute_unprepared(&change).await.unwrap();
-            let answer = check(&world, world.operator_key(), question(&scenario.organization_id, &member.user_id, "members.read")).await.unwrap();
-            assert_eq!(answer.deny_reason(), reason, "{state}");
-            let listed = effective(&scenario, world.operator_key(), &member.user_id).await;
-            assert_eq!((listed.permissions.is_empty(), listed.roles.is_empty()), (state != "active", state == "removed"), "{state}");
-        }
+/// A suspended member is denied everything, and so is a removed one, who counts as nobody.
+#[wire_test]
+async fn a_check_tells_why_not(world: World) {
+    let scenario = Scenario::acme(&world).await;
+    let member = scenario.join(BOB, &["member"]).await;
+    for (state, reason) in [
+        ("suspended", DenyReason::MemberSuspended),
+        ("removed", DenyReason::NotAMember),
+        ("active", DenyReason::Unspecified),
+    ] {
+        let change = format!("UPDATE members SET state = '{state}' WHERE roles LIKE '%member%'");
+        world.database().execute_unprepared(&change).await.unwrap();
+        let answer =
+            check(&world, world.operator_key(), question(&scenario.organization_id, &member.user_id, "members.read"))
+                .await
+                .unwrap();
+        assert_eq!(answer.deny_reason(), reason, "{state}");
+        let listed = effective(&scenario, world.operator_key(), &member.user_id).await;
+        assert_eq!(
+            (listed.permissions.is_empty(), listed.roles.is_empty()),
+            (state != "active", state == "removed"),
+            "{state}"
+        );
     }
+}
 
-    /// js_09: a right that was taken away is gone on the next check, on every server.
-    async fn js_09_a_check_is_fresh(world: World) {
-        let scenario = Scenario::under(&world, "jetstack").await;
-        let second = world.second_server().await;
-        let member = scenario.join(BOB, &["member"]).await;
-        let asked = || question(&scenario.organization_id, &member.user_id, "members.invite");
-        for (role, decision) in [("admin", Decision::Allow), ("member", Decision::Deny), ("admin", Decision::Allow), ("member", Decision::Deny)] {
-            scenario.set_roles(&scenario.owner.session, &member.user_id, &[role]).await.unwrap();
-            assert_eq!(check(&world, world.operator_key(), asked()).await.unwrap().decision(), decision, "{role}");
-            let elsewhere = second.permissions().check_permission(world.as_operator(asked())).await.unwrap().into_inner();
-            assert_eq!((elsewhere.decision(), elsewhere.revision), (decision, revision(&scenario).await), "{role}");
-        }
+/// js_09: a right that was taken away is gone on the next check, on every server.
+#[wire_test]
+async fn js_09_a_check_is_fresh(world: World) {
+    let scenario = Scenario::under(&world, "jetstack").await;
+    let second = world.second_server().await;
+    let member = scenario.join(BOB, &["member"]).await;
+    let asked = || question(&scenario.organization_id, &member.user_id, "members.invite");
+    for (role, decision) in
+        [("admin", Decision::Allow), ("member", Decision::Deny), ("admin", Decision::Allow), ("member", Decision::Deny)]
+    {
+        scenario.set_roles(&scenario.owner.session, &member.user_id, &[role]).await.unwrap();
+        assert_eq!(check(&world, world.operator_key(), asked()).await.unwrap().decision(), decision, "{role}");
+        let elsewhere = second.permissions().check_permission(world.as_operator(asked())).await.unwrap().into_inner();
+        assert_eq!((elsewhere.decision(), elsewhere.revision), (decision, revision(&scenario).await), "{role}");
     }
+}
 
-    /// A user asks about themselves only, and batches are for services.
-    async fn a_user_asks_about_themselves(world: World) {
-        let scenario = Scenario::acme(&world).await;
-        let member = scenario.join(BOB, &["member"]).await;
-        let acme = &scenario.organization_id;
-        let own = check(&world, &member.session, question(acme, &member.user_id, "members.read")).await.unwrap();
-        assert_eq!(own.decision(), Decision::Allow);
-        assert_refused(check(&world, &member.session, question(acme, &scenario.owner.user_id, "members.read")).await, Code::NotFound, "USER_NOT_FOUND");
-        assert_refused(check(&world, &member.session, question(acme, NOBODY, "members.read")).await, Code::NotFound, "USER_NOT_FOUND");
-        assert_eq!(effective(&scenario, &member.session, &member.user_id).await.roles, texts(&["member"]));
-        let others = ListEffectivePermissionsRequest { organization_id: acme.clone(), user_id: scenario.owner.user_id.clone() };
-        assert_refused(call!(world, permissions.list_effective_permissions, &member.session, others), Code::NotFound, "USER_NOT_FOUND");
-        let batch = BatchCheckPermissionsRequest { checks: vec![PermissionCheck::default()] };
-        assert_refused(call!(world, permissions.batch_check_permissions, &member.session, batch), Code::PermissionDenied, "CALLER_NOT_ALLOWED");
-    }
+/// A user asks about themselves only, and batches are for services.
+#[wire_test]
+async fn a_user_asks_about_themselves(world: World) {
+    let scenario = Scenario::acme(&world).await;
+    let member = scenario.join(BOB, &["member"]).await;
+    let acme = &scenario.organization_id;
+    let own = check(&world, &member.session, question(acme, &member.user_id, "members.read")).await.unwrap();
+    assert_eq!(own.decision(), Decision::Allow);
+    assert_refused(
+        check(&world, &member.session, question(acme, &scenario.owner.user_id, "members.read")).await,
+        Code::NotFound,
+        "USER_NOT_FOUND",
+    );
+    assert_refused(
+        check(&world, &member.session, question(acme, NOBODY, "members.read")).await,
+        Code::NotFound,
+        "USER_NOT_FOUND",
+    );
+    assert_eq!(effective(&scenario, &member.session, &member.user_id).await.roles, texts(&["member"]));
+    let others =
+        ListEffectivePermissionsRequest { organization_id: acme.clone(), user_id: scenario.owner.user_id.clone() };
+    assert_refused(
+        call!(world, permissions.list_effective_permissions, &member.session, others),
+        Code::NotFound,
+        "USER_NOT_FOUND",
+    );
+    let batch = BatchCheckPermissionsRequest { checks: vec![PermissionCheck::default()] };
+    assert_refused(
+        call!(world, permissions.batch_check_permissions, &member.session, batch),
+        Code::PermissionDenied,
+        "CALLER_NOT_ALLOWED",
+    );
+}
 
-    /// A batch answers each question like a single check would, in their order, also where they repeat.
-    async fn a_batch_keeps_the_order(world: World) {
-        let scenario = Scenario::acme(&world).await;
-        let other = Scenario::with(&world, "jetstack", "", "other@example.com").await;
-        let member = scenario.join(BOB, &["member"]).await;
-        let mut checks = Vec::new();
-        for permission in ["members.read", "members.invite", "assets.import", "billing.manage", "no.such"] {
-            for user in [&scenario.owner.user_id, &member.user_id, &other.owner.user_id, &NOBODY.to_owned()] {
-                for organization in [&scenario.organization_id, &other.organization_id, &NOBODY.to_owned()] {
-                    checks.push(PermissionCheck { organization_id: organization.clone(), user_id: user.clone(), permission: permission.to_owned() });
-                }
+/// A batch answers each question like a single check would, in their order, also where they repeat.
+#[wire_test]
+async fn a_batch_keeps_the_order(world: World) {
+    let scenario = Scenario::acme(&world).await;
+    let other = Scenario::with(&world, "jetstack", "", "other@example.com").await;
+    let member = scenario.join(BOB, &["member"]).await;
+    let mut checks = Vec::new();
+    for permission in ["members.read", "members.invite", "assets.import", "billing.manage", "no.such"] {
+        for user in [&scenario.owner.user_id, &member.user_id, &other.owner.user_id, &NOBODY.to_owned()] {
+            for organization in [&scenario.organization_id, &other.organization_id, &NOBODY.to_owned()] {
+                checks.push(PermissionCheck {
+                    organization_id: organization.clone(),
+                    user_id: user.clone(),
+                    permission: permission.to_owned(),
+                });
             }
         }
-        let repeated: Vec<PermissionCheck> = checks.iter().chain(checks.iter().skip(7)).cloned().collect();
-        let batch = BatchCheckPermissionsRequest { checks: repeated.clone() };
-        let answers = call!(world, permissions.batch_check_permissions, world.operator_key(), batch).unwrap().results;
-        assert_eq!(answers.len(), repeated.len());
-        for (asked, answer) in repeated.into_iter().zip(answers) {
-            let single = check(&world, world.operator_key(), question(&asked.organization_id, &asked.user_id, &asked.permission)).await.unwrap();
-            assert_eq!(answer, single, "{asked:?}");
-        }
     }
-
-    /// A batch has 500 questions at the most, and at least one; a bad one is named by its place.
-    async fn a_batch_has_its_limits(world: World) {
-        let scenario = Scenario::acme(&world).await;
-        let one = PermissionCheck { organization_id: scenario.organization_id.clone(), user_id: scenario.owner.user_id.clone(), permission: "members.read".to_owned() };
-        let batch = async |checks: Vec<PermissionCheck>| call!(world, permissions.batch_check_permissions, world.operator_key(), BatchCheckPermissionsRequest { checks });
-        let answers = batch(vec![one.clone(); 500]).await.unwrap().results;
-        assert!(answers.len() == 500 && answers.iter().all(|answer| answer.decision() == Decision::Allow));
-        assert_invalid(batch(vec![one.clone(); 501]).await, &["checks"]);
-        assert_invalid(batch(Vec::new()).await, &["checks"]);
-        let bad = PermissionCheck { user_id: "x".to_owned(), permission: String::new(), ..one.clone() };
-        assert_invalid(batch(vec![one, bad]).await, &["checks[1].user_id", "checks[1].permission"]);
+    let repeated: Vec<PermissionCheck> = checks.iter().chain(checks.iter().skip(7)).cloned().collect();
+    let batch = BatchCheckPermissionsRequest { checks: repeated.clone() };
+    let answers = call!(world, permissions.batch_check_permissions, world.operator_key(), batch).unwrap().results;
+    assert_eq!(answers.len(), repeated.len());
+    for (asked, answer) in repeated.into_iter().zip(answers) {
+        let single =
+            check(&world, world.operator_key(), question(&asked.organization_id, &asked.user_id, &asked.permission))
+                .await
+                .unwrap();
+        assert_eq!(answer, single, "{asked:?}");
     }
+}
 
-    /// jh_02: the effective permissions are the union of the roles', sorted, and agree with the checks.
-    async fn effective_permissions_are_the_union(world: World) {
-        let scenario = Scenario::under(&world, "jethub").await;
-        let person = scenario.join(BOB, &["billing_user", "standard_user"]).await;
-        let answer = effective(&scenario, world.operator_key(), &person.user_id).await;
-        let expected = ["billing.manage", "billing.read", "callflows.manage", "organization.read", "phone_numbers.manage", "reporting.read"];
-        assert_eq!((answer.permissions, answer.roles), (texts(&expected), texts(&["billing_user", "standard_user"])));
-        assert_eq!(answer.revision, revision(&scenario).await);
-        for user in [create_user(&world, "stranger@example.com").await.user_id, NOBODY.to_owned()] {
-            let nothing = ListEffectivePermissionsResponse { deny_reason: DenyReason::NotAMember.into(), ..ListEffectivePermissionsResponse::default() };
-            assert_eq!(effective(&scenario, world.operator_key(), &user).await, nothing);
-        }
-        let all: BTreeSet<String> = effective(&scenario, world.operator_key(), &scenario.owner.user_id).await.permissions.into_iter().collect();
-        assert!(all.contains("members.invite") && !all.contains("billing.read"));
-    }
+/// A batch has 500 questions at the most, and at least one; a bad one is named by its place.
+#[wire_test]
+async fn a_batch_has_its_limits(world: World) {
+    let scenario = Scenario::acme(&world).await;
+    let one = PermissionCheck {
+        organization_id: scenario.organization_id.clone(),
+        user_id: scenario.owner.user_id.clone(),
+        permission: "members.read".to_owned(),
+    };
+    let batch = async |checks: Vec<PermissionCheck>| {
+        call!(world, permissions.batch_check_permissions, world.operator_key(), BatchCheckPermissionsRequest { checks })
+    };
+    let answers = batch(vec![one.clone(); 500]).await.unwrap().results;
+    assert!(answers.len() == 500 && answers.iter().all(|answer| answer.decision() == Decision::Allow));
+    assert_invalid(batch(vec![one.clone(); 501]).await, &["checks"]);
+    assert_invalid(batch(Vec::new()).await, &["checks"]);
+    let bad = PermissionCheck { user_id: "x".to_owned(), permission: String::new(), ..one.clone() };
+    assert_invalid(batch(vec![one, bad]).await, &["checks[1].user_id", "checks[1].permission"]);
+}
 
-    /// jh_14: a support tool with a service key finds a person by address and checks what they may do in the organization.
-    async fn jh_14_support_finds_and_checks(world: World) {
-        let scenario = Scenario::under(&world, "jethub").await;
-        scenario.join(BOB, &["billing_user"]).await;
-        let support = service_key(&world, &["users.read", "permissions.check"]).await;
-        let request = ListUsersRequest { email: "Bob@EXAMPLE.com".to_owned(), ..ListUsersRequest::default() };
-        let found = call!(world, users.list_users, &support, request).unwrap().users;
-        for (permission, decision) in [("billing.read", Decision::Allow), ("phone_numbers.manage", Decision::Deny)] {
-            let answer = check(&world, &support, question(&scenario.organization_id, &found[0].user_id, permission)).await.unwrap();
-            assert_eq!(answer.decision(), decision, "{permission}");
-        }
-        assert_refused(scenario.roster(&support).await, Code::PermissionDenied, "SCOPE_REQUIRED");
-    }
-
-    /// On behalf of a user a service needs both: its own scope and the user's permission. Both stand in the record.
-    async fn on_behalf_of_needs_both_rights(world: World) {
-        let scenario = Scenario::acme(&world).await;
-        let admin = scenario.join("admin@example.com", &["admin"]).await;
-        let member = scenario.join(BOB, &["member"]).await;
-        let (account, key) = service_account(&world, &["invitations.write"]).await;
-        let reader = service_key(&world, &["invitations.read", "members.read"]).await;
-        let before = traces(&world).await;
-        let invite = async |key: &str, session: &str, role: &str| {
-            let request = world.on_behalf_of(key, session, invitation(&scenario, "cy@example.com", role));
-            world.invitations().create_invitation(request).await
+/// jh_02: the effective permissions are the union of the roles', sorted, and agree with the checks.
+#[wire_test]
+async fn effective_permissions_are_the_union(world: World) {
+    let scenario = Scenario::under(&world, "jethub").await;
+    let person = scenario.join(BOB, &["billing_user", "standard_user"]).await;
+    let answer = effective(&scenario, world.operator_key(), &person.user_id).await;
+    let expected = [
+        "billing.manage",
+        "billing.read",
+        "callflows.manage",
+        "organization.read",
+        "phone_numbers.manage",
+        "reporting.read",
+    ];
+    assert_eq!((answer.permissions, answer.roles), (texts(&expected), texts(&["billing_user", "standard_user"])));
+    assert_eq!(answer.revision, revision(&scenario).await);
+    for user in [create_user(&world, "stranger@example.com").await.user_id, NOBODY.to_owned()] {
+        let nothing = ListEffectivePermissionsResponse {
+            deny_reason: DenyReason::NotAMember.into(),
+            ..ListEffectivePermissionsResponse::default()
         };
-        assert_eq!(assert_refused(invite(&reader, &admin.session, "member").await, Code::PermissionDenied, "SCOPE_REQUIRED").metadata["scope"], "invitations.write");
-        assert_refused(invite(&key, &member.session, "member").await, Code::PermissionDenied, "PERMISSION_REQUIRED");
-        assert_refused(invite(world.operator_key(), &member.session, "member").await, Code::PermissionDenied, "PERMISSION_REQUIRED");
-        assert_refused(invite(world.operator_key(), &admin.session, "owner").await, Code::PermissionDenied, "ROLE_NOT_GRANTABLE");
-        let stranger = create_user(&world, "stranger@example.com").await;
-        assert_refused(invite(world.operator_key(), &stranger.session, "member").await, Code::NotFound, "ORGANIZATION_NOT_FOUND");
-        let rest: Vec<_> = traces(&world).await.into_iter().filter(|(table, _)| !["users", "sessions"].contains(table)).collect();
-        assert_eq!(rest, before.into_iter().filter(|(table, _)| !["users", "sessions"].contains(table)).collect::<Vec<_>>());
-
-        let made = invite(&key, &admin.session, "admin").await.unwrap().into_inner().invitation.unwrap();
-        assert_eq!((made.inviter_user_id, made.inviter_service_account_id), (admin.user_id.clone(), account));
-        let roster = world.on_behalf_of(&reader, &member.session, ListMembersRequest { organization_id: scenario.organization_id.clone(), ..ListMembersRequest::default() });
-        let rows = world.members().list_members(roster).await.unwrap().into_inner().members;
-        assert!(rows.len() == 4 && rows.iter().all(|row| row.allowed_actions.is_empty()));
+        assert_eq!(effective(&scenario, world.operator_key(), &user).await, nothing);
     }
+    let all: BTreeSet<String> =
+        effective(&scenario, world.operator_key(), &scenario.owner.user_id).await.permissions.into_iter().collect();
+    assert!(all.contains("members.invite") && !all.contains("billing.read"));
+}
 
-    /// A session that is over speaks for nobody, and only a service speaks for somebody else.
-    async fn on_behalf_of_needs_a_live_session(world: World) {
-        let scenario = Scenario::acme(&world).await;
-        let admin = scenario.join("admin@example.com", &["admin"]).await;
-        let key = service_key(&world, &["members.read"]).await;
-        let roster = || ListMembersRequest { organization_id: scenario.organization_id.clone(), ..ListMembersRequest::default() };
-        let attempt = async |request: Request<ListMembersRequest>| world.members().list_members(request).await;
-        attempt(world.on_behalf_of(&key, &admin.session, roster())).await.unwrap();
-        for session in [world.operator_key(), "rss_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "x"] {
-            assert_refused(attempt(world.on_behalf_of(&key, session, roster())).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-        }
-        assert_refused(attempt(world.on_behalf_of(&admin.session, &scenario.owner.session, roster())).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-        let mut alone = Request::new(roster());
-        alone.metadata_mut().insert("roster-on-behalf-of", admin.session.parse().unwrap());
-        assert_refused(attempt(alone).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-        assert_refused(attempt(Request::new(roster())).await, Code::Unauthenticated, "CREDENTIALS_MISSING");
-        call!(world, sessions.sign_out, &admin.session, SignOutRequest {}).unwrap();
-        assert_refused(attempt(world.on_behalf_of(&key, &admin.session, roster())).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
+/// jh_14: a support tool with a service key finds a person by address and checks what they may do in the organization.
+#[wire_test]
+async fn jh_14_support_finds_and_checks(world: World) {
+    let scenario = Scenario::under(&world, "jethub").await;
+    scenario.join(BOB, &["billing_user"]).await;
+    let support = service_key(&world, &["users.read", "permissions.check"]).await;
+    let request = ListUsersRequest { email: "Bob@EXAMPLE.com".to_owned(), ..ListUsersRequest::default() };
+    let found = call!(world, users.list_users, &support, request).unwrap().users;
+    for (permission, decision) in [("billing.read", Decision::Allow), ("phone_numbers.manage", Decision::Deny)] {
+        let answer =
+            check(&world, &support, question(&scenario.organization_id, &found[0].user_id, permission)).await.unwrap();
+        assert_eq!(answer.decision(), decision, "{permission}");
     }
+    assert_refused(scenario.roster(&support).await, Code::PermissionDenied, "SCOPE_REQUIRED");
+}
 
-    /// With the scope `act_as_user` a service names the user itself; the user's permission is asked all the same.
-    async fn acting_as_a_user_needs_its_scope(world: World) {
-        let scenario = Scenario::acme(&world).await;
-        let member = scenario.join(BOB, &["member"]).await;
-        let without = service_key(&world, &["members.read", "invitations.write"]).await;
-        let with = service_key(&world, &["members.read", "invitations.write", "act_as_user"]).await;
-        let invite = async |request: Request<CreateInvitationRequest>| world.invitations().create_invitation(request).await;
-        let asked = || invitation(&scenario, "cy@example.com", "member");
-        let before = traces(&world).await;
-        let refused = assert_refused(invite(as_actor(&world, &without, &scenario.owner.user_id, asked())).await, Code::PermissionDenied, "SCOPE_REQUIRED");
-        assert_eq!(refused.metadata["scope"], "act_as_user");
-        assert_refused(invite(as_actor(&world, &with, &member.user_id, asked())).await, Code::PermissionDenied, "PERMISSION_REQUIRED");
-        for nobody in [NOBODY, "x", BOB] {
-            assert_refused(invite(as_actor(&world, &with, nobody, asked())).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-        }
-        let mut two = world.on_behalf_of(&with, &member.session, asked());
-        two.metadata_mut().insert("roster-actor", scenario.owner.user_id.parse().unwrap());
-        assert_refused(invite(two).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-        assert_refused(invite(as_actor(&world, &member.session, &scenario.owner.user_id, asked())).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-        assert_eq!(traces(&world).await, before);
-        let made = invite(as_actor(&world, &with, &scenario.owner.user_id, asked())).await.unwrap().into_inner();
-        assert_eq!(made.invitation.unwrap().inviter_user_id, scenario.owner.user_id);
+/// On behalf of a user a service needs both: its own scope and the user's permission. Both stand in the record.
+#[wire_test]
+async fn on_behalf_of_needs_both_rights(world: World) {
+    let scenario = Scenario::acme(&world).await;
+    let admin = scenario.join("admin@example.com", &["admin"]).await;
+    let member = scenario.join(BOB, &["member"]).await;
+    let (account, key) = service_account(&world, &["invitations.write"]).await;
+    let reader = service_key(&world, &["invitations.read", "members.read"]).await;
+    let before = traces(&world).await;
+    let invite = async |key: &str, session: &str, role: &str| {
+        let request = world.on_behalf_of(key, session, invitation(&scenario, "cy@example.com", role));
+        world.invitations().create_invitation(request).await
+    };
+    assert_eq!(
+        assert_refused(invite(&reader, &admin.session, "member").await, Code::PermissionDenied, "SCOPE_REQUIRED")
+            .metadata["scope"],
+        "invitations.write"
+    );
+    assert_refused(invite(&key, &member.session, "member").await, Code::PermissionDenied, "PERMISSION_REQUIRED");
+    assert_refused(
+        invite(world.operator_key(), &member.session, "member").await,
+        Code::PermissionDenied,
+        "PERMISSION_REQUIRED",
+    );
+    assert_refused(
+        invite(world.operator_key(), &admin.session, "owner").await,
+        Code::PermissionDenied,
+        "ROLE_NOT_GRANTABLE",
+    );
+    let stranger = create_user(&world, "stranger@example.com").await;
+    assert_refused(
+        invite(world.operator_key(), &stranger.session, "member").await,
+        Code::NotFound,
+        "ORGANIZATION_NOT_FOUND",
+    );
+    let rest: Vec<_> =
+        traces(&world).await.into_iter().filter(|(table, _)| !["users", "sessions"].contains(table)).collect();
+    assert_eq!(
+        rest,
+        before.into_iter().filter(|(table, _)| !["users", "sessions"].contains(table)).collect::<Vec<_>>()
+    );
+
+    let made = invite(&key, &admin.session, "admin").await.unwrap().into_inner().invitation.unwrap();
+    assert_eq!((made.inviter_user_id, made.inviter_service_account_id), (admin.user_id.clone(), account));
+    let roster = world.on_behalf_of(
+        &reader,
+        &member.session,
+        ListMembersRequest { organization_id: scenario.organization_id.clone(), ..ListMembersRequest::default() },
+    );
+    let rows = world.members().list_members(roster).await.unwrap().into_inner().members;
+    assert!(rows.len() == 4 && rows.iter().all(|row| row.allowed_actions.is_empty()));
+}
+
+/// A session that is over speaks for nobody, and only a service speaks for somebody else.
+#[wire_test]
+async fn on_behalf_of_needs_a_live_session(world: World) {
+    let scenario = Scenario::acme(&world).await;
+    let admin = scenario.join("admin@example.com", &["admin"]).await;
+    let key = service_key(&world, &["members.read"]).await;
+    let roster =
+        || ListMembersRequest { organization_id: scenario.organization_id.clone(), ..ListMembersRequest::default() };
+    let attempt = async |request: Request<ListMembersRequest>| world.members().list_members(request).await;
+    attempt(world.on_behalf_of(&key, &admin.session, roster())).await.unwrap();
+    for session in [world.operator_key(), "rss_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "x"] {
+        assert_refused(
+            attempt(world.on_behalf_of(&key, session, roster())).await,
+            Code::Unauthenticated,
+            "CREDENTIALS_INVALID",
+        );
     }
+    assert_refused(
+        attempt(world.on_behalf_of(&admin.session, &scenario.owner.session, roster())).await,
+        Code::Unauthenticated,
+        "CREDENTIALS_INVALID",
+    );
+    let mut alone = Request::new(roster());
+    alone.metadata_mut().insert("roster-on-behalf-of", admin.session.parse().unwrap());
+    assert_refused(attempt(alone).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
+    assert_refused(attempt(Request::new(roster())).await, Code::Unauthenticated, "CREDENTIALS_MISSING");
+    call!(world, sessions.sign_out, &admin.session, SignOutRequest {}).unwrap();
+    assert_refused(
+        attempt(world.on_behalf_of(&key, &admin.session, roster())).await,
+        Code::Unauthenticated,
+        "CREDENTIALS_INVALID",
+    );
+}
+
+/// With the scope `act_as_user` a service names the user itself; the user's permission is asked all the same.
+#[wire_test]
+async fn acting_as_a_user_needs_its_scope(world: World) {
+    let scenario = Scenario::acme(&world).await;
+    let member = scenario.join(BOB, &["member"]).await;
+    let without = service_key(&world, &["members.read", "invitations.write"]).await;
+    let with = service_key(&world, &["members.read", "invitations.write", "act_as_user"]).await;
+    let invite = async |request: Request<CreateInvitationRequest>| world.invitations().create_invitation(request).await;
+    let asked = || invitation(&scenario, "cy@example.com", "member");
+    let before = traces(&world).await;
+    let refused = assert_refused(
+        invite(as_actor(&world, &without, &scenario.owner.user_id, asked())).await,
+        Code::PermissionDenied,
+        "SCOPE_REQUIRED",
+    );
+    assert_eq!(refused.metadata["scope"], "act_as_user");
+    assert_refused(
+        invite(as_actor(&world, &with, &member.user_id, asked())).await,
+        Code::PermissionDenied,
+        "PERMISSION_REQUIRED",
+    );
+    for nobody in [NOBODY, "x", BOB] {
+        assert_refused(
+            invite(as_actor(&world, &with, nobody, asked())).await,
+            Code::Unauthenticated,
+            "CREDENTIALS_INVALID",
+        );
+    }
+    let mut two = world.on_behalf_of(&with, &member.session, asked());
+    two.metadata_mut().insert("roster-actor", scenario.owner.user_id.parse().unwrap());
+    assert_refused(invite(two).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
+    assert_refused(
+        invite(as_actor(&world, &member.session, &scenario.owner.user_id, asked())).await,
+        Code::Unauthenticated,
+        "CREDENTIALS_INVALID",
+    );
+    assert_eq!(traces(&world).await, before);
+    let made = invite(as_actor(&world, &with, &scenario.owner.user_id, asked())).await.unwrap().into_inner();
+    assert_eq!(made.invitation.unwrap().inviter_user_id, scenario.owner.user_id);
 }

@@ -54,7 +54,7 @@ pub(crate) enum Body {
     Once(fn() -> BoxFuture<'static, ()>),
 }
 
-/// One registered test; [`wire_tests`] makes them.
+/// One registered test; `#[wire_test]` makes them.
 pub(crate) struct WireTest {
     pub(crate) module: &'static str,
     pub(crate) name: &'static str,
@@ -62,56 +62,6 @@ pub(crate) struct WireTest {
 }
 
 inventory::collect!(WireTest);
-
-/// Registers tests. Each is an `async fn name(world: World)` and runs on both databases, with a server, a database, a mailbox
-/// and a clock of its own. `@sqlite;` or `@postgres;` in front keeps a group to one database; after `@once;` the tests take no
-/// world and run once.
-///
-/// ```ignore
-/// wire_tests! {
-///     /// jp_05: an invitation arrives by mail.
-///     async fn jp_05_the_invitation_arrives(world: World) { .. }
-/// }
-/// ```
-macro_rules! wire_tests {
-    (@sqlite; $($tests:tt)*) => {
-        $crate::support::runner::wire_tests!(@on SQLITE_ONLY $($tests)*);
-    };
-    (@postgres; $($tests:tt)*) => {
-        $crate::support::runner::wire_tests!(@on POSTGRES_ONLY $($tests)*);
-    };
-    (@once; $($(#[$doc:meta])* async fn $name:ident() $body:block)*) => {$(
-        $(#[$doc])*
-        async fn $name() $body
-
-        inventory::submit! {
-            $crate::support::runner::WireTest {
-                module: module_path!(),
-                name: stringify!($name),
-                body: $crate::support::runner::Body::Once(|| Box::pin($name())),
-            }
-        }
-    )*};
-    (@on $databases:ident $($(#[$doc:meta])* async fn $name:ident($world:ident: World) $body:block)*) => {$(
-        $(#[$doc])*
-        async fn $name($world: $crate::support::world::World) $body
-
-        inventory::submit! {
-            $crate::support::runner::WireTest {
-                module: module_path!(),
-                name: stringify!($name),
-                body: $crate::support::runner::Body::World(
-                    $crate::support::runner::$databases,
-                    |world| Box::pin($name(world)),
-                ),
-            }
-        }
-    )*};
-    ($($tests:tt)*) => {
-        $crate::support::runner::wire_tests!(@on BOTH $($tests)*);
-    };
-}
-pub(crate) use wire_tests;
 
 /// How many rounds a race test runs: 10, or what `ROSTER_TEST_ROUNDS` says (1,000 in the long form).
 pub(crate) fn rounds() -> usize {

@@ -1,5 +1,6 @@
 //! Second factors: set up, asked for at sign-in, replaced by recovery codes, asked for by organizations, and taken away.
 
+use roster_test_macros::wire_test;
 use std::time::{Duration, Instant};
 
 use roster::platform::{entropy::Entropy, keyring::Keyring};
@@ -18,7 +19,6 @@ use crate::support::pb::{
     regenerate_recovery_codes_request, remove_mfa_request,
 };
 use crate::support::race::told;
-use crate::support::runner::wire_tests;
 use crate::support::safety_kit::flag;
 use crate::support::scenario::{
     PASSWORD, Person, Scenario, assert_invalid, assert_refused, call, create_user, service_key, sign_in, time,
@@ -130,224 +130,391 @@ pub(crate) async fn sealed_secrets(world: &World) -> Vec<Vec<u8>> {
     rows.iter().map(|row| row.try_get("", "sealed_secret").unwrap()).collect()
 }
 
-wire_tests! {
-    /// Who has a second factor signs in after a rotation of keys as before it: while both keys are in the list, the secrets are sealed with the new one.
-    async fn a_rotated_key_keeps_second_factors(world: World) {
-        let ada = create_user(&world, ADA).await;
-        let guarded = guard(&world, &ada).await;
-        let before = sealed_secrets(&world).await;
-        let old = flag(&world, "secret-key");
-        let new = Keyring::generate(&Entropy::system());
-        world.restart_with(&[("secret-key", &format!("{new},{old}"))]).await;
-        let start = Instant::now();
-        while sealed_secrets(&world).await == before {
-            assert!(start.elapsed() < Duration::from_secs(20), "nothing was sealed anew");
-            tokio::time::sleep(Duration::from_millis(10)).await;
+/// Who has a second factor signs in after a rotation of keys as before it: while both keys are in the list, the secrets are sealed with the new one.
+#[wire_test]
+async fn a_rotated_key_keeps_second_factors(world: World) {
+    let ada = create_user(&world, ADA).await;
+    let guarded = guard(&world, &ada).await;
+    let before = sealed_secrets(&world).await;
+    let old = flag(&world, "secret-key");
+    let new = Keyring::generate(&Entropy::system());
+    world.restart_with(&[("secret-key", &format!("{new},{old}"))]).await;
+    let start = Instant::now();
+    while sealed_secrets(&world).await == before {
+        assert!(start.elapsed() < Duration::from_secs(20), "nothing was sealed anew");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    world.restart_with(&[("secret-key", &new)]).await;
+    let asked = sign_in(&world, ADA, PASSWORD).await.unwrap().challenge.unwrap();
+    complete(&world, &asked.token, totp(&guarded, &world)).await.unwrap();
+}
+
+/// A person sets up an authenticator app: a code of it confirms it, recovery codes are shown once, every other session ends, and they are told. From then on the
+/// password alone begins no session, a code completes it, and it is in the roster.
+#[wire_test]
+async fn a_factor_is_set_up_and_asked_for(world: World) {
+    let team = Scenario::acme(&world).await;
+    let owner = &team.owner;
+    let other = sign_in(&world, &owner.email, PASSWORD).await.unwrap().session_token;
+    let begun = begin(&world, &owner.session).await.unwrap();
+    let setup = begun.setup.unwrap();
+    assert_eq!(
+        setup.otpauth_uri,
+        format!(
+            "otpauth://totp/Roster:owner%40example.com?secret={}&issuer=Roster&algorithm=SHA1&digits=6&period=30",
+            setup.secret
+        )
+    );
+    assert_eq!(
+        (setup.secret.len(), time(begun.expire_time.as_ref())),
+        (32, world.clock.now() + chrono::Duration::minutes(10))
+    );
+    assert!(sign_in(&world, &owner.email, PASSWORD).await.unwrap().challenge.is_none(), "it counts for nothing yet");
+    assert_refused(
+        confirm(&world, &owner.session, &begun.enrollment_id, &wrong(&setup.secret, &world)).await,
+        Code::FailedPrecondition,
+        "CODE_INVALID",
+    );
+    let confirmed =
+        confirm(&world, &owner.session, &begun.enrollment_id, &code(&setup.secret, world.clock.now())).await.unwrap();
+    assert_eq!(confirmed.recovery_codes.len(), 10);
+    assert_refused(
+        confirm(&world, &owner.session, &begun.enrollment_id, &code(&setup.secret, world.clock.now())).await,
+        Code::FailedPrecondition,
+        "CHALLENGE_INVALID",
+    );
+    assert_refused(begin(&world, &owner.session).await, Code::FailedPrecondition, "MFA_ALREADY_ENROLLED");
+    use_it(&world, &owner.session, &owner.user_id).await.unwrap();
+    assert_refused(use_it(&world, &other, &owner.user_id).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
+    assert_eq!(world.mailbox.wait_for(&owner.email, 1).await[0].subject, "A second factor was set up");
+
+    world.clock.advance(STEP);
+    let challenge = challenged(&world, &owner.email, PASSWORD).await;
+    assert_eq!(challenge.kinds().collect::<Vec<_>>(), [SignInChallengeKind::Totp, SignInChallengeKind::RecoveryCode]);
+    assert_eq!(
+        (time(challenge.expire_time.as_ref()), challenge.setup),
+        (world.clock.now() + chrono::Duration::minutes(5), None)
+    );
+    let completed =
+        complete(&world, &challenge.token, Shown::TotpCode(code(&setup.secret, world.clock.now()))).await.unwrap();
+    assert_eq!((completed.user.unwrap().user_id.as_str(), completed.recovery_codes.len()), (owner.user_id.as_str(), 0));
+    use_it(&world, &completed.session_token, &owner.user_id).await.unwrap();
+    let roster = team.roster(&completed.session_token).await.unwrap();
+    assert!(roster[0].mfa_enabled);
+    let listed = call!(
+        world,
+        credentials.list_mfa_factors,
+        &completed.session_token,
+        ListMfaFactorsRequest { user_id: owner.user_id.clone() }
+    )
+    .unwrap();
+    assert_eq!(
+        (listed.mfa_factors[0].mfa_factor_id.clone(), listed.recovery_codes_left),
+        (confirmed.mfa_factor.unwrap().mfa_factor_id, 10)
+    );
+    let member = team.join("member@example.com", &["member"]).await;
+    assert_refused(
+        call!(
+            world,
+            credentials.list_mfa_factors,
+            &member.session,
+            ListMfaFactorsRequest { user_id: owner.user_id.clone() }
+        ),
+        Code::NotFound,
+        "USER_NOT_FOUND",
+    );
+}
+
+/// ab_23: a half-finished sign-in is good for one call, for five minutes: it is no credential, no link, and no session.
+#[wire_test]
+async fn ab_23_a_half_finished_sign_in_is_good_for_one_thing(world: World) {
+    let ada = create_user(&world, ADA).await;
+    let guarded = guard(&world, &ada).await;
+    let before = call!(world, users.get_user, &ada.session, GetUserRequest { user_id: ada.user_id.clone() })
+        .unwrap()
+        .user
+        .unwrap()
+        .last_sign_in_time;
+    let challenge = challenged(&world, ADA, PASSWORD).await;
+    assert!(challenge.token.starts_with("rsc_"));
+    assert_refused(use_it(&world, &challenge.token, &ada.user_id).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
+    let service = service_key(&world, &["users.read"]).await;
+    let request = world.on_behalf_of(&service, &challenge.token, GetUserRequest { user_id: ada.user_id.clone() });
+    assert_refused(world.users().get_user(request).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
+    assert_refused(begin(&world, &challenge.token).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
+    let verified = call!(
+        world,
+        sessions.verify_session,
+        world.operator_key(),
+        crate::support::pb::VerifySessionRequest { session_token: challenge.token.clone(), ..Default::default() }
+    );
+    assert!(!verified.unwrap().valid);
+    let reset = ResetPasswordRequest {
+        token: challenge.token.clone(),
+        new_password: ANOTHER.to_owned(),
+        ..ResetPasswordRequest::default()
+    };
+    assert_refused(world.credentials().reset_password(reset).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
+    let after = call!(world, users.get_user, &ada.session, GetUserRequest { user_id: ada.user_id.clone() })
+        .unwrap()
+        .user
+        .unwrap()
+        .last_sign_in_time;
+    assert_eq!(before, after, "nobody has signed in");
+    assert_refused(
+        complete(&world, &challenge.token, Shown::TotpCode(wrong(&guarded.secret, &world))).await,
+        Code::FailedPrecondition,
+        "CODE_INVALID",
+    );
+    complete(&world, &challenge.token, totp(&guarded, &world)).await.unwrap();
+    world.clock.advance(STEP);
+    assert_refused(
+        complete(&world, &challenge.token, totp(&guarded, &world)).await,
+        Code::FailedPrecondition,
+        "CHALLENGE_INVALID",
+    );
+    let late = challenged(&world, ADA, PASSWORD).await;
+    world.clock.advance(Duration::from_secs(300));
+    assert_refused(
+        complete(&world, &late.token, totp(&guarded, &world)).await,
+        Code::FailedPrecondition,
+        "CHALLENGE_INVALID",
+    );
+    for nonsense in ["", "rsc_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
+        let refused = complete(&world, nonsense, totp(&guarded, &world)).await;
+        match nonsense {
+            "" => assert_invalid(refused, &["token"]),
+            _ => drop(assert_refused(refused, Code::FailedPrecondition, "CHALLENGE_INVALID")),
         }
-        world.restart_with(&[("secret-key", &new)]).await;
-        let asked = sign_in(&world, ADA, PASSWORD).await.unwrap().challenge.unwrap();
-        complete(&world, &asked.token, totp(&guarded, &world)).await.unwrap();
     }
+}
 
-    /// A person sets up an authenticator app: a code of it confirms it, recovery codes are shown once, every other session ends, and they are told. From then on the
-    /// password alone begins no session, a code completes it, and it is in the roster.
-    async fn a_factor_is_set_up_and_asked_for(world: World) {
-        let team = Scenario::acme(&world).await;
-        let owner = &team.owner;
-        let other = sign_in(&world, &owner.email, PASSWORD).await.unwrap().session_token;
-        let begun = begin(&world, &owner.session).await.unwrap();
-        let setup = begun.setup.unwrap();
-        assert_eq!(setup.otpauth_uri, format!("otpauth://totp/Roster:owner%40example.com?secret={}&issuer=Roster&algorithm=SHA1&digits=6&period=30", setup.secret));
-        assert_eq!((setup.secret.len(), time(begun.expire_time.as_ref())), (32, world.clock.now() + chrono::Duration::minutes(10)));
-        assert!(sign_in(&world, &owner.email, PASSWORD).await.unwrap().challenge.is_none(), "it counts for nothing yet");
-        assert_refused(confirm(&world, &owner.session, &begun.enrollment_id, &wrong(&setup.secret, &world)).await, Code::FailedPrecondition, "CODE_INVALID");
-        let confirmed = confirm(&world, &owner.session, &begun.enrollment_id, &code(&setup.secret, world.clock.now())).await.unwrap();
-        assert_eq!(confirmed.recovery_codes.len(), 10);
-        assert_refused(confirm(&world, &owner.session, &begun.enrollment_id, &code(&setup.secret, world.clock.now())).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
-        assert_refused(begin(&world, &owner.session).await, Code::FailedPrecondition, "MFA_ALREADY_ENROLLED");
-        use_it(&world, &owner.session, &owner.user_id).await.unwrap();
-        assert_refused(use_it(&world, &other, &owner.user_id).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-        assert_eq!(world.mailbox.wait_for(&owner.email, 1).await[0].subject, "A second factor was set up");
+/// ab_23: a password that changes meanwhile ends the half-finished sign-ins that were begun with the old one.
+#[wire_test]
+async fn ab_23_a_new_password_ends_half_finished_sign_ins(world: World) {
+    let ada = create_user(&world, ADA).await;
+    let guarded = guard(&world, &ada).await;
+    let challenge = challenged(&world, ADA, PASSWORD).await;
+    let request = crate::support::pb::ChangePasswordRequest {
+        old_password: PASSWORD.to_owned(),
+        new_password: ANOTHER.to_owned(),
+        ..Default::default()
+    };
+    call!(world, credentials.change_password, &ada.session, request).unwrap();
+    assert_refused(
+        complete(&world, &challenge.token, totp(&guarded, &world)).await,
+        Code::FailedPrecondition,
+        "CHALLENGE_INVALID",
+    );
+    let challenge = challenged(&world, ADA, ANOTHER).await;
+    complete(&world, &challenge.token, totp(&guarded, &world)).await.unwrap();
+}
 
-        world.clock.advance(STEP);
-        let challenge = challenged(&world, &owner.email, PASSWORD).await;
-        assert_eq!(challenge.kinds().collect::<Vec<_>>(), [SignInChallengeKind::Totp, SignInChallengeKind::RecoveryCode]);
-        assert_eq!((time(challenge.expire_time.as_ref()), challenge.setup), (world.clock.now() + chrono::Duration::minutes(5), None));
-        let completed = complete(&world, &challenge.token, Shown::TotpCode(code(&setup.secret, world.clock.now()))).await.unwrap();
-        assert_eq!((completed.user.unwrap().user_id.as_str(), completed.recovery_codes.len()), (owner.user_id.as_str(), 0));
-        use_it(&world, &completed.session_token, &owner.user_id).await.unwrap();
-        let roster = team.roster(&completed.session_token).await.unwrap();
-        assert!(roster[0].mfa_enabled);
-        let listed = call!(world, credentials.list_mfa_factors, &completed.session_token, ListMfaFactorsRequest { user_id: owner.user_id.clone() }).unwrap();
-        assert_eq!((listed.mfa_factors[0].mfa_factor_id.clone(), listed.recovery_codes_left), (confirmed.mfa_factor.unwrap().mfa_factor_id, 10));
-        let member = team.join("member@example.com", &["member"]).await;
-        assert_refused(call!(world, credentials.list_mfa_factors, &member.session, ListMfaFactorsRequest { user_id: owner.user_id.clone() }), Code::NotFound, "USER_NOT_FOUND");
-    }
+/// A second factor that is taken away ends the half-finished sign-ins that wait for a code of it: the person begins anew.
+#[wire_test]
+async fn a_removed_factor_ends_half_finished_sign_ins(world: World) {
+    let ada = create_user(&world, ADA).await;
+    let guarded = guard(&world, &ada).await;
+    let challenge = challenged(&world, ADA, PASSWORD).await;
+    remove(&world, &ada.session, remove_mfa_request::Proof::PresentPassword(PASSWORD.to_owned())).await.unwrap();
+    assert_refused(
+        complete(&world, &challenge.token, totp(&guarded, &world)).await,
+        Code::FailedPrecondition,
+        "CHALLENGE_INVALID",
+    );
+    assert!(sign_in(&world, ADA, PASSWORD).await.unwrap().user.is_some());
+    world.mailbox.wait_for(ADA, 2).await;
+}
 
-    /// ab_23: a half-finished sign-in is good for one call, for five minutes: it is no credential, no link, and no session.
-    async fn ab_23_a_half_finished_sign_in_is_good_for_one_thing(world: World) {
-        let ada = create_user(&world, ADA).await;
-        let guarded = guard(&world, &ada).await;
-        let before = call!(world, users.get_user, &ada.session, GetUserRequest { user_id: ada.user_id.clone() }).unwrap().user.unwrap().last_sign_in_time;
+/// ab_21: a code is taken once, at the present step and one beside it; nothing older than what was taken is.
+#[wire_test]
+async fn ab_21_an_older_code_is_refused(world: World) {
+    let ada = create_user(&world, ADA).await;
+    let guarded = guard(&world, &ada).await;
+    let present = world.clock.now().timestamp() / 30;
+    let mut told_all = Vec::new();
+    for step in [present + 2, present + 1, present + 1, present, present - 1] {
         let challenge = challenged(&world, ADA, PASSWORD).await;
-        assert!(challenge.token.starts_with("rsc_"));
-        assert_refused(use_it(&world, &challenge.token, &ada.user_id).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-        let service = service_key(&world, &["users.read"]).await;
-        let request = world.on_behalf_of(&service, &challenge.token, GetUserRequest { user_id: ada.user_id.clone() });
-        assert_refused(world.users().get_user(request).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-        assert_refused(begin(&world, &challenge.token).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-        let verified = call!(world, sessions.verify_session, world.operator_key(), crate::support::pb::VerifySessionRequest { session_token: challenge.token.clone(), ..Default::default() });
-        assert!(!verified.unwrap().valid);
-        let reset = ResetPasswordRequest { token: challenge.token.clone(), new_password: ANOTHER.to_owned(), ..ResetPasswordRequest::default() };
-        assert_refused(world.credentials().reset_password(reset).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
-        let after = call!(world, users.get_user, &ada.session, GetUserRequest { user_id: ada.user_id.clone() }).unwrap().user.unwrap().last_sign_in_time;
-        assert_eq!(before, after, "nobody has signed in");
-        assert_refused(complete(&world, &challenge.token, Shown::TotpCode(wrong(&guarded.secret, &world))).await, Code::FailedPrecondition, "CODE_INVALID");
-        complete(&world, &challenge.token, totp(&guarded, &world)).await.unwrap();
-        world.clock.advance(STEP);
-        assert_refused(complete(&world, &challenge.token, totp(&guarded, &world)).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
-        let late = challenged(&world, ADA, PASSWORD).await;
-        world.clock.advance(Duration::from_secs(300));
-        assert_refused(complete(&world, &late.token, totp(&guarded, &world)).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
-        for nonsense in ["", "rsc_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
-            let refused = complete(&world, nonsense, totp(&guarded, &world)).await;
-            match nonsense {
-                "" => assert_invalid(refused, &["token"]),
-                _ => drop(assert_refused(refused, Code::FailedPrecondition, "CHALLENGE_INVALID")),
-            }
-        }
+        told_all.push(told(
+            &complete(&world, &challenge.token, Shown::TotpCode(code_of_step(&guarded.secret, step))).await,
+        ));
     }
+    let refused = "FailedPrecondition CODE_INVALID";
+    assert_eq!(told_all, [refused, "OK", refused, refused, refused]);
+}
 
-    /// ab_23: a password that changes meanwhile ends the half-finished sign-ins that were begun with the old one.
-    async fn ab_23_a_new_password_ends_half_finished_sign_ins(world: World) {
-        let ada = create_user(&world, ADA).await;
-        let guarded = guard(&world, &ada).await;
+/// After ten wrong codes within an hour an account takes none at all, however many sign-ins they are spread over; the hour over, it does again.
+#[wire_test]
+async fn guessing_codes_is_bounded(world: World) {
+    let ada = create_user(&world, ADA).await;
+    let guarded = guard(&world, &ada).await;
+    for _ in 0..10 {
         let challenge = challenged(&world, ADA, PASSWORD).await;
-        let request = crate::support::pb::ChangePasswordRequest { old_password: PASSWORD.to_owned(), new_password: ANOTHER.to_owned(), ..Default::default() };
-        call!(world, credentials.change_password, &ada.session, request).unwrap();
-        assert_refused(complete(&world, &challenge.token, totp(&guarded, &world)).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
-        let challenge = challenged(&world, ADA, ANOTHER).await;
-        complete(&world, &challenge.token, totp(&guarded, &world)).await.unwrap();
+        assert_refused(
+            complete(&world, &challenge.token, Shown::TotpCode(wrong(&guarded.secret, &world))).await,
+            Code::FailedPrecondition,
+            "CODE_INVALID",
+        );
     }
+    let challenge = challenged(&world, ADA, PASSWORD).await;
+    let refused = assert_refused(
+        complete(&world, &challenge.token, totp(&guarded, &world)).await,
+        Code::ResourceExhausted,
+        "TOO_MANY_ATTEMPTS",
+    );
+    assert_eq!(refused.metadata["retry_after_seconds"], "3600");
+    world.clock.advance(Duration::from_secs(3600));
+    let challenge = challenged(&world, ADA, PASSWORD).await;
+    for _ in 0..5 {
+        assert_refused(
+            complete(&world, &challenge.token, Shown::TotpCode(wrong(&guarded.secret, &world))).await,
+            Code::FailedPrecondition,
+            "CODE_INVALID",
+        );
+    }
+    assert_refused(
+        complete(&world, &challenge.token, totp(&guarded, &world)).await,
+        Code::FailedPrecondition,
+        "CHALLENGE_INVALID",
+    );
+}
 
-    /// A second factor that is taken away ends the half-finished sign-ins that wait for a code of it: the person begins anew.
-    async fn a_removed_factor_ends_half_finished_sign_ins(world: World) {
-        let ada = create_user(&world, ADA).await;
-        let guarded = guard(&world, &ada).await;
-        let challenge = challenged(&world, ADA, PASSWORD).await;
-        remove(&world, &ada.session, remove_mfa_request::Proof::PresentPassword(PASSWORD.to_owned())).await.unwrap();
-        assert_refused(complete(&world, &challenge.token, totp(&guarded, &world)).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
-        assert!(sign_in(&world, ADA, PASSWORD).await.unwrap().user.is_some());
-        world.mailbox.wait_for(ADA, 2).await;
-    }
+/// ab_20: resetting the password gets nobody around the second factor, and ends the sessions. Ada has chosen her password by a link before: what was there before that is ab_34.
+#[wire_test]
+async fn ab_20_a_reset_keeps_the_second_factor(world: World) {
+    let ada = Scenario::acme(&world).await.join(ADA, &["member"]).await;
+    let guarded = guard(&world, &ada).await;
+    let token = reset_token(&world, ADA).await;
+    let reset = ResetPasswordRequest { token, new_password: ANOTHER.to_owned(), ..ResetPasswordRequest::default() };
+    world.credentials().reset_password(reset).await.unwrap();
+    assert_refused(use_it(&world, &ada.session, &ada.user_id).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
+    let challenge = challenged(&world, ADA, ANOTHER).await;
+    complete(&world, &challenge.token, totp(&guarded, &world)).await.unwrap();
+    world.mailbox.wait_for(ADA, 4).await;
+}
 
-    /// ab_21: a code is taken once, at the present step and one beside it; nothing older than what was taken is.
-    async fn ab_21_an_older_code_is_refused(world: World) {
-        let ada = create_user(&world, ADA).await;
-        let guarded = guard(&world, &ada).await;
-        let present = world.clock.now().timestamp() / 30;
-        let mut told_all = Vec::new();
-        for step in [present + 2, present + 1, present + 1, present, present - 1] {
-            let challenge = challenged(&world, ADA, PASSWORD).await;
-            told_all.push(told(&complete(&world, &challenge.token, Shown::TotpCode(code_of_step(&guarded.secret, step))).await));
-        }
-        let refused = "FailedPrecondition CODE_INVALID";
-        assert_eq!(told_all, [refused, "OK", refused, refused, refused]);
-    }
+/// A factor is taken away, and recovery codes are replaced, with a code or the password; the old codes are dead.
+#[wire_test]
+async fn a_factor_is_removed_with_a_proof(world: World) {
+    use remove_mfa_request::Proof;
+    let ada = create_user(&world, ADA).await;
+    assert_refused(
+        remove(&world, &ada.session, Proof::PresentPassword(PASSWORD.to_owned())).await,
+        Code::FailedPrecondition,
+        "MFA_NOT_ENROLLED",
+    );
+    let guarded = guard(&world, &ada).await;
+    let regenerating =
+        |proof| RegenerateRecoveryCodesRequest { proof: Some(proof), ..RegenerateRecoveryCodesRequest::default() };
+    let by_password =
+        |password: &str| regenerating(regenerate_recovery_codes_request::Proof::PresentPassword(password.to_owned()));
+    assert_refused(
+        call!(world, credentials.regenerate_recovery_codes, &ada.session, by_password(ANOTHER)),
+        Code::FailedPrecondition,
+        "PASSWORD_INCORRECT",
+    );
+    assert_invalid(
+        call!(world, credentials.regenerate_recovery_codes, &ada.session, RegenerateRecoveryCodesRequest::default()),
+        &["proof"],
+    );
+    let codes = call!(world, credentials.regenerate_recovery_codes, &ada.session, by_password(PASSWORD))
+        .unwrap()
+        .recovery_codes;
+    assert_eq!(codes.len(), 10);
+    let challenge = challenged(&world, ADA, PASSWORD).await;
+    assert_refused(
+        complete(&world, &challenge.token, recovery(&guarded.recovery_codes[0])).await,
+        Code::FailedPrecondition,
+        "CODE_INVALID",
+    );
+    complete(&world, &challenge.token, recovery(&codes[0])).await.unwrap();
+    assert_refused(
+        remove(&world, &ada.session, Proof::TotpCode(wrong(&guarded.secret, &world))).await,
+        Code::FailedPrecondition,
+        "CODE_INVALID",
+    );
+    assert_refused(
+        remove(&world, &ada.session, Proof::PresentPassword(ANOTHER.to_owned())).await,
+        Code::FailedPrecondition,
+        "PASSWORD_INCORRECT",
+    );
+    remove(&world, &ada.session, Proof::TotpCode(code(&guarded.secret, world.clock.now()))).await.unwrap();
+    assert!(sign_in(&world, ADA, PASSWORD).await.unwrap().challenge.is_none());
+    assert_refused(
+        remove(&world, &ada.session, Proof::PresentPassword(PASSWORD.to_owned())).await,
+        Code::FailedPrecondition,
+        "MFA_NOT_ENROLLED",
+    );
+    world.mailbox.wait_for(ADA, 4).await;
+}
 
-    /// After ten wrong codes within an hour an account takes none at all, however many sign-ins they are spread over; the hour over, it does again.
-    async fn guessing_codes_is_bounded(world: World) {
-        let ada = create_user(&world, ADA).await;
-        let guarded = guard(&world, &ada).await;
-        for _ in 0..10 {
-            let challenge = challenged(&world, ADA, PASSWORD).await;
-            assert_refused(complete(&world, &challenge.token, Shown::TotpCode(wrong(&guarded.secret, &world))).await, Code::FailedPrecondition, "CODE_INVALID");
-        }
-        let challenge = challenged(&world, ADA, PASSWORD).await;
-        let refused = assert_refused(complete(&world, &challenge.token, totp(&guarded, &world)).await, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
-        assert_eq!(refused.metadata["retry_after_seconds"], "3600");
-        world.clock.advance(Duration::from_secs(3600));
-        let challenge = challenged(&world, ADA, PASSWORD).await;
-        for _ in 0..5 {
-            assert_refused(complete(&world, &challenge.token, Shown::TotpCode(wrong(&guarded.secret, &world))).await, Code::FailedPrecondition, "CODE_INVALID");
-        }
-        assert_refused(complete(&world, &challenge.token, totp(&guarded, &world)).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
+/// In an organization that asks for a second factor, a member without one may do nothing, by call and by check, until they have one; they then may not take it away.
+#[wire_test]
+async fn an_organization_asks_for_a_second_factor(world: World) {
+    let team = Scenario::acme(&world).await;
+    let (owner, member) = (&team.owner, team.join("member@example.com", &["member"]).await);
+    assert_refused(demand(&team, &member.session, true).await, Code::PermissionDenied, "PERMISSION_REQUIRED");
+    let shut_out = assert_refused(demand(&team, &owner.session, true).await, Code::PermissionDenied, "MFA_REQUIRED");
+    assert_eq!(shut_out.metadata["method"], "roster.v1.CredentialService/BeginMfaEnrollment");
+    assert!(demand(&team, world.operator_key(), true).await.unwrap().mfa_required);
+    for person in [owner, &member] {
+        let refused = assert_refused(team.roster(&person.session).await, Code::PermissionDenied, "MFA_REQUIRED");
+        assert_eq!(refused.metadata["method"], "roster.v1.CredentialService/BeginMfaEnrollment");
+        // Nor about themselves, which takes no permission.
+        let own = call!(world, activity.list_activity, &person.session, of(&team, &person.user_id));
+        assert_refused(own, Code::PermissionDenied, "MFA_REQUIRED");
+        let check = CheckPermissionRequest {
+            organization_id: team.organization_id.clone(),
+            user_id: person.user_id.clone(),
+            permission: "members.read".to_owned(),
+        };
+        let answer = call!(world, permissions.check_permission, world.operator_key(), check.clone()).unwrap();
+        assert_eq!(answer.deny_reason(), DenyReason::MfaRequired);
+        let batch = crate::support::pb::BatchCheckPermissionsRequest {
+            checks: vec![crate::support::pb::PermissionCheck {
+                organization_id: check.organization_id.clone(),
+                user_id: check.user_id.clone(),
+                permission: check.permission.clone(),
+            }],
+        };
+        let answer = call!(world, permissions.batch_check_permissions, world.operator_key(), batch).unwrap();
+        assert_eq!(answer.results[0].deny_reason(), DenyReason::MfaRequired);
+        let effective = ListEffectivePermissionsRequest {
+            organization_id: team.organization_id.clone(),
+            user_id: person.user_id.clone(),
+        };
+        assert!(
+            call!(world, permissions.list_effective_permissions, world.operator_key(), effective)
+                .unwrap()
+                .permissions
+                .is_empty()
+        );
     }
-
-    /// ab_20: resetting the password gets nobody around the second factor, and ends the sessions. Ada has chosen her password by a link before: what was there before that is ab_34.
-    async fn ab_20_a_reset_keeps_the_second_factor(world: World) {
-        let ada = Scenario::acme(&world).await.join(ADA, &["member"]).await;
-        let guarded = guard(&world, &ada).await;
-        let token = reset_token(&world, ADA).await;
-        let reset = ResetPasswordRequest { token, new_password: ANOTHER.to_owned(), ..ResetPasswordRequest::default() };
-        world.credentials().reset_password(reset).await.unwrap();
-        assert_refused(use_it(&world, &ada.session, &ada.user_id).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-        let challenge = challenged(&world, ADA, ANOTHER).await;
-        complete(&world, &challenge.token, totp(&guarded, &world)).await.unwrap();
-        world.mailbox.wait_for(ADA, 4).await;
-    }
-
-    /// A factor is taken away, and recovery codes are replaced, with a code or the password; the old codes are dead.
-    async fn a_factor_is_removed_with_a_proof(world: World) {
-        use remove_mfa_request::Proof;
-        let ada = create_user(&world, ADA).await;
-        assert_refused(remove(&world, &ada.session, Proof::PresentPassword(PASSWORD.to_owned())).await, Code::FailedPrecondition, "MFA_NOT_ENROLLED");
-        let guarded = guard(&world, &ada).await;
-        let regenerating = |proof| RegenerateRecoveryCodesRequest { proof: Some(proof), ..RegenerateRecoveryCodesRequest::default() };
-        let by_password = |password: &str| regenerating(regenerate_recovery_codes_request::Proof::PresentPassword(password.to_owned()));
-        assert_refused(call!(world, credentials.regenerate_recovery_codes, &ada.session, by_password(ANOTHER)), Code::FailedPrecondition, "PASSWORD_INCORRECT");
-        assert_invalid(call!(world, credentials.regenerate_recovery_codes, &ada.session, RegenerateRecoveryCodesRequest::default()), &["proof"]);
-        let codes = call!(world, credentials.regenerate_recovery_codes, &ada.session, by_password(PASSWORD)).unwrap().recovery_codes;
-        assert_eq!(codes.len(), 10);
-        let challenge = challenged(&world, ADA, PASSWORD).await;
-        assert_refused(complete(&world, &challenge.token, recovery(&guarded.recovery_codes[0])).await, Code::FailedPrecondition, "CODE_INVALID");
-        complete(&world, &challenge.token, recovery(&codes[0])).await.unwrap();
-        assert_refused(remove(&world, &ada.session, Proof::TotpCode(wrong(&guarded.secret, &world))).await, Code::FailedPrecondition, "CODE_INVALID");
-        assert_refused(remove(&world, &ada.session, Proof::PresentPassword(ANOTHER.to_owned())).await, Code::FailedPrecondition, "PASSWORD_INCORRECT");
-        remove(&world, &ada.session, Proof::TotpCode(code(&guarded.secret, world.clock.now()))).await.unwrap();
-        assert!(sign_in(&world, ADA, PASSWORD).await.unwrap().challenge.is_none());
-        assert_refused(remove(&world, &ada.session, Proof::PresentPassword(PASSWORD.to_owned())).await, Code::FailedPrecondition, "MFA_NOT_ENROLLED");
-        world.mailbox.wait_for(ADA, 4).await;
-    }
-
-    /// In an organization that asks for a second factor, a member without one may do nothing, by call and by check, until they have one; they then may not take it away.
-    async fn an_organization_asks_for_a_second_factor(world: World) {
-        let team = Scenario::acme(&world).await;
-        let (owner, member) = (&team.owner, team.join("member@example.com", &["member"]).await);
-        assert_refused(demand(&team, &member.session, true).await, Code::PermissionDenied, "PERMISSION_REQUIRED");
-        let shut_out = assert_refused(demand(&team, &owner.session, true).await, Code::PermissionDenied, "MFA_REQUIRED");
-        assert_eq!(shut_out.metadata["method"], "roster.v1.CredentialService/BeginMfaEnrollment");
-        assert!(demand(&team, world.operator_key(), true).await.unwrap().mfa_required);
-        for person in [owner, &member] {
-            let refused = assert_refused(team.roster(&person.session).await, Code::PermissionDenied, "MFA_REQUIRED");
-            assert_eq!(refused.metadata["method"], "roster.v1.CredentialService/BeginMfaEnrollment");
-            // Nor about themselves, which takes no permission.
-            let own = call!(world, activity.list_activity, &person.session, of(&team, &person.user_id));
-            assert_refused(own, Code::PermissionDenied, "MFA_REQUIRED");
-            let check = CheckPermissionRequest { organization_id: team.organization_id.clone(), user_id: person.user_id.clone(), permission: "members.read".to_owned() };
-            let answer = call!(world, permissions.check_permission, world.operator_key(), check.clone()).unwrap();
-            assert_eq!(answer.deny_reason(), DenyReason::MfaRequired);
-            let batch = crate::support::pb::BatchCheckPermissionsRequest { checks: vec![crate::support::pb::PermissionCheck { organization_id: check.organization_id.clone(), user_id: check.user_id.clone(), permission: check.permission.clone() }] };
-            let answer = call!(world, permissions.batch_check_permissions, world.operator_key(), batch).unwrap();
-            assert_eq!(answer.results[0].deny_reason(), DenyReason::MfaRequired);
-            let effective = ListEffectivePermissionsRequest { organization_id: team.organization_id.clone(), user_id: person.user_id.clone() };
-            assert!(call!(world, permissions.list_effective_permissions, world.operator_key(), effective).unwrap().permissions.is_empty());
-        }
-        let guarded = guard(&world, &member).await;
-        team.roster(&member.session).await.unwrap();
-        assert!(team.may(&member.user_id, "members.read").await);
-        let refused = assert_refused(remove(&world, &member.session, remove_mfa_request::Proof::PresentPassword(PASSWORD.to_owned())).await, Code::FailedPrecondition, "MFA_ENFORCED");
-        assert_eq!(refused.metadata["organization_id"], team.organization_id);
-        // Who has none sets one up on signing in, and no session exists before.
-        let challenge = challenged(&world, &owner.email, PASSWORD).await;
-        assert_eq!(challenge.kinds().collect::<Vec<_>>(), [SignInChallengeKind::TotpEnrollment]);
-        let secret = challenge.setup.unwrap().secret;
-        assert_refused(complete(&world, &challenge.token, recovery("abcdef-ghijkl-mnopqr-stuvwx")).await, Code::FailedPrecondition, "CODE_INVALID");
-        let completed = complete(&world, &challenge.token, Shown::TotpCode(code(&secret, world.clock.now()))).await.unwrap();
-        assert_eq!(completed.recovery_codes.len(), 10);
-        assert_refused(use_it(&world, &owner.session, &owner.user_id).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-        team.roster(&completed.session_token).await.unwrap();
-        assert!(!demand(&team, &completed.session_token, false).await.unwrap().mfa_required);
-        remove(&world, &member.session, remove_mfa_request::Proof::TotpCode(code(&guarded.secret, world.clock.now()))).await.unwrap();
-    }
+    let guarded = guard(&world, &member).await;
+    team.roster(&member.session).await.unwrap();
+    assert!(team.may(&member.user_id, "members.read").await);
+    let refused = assert_refused(
+        remove(&world, &member.session, remove_mfa_request::Proof::PresentPassword(PASSWORD.to_owned())).await,
+        Code::FailedPrecondition,
+        "MFA_ENFORCED",
+    );
+    assert_eq!(refused.metadata["organization_id"], team.organization_id);
+    // Who has none sets one up on signing in, and no session exists before.
+    let challenge = challenged(&world, &owner.email, PASSWORD).await;
+    assert_eq!(challenge.kinds().collect::<Vec<_>>(), [SignInChallengeKind::TotpEnrollment]);
+    let secret = challenge.setup.unwrap().secret;
+    assert_refused(
+        complete(&world, &challenge.token, recovery("abcdef-ghijkl-mnopqr-stuvwx")).await,
+        Code::FailedPrecondition,
+        "CODE_INVALID",
+    );
+    let completed =
+        complete(&world, &challenge.token, Shown::TotpCode(code(&secret, world.clock.now()))).await.unwrap();
+    assert_eq!(completed.recovery_codes.len(), 10);
+    assert_refused(use_it(&world, &owner.session, &owner.user_id).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
+    team.roster(&completed.session_token).await.unwrap();
+    assert!(!demand(&team, &completed.session_token, false).await.unwrap().mfa_required);
+    remove(&world, &member.session, remove_mfa_request::Proof::TotpCode(code(&guarded.secret, world.clock.now())))
+        .await
+        .unwrap();
 }

@@ -1,5 +1,6 @@
 //! The audit log: what it shows, how it is walked and exported, and what a verification finds (ab_30).
 
+use roster_test_macros::wire_test;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -15,7 +16,6 @@ use crate::support::pb::{
     VerifyAuditChainRequest, VerifyAuditChainResponse,
 };
 use crate::support::program::run;
-use crate::support::runner::wire_tests;
 use crate::support::scenario::{
     PASSWORD, Scenario, assert_refused, call, service_key, sign_in, texts, time, with_credential,
 };
@@ -105,204 +105,298 @@ async fn execute(world: &World, statement: &str) {
     assert!(done.rows_affected() > 0, "{statement} changed nothing");
 }
 
-wire_tests! {
-    /// An entry says who did what to whom, by name too, and what was there before and after; the list is newest first, and is narrowed by who did it, to
-    /// whom, what and when.
-    async fn entries_say_who_did_what_to_whom(world: World) {
-        let acme = busy(&world).await;
-        let all = listed(&acme, asking(&acme)).await;
-        assert_eq!(kinds(&all), ["invitation.revoked", "invitation.created", "member.roles_set", "invitation.accepted", "invitation.created",
-            "invitation.accepted", "invitation.created", "member.added", "organization.created"]);
-        assert_eq!(all.iter().map(|entry| entry.revision).collect::<Vec<_>>(), (1..=9).rev().collect::<Vec<i64>>());
-        let bob = all[3 + 2].actor_user_id.clone();
-        let change = &all[2];
-        assert_eq!((change.actor_user_id.as_str(), change.actor_display_name.as_str()), (acme.owner.user_id.as_str(), "owner"));
-        assert_eq!((change.subject_id.as_str(), change.subject_user_id.as_str(), change.subject_display_name.as_str()), (bob.as_str(), bob.as_str(), "Given"));
-        assert_eq!((words(change.before.as_ref()), words(change.after.as_ref())), (texts(&["member"]), texts(&["admin"])));
-        assert_eq!(time(change.create_time.as_ref()), world.clock.now());
-        let founding = &all[8];
-        assert_eq!((founding.actor_user_id.as_str(), founding.actor_display_name.as_str()), ("", "Operator"));
-        assert!(founding.before.is_none() && founding.after.is_some() && founding.subject_id.is_empty());
-        assert_eq!(all[5].subject_user_id, bob, "an acceptance is about whoever accepts");
-        let invited = &all[1];
-        assert_eq!((invited.subject_display_name.as_str(), invited.subject_user_id.as_str()), ("guest@example.com", ""));
-        assert!(all.iter().all(|entry| entry.hash.len() == 64));
-        assert_eq!(all.iter().map(|entry| entry.hash.as_str()).collect::<BTreeSet<_>>().len(), 9);
+/// An entry says who did what to whom, by name too, and what was there before and after; the list is newest first, and is narrowed by who did it, to
+/// whom, what and when.
+#[wire_test]
+async fn entries_say_who_did_what_to_whom(world: World) {
+    let acme = busy(&world).await;
+    let all = listed(&acme, asking(&acme)).await;
+    assert_eq!(
+        kinds(&all),
+        [
+            "invitation.revoked",
+            "invitation.created",
+            "member.roles_set",
+            "invitation.accepted",
+            "invitation.created",
+            "invitation.accepted",
+            "invitation.created",
+            "member.added",
+            "organization.created"
+        ]
+    );
+    assert_eq!(all.iter().map(|entry| entry.revision).collect::<Vec<_>>(), (1..=9).rev().collect::<Vec<i64>>());
+    let bob = all[3 + 2].actor_user_id.clone();
+    let change = &all[2];
+    assert_eq!(
+        (change.actor_user_id.as_str(), change.actor_display_name.as_str()),
+        (acme.owner.user_id.as_str(), "owner")
+    );
+    assert_eq!(
+        (change.subject_id.as_str(), change.subject_user_id.as_str(), change.subject_display_name.as_str()),
+        (bob.as_str(), bob.as_str(), "Given")
+    );
+    assert_eq!((words(change.before.as_ref()), words(change.after.as_ref())), (texts(&["member"]), texts(&["admin"])));
+    assert_eq!(time(change.create_time.as_ref()), world.clock.now());
+    let founding = &all[8];
+    assert_eq!((founding.actor_user_id.as_str(), founding.actor_display_name.as_str()), ("", "Operator"));
+    assert!(founding.before.is_none() && founding.after.is_some() && founding.subject_id.is_empty());
+    assert_eq!(all[5].subject_user_id, bob, "an acceptance is about whoever accepts");
+    let invited = &all[1];
+    assert_eq!((invited.subject_display_name.as_str(), invited.subject_user_id.as_str()), ("guest@example.com", ""));
+    assert!(all.iter().all(|entry| entry.hash.len() == 64));
+    assert_eq!(all.iter().map(|entry| entry.hash.as_str()).collect::<BTreeSet<_>>().len(), 9);
 
-        let by_bob = listed(&acme, ListAuditEntriesRequest { actor_user_id: bob.clone(), ..asking(&acme) }).await;
-        assert_eq!(kinds(&by_bob), ["invitation.revoked", "invitation.created", "invitation.accepted"]);
-        let to_bob = listed(&acme, ListAuditEntriesRequest { subject_user_id: bob.clone(), ..asking(&acme) }).await;
-        assert_eq!(kinds(&to_bob), ["member.roles_set", "invitation.accepted"]);
-        let some = listed(&acme, ListAuditEntriesRequest { kinds: texts(&["member.added", "member.roles_set"]), ..asking(&acme) }).await;
-        assert_eq!(kinds(&some), ["member.roles_set", "member.added"]);
-        let since = prost_types::Timestamp { seconds: world.clock.now().timestamp() - 30, nanos: 0 };
-        assert_eq!(listed(&acme, ListAuditEntriesRequest { start_time: Some(since), ..asking(&acme) }).await.len(), 3);
-        assert_eq!(listed(&acme, ListAuditEntriesRequest { end_time: Some(since), ..asking(&acme) }).await.len(), 6);
-        let counted = ListAuditEntriesRequest { include_total_size: true, page_size: 2, actor_user_id: bob, ..asking(&acme) };
-        assert_eq!(call!(world, audit.list_audit_entries, &acme.owner.session, counted).unwrap().total_size, 3);
+    let by_bob = listed(&acme, ListAuditEntriesRequest { actor_user_id: bob.clone(), ..asking(&acme) }).await;
+    assert_eq!(kinds(&by_bob), ["invitation.revoked", "invitation.created", "invitation.accepted"]);
+    let to_bob = listed(&acme, ListAuditEntriesRequest { subject_user_id: bob.clone(), ..asking(&acme) }).await;
+    assert_eq!(kinds(&to_bob), ["member.roles_set", "invitation.accepted"]);
+    let some =
+        listed(&acme, ListAuditEntriesRequest { kinds: texts(&["member.added", "member.roles_set"]), ..asking(&acme) })
+            .await;
+    assert_eq!(kinds(&some), ["member.roles_set", "member.added"]);
+    let since = prost_types::Timestamp { seconds: world.clock.now().timestamp() - 30, nanos: 0 };
+    assert_eq!(listed(&acme, ListAuditEntriesRequest { start_time: Some(since), ..asking(&acme) }).await.len(), 3);
+    assert_eq!(listed(&acme, ListAuditEntriesRequest { end_time: Some(since), ..asking(&acme) }).await.len(), 6);
+    let counted =
+        ListAuditEntriesRequest { include_total_size: true, page_size: 2, actor_user_id: bob, ..asking(&acme) };
+    assert_eq!(call!(world, audit.list_audit_entries, &acme.owner.session, counted).unwrap().total_size, 3);
+}
+
+/// The log has no secrets: neither a link nor a password nor a personal message stands in any entry.
+#[wire_test]
+async fn entries_have_no_secrets(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let request = CreateInvitationRequest {
+        organization_id: acme.organization_id.clone(),
+        email: "bob@example.com".to_owned(),
+        roles: texts(&["member"]),
+        personal_message: "between the two of us".to_owned(),
+        include_link: true,
+        ..CreateInvitationRequest::default()
+    };
+    let link = call!(world, invitations.create_invitation, world.operator_key(), request).unwrap().link;
+    let token = link.rsplit('/').next().unwrap();
+    let shown = format!("{:?}", listed(&acme, asking(&acme)).await);
+    assert!(!shown.contains(token) && !shown.contains("between the two of us"), "{shown}");
+}
+
+/// Members without the permission read nothing, neither page nor stream nor verification, and a key needs the scope.
+#[wire_test]
+async fn reading_takes_the_permission(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let member = acme.join("member@example.com", &["member"]).await;
+    assert_refused(
+        call!(world, audit.list_audit_entries, &member.session, asking(&acme)),
+        Code::PermissionDenied,
+        "PERMISSION_REQUIRED",
+    );
+    let request = ExportAuditEntriesRequest { organization_id: acme.organization_id.clone(), after_revision: 0 };
+    assert_refused(
+        call!(world, audit.export_audit_entries, &member.session, request.clone()).map(drop),
+        Code::PermissionDenied,
+        "PERMISSION_REQUIRED",
+    );
+    let key = service_key(&world, &["members.read"]).await;
+    assert_refused(
+        call!(world, audit.export_audit_entries, &key, request).map(drop),
+        Code::PermissionDenied,
+        "SCOPE_REQUIRED",
+    );
+}
+
+/// An export has every entry once and in order, in batches, and is taken up again from any revision.
+#[wire_test]
+async fn an_export_is_whole_and_resumable(world: World) {
+    let acme = Scenario::acme(&world).await;
+    rename(&acme, 405).await;
+    let batches = exported(&acme, 0).await.unwrap();
+    assert!(batches.iter().all(|batch| batch.len() <= 200) && batches.len() == 3, "{} batches", batches.len());
+    let whole: Vec<AuditEntry> = batches.into_iter().flatten().collect();
+    assert_eq!(whole.iter().map(|entry| entry.revision).collect::<Vec<_>>(), (1..=407).collect::<Vec<i64>>());
+    for after in [1, 199, 200, 406, 407, 5000] {
+        let rest: Vec<AuditEntry> = exported(&acme, after).await.unwrap().into_iter().flatten().collect();
+        assert_eq!(rest, whole[usize::try_from(after).unwrap().min(407)..], "behind {after}");
     }
+}
 
-    /// The log has no secrets: neither a link nor a password nor a personal message stands in any entry.
-    async fn entries_have_no_secrets(world: World) {
-        let acme = Scenario::acme(&world).await;
-        let request = CreateInvitationRequest {
-            organization_id: acme.organization_id.clone(), email: "bob@example.com".to_owned(), roles: texts(&["member"]),
-            personal_message: "between the two of us".to_owned(), include_link: true, ..CreateInvitationRequest::default()
+/// Who loses the permission while the export goes on gets no further batch; nor does whose session ends.
+#[wire_test]
+async fn an_export_ends_with_the_right_to_it(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let admin = acme.join("admin@example.com", &["admin"]).await;
+    rename(&acme, 1005).await;
+    let request = ExportAuditEntriesRequest { organization_id: acme.organization_id.clone(), after_revision: 0 };
+    // A reader who takes little in advance, as one far away.
+    let endpoint = Endpoint::from_shared(format!("http://{}", world.grpc_address())).unwrap();
+    let channel =
+        endpoint.initial_stream_window_size(65_535).initial_connection_window_size(65_535).connect().await.unwrap();
+    let client = AuditServiceClient::new(channel);
+    let begun = async |session: &str| {
+        let mut stream =
+            client.clone().export_audit_entries(with_credential(session, request.clone())).await.unwrap().into_inner();
+        assert_eq!(stream.message().await.unwrap().unwrap().entries.len(), 200);
+        stream
+    };
+    let ended = async |mut stream: tonic::Streaming<ExportAuditEntriesResponse>, code: Code, reason: &str| {
+        let mut entries = 200;
+        let status = loop {
+            match stream.message().await {
+                Ok(batch) => entries += batch.expect("the end does not come in peace").entries.len(),
+                Err(status) => break status,
+            }
         };
-        let link = call!(world, invitations.create_invitation, world.operator_key(), request).unwrap().link;
-        let token = link.rsplit('/').next().unwrap();
-        let shown = format!("{:?}", listed(&acme, asking(&acme)).await);
-        assert!(!shown.contains(token) && !shown.contains("between the two of us"), "{shown}");
+        assert_refused(Err::<(), _>(status), code, reason);
+        // What was on its way already arrives.
+        assert!(entries <= 800, "{entries} entries");
+    };
+    let stream = begun(&admin.session).await;
+    let request = RevokeUserSessionsRequest { user_id: admin.user_id.clone(), ..RevokeUserSessionsRequest::default() };
+    call!(world, sessions.revoke_user_sessions, world.operator_key(), request).unwrap();
+    ended(stream, Code::Unauthenticated, "CREDENTIALS_INVALID").await;
+    let session = sign_in(&world, &admin.email, PASSWORD).await.unwrap().session_token;
+    let stream = begun(&session).await;
+    acme.set_roles(&acme.owner.session, &admin.user_id, &["member"]).await.unwrap();
+    ended(stream, Code::PermissionDenied, "PERMISSION_REQUIRED").await;
+}
+
+/// ab_30: whatever is edited, added or deleted with SQL, the verification names the first entry that is not what it was.
+#[wire_test]
+async fn ab_30_an_edited_or_deleted_entry_is_named(world: World) {
+    let acme = busy(&world).await;
+    let other = Scenario::with(&world, "default", "", "other@example.com").await;
+    let sound = verify(&acme, None).await;
+    assert_eq!((sound.intact, sound.verified_entries, sound.broken_revision), (true, 9, 0));
+    let all = listed(&acme, asking(&acme)).await;
+    assert_eq!(sound.hash, all[0].hash);
+    for keep in [
+        "CREATE TABLE kept_events AS SELECT * FROM events",
+        "CREATE TABLE kept_organizations AS SELECT id, revision, chain_hash FROM organizations",
+    ] {
+        world.database().execute_unprepared(keep).await.unwrap();
     }
 
-    /// Members without the permission read nothing, neither page nor stream nor verification, and a key needs the scope.
-    async fn reading_takes_the_permission(world: World) {
-        let acme = Scenario::acme(&world).await;
-        let member = acme.join("member@example.com", &["member"]).await;
-        assert_refused(call!(world, audit.list_audit_entries, &member.session, asking(&acme)), Code::PermissionDenied, "PERMISSION_REQUIRED");
-        let request = ExportAuditEntriesRequest { organization_id: acme.organization_id.clone(), after_revision: 0 };
-        assert_refused(call!(world, audit.export_audit_entries, &member.session, request.clone()).map(drop), Code::PermissionDenied, "PERMISSION_REQUIRED");
-        let key = service_key(&world, &["members.read"]).await;
-        assert_refused(call!(world, audit.export_audit_entries, &key, request).map(drop), Code::PermissionDenied, "SCOPE_REQUIRED");
-    }
-
-    /// An export has every entry once and in order, in batches, and is taken up again from any revision.
-    async fn an_export_is_whole_and_resumable(world: World) {
-        let acme = Scenario::acme(&world).await;
-        rename(&acme, 405).await;
-        let batches = exported(&acme, 0).await.unwrap();
-        assert!(batches.iter().all(|batch| batch.len() <= 200) && batches.len() == 3, "{} batches", batches.len());
-        let whole: Vec<AuditEntry> = batches.into_iter().flatten().collect();
-        assert_eq!(whole.iter().map(|entry| entry.revision).collect::<Vec<_>>(), (1..=407).collect::<Vec<i64>>());
-        for after in [1, 199, 200, 406, 407, 5000] {
-            let rest: Vec<AuditEntry> = exported(&acme, after).await.unwrap().into_iter().flatten().collect();
-            assert_eq!(rest, whole[usize::try_from(after).unwrap().min(407)..], "behind {after}");
-        }
-    }
-
-    /// Who loses the permission while the export goes on gets no further batch; nor does whose session ends.
-    async fn an_export_ends_with_the_right_to_it(world: World) {
-        let acme = Scenario::acme(&world).await;
-        let admin = acme.join("admin@example.com", &["admin"]).await;
-        rename(&acme, 1005).await;
-        let request = ExportAuditEntriesRequest { organization_id: acme.organization_id.clone(), after_revision: 0 };
-        // A reader who takes little in advance, as one far away.
-        let endpoint = Endpoint::from_shared(format!("http://{}", world.grpc_address())).unwrap();
-        let channel = endpoint.initial_stream_window_size(65_535).initial_connection_window_size(65_535).connect().await.unwrap();
-        let client = AuditServiceClient::new(channel);
-        let begun = async |session: &str| {
-            let mut stream = client.clone().export_audit_entries(with_credential(session, request.clone())).await.unwrap().into_inner();
-            assert_eq!(stream.message().await.unwrap().unwrap().entries.len(), 200);
-            stream
-        };
-        let ended = async |mut stream: tonic::Streaming<ExportAuditEntriesResponse>, code: Code, reason: &str| {
-            let mut entries = 200;
-            let status = loop {
-                match stream.message().await {
-                    Ok(batch) => entries += batch.expect("the end does not come in peace").entries.len(),
-                    Err(status) => break status,
-                }
-            };
-            assert_refused(Err::<(), _>(status), code, reason);
-            // What was on its way already arrives.
-            assert!(entries <= 800, "{entries} entries");
-        };
-        let stream = begun(&admin.session).await;
-        let request = RevokeUserSessionsRequest { user_id: admin.user_id.clone(), ..RevokeUserSessionsRequest::default() };
-        call!(world, sessions.revoke_user_sessions, world.operator_key(), request).unwrap();
-        ended(stream, Code::Unauthenticated, "CREDENTIALS_INVALID").await;
-        let session = sign_in(&world, &admin.email, PASSWORD).await.unwrap().session_token;
-        let stream = begun(&session).await;
-        acme.set_roles(&acme.owner.session, &admin.user_id, &["member"]).await.unwrap();
-        ended(stream, Code::PermissionDenied, "PERMISSION_REQUIRED").await;
-    }
-
-    /// ab_30: whatever is edited, added or deleted with SQL, the verification names the first entry that is not what it was.
-    async fn ab_30_an_edited_or_deleted_entry_is_named(world: World) {
-        let acme = busy(&world).await;
-        let other = Scenario::with(&world, "default", "", "other@example.com").await;
-        let sound = verify(&acme, None).await;
-        assert_eq!((sound.intact, sound.verified_entries, sound.broken_revision), (true, 9, 0));
-        let all = listed(&acme, asking(&acme)).await;
-        assert_eq!(sound.hash, all[0].hash);
-        for keep in ["CREATE TABLE kept_events AS SELECT * FROM events", "CREATE TABLE kept_organizations AS SELECT id, revision, chain_hash FROM organizations"] {
-            world.database().execute_unprepared(keep).await.unwrap();
-        }
-
-        let here = "organization_id = (SELECT organization_id FROM kept_events WHERE kind = 'member.roles_set')";
-        let mine = "id = (SELECT organization_id FROM kept_events WHERE kind = 'member.roles_set')";
-        let columns = "kind, actor_user_id, actor_service_account_id, subject_id, data, hash, create_time";
-        use AuditFlaw::*;
-        let attacks: Vec<(String, i64, AuditFlaw)> = vec![
-            (format!("UPDATE events SET data = '{{\"before\":[\"member\"],\"after\":[\"owner\"]}}' WHERE revision = 7 AND {here}"), 7, EntryChanged),
-            (format!("UPDATE events SET kind = 'member.removed' WHERE revision = 7 AND {here}"), 7, EntryChanged),
-            (format!("UPDATE events SET actor_user_id = NULL WHERE revision = 4 AND {here}"), 4, EntryChanged),
-            (format!("UPDATE events SET subject_id = NULL WHERE revision = 2 AND {here}"), 2, EntryChanged),
-            (format!("UPDATE events SET actor_service_account_id = NULL WHERE revision = 1 AND {here}"), 1, EntryChanged),
-            (format!("UPDATE events SET create_time = (SELECT MIN(create_time) FROM events) WHERE revision = 9 AND {here}"), 9, EntryChanged),
-            (format!("UPDATE events SET hash = (SELECT hash FROM kept_events k WHERE k.revision = 5 AND k.{here}) WHERE revision = 6 AND {here}"), 6, EntryChanged),
-            (format!("DELETE FROM events WHERE revision = 1 AND {here}"), 1, EntryMissing),
-            (format!("DELETE FROM events WHERE revision IN (5, 6) AND {here}"), 5, EntryMissing),
-            (format!("DELETE FROM events WHERE revision = 9 AND {here}"), 9, EndMissing),
-            (format!("DELETE FROM events WHERE revision > 3 AND {here}"), 4, EndMissing),
-            (format!("DELETE FROM events WHERE {here}"), 1, EndMissing),
-            (format!("INSERT INTO events (organization_id, revision, {columns}) SELECT organization_id, 10, {columns} FROM events WHERE revision = 9 AND {here}"), 10, EntryAdded),
-            (format!("UPDATE organizations SET chain_hash = (SELECT hash FROM events WHERE revision = 8 AND {here}) WHERE {mine}"), 9, ChainReplaced),
-        ];
-        for (attack, revision, flaw) in attacks {
-            execute(&world, &attack).await;
-            let found = verify(&acme, None).await;
-            assert_eq!((found.intact, found.broken_revision, found.flaw()), (false, revision, flaw), "{attack}");
-            assert_eq!(found.organization_id, acme.organization_id);
-            assert!(verify(&other, None).await.intact, "{attack}");
-            // As it was.
-            execute(&world, "DELETE FROM events").await;
-            execute(&world, "INSERT INTO events SELECT * FROM kept_events").await;
-            execute(&world, "UPDATE organizations SET revision = (SELECT k.revision FROM kept_organizations k WHERE k.id = organizations.id), \
-                chain_hash = (SELECT k.chain_hash FROM kept_organizations k WHERE k.id = organizations.id)").await;
-            assert!(verify(&acme, Some(&all[0])).await.intact, "{attack}");
-        }
-
-        // Whoever takes the end away and sets the organization's row back leaves a chain that is whole in itself: only what was kept outside shows it.
-        execute(&world, &format!("DELETE FROM events WHERE revision > 6 AND {here}")).await;
-        execute(&world, &format!("UPDATE organizations SET revision = 6, chain_hash = (SELECT hash FROM kept_events k WHERE k.revision = 6 AND k.organization_id = organizations.id) WHERE {mine}")).await;
-        assert!(verify(&acme, None).await.intact);
-        assert!(verify(&acme, Some(&all[5])).await.intact);
-        let found = verify(&acme, Some(&all[0])).await;
-        assert_eq!((found.broken_revision, found.flaw()), (7, EndMissing));
-        let foreign = AuditEntry { hash: all[0].hash.clone(), revision: 4, ..AuditEntry::default() };
-        let found = verify(&acme, Some(&foreign)).await;
-        assert_eq!((found.broken_revision, found.flaw()), (4, ChainReplaced));
-    }
-
-    /// `roster admin verify` looks at all organizations, names the broken ones, and fails where there is one.
-    async fn the_command_line_verifies_all_organizations(world: World) {
-        let acme = Scenario::acme(&world).await;
-        let other = Scenario::with(&world, "default", "", "other@example.com").await;
-        let endpoint = format!("--endpoint=http://{}", world.grpc_address());
-        let key = [("ROSTER_OPERATOR_KEY", world.operator_key())];
-        let sound = run(&["admin", &endpoint, "verify"], &key).await;
-        assert_eq!((sound.code, sound.stdout.matches("\tINTACT\t2\t").count()), (Some(0), 2), "{} {}", sound.stdout, sound.stderr);
-        execute(&world, "UPDATE events SET data = '{}' WHERE revision = 2").await;
-        let one = run(&["admin", &endpoint, "verify", &other.organization_id], &key).await;
-        assert_eq!((one.code, one.stdout.trim()), (Some(1), format!("{}\tBROKEN\t1\t2\tENTRY_CHANGED", other.organization_id).as_str()), "{}", one.stderr);
-        let all = run(&["admin", &endpoint, "verify"], &key).await;
-        assert!(all.stdout.contains(&acme.organization_id) && all.stderr.contains("2 organizations"), "{} {}", all.stdout, all.stderr);
-    }
-
-    /// Entries that are recorded while a verification goes on are no flaw.
-    async fn verifying_goes_on_beside_changes(world: World) {
-        let acme = Scenario::acme(&world).await;
-        let writing = acme.clone();
-        let writer = tokio::spawn(async move { rename(&writing, 60).await });
-        let mut rounds = 0;
-        while !writer.is_finished() {
-            let found = verify(&acme, None).await;
-            assert!(found.intact, "{found:?}");
-            rounds += 1;
-        }
-        writer.await.unwrap();
+    let here = "organization_id = (SELECT organization_id FROM kept_events WHERE kind = 'member.roles_set')";
+    let mine = "id = (SELECT organization_id FROM kept_events WHERE kind = 'member.roles_set')";
+    let columns = "kind, actor_user_id, actor_service_account_id, subject_id, data, hash, create_time";
+    use AuditFlaw::*;
+    let attacks: Vec<(String, i64, AuditFlaw)> = vec![
+        (
+            format!(
+                "UPDATE events SET data = '{{\"before\":[\"member\"],\"after\":[\"owner\"]}}' WHERE revision = 7 AND {here}"
+            ),
+            7,
+            EntryChanged,
+        ),
+        (format!("UPDATE events SET kind = 'member.removed' WHERE revision = 7 AND {here}"), 7, EntryChanged),
+        (format!("UPDATE events SET actor_user_id = NULL WHERE revision = 4 AND {here}"), 4, EntryChanged),
+        (format!("UPDATE events SET subject_id = NULL WHERE revision = 2 AND {here}"), 2, EntryChanged),
+        (format!("UPDATE events SET actor_service_account_id = NULL WHERE revision = 1 AND {here}"), 1, EntryChanged),
+        (
+            format!(
+                "UPDATE events SET create_time = (SELECT MIN(create_time) FROM events) WHERE revision = 9 AND {here}"
+            ),
+            9,
+            EntryChanged,
+        ),
+        (
+            format!(
+                "UPDATE events SET hash = (SELECT hash FROM kept_events k WHERE k.revision = 5 AND k.{here}) WHERE revision = 6 AND {here}"
+            ),
+            6,
+            EntryChanged,
+        ),
+        (format!("DELETE FROM events WHERE revision = 1 AND {here}"), 1, EntryMissing),
+        (format!("DELETE FROM events WHERE revision IN (5, 6) AND {here}"), 5, EntryMissing),
+        (format!("DELETE FROM events WHERE revision = 9 AND {here}"), 9, EndMissing),
+        (format!("DELETE FROM events WHERE revision > 3 AND {here}"), 4, EndMissing),
+        (format!("DELETE FROM events WHERE {here}"), 1, EndMissing),
+        (
+            format!(
+                "INSERT INTO events (organization_id, revision, {columns}) SELECT organization_id, 10, {columns} FROM events WHERE revision = 9 AND {here}"
+            ),
+            10,
+            EntryAdded,
+        ),
+        (
+            format!(
+                "UPDATE organizations SET chain_hash = (SELECT hash FROM events WHERE revision = 8 AND {here}) WHERE {mine}"
+            ),
+            9,
+            ChainReplaced,
+        ),
+    ];
+    for (attack, revision, flaw) in attacks {
+        execute(&world, &attack).await;
         let found = verify(&acme, None).await;
-        assert_eq!((found.intact, found.verified_entries, rounds > 0), (true, 62, true));
+        assert_eq!((found.intact, found.broken_revision, found.flaw()), (false, revision, flaw), "{attack}");
+        assert_eq!(found.organization_id, acme.organization_id);
+        assert!(verify(&other, None).await.intact, "{attack}");
+        // As it was.
+        execute(&world, "DELETE FROM events").await;
+        execute(&world, "INSERT INTO events SELECT * FROM kept_events").await;
+        execute(&world, "UPDATE organizations SET revision = (SELECT k.revision FROM kept_organizations k WHERE k.id = organizations.id), \
+            chain_hash = (SELECT k.chain_hash FROM kept_organizations k WHERE k.id = organizations.id)").await;
+        assert!(verify(&acme, Some(&all[0])).await.intact, "{attack}");
     }
+
+    // Whoever takes the end away and sets the organization's row back leaves a chain that is whole in itself: only what was kept outside shows it.
+    execute(&world, &format!("DELETE FROM events WHERE revision > 6 AND {here}")).await;
+    execute(&world, &format!("UPDATE organizations SET revision = 6, chain_hash = (SELECT hash FROM kept_events k WHERE k.revision = 6 AND k.organization_id = organizations.id) WHERE {mine}")).await;
+    assert!(verify(&acme, None).await.intact);
+    assert!(verify(&acme, Some(&all[5])).await.intact);
+    let found = verify(&acme, Some(&all[0])).await;
+    assert_eq!((found.broken_revision, found.flaw()), (7, EndMissing));
+    let foreign = AuditEntry { hash: all[0].hash.clone(), revision: 4, ..AuditEntry::default() };
+    let found = verify(&acme, Some(&foreign)).await;
+    assert_eq!((found.broken_revision, found.flaw()), (4, ChainReplaced));
+}
+
+/// `roster admin verify` looks at all organizations, names the broken ones, and fails where there is one.
+#[wire_test]
+async fn the_command_line_verifies_all_organizations(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let other = Scenario::with(&world, "default", "", "other@example.com").await;
+    let endpoint = format!("--endpoint=http://{}", world.grpc_address());
+    let key = [("ROSTER_OPERATOR_KEY", world.operator_key())];
+    let sound = run(&["admin", &endpoint, "verify"], &key).await;
+    assert_eq!(
+        (sound.code, sound.stdout.matches("\tINTACT\t2\t").count()),
+        (Some(0), 2),
+        "{} {}",
+        sound.stdout,
+        sound.stderr
+    );
+    execute(&world, "UPDATE events SET data = '{}' WHERE revision = 2").await;
+    let one = run(&["admin", &endpoint, "verify", &other.organization_id], &key).await;
+    assert_eq!(
+        (one.code, one.stdout.trim()),
+        (Some(1), format!("{}\tBROKEN\t1\t2\tENTRY_CHANGED", other.organization_id).as_str()),
+        "{}",
+        one.stderr
+    );
+    let all = run(&["admin", &endpoint, "verify"], &key).await;
+    assert!(
+        all.stdout.contains(&acme.organization_id) && all.stderr.contains("2 organizations"),
+        "{} {}",
+        all.stdout,
+        all.stderr
+    );
+}
+
+/// Entries that are recorded while a verification goes on are no flaw.
+#[wire_test]
+async fn verifying_goes_on_beside_changes(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let writing = acme.clone();
+    let writer = tokio::spawn(async move { rename(&writing, 60).await });
+    let mut rounds = 0;
+    while !writer.is_finished() {
+        let found = verify(&acme, None).await;
+        assert!(found.intact, "{found:?}");
+        rounds += 1;
+    }
+    writer.await.unwrap();
+    let found = verify(&acme, None).await;
+    assert_eq!((found.intact, found.verified_entries, rounds > 0), (true, 62, true));
 }
