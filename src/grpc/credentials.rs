@@ -170,7 +170,7 @@ impl Parse for pb::ConfirmMfaEnrollmentRequest {
 }
 
 impl Parse for pb::RemoveMfaRequest {
-    type Command = mfa::Remove;
+    type Command = mfa::removal::Remove;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         use pb::remove_mfa_request::Proof;
@@ -181,7 +181,7 @@ impl Parse for pb::RemoveMfaRequest {
             Proof::RecoveryCode(text) => Shown::Recovery(text),
             Proof::PresentPassword(text) => Shown::Password(text),
         });
-        fields.proof("proof", shown).map(|proof| mfa::Remove { proof })
+        fields.proof("proof", shown).map(|proof| mfa::removal::Remove { proof })
     }
 }
 

@@ -11,7 +11,10 @@ use crate::{
         etag,
         invitations::{
             self, Issued,
-            acceptance::{self, Accepted, Preview},
+            acceptance::{
+                self, Accepted,
+                preview::{Preview, preview},
+            },
             lists::{self, Waiting},
         },
         records::{InvitationFilter, InvitationRow},
@@ -84,7 +87,7 @@ impl InvitationService for Edge {
         request: Request<pb::PreviewInvitationRequest>,
     ) -> Result<Response<pb::PreviewInvitationResponse>, Status> {
         let (ctx, token) = self.admit(request)?;
-        Ok(Response::new(acceptance::preview(&self.app, &ctx, token).await?.into()))
+        Ok(Response::new(preview(&self.app, &ctx, token).await?.into()))
     }
 
     async fn accept_invitation(

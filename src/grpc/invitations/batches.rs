@@ -5,7 +5,12 @@ use uuid::Uuid;
 
 use crate::{
     app::{
-        invitations::{self, Issued, IssuedBatch, acceptance::Decline, lists::ListOfUser},
+        invitations::{
+            self, Issued,
+            acceptance::Decline,
+            batches::{self, IssuedBatch},
+            lists::ListOfUser,
+        },
         records::InvitationRow,
     },
     domain::{
@@ -23,7 +28,7 @@ use crate::{
 const MAX_BATCH: usize = 500;
 
 impl Parse for pb::BatchCreateInvitationsRequest {
-    type Command = invitations::CreateBatch;
+    type Command = batches::CreateBatch;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
@@ -41,7 +46,7 @@ impl Parse for pb::BatchCreateInvitationsRequest {
                 fields.within(&format!("invitations[{index}]"), |fields| self.one(organization_id, one, fields))
             })
             .collect();
-        Some(invitations::CreateBatch {
+        Some(batches::CreateBatch {
             organization_id: organization_id?,
             invitations: read.into_iter().collect::<Option<_>>()?,
             include_links: self.include_links,
