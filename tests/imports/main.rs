@@ -6,12 +6,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read the source has failed")]
 
+mod source;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
+use source::{is_within_path, module_of, paths_used, rust_files, words_of};
 
 /// Layer, and the layers that it may import. A layer is a folder or a file right under `src`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -107,22 +109,8 @@ fn every_room_has_its_rule() {
         let path = format!("src/{}", file.strip_prefix(&source).unwrap().to_str().unwrap().replace('\\', "/"));
         let layer = layer_of(&path);
         let known = TOP.contains(&layer) || MAY_IMPORT.iter().any(|(name, _)| *name == layer);
-        assert!(known, "{path}: the layer `{layer}` has no rule in tests/imports.rs");
+        assert!(known, "{path}: the layer `{layer}` has no rule in tests/imports");
     }
-}
-
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
 }
 
 /// `src/store/users.rs` is in `store`, `src/config.rs` in `config`.
@@ -177,120 +165,6 @@ fn stair_of<'a>(path: &[&'a str]) -> Option<(usize, &'a str)> {
         ["app", folder, ..] => Some((STAIRS.iter().position(|stair| stair == folder)?, folder)),
         _ => None,
     }
-}
-
-/// Whether something stands before the `::` in front of this word: `foo::word`, and not `-> ::word`.
-fn is_within_path(words: &[(&str, usize)], at: usize) -> bool {
-    let before = |back: usize| at.checked_sub(back).and_then(|at| words.get(at)).map_or("", |(word, _)| *word);
-    let is_name = |word: &str| word.starts_with(|c: char| c.is_alphabetic() || c == '_');
-    before(1) == "::" && (is_name(before(2)) || before(2) == ">" && before(3) != "-")
-}
-
-/// The paths of a file that begin at the root or at a module over it, from the root, with their lines.
-fn paths_used<'a>(words: &[(&'a str, usize)], module: &[&'a str]) -> Vec<(Vec<&'a str>, usize)> {
-    let word = |at: usize| words.get(at).map_or("", |(word, _)| *word);
-    let mut used = Vec::new();
-    // The modules that are written out in the file, with the depth of braces in which each stands.
-    let (mut inner, mut depth): (Vec<(&str, usize)>, usize) = (Vec::new(), 0);
-    for at in 0..words.len() {
-        match word(at) {
-            "mod" if word(at + 2) == "{" => inner.push((word(at + 1), depth)),
-            "{" => depth += 1,
-            "}" => {
-                depth = depth.saturating_sub(1);
-                inner.retain(|(_, outer)| *outer < depth);
-            }
-            _ => {}
-        }
-        if !matches!(word(at), "crate" | "super" | "self") || word(at + 1) != "::" || is_within_path(words, at) {
-            continue;
-        }
-        let mut from = match word(at) {
-            "crate" => Vec::new(),
-            _ => module.iter().copied().chain(inner.iter().map(|(name, _)| *name)).collect(),
-        };
-        let mut rest = at;
-        while matches!(word(rest), "crate" | "super" | "self") && word(rest + 1) == "::" {
-            if word(rest) == "super" {
-                from.pop();
-            }
-            rest += 2;
-        }
-        expand(words, rest, &from, &mut used);
-    }
-    used
-}
-
-/// The paths that are written from here on, those of a group one by one: `a::{b, c::d}` is `a::b` and `a::c::d`. Answers with the place behind them.
-fn expand<'a>(
-    words: &[(&'a str, usize)],
-    start: usize,
-    from: &[&'a str],
-    found: &mut Vec<(Vec<&'a str>, usize)>,
-) -> usize {
-    let word = |at: usize| words.get(at).map_or("", |(word, _)| *word);
-    let (mut path, mut at) = (from.to_vec(), start);
-    while word(at + 1) == "::" {
-        path.push(word(at));
-        at += 2;
-    }
-    if word(at) != "{" {
-        path.push(word(at));
-        found.push((path, words.get(at).map_or(0, |(_, line)| *line)));
-        return at + 1;
-    }
-    at += 1;
-    while !matches!(word(at), "}" | "") {
-        at = match word(at) {
-            // What an import is called here is no path.
-            "as" => at + 2,
-            "," => at + 1,
-            _ => expand(words, at, &path, found),
-        };
-    }
-    at + 1
-}
-
-/// The words and signs of the source with their lines; comments, texts and characters are left out.
-fn words_of(source: &str) -> Vec<(String, usize)> {
-    let mut words = Vec::new();
-    flatten(source.parse().unwrap(), &mut words);
-    words
-}
-
-fn flatten(tokens: TokenStream, words: &mut Vec<(String, usize)>) {
-    let mut half = false;
-    for token in tokens {
-        let line = token.span().start().line;
-        match token {
-            TokenTree::Group(group) => {
-                let (open, close) = match group.delimiter() {
-                    Delimiter::Brace => ("{", "}"),
-                    Delimiter::Bracket => ("[", "]"),
-                    Delimiter::Parenthesis => ("(", ")"),
-                    Delimiter::None => ("", ""),
-                };
-                words.push((open.to_owned(), line));
-                flatten(group.stream(), words);
-                words.push((close.to_owned(), group.span_close().start().line));
-            }
-            TokenTree::Ident(name) => words.push((name.to_string(), line)),
-            TokenTree::Punct(sign) if sign.as_char() == ':' => {
-                if half {
-                    words.push(("::".to_owned(), line));
-                }
-                half = !half && sign.spacing() == Spacing::Joint;
-            }
-            TokenTree::Punct(sign) => words.push((sign.to_string(), line)),
-            TokenTree::Literal(_) => {}
-        }
-    }
-}
-
-/// The module of a file, from the root: `src/store/users.rs` is `store::users`, `src/store.rs` is `store`.
-fn module_of(path: &str) -> Vec<&str> {
-    let inner = path.trim_start_matches("src/").trim_end_matches(".rs");
-    inner.split('/').filter(|name| !matches!(*name, "lib" | "main")).collect()
 }
 
 /// Files of one layer that import each other in a circle can only be understood together: one of them is in the wrong place, or holds two things.

@@ -1,26 +1,28 @@
 //! An AI platform's team page: three tiers, exactly one owner, ownership by transfer.
 
+mod ownership;
+mod removal;
+
 use roster_test_macros::wire_test;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tonic::Code;
 
-use crate::services::organizations::activity::{listed, of, report, send};
-use crate::services::organizations::contacts::{add, adding, recipients};
+use crate::services::organizations::activity::{report, send};
+use crate::services::organizations::contacts::add;
 use crate::support::dynamic::Contract;
 use crate::support::pb::{
-    ActivateMemberRequest, BatchCreateInvitationsRequest, CheckPermissionRequest, Contact, CreateContactRequest,
-    CreateInvitationRequest, CreateMemberRequest, CreateRoleRequest, Decision, DeleteContactRequest,
-    DeleteOrganizationRequest, DeleteRoleRequest, ListMembersRequest, ListUserMembershipsRequest, Member, MemberAction,
-    MemberState, NewInvitation, Organization, RemoveMemberRequest, ReportOutcome, ResendInvitationRequest,
+    ActivateMemberRequest, BatchCreateInvitationsRequest, Contact, CreateContactRequest, CreateInvitationRequest,
+    CreateMemberRequest, CreateRoleRequest, DeleteContactRequest, DeleteOrganizationRequest, DeleteRoleRequest, Member,
+    MemberAction, MemberState, NewInvitation, Organization, RemoveMemberRequest, ResendInvitationRequest,
     RestoreMemberRequest, RevokeInvitationRequest, Role, SetMemberRolesRequest, SuspendMemberRequest,
     TransferOwnershipRequest, UpdateContactRequest, UpdateMemberRequest, UpdateOrganizationRequest, UpdateRoleRequest,
 };
 use crate::support::race::told;
 use crate::support::scenario::{
-    PASSWORD, Person, Scenario, accept_as, accept_as_new, assert_refused, call, create_user, service_key, settled,
-    sign_in, texts, time, traces,
+    PASSWORD, Person, Scenario, accept_as, accept_as_new, assert_refused, call, service_key, settled, sign_in, texts,
+    time, traces,
 };
 use crate::support::world::World;
 
@@ -273,226 +275,6 @@ async fn js_14_the_roster_counts_what_members_did(world: World) {
     }
     let roster = team.roster(&member.session).await.unwrap();
     assert!(roster.len() == 3 && roster.iter().all(|row| row.counters.is_empty()), "{roster:?}");
-}
-
-/// js_08: there is exactly one Owner, its creator at first; nothing but a transfer gives the role or takes it.
-#[wire_test]
-async fn js_08_there_is_exactly_one_owner(world: World) {
-    let team = Scenario::under(&world, "jetstack").await;
-    let (owner, key) = (&team.owner, world.operator_key());
-    let admin = team.join("admin@example.com", &["admin"]).await;
-    assert_eq!(team.active_holders("owner").await, [owner.email.as_str()]);
-    for credential in [&*owner.session, &*admin.session, key] {
-        for answer in [
-            team.set_roles(credential, &admin.user_id, &["owner"]).await,
-            team.set_roles(credential, &owner.user_id, &["admin"]).await,
-            team.remove(credential, &owner.user_id).await,
-        ] {
-            assert!(answer.is_err(), "{answer:?}");
-        }
-        assert!(team.suspend(credential, &owner.user_id).await.is_err());
-    }
-    assert_refused(team.leave(&owner.session).await, Code::FailedPrecondition, "OWNER_BY_TRANSFER_ONLY");
-    assert_eq!(team.active_holders("owner").await, [owner.email.as_str()]);
-    team.transfer(&owner.session, &admin.user_id).await.unwrap();
-    assert_eq!(team.active_holders("owner").await, [admin.email.as_str()]);
-}
-
-/// js_10: only the current Owner transfers ownership.
-#[wire_test]
-async fn js_10_only_the_owner_transfers(world: World) {
-    let team = Scenario::under(&world, "jetstack").await;
-    let admin = team.join("admin@example.com", &["admin"]).await;
-    let other = team.join("other@example.com", &["admin"]).await;
-    let member = team.join("member@example.com", &["member"]).await;
-    for person in [&admin, &member] {
-        assert_refused(
-            team.transfer(&person.session, &other.user_id).await,
-            Code::PermissionDenied,
-            "PERMISSION_REQUIRED",
-        );
-    }
-    let outsider = Scenario::with(&world, "jetstack", "", "outsider@example.com").await;
-    assert_refused(
-        team.transfer(&outsider.owner.session, &other.user_id).await,
-        Code::NotFound,
-        "ORGANIZATION_NOT_FOUND",
-    );
-    assert_eq!(team.active_holders("owner").await, [team.owner.email.as_str()]);
-}
-
-/// js_11: the target is an Admin now: no Member, nobody invited, no suspended Admin, nobody outside.
-#[wire_test]
-async fn js_11_the_target_is_an_active_admin(world: World) {
-    let team = Scenario::under(&world, "jetstack").await;
-    let owner = &team.owner.session;
-    let member = team.join("member@example.com", &["member"]).await;
-    let paused = team.join("paused@example.com", &["admin"]).await;
-    let gone = team.join("gone@example.com", &["admin"]).await;
-    team.invite(owner, "invited@example.com", &["admin"]).await.unwrap();
-    team.suspend(owner, &paused.user_id).await.unwrap();
-    team.remove(owner, &gone.user_id).await.unwrap();
-    let outsider = Scenario::with(&world, "jetstack", "", "outsider@example.com").await.owner;
-    let invitation = team.row(owner, "invited@example.com").await.invitation_id;
-    // Somebody who has an account, and is invited as an Admin, is none yet.
-    let nearly = create_user(&world, "nearly@example.com").await;
-    team.invite(owner, &nearly.email, &["admin"]).await.unwrap();
-    for target in [
-        &member.user_id,
-        &paused.user_id,
-        &gone.user_id,
-        &outsider.user_id,
-        &team.owner.user_id,
-        &invitation,
-        &nearly.user_id,
-    ] {
-        assert_refused(team.transfer(owner, target).await, Code::FailedPrecondition, "TRANSFER_TARGET_INELIGIBLE");
-    }
-    team.activate(owner, &paused.user_id).await.unwrap();
-    team.transfer(owner, &paused.user_id).await.unwrap();
-}
-
-/// js_12, js_13: after it the previous Owner is an Admin, both by one change; only the new Owner gives it back.
-#[wire_test]
-async fn js_12_the_previous_owner_is_an_admin_and_js_13_cannot_take_it_back(world: World) {
-    let team = Scenario::under(&world, "jetstack").await;
-    let (old, new) = (team.owner.clone(), team.join("new@example.com", &["admin"]).await);
-    let before = team.row(&old.session, &old.email).await.etag;
-    team.transfer(&old.session, &new.user_id).await.unwrap();
-    let [was, is] = [team.row(&new.session, &old.email).await, team.row(&new.session, &new.email).await];
-    assert_eq!((&was.roles[..], &is.roles[..]), (&["admin".to_owned()][..], &["owner".to_owned()][..]));
-    let [before, is, was] = [&before, &is.etag, &was.etag].map(|etag| etag.parse::<i64>().unwrap());
-    assert!(before < is && was == is + 1, "both changed in one commit, by an event each: {before} {is} {was}");
-    assert_refused(team.transfer(&old.session, &old.user_id).await, Code::PermissionDenied, "PERMISSION_REQUIRED");
-    team.transfer(&new.session, &old.user_id).await.unwrap();
-    assert_eq!(team.active_holders("owner").await, [old.email.as_str()]);
-}
-
-/// js_15: a removed member loses access at once; the account goes on, can sign in, and sees no such organization.
-#[wire_test]
-async fn js_15_a_removed_members_account_goes_on(world: World) {
-    let team = Scenario::under(&world, "jetstack").await;
-    let member = team.join("member@example.com", &["member"]).await;
-    team.remove(&team.owner.session, &member.user_id).await.unwrap();
-    assert_refused(team.roster(&member.session).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-    assert!(!team.may(&member.user_id, "assets.import").await);
-    let session = sign_in(&world, "member@example.com", PASSWORD).await.unwrap().session_token;
-    let request =
-        ListUserMembershipsRequest { user_id: member.user_id.clone(), ..ListUserMembershipsRequest::default() };
-    assert_eq!(call!(world, members.list_user_memberships, &session, request).unwrap().memberships, []);
-    assert_refused(team.roster(&session).await, Code::NotFound, "ORGANIZATION_NOT_FOUND");
-}
-
-/// js_18: the Owner is not removed; after a transfer, the former one is.
-#[wire_test]
-async fn js_18_the_owner_is_removed_after_a_transfer_only(world: World) {
-    let team = Scenario::under(&world, "jetstack").await;
-    let admin = team.join("admin@example.com", &["admin"]).await;
-    for credential in [&*admin.session, &*team.owner.session, world.operator_key()] {
-        assert_refused(
-            team.remove(credential, &team.owner.user_id).await,
-            Code::FailedPrecondition,
-            "OWNER_BY_TRANSFER_ONLY",
-        );
-    }
-    team.transfer(&team.owner.session, &admin.user_id).await.unwrap();
-    let removed = team.remove(&admin.session, &team.owner.user_id).await.unwrap();
-    assert_eq!(removed.state(), MemberState::Removed);
-}
-
-/// js_20: billing, deleting the organization and handing it over are the Owner's alone, by the checks and by the calls.
-#[wire_test]
-async fn js_20_three_things_are_the_owners_alone(world: World) {
-    let team = Scenario::under(&world, "jetstack").await;
-    let admin = team.join("admin@example.com", &["admin"]).await;
-    let member = team.join("member@example.com", &["member"]).await;
-    for permission in ["billing.manage", "organization.delete", "ownership.transfer"] {
-        let who = [&team.owner, &admin, &member].map(|person| team.may(&person.user_id, permission));
-        assert_eq!(futures_util::future::join_all(who).await, [true, false, false], "{permission}");
-    }
-    let delete = async |credential: &str| {
-        let request = DeleteOrganizationRequest {
-            organization_id: team.organization_id.clone(),
-            ..DeleteOrganizationRequest::default()
-        };
-        call!(world, organizations.delete_organization, credential, request)
-    };
-    for person in [&admin, &member] {
-        assert_refused(delete(&person.session).await, Code::PermissionDenied, "PERMISSION_REQUIRED");
-        assert_refused(
-            team.transfer(&person.session, &admin.user_id).await,
-            Code::PermissionDenied,
-            "PERMISSION_REQUIRED",
-        );
-    }
-    delete(&team.owner.session).await.unwrap();
-    assert!(!team.may(&team.owner.user_id, "billing.manage").await);
-    assert_refused(team.roster(&admin.session).await, Code::NotFound, "ORGANIZATION_NOT_FOUND");
-}
-
-/// js_16: the activity of a removed member stays in the log, with their name and their counters.
-#[wire_test]
-async fn js_16_activity_stays_after_removal(world: World) {
-    let team = Scenario::under(&world, "jetstack").await;
-    let member = team.join("member@example.com", &["member"]).await;
-    let platform = service_key(&world, &["activity.write"]).await;
-    let deeds = [("assets.import", "imports"), ("implementations.deploy", "deployments"), ("audits.run", "audits")];
-    let reports =
-        deeds.iter().zip(1..).map(|((action, counter), id)| report(&team, &member.user_id, id, action, (counter, 1)));
-    send(&world, &platform, reports.collect()).await;
-    team.remove(&team.owner.session, &member.user_id).await.unwrap();
-    world.clock.advance(Duration::from_secs(60));
-    sign_in(&world, "member@example.com", PASSWORD).await.unwrap();
-    let log = listed(&world, &team.owner.session, of(&team, &member.user_id)).await;
-    let actions: BTreeSet<&str> =
-        log.iter().filter(|one| !one.action.is_empty()).map(|one| one.action.as_str()).collect();
-    assert_eq!(actions, BTreeSet::from(["assets.import", "audits.run", "implementations.deploy"]));
-    assert!(log.iter().all(|one| one.user_display_name == "Given"));
-    // When they sign in after that is the organization's business no more.
-    assert_eq!(log.len(), 4, "{log:?}");
-    let removed = team.rows(&team.owner.session, &[MemberState::Removed]).await;
-    assert_eq!(removed[0].counters.len(), 3);
-    assert_refused(
-        call!(world, activity.list_activity, &member.session, of(&team, &member.user_id)).map(drop),
-        Code::Unauthenticated,
-        "CREDENTIALS_INVALID",
-    );
-}
-
-/// js_17: what a member has set up for the organization goes on working when they are removed: the people whom they let in, the contacts whom they named, and the
-/// service that called for them, whose key is its own. What ends is what was theirs: their session, and with it every call that the service makes for them.
-#[wire_test]
-async fn js_17_connections_outlive_the_member(world: World) {
-    let team = Scenario::under(&world, "jetstack").await;
-    let admin = team.join("admin@example.com", &["admin"]).await;
-    let portal = service_key(
-        &world,
-        &["activity.write", "members.read", "permissions.check", "contacts.write", "invitations.write"],
-    )
-    .await;
-    let list = || ListMembersRequest { organization_id: team.organization_id.clone(), ..ListMembersRequest::default() };
-    // The admin lets somebody in, and by way of the portal names who is to be told of its incidents.
-    let (_, token) = team.invited_by(&admin.session, "member@example.com", &["member"]).await;
-    let member = accept_as_new(&world, &token, "Member").await.unwrap();
-    let contact =
-        world.on_behalf_of(&portal, &admin.session, adding(&team, "ops@example.com", "Operations", &["incidents"]));
-    world.contacts().create_contact(contact).await.unwrap();
-    team.remove(&team.owner.session, &admin.user_id).await.unwrap();
-
-    let for_admin = world.on_behalf_of(&portal, &admin.session, list());
-    assert_refused(world.members().list_members(for_admin).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-    assert_eq!(recipients(&team, "incidents").await, texts(&["ops@example.com"]));
-    assert!(team.may(&member.user_id, "assets.import").await);
-    team.roster(&member.session_token).await.unwrap();
-    assert_eq!(call!(world, members.list_members, &portal, list()).unwrap().members.len(), 2);
-    let sent = send(&world, &portal, vec![report(&team, &member.user_id, 1, "assets.import", ("imports", 1))]).await;
-    assert_eq!(sent, [ReportOutcome::Accepted]);
-    let check = CheckPermissionRequest {
-        organization_id: team.organization_id.clone(),
-        user_id: team.owner.user_id.clone(),
-        permission: "assets.import".to_owned(),
-    };
-    assert_eq!(call!(world, permissions.check_permission, &portal, check).unwrap().decision(), Decision::Allow);
 }
 
 /// js_05: a pending invitation stands in the roster with the Invited badge, and is resent or revoked from there.

@@ -1,7 +1,9 @@
 //! The program from start to end: how it starts, on what it waits, what it refuses, how it stops, and its smaller commands.
 
+mod settings;
+mod workers;
+
 use roster_test_macros::wire_test;
-use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -25,6 +27,12 @@ use crate::support::postgres::{Cluster, Durability};
 use crate::support::program::{Process, run};
 use crate::support::safety_kit::{Team, flag, hold_organizations, never_answered, settled, soon, texts};
 use crate::support::world::World;
+
+fn worker_flags(world: &World) -> Vec<String> {
+    let mut flags = world.flags();
+    flags.retain(|flag| !["--listen=", "--argon2-"].iter().any(|start| flag.starts_with(start)));
+    flags
+}
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -269,64 +277,6 @@ async fn an_older_schema_is_refused(world: World) {
     }
 }
 
-/// `roster worker` delivers what a server has queued that is gone since.
-#[wire_test(postgres)]
-async fn a_worker_delivers_what_a_server_queued(world: World) {
-    let team = Team::found(&world).await;
-    world.mailbox.inject(Fault::Unavailable);
-    for number in 0..5 {
-        let request = world.as_session(&team.owner, team.invitation(&format!("bea{number}@example.com")));
-        world.invitations().create_invitation(request).await.unwrap();
-    }
-    world.stop().await;
-    world.mailbox.heal().await;
-    // The worker is on real time, and a failed attempt is made again after a while.
-    world
-        .database()
-        .execute_unprepared("UPDATE outbox_messages SET available_time = now() - interval '1 minute'")
-        .await
-        .unwrap();
-    let worker = Process::start(&[&["worker".to_owned()], &worker_flags(&world)[..]].concat(), &[]);
-    for number in 0..5 {
-        world.mailbox.wait_for(&format!("bea{number}@example.com"), 1).await;
-    }
-    settled(&world).await;
-    assert_eq!(world.mailbox.mails().len(), 5);
-    worker.stop().await;
-}
-
-/// A server and a worker share the outbox: each message is delivered, once, and both have their part in it.
-#[wire_test(postgres)]
-async fn a_server_and_a_worker_share_the_outbox(world: World) {
-    const MESSAGES: usize = 60;
-    let team = Team::found(&world).await;
-    world.stop().await;
-    let (server, addresses) = Process::serve(&world.flags(), &[]).await;
-    let worker = Process::start(&[&["worker".to_owned()], &worker_flags(&world)[..]].concat(), &[]);
-    worker.serving().await;
-    // Long enough for both to find something.
-    world.mailbox.inject(Fault::Slow(Duration::from_millis(20)));
-    let mut invitations = InvitationServiceClient::new(addresses.channel());
-    for number in 0..MESSAGES {
-        let request = world.as_session(&team.owner, team.invitation(&format!("bea{number}@example.com")));
-        invitations.create_invitation(request).await.unwrap();
-    }
-    for number in 0..MESSAGES {
-        world.mailbox.wait_for(&format!("bea{number}@example.com"), 1).await;
-    }
-    settled(&world).await;
-    assert_eq!(world.mailbox.mails().len(), MESSAGES);
-    let shares = [server.stop().await, worker.stop().await].map(|ended| ended.stderr.matches("\"mail sent\"").count());
-    assert_eq!(shares.iter().sum::<usize>(), MESSAGES);
-    assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
-}
-
-fn worker_flags(world: &World) -> Vec<String> {
-    let mut flags = world.flags();
-    flags.retain(|flag| !["--listen=", "--argon2-"].iter().any(|start| flag.starts_with(start)));
-    flags
-}
-
 /// The first start on an empty directory makes an operator's key, and keeps it where only the owner of the process can read it; the log says where. The second
 /// start makes none, and is quick.
 #[wire_test(once)]
@@ -393,116 +343,4 @@ async fn a_second_signal_ends_at_once() {
     process.terminate();
     assert_eq!(process.ended().await.code, Some(1));
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
-}
-
-/// `roster models check` takes a good document, and names line or field of what is wrong in a bad one.
-#[wire_test(once)]
-async fn models_check_names_what_is_wrong() {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/models/default.toml");
-    let good = run(&["models", "check", shipped.to_str().unwrap()], &[]).await;
-    assert_eq!((good.code, good.stdout.as_str()), (Some(0), "default: fine, 3 roles\n"));
-
-    let text = std::fs::read_to_string(&shipped).unwrap();
-    let line = 1 + text.lines().position(|line| line.starts_with("max_roles_per_member")).unwrap();
-    for (change, complaints) in [
-        (text.replace("max_roles_per_member = 1", "max_roles_per_member = = 1"), vec![format!("line {line}")]),
-        (
-            text.replace("max_roles_per_member = 1", "max_roles_per_member = \"many\""),
-            vec!["max_roles_per_member".to_owned()],
-        ),
-        (
-            text.replace("default_role = \"member\"", "default_role = \"captain\""),
-            vec!["default_role".to_owned(), "captain".to_owned()],
-        ),
-    ] {
-        assert_ne!(change, text);
-        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
-        file.write_all(change.as_bytes()).unwrap();
-        let path = file.path().to_str().unwrap();
-        let bad = run(&["models", "check", path], &[]).await;
-        assert_eq!(bad.code, Some(1));
-        for complaint in complaints.iter().map(String::as_str).chain([path]) {
-            assert!(bad.stderr.contains(complaint), "{complaint} in {}", bad.stderr);
-        }
-    }
-    let missing = run(&["models", "check", "/no/such/file.toml"], &[]).await;
-    assert!(missing.code == Some(1) && missing.stderr.contains("/no/such/file.toml"), "{missing:?}");
-}
-
-/// `roster config` prints every setting, with nothing of what is set in it.
-#[wire_test(once)]
-async fn config_prints_every_setting() {
-    let printed = run(
-        &["config"],
-        &[("ROSTER_SECRET_KEY", "canary-of-a-key"), ("ROSTER_DATABASE_URL", "postgres://u:canary@h/d")],
-    )
-    .await;
-    assert_eq!(printed.code, Some(0));
-    for setting in ["ROSTER_LISTEN", "ROSTER_DATABASE_URL_FILE", "ROSTER_GRPC_WEB", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
-        assert!(printed.stdout.contains(&format!("| `{setting}` |")), "{setting}");
-    }
-    assert!(!printed.stdout.contains("canary"));
-}
-
-/// Settings that do not fit are refused all at once, with their names, without the values of secrets, before anything is touched.
-#[wire_test(once)]
-async fn settings_that_do_not_fit_are_refused_together() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let environment = [
-        ("ROSTER_DATABASE_URL", "postgres://user:canary@127.0.0.1:1/roster"),
-        ("ROSTER_SMTP_URL", "ftp://user:canary@mail.example.com"),
-        ("ROSTER_LISTEN", "0.0.0.0:0"),
-        ("ROSTER_INVITATION_URL", "https://app.example.com/"),
-        ("ROSTER_SESSION_IDLE", "90d"),
-        ("ROSTER_DATA_DIR", data.to_str().unwrap()),
-    ];
-    let ended = run::<&str>(&[], &environment).await;
-    assert_eq!(ended.code, Some(1));
-    for name in
-        ["ROSTER_SECRET_KEY", "ROSTER_SMTP_URL", "ROSTER_LISTEN", "ROSTER_INVITATION_URL", "ROSTER_SESSION_IDLE"]
-    {
-        assert!(ended.stderr.contains(name), "{name} in {}", ended.stderr);
-    }
-    assert!(!ended.stderr.contains("canary"), "{}", ended.stderr);
-    assert!(!data.exists());
-    // What only mail itself understands is found before anything is touched, too.
-    let layout = folder.path().join("templates");
-    std::fs::create_dir(&layout).unwrap();
-    std::fs::write(layout.join("layout.html"), "{% block body %}{% endblock %}{{ brand }}").unwrap();
-    for (setting, value) in [
-        ("ROSTER_SMTP_URL", "smtp://user:canary@mail.example.com?tls=maybe"),
-        ("ROSTER_MAIL_TEMPLATES_DIR", layout.to_str().unwrap()),
-    ] {
-        let ended = run::<&str>(&[], &[(setting, value), ("ROSTER_DATA_DIR", data.to_str().unwrap())]).await;
-        assert!(
-            ended.code == Some(1) && ended.stderr.contains(setting) && !ended.stderr.contains("canary"),
-            "{}",
-            ended.stderr
-        );
-        assert!(!data.exists());
-    }
-    let broken = run(&["serve", "--listen=somewhere"], &[]).await;
-    assert_eq!(broken.code, Some(2), "{}", broken.stderr);
-}
-
-/// A key that is none, in the environment or in the file that the first start left, stops the start and is not shown.
-#[wire_test(once)]
-async fn a_broken_key_stops_the_start() {
-    let folder = tempfile::tempdir().unwrap();
-    let flags = [&["serve".to_owned()], &laptop_flags(folder.path())[..]].concat();
-    for key in ["canary-not-base64!", "Y2FuYXJ5", ""] {
-        let ended = run(&flags, &[("ROSTER_SECRET_KEY", key)]).await;
-        assert_ne!(ended.code, Some(0), "{key}");
-        assert!(
-            ended.stderr.contains("ROSTER_SECRET_KEY")
-                && !ended.stderr.contains("anary")
-                && !ended.stderr.contains("Y2Fu"),
-            "{}",
-            ended.stderr
-        );
-    }
-    std::fs::write(folder.path().join("secret-key"), "Y2FuYXJ5\n").unwrap();
-    let ended = run(&flags, &[]).await;
-    assert!(ended.code == Some(1) && !ended.stderr.contains("Y2Fu"), "{}", ended.stderr);
 }

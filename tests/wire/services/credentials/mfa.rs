@@ -1,5 +1,8 @@
 //! Second factors: set up, asked for at sign-in, replaced by recovery codes, asked for by organizations, and taken away.
 
+mod guesses;
+mod half_finished;
+
 use roster_test_macros::wire_test;
 use std::time::{Duration, Instant};
 
@@ -18,10 +21,9 @@ use crate::support::pb::{
     RemoveMfaRequest, ResetPasswordRequest, SignInChallenge, SignInChallengeKind, UpdateOrganizationRequest,
     regenerate_recovery_codes_request, remove_mfa_request,
 };
-use crate::support::race::told;
 use crate::support::safety_kit::flag;
 use crate::support::scenario::{
-    PASSWORD, Person, Scenario, assert_invalid, assert_refused, call, create_user, service_key, sign_in, time,
+    PASSWORD, Person, Scenario, assert_invalid, assert_refused, call, create_user, sign_in, time,
 };
 use crate::support::world::World;
 
@@ -222,160 +224,6 @@ async fn a_factor_is_set_up_and_asked_for(world: World) {
         ),
         Code::NotFound,
         "USER_NOT_FOUND",
-    );
-}
-
-/// ab_23: a half-finished sign-in is good for one call, for five minutes: it is no credential, no link, and no session.
-#[wire_test]
-async fn ab_23_a_half_finished_sign_in_is_good_for_one_thing(world: World) {
-    let ada = create_user(&world, ADA).await;
-    let guarded = guard(&world, &ada).await;
-    let before = call!(world, users.get_user, &ada.session, GetUserRequest { user_id: ada.user_id.clone() })
-        .unwrap()
-        .user
-        .unwrap()
-        .last_sign_in_time;
-    let challenge = challenged(&world, ADA, PASSWORD).await;
-    assert!(challenge.token.starts_with("rsc_"));
-    assert_refused(use_it(&world, &challenge.token, &ada.user_id).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-    let service = service_key(&world, &["users.read"]).await;
-    let request = world.on_behalf_of(&service, &challenge.token, GetUserRequest { user_id: ada.user_id.clone() });
-    assert_refused(world.users().get_user(request).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-    assert_refused(begin(&world, &challenge.token).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-    let verified = call!(
-        world,
-        sessions.verify_session,
-        world.operator_key(),
-        crate::support::pb::VerifySessionRequest { session_token: challenge.token.clone(), ..Default::default() }
-    );
-    assert!(!verified.unwrap().valid);
-    let reset = ResetPasswordRequest {
-        token: challenge.token.clone(),
-        new_password: ANOTHER.to_owned(),
-        ..ResetPasswordRequest::default()
-    };
-    assert_refused(world.credentials().reset_password(reset).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
-    let after = call!(world, users.get_user, &ada.session, GetUserRequest { user_id: ada.user_id.clone() })
-        .unwrap()
-        .user
-        .unwrap()
-        .last_sign_in_time;
-    assert_eq!(before, after, "nobody has signed in");
-    assert_refused(
-        complete(&world, &challenge.token, Shown::TotpCode(wrong(&guarded.secret, &world))).await,
-        Code::FailedPrecondition,
-        "CODE_INVALID",
-    );
-    complete(&world, &challenge.token, totp(&guarded, &world)).await.unwrap();
-    world.clock.advance(STEP);
-    assert_refused(
-        complete(&world, &challenge.token, totp(&guarded, &world)).await,
-        Code::FailedPrecondition,
-        "CHALLENGE_INVALID",
-    );
-    let late = challenged(&world, ADA, PASSWORD).await;
-    world.clock.advance(Duration::from_secs(300));
-    assert_refused(
-        complete(&world, &late.token, totp(&guarded, &world)).await,
-        Code::FailedPrecondition,
-        "CHALLENGE_INVALID",
-    );
-    for nonsense in ["", "rsc_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
-        let refused = complete(&world, nonsense, totp(&guarded, &world)).await;
-        match nonsense {
-            "" => assert_invalid(refused, &["token"]),
-            _ => drop(assert_refused(refused, Code::FailedPrecondition, "CHALLENGE_INVALID")),
-        }
-    }
-}
-
-/// ab_23: a password that changes meanwhile ends the half-finished sign-ins that were begun with the old one.
-#[wire_test]
-async fn ab_23_a_new_password_ends_half_finished_sign_ins(world: World) {
-    let ada = create_user(&world, ADA).await;
-    let guarded = guard(&world, &ada).await;
-    let challenge = challenged(&world, ADA, PASSWORD).await;
-    let request = crate::support::pb::ChangePasswordRequest {
-        old_password: PASSWORD.to_owned(),
-        new_password: ANOTHER.to_owned(),
-        ..Default::default()
-    };
-    call!(world, credentials.change_password, &ada.session, request).unwrap();
-    assert_refused(
-        complete(&world, &challenge.token, totp(&guarded, &world)).await,
-        Code::FailedPrecondition,
-        "CHALLENGE_INVALID",
-    );
-    let challenge = challenged(&world, ADA, ANOTHER).await;
-    complete(&world, &challenge.token, totp(&guarded, &world)).await.unwrap();
-}
-
-/// A second factor that is taken away ends the half-finished sign-ins that wait for a code of it: the person begins anew.
-#[wire_test]
-async fn a_removed_factor_ends_half_finished_sign_ins(world: World) {
-    let ada = create_user(&world, ADA).await;
-    let guarded = guard(&world, &ada).await;
-    let challenge = challenged(&world, ADA, PASSWORD).await;
-    remove(&world, &ada.session, remove_mfa_request::Proof::PresentPassword(PASSWORD.to_owned())).await.unwrap();
-    assert_refused(
-        complete(&world, &challenge.token, totp(&guarded, &world)).await,
-        Code::FailedPrecondition,
-        "CHALLENGE_INVALID",
-    );
-    assert!(sign_in(&world, ADA, PASSWORD).await.unwrap().user.is_some());
-    world.mailbox.wait_for(ADA, 2).await;
-}
-
-/// ab_21: a code is taken once, at the present step and one beside it; nothing older than what was taken is.
-#[wire_test]
-async fn ab_21_an_older_code_is_refused(world: World) {
-    let ada = create_user(&world, ADA).await;
-    let guarded = guard(&world, &ada).await;
-    let present = world.clock.now().timestamp() / 30;
-    let mut told_all = Vec::new();
-    for step in [present + 2, present + 1, present + 1, present, present - 1] {
-        let challenge = challenged(&world, ADA, PASSWORD).await;
-        told_all.push(told(
-            &complete(&world, &challenge.token, Shown::TotpCode(code_of_step(&guarded.secret, step))).await,
-        ));
-    }
-    let refused = "FailedPrecondition CODE_INVALID";
-    assert_eq!(told_all, [refused, "OK", refused, refused, refused]);
-}
-
-/// After ten wrong codes within an hour an account takes none at all, however many sign-ins they are spread over; the hour over, it does again.
-#[wire_test]
-async fn guessing_codes_is_bounded(world: World) {
-    let ada = create_user(&world, ADA).await;
-    let guarded = guard(&world, &ada).await;
-    for _ in 0..10 {
-        let challenge = challenged(&world, ADA, PASSWORD).await;
-        assert_refused(
-            complete(&world, &challenge.token, Shown::TotpCode(wrong(&guarded.secret, &world))).await,
-            Code::FailedPrecondition,
-            "CODE_INVALID",
-        );
-    }
-    let challenge = challenged(&world, ADA, PASSWORD).await;
-    let refused = assert_refused(
-        complete(&world, &challenge.token, totp(&guarded, &world)).await,
-        Code::ResourceExhausted,
-        "TOO_MANY_ATTEMPTS",
-    );
-    assert_eq!(refused.metadata["retry_after_seconds"], "3600");
-    world.clock.advance(Duration::from_secs(3600));
-    let challenge = challenged(&world, ADA, PASSWORD).await;
-    for _ in 0..5 {
-        assert_refused(
-            complete(&world, &challenge.token, Shown::TotpCode(wrong(&guarded.secret, &world))).await,
-            Code::FailedPrecondition,
-            "CODE_INVALID",
-        );
-    }
-    assert_refused(
-        complete(&world, &challenge.token, totp(&guarded, &world)).await,
-        Code::FailedPrecondition,
-        "CHALLENGE_INVALID",
     );
 }
 

@@ -1,0 +1,157 @@
+//! The audit chain, and what verifies it.
+
+use roster_test_macros::wire_test;
+
+use sea_orm::ConnectionTrait;
+
+use super::{asking, busy, listed, rename, verify};
+use crate::support::pb::{AuditEntry, AuditFlaw};
+use crate::support::program::run;
+use crate::support::scenario::Scenario;
+use crate::support::world::World;
+
+async fn execute(world: &World, statement: &str) {
+    let done = world.database().execute_unprepared(statement).await.unwrap();
+    assert!(done.rows_affected() > 0, "{statement} changed nothing");
+}
+
+/// ab_30: whatever is edited, added or deleted with SQL, the verification names the first entry that is not what it was.
+#[wire_test]
+async fn ab_30_an_edited_or_deleted_entry_is_named(world: World) {
+    let acme = busy(&world).await;
+    let other = Scenario::with(&world, "default", "", "other@example.com").await;
+    let sound = verify(&acme, None).await;
+    assert_eq!((sound.intact, sound.verified_entries, sound.broken_revision), (true, 9, 0));
+    let all = listed(&acme, asking(&acme)).await;
+    assert_eq!(sound.hash, all[0].hash);
+    for keep in [
+        "CREATE TABLE kept_events AS SELECT * FROM events",
+        "CREATE TABLE kept_organizations AS SELECT id, revision, chain_hash FROM organizations",
+    ] {
+        world.database().execute_unprepared(keep).await.unwrap();
+    }
+
+    let here = "organization_id = (SELECT organization_id FROM kept_events WHERE kind = 'member.roles_set')";
+    let mine = "id = (SELECT organization_id FROM kept_events WHERE kind = 'member.roles_set')";
+    let columns = "kind, actor_user_id, actor_service_account_id, subject_id, data, hash, create_time";
+    use AuditFlaw::*;
+    let attacks: Vec<(String, i64, AuditFlaw)> = vec![
+        (
+            format!(
+                "UPDATE events SET data = '{{\"before\":[\"member\"],\"after\":[\"owner\"]}}' WHERE revision = 7 AND {here}"
+            ),
+            7,
+            EntryChanged,
+        ),
+        (format!("UPDATE events SET kind = 'member.removed' WHERE revision = 7 AND {here}"), 7, EntryChanged),
+        (format!("UPDATE events SET actor_user_id = NULL WHERE revision = 4 AND {here}"), 4, EntryChanged),
+        (format!("UPDATE events SET subject_id = NULL WHERE revision = 2 AND {here}"), 2, EntryChanged),
+        (format!("UPDATE events SET actor_service_account_id = NULL WHERE revision = 1 AND {here}"), 1, EntryChanged),
+        (
+            format!(
+                "UPDATE events SET create_time = (SELECT MIN(create_time) FROM events) WHERE revision = 9 AND {here}"
+            ),
+            9,
+            EntryChanged,
+        ),
+        (
+            format!(
+                "UPDATE events SET hash = (SELECT hash FROM kept_events k WHERE k.revision = 5 AND k.{here}) WHERE revision = 6 AND {here}"
+            ),
+            6,
+            EntryChanged,
+        ),
+        (format!("DELETE FROM events WHERE revision = 1 AND {here}"), 1, EntryMissing),
+        (format!("DELETE FROM events WHERE revision IN (5, 6) AND {here}"), 5, EntryMissing),
+        (format!("DELETE FROM events WHERE revision = 9 AND {here}"), 9, EndMissing),
+        (format!("DELETE FROM events WHERE revision > 3 AND {here}"), 4, EndMissing),
+        (format!("DELETE FROM events WHERE {here}"), 1, EndMissing),
+        (
+            format!(
+                "INSERT INTO events (organization_id, revision, {columns}) SELECT organization_id, 10, {columns} FROM events WHERE revision = 9 AND {here}"
+            ),
+            10,
+            EntryAdded,
+        ),
+        (
+            format!(
+                "UPDATE organizations SET chain_hash = (SELECT hash FROM events WHERE revision = 8 AND {here}) WHERE {mine}"
+            ),
+            9,
+            ChainReplaced,
+        ),
+    ];
+    for (attack, revision, flaw) in attacks {
+        execute(&world, &attack).await;
+        let found = verify(&acme, None).await;
+        assert_eq!((found.intact, found.broken_revision, found.flaw()), (false, revision, flaw), "{attack}");
+        assert_eq!(found.organization_id, acme.organization_id);
+        assert!(verify(&other, None).await.intact, "{attack}");
+        // As it was.
+        execute(&world, "DELETE FROM events").await;
+        execute(&world, "INSERT INTO events SELECT * FROM kept_events").await;
+        execute(&world, "UPDATE organizations SET revision = (SELECT k.revision FROM kept_organizations k WHERE k.id = organizations.id), \
+            chain_hash = (SELECT k.chain_hash FROM kept_organizations k WHERE k.id = organizations.id)").await;
+        assert!(verify(&acme, Some(&all[0])).await.intact, "{attack}");
+    }
+
+    // Whoever takes the end away and sets the organization's row back leaves a chain that is whole in itself: only what was kept outside shows it.
+    execute(&world, &format!("DELETE FROM events WHERE revision > 6 AND {here}")).await;
+    execute(&world, &format!("UPDATE organizations SET revision = 6, chain_hash = (SELECT hash FROM kept_events k WHERE k.revision = 6 AND k.organization_id = organizations.id) WHERE {mine}")).await;
+    assert!(verify(&acme, None).await.intact);
+    assert!(verify(&acme, Some(&all[5])).await.intact);
+    let found = verify(&acme, Some(&all[0])).await;
+    assert_eq!((found.broken_revision, found.flaw()), (7, EndMissing));
+    let foreign = AuditEntry { hash: all[0].hash.clone(), revision: 4, ..AuditEntry::default() };
+    let found = verify(&acme, Some(&foreign)).await;
+    assert_eq!((found.broken_revision, found.flaw()), (4, ChainReplaced));
+}
+
+/// `roster admin verify` looks at all organizations, names the broken ones, and fails where there is one.
+#[wire_test]
+async fn the_command_line_verifies_all_organizations(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let other = Scenario::with(&world, "default", "", "other@example.com").await;
+    let endpoint = format!("--endpoint=http://{}", world.grpc_address());
+    let key = [("ROSTER_OPERATOR_KEY", world.operator_key())];
+    let sound = run(&["admin", &endpoint, "verify"], &key).await;
+    assert_eq!(
+        (sound.code, sound.stdout.matches("\tINTACT\t2\t").count()),
+        (Some(0), 2),
+        "{} {}",
+        sound.stdout,
+        sound.stderr
+    );
+    execute(&world, "UPDATE events SET data = '{}' WHERE revision = 2").await;
+    let one = run(&["admin", &endpoint, "verify", &other.organization_id], &key).await;
+    assert_eq!(
+        (one.code, one.stdout.trim()),
+        (Some(1), format!("{}\tBROKEN\t1\t2\tENTRY_CHANGED", other.organization_id).as_str()),
+        "{}",
+        one.stderr
+    );
+    let all = run(&["admin", &endpoint, "verify"], &key).await;
+    assert!(
+        all.stdout.contains(&acme.organization_id) && all.stderr.contains("2 organizations"),
+        "{} {}",
+        all.stdout,
+        all.stderr
+    );
+}
+
+/// Entries that are recorded while a verification goes on are no flaw.
+#[wire_test]
+async fn verifying_goes_on_beside_changes(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let writing = acme.clone();
+    let writer = tokio::spawn(async move { rename(&writing, 60).await });
+    let mut rounds = 0;
+    while !writer.is_finished() {
+        let found = verify(&acme, None).await;
+        assert!(found.intact, "{found:?}");
+        rounds += 1;
+    }
+    writer.await.unwrap();
+    let found = verify(&acme, None).await;
+    assert_eq!((found.intact, found.verified_entries, rounds > 0), (true, 62, true));
+}
