@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use roster::config::settings_markdown;
-use roster::domain::access_model::AccessModel;
+use roster::domain::access_model::{AccessModel, SERVICE_PERMISSIONS};
 use roster::domain::error::Reason;
 use roster::domain::scope;
 
@@ -130,21 +130,43 @@ fn the_reference_of_access_models_names_every_field() {
     for field in read("src/models/default.toml").lines().filter_map(|line| line.split_once(" = ")) {
         assert!(reference.contains(field.0.trim()), "{} is not explained", field.0);
     }
+    for permission in SERVICE_PERMISSIONS {
+        let row = format!("| `{}` | {} | {} |", permission.id, permission.name, permission.description);
+        assert!(reference.contains(&row), "missing: {row}");
+    }
 }
 
 /// A race that no long form runs is one that nobody has seen over a thousand rounds.
 #[test]
 fn every_test_with_rounds_has_its_long_form() {
     let script = read("scripts/test-races");
-    for entry in fs::read_dir(root().join("tests/wire")).unwrap() {
-        let path = entry.unwrap().path();
-        let has_rounds = fs::read_to_string(&path).is_ok_and(|text| text.contains("rounds()"));
-        let name = path.file_stem().unwrap().to_string_lossy();
-        assert!(
-            !has_rounds || name.starts_with("races") || script.contains(&format!("{name}::")),
-            "scripts/test-races does not run {name}"
-        );
+    let parts: Vec<&str> = script.split_whitespace().filter(|word| word.contains("::")).collect();
+    let (mut folders, mut looked_at) = (vec![root().join("tests/wire")], 0);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let inner = path.strip_prefix(root().join("tests/wire")).unwrap().with_extension("");
+            let module = format!("::{}::", inner.to_str().unwrap().replace('/', "::"));
+            if !text.contains("rounds()") || module.starts_with("::support::") {
+                continue;
+            }
+            looked_at += 1;
+            // A part names a file, or one test of it.
+            let runs = |part: &&str| match part.rsplit_once("::") {
+                Some((file, name)) if !file.is_empty() && !name.is_empty() => {
+                    module.ends_with(&format!("::{file}::")) && text.contains(&format!("async fn {name}"))
+                }
+                _ => module.contains(*part),
+            };
+            assert!(parts.iter().any(runs), "scripts/test-races does not run {module}");
+        }
     }
+    assert!(looked_at > 10, "{looked_at} files of tests with rounds");
 }
 
 /// What the wire tests show, and where that is in question.

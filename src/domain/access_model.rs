@@ -8,6 +8,7 @@ mod document;
 mod matrix;
 mod registry;
 mod role_set;
+mod service_permissions;
 #[cfg(test)]
 mod tests;
 mod validation;
@@ -23,30 +24,11 @@ pub use custom::{CUSTOM_PREFIX, CustomRole, CustomRoles, MAX_CUSTOM_ROLES};
 pub use matrix::matrix;
 pub use registry::{DocumentError, Models};
 pub use role_set::{PermissionId, RoleId, RoleSet};
+pub use service_permissions::{SERVICE_PERMISSIONS, ServicePermission, is_service_permission};
 pub(crate) use validation::{CHANGING, GIVING};
 pub use validation::{EDITABLE_FIELDS, MAX_PERMISSIONS, MAX_ROLES, MAX_ROLES_PER_MEMBER, valid_id};
 
 use crate::domain::member::MemberState;
-
-/// The permissions that guard the service's own calls. Every model declares all of them, so that a role's list always says who may make them.
-pub const SERVICE_PERMISSIONS: &[&str] = &[
-    "members.read",
-    "members.invite",
-    "members.create",
-    "members.update",
-    "members.set_roles",
-    "members.suspend",
-    "members.remove",
-    "members.restore",
-    "roles.manage",
-    "organization.read",
-    "organization.update",
-    "organization.delete",
-    "ownership.transfer",
-    "contacts.manage",
-    "audit.read",
-    "activity.read",
-];
 
 /// One mistake in a document, by place. Ordered as in the document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]

@@ -112,7 +112,7 @@ mod tests {
     use crate::{
         app::call::caller::ServiceCaller,
         domain::{
-            access_model::SERVICE_PERMISSIONS,
+            access_model::is_service_permission,
             scope::{self, Scopes},
         },
     };
@@ -156,7 +156,7 @@ mod tests {
             let somebody = rule.public || !rule.scope.is_empty() || !rule.permission.is_empty() || rule.signed_in;
             assert!(somebody, "{rule:?}");
             assert!(rule.scope.is_empty() || scope::ALL.contains(&rule.scope), "{rule:?}");
-            let known = rule.permission.is_empty() || SERVICE_PERMISSIONS.contains(&rule.permission);
+            let known = rule.permission.is_empty() || is_service_permission(rule.permission);
             assert!(known, "{rule:?}");
         }
         assert_eq!(Rule::of("/roster.v1.UserService/Nothing"), None);

@@ -28,7 +28,7 @@ pub(super) struct Fault {
 #[derive(Debug)]
 pub(super) struct Document {
     pub(super) head: Head,
-    /// Where the list of permissions begins: the place to name one that is missing.
+    /// Where the list of permissions begins.
     pub(super) permissions_span: Range<usize>,
     pub(super) permissions: Vec<PermissionEntry>,
     /// Where the list of roles begins.
@@ -52,7 +52,7 @@ pub(super) struct Head {
     pub(super) organization_kinds: Vec<Text>,
     pub(super) default_role: Option<Text>,
     pub(super) max_roles_per_member: Spanned<i64>,
-    #[serde(rename = "permissions")]
+    #[serde(default, rename = "permissions")]
     _permissions: IgnoredAny,
     #[serde(rename = "roles")]
     _roles: IgnoredAny,

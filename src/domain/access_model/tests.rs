@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{AccessModel, DocumentError, Models, OwnershipRule, RoleId, RoleSet, SERVICE_PERMISSIONS};
+use super::{
+    AccessModel, DocumentError, Models, OwnershipRule, RoleId, RoleSet, SERVICE_PERMISSIONS, is_service_permission,
+};
 use crate::domain::member::MemberState;
 
 const DEFAULT: &str = include_str!("../../models/default.toml");
@@ -62,8 +64,7 @@ fn js07_the_fourteen_permissions_are_those_of_the_table() {
     let of_the_table: BTreeSet<&str> =
         table.iter().flat_map(|(_, permissions, _)| permissions.iter().copied()).collect();
     let of_the_model: BTreeSet<&str> = model.permissions().iter().map(|permission| permission.id.as_str()).collect();
-    let other: Vec<&&str> =
-        of_the_model.difference(&of_the_table).filter(|id| !SERVICE_PERMISSIONS.contains(id)).collect();
+    let other: Vec<&&str> = of_the_model.difference(&of_the_table).filter(|id| !is_service_permission(id)).collect();
     assert!(other.is_empty(), "beyond the table and the service's own: {other:?}");
 }
 
@@ -136,6 +137,27 @@ fn labels_are_the_products_words() {
     assert_eq!(words("jetpack"), ["Active", "Suspended", "Deactivated"]);
     assert_eq!(words("portal"), ["Active", "Suspended", "Revoked"]);
     assert_eq!(shipped("jetpack").labels().invited, "Pending Invitation");
+}
+
+/// A document that lists all of the service's permissions, as all had to once, is still one; it may word them for itself.
+#[test]
+fn the_services_permissions_are_there_whether_listed_or_not() {
+    let bare = shipped("default");
+    let ids = |model: &AccessModel| -> Vec<String> {
+        model.permissions().iter().map(|permission| permission.id.to_string()).collect()
+    };
+    assert_eq!(ids(&bare), SERVICE_PERMISSIONS.map(|permission| permission.id));
+    let mut source = DEFAULT.to_owned();
+    for id in SERVICE_PERMISSIONS.iter().rev().map(|permission| permission.id) {
+        source.push_str(&format!("\n[[permissions]]\nid = \"{id}\"\nname = \"Ours\"\ndescription = \"x\"\n"));
+    }
+    let listed = AccessModel::parse(&source).unwrap();
+    assert_eq!(ids(&listed), ids(&bare).into_iter().rev().collect::<Vec<_>>());
+    assert!(listed.permissions().iter().all(|permission| permission.name == "Ours"));
+    let some = "\n[[permissions]]\nid = \"audit.read\"\nname = \"Ours\"\ndescription = \"x\"\n[[permissions]]\nid = \"a\"\nname = \"A\"\ndescription = \"x\"\n";
+    let mixed = AccessModel::parse(&format!("{DEFAULT}{some}")).unwrap();
+    assert_eq!(ids(&mixed)[..3], ["audit.read", "a", "members.read"]);
+    assert_eq!(ids(&mixed).len(), SERVICE_PERMISSIONS.len() + 1);
 }
 
 #[test]

@@ -177,9 +177,8 @@ impl Check {
     }
 
     fn permissions(&mut self, entries: &[PermissionEntry], span: &Range<usize>) -> Vec<Permission> {
-        self.at_most(MAX_PERMISSIONS, entries.len(), "permissions", span);
         let mut declared = BTreeSet::new();
-        let permissions = entries
+        let mut permissions: Vec<Permission> = entries
             .iter()
             .map(|entry| Permission {
                 id: PermissionId::from(self.declare(&entry.id, "permission", &mut declared)),
@@ -188,13 +187,10 @@ impl Check {
                 class: entry.class.as_ref().map(|class| self.id(class)),
             })
             .collect();
-        let missing: Vec<&str> = SERVICE_PERMISSIONS.iter().copied().filter(|id| !declared.contains(*id)).collect();
-        if !missing.is_empty() {
-            self.fault(
-                span.clone(),
-                format!("the service's own permissions have to be declared too; missing: {}", missing.join(", ")),
-            );
-        }
+        // A document names only those of the service's own that it words otherwise.
+        let own = SERVICE_PERMISSIONS.iter().filter(|permission| !declared.contains(permission.id));
+        permissions.extend(own.map(Permission::from));
+        self.at_most(MAX_PERMISSIONS, permissions.len(), "permissions", span);
         permissions
     }
 

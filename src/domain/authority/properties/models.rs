@@ -66,7 +66,8 @@ fn document(shapes: &[Shape], one: bool, limit: usize) -> String {
         list((0..RANDOM_ROLES).filter(|number| bits & (1 << number) != 0).map(|number| format!("r{number}")).collect())
     };
     let product = ["a", "b", "c", "d"];
-    let ids: Vec<&str> = SERVICE_PERMISSIONS.iter().chain(&product).copied().collect();
+    let ids = SERVICE_PERMISSIONS.iter().map(|permission| permission.id).chain(product);
+    let ids: Vec<&str> = ids.collect();
     let (rule, ownable) = if one { ("exactly_one", "") } else { ("at_least_one_active", "\"owner\", ") };
     let everybody = (0..RANDOM_ROLES).map(|number| format!("\"r{number}\"")).collect::<Vec<_>>().join(", ");
     let mut text = format!(
