@@ -37,7 +37,7 @@ use crate::{
         token::{Token, TokenKind},
         user::full_name,
     },
-    store::{Event, Invitation, InvitationRow, Message, Tx, User},
+    store::{Invitation, InvitationRow, Message, Tx, User},
 };
 
 /// An invitation that was sent or sent again.
@@ -132,19 +132,13 @@ impl Create {
 async fn replace(ctx: &Ctx, tx: &mut Tx, access: &mut Access, mut old: Invitation) -> Result<()> {
     tx.cancel_message(old.message_id, ctx.now).await?;
     let before = std::mem::replace(&mut old.state, InvitationState::Revoked);
-    old.changed_revision = access.organization.revision + 1;
+    old.changed_revision = access.organization.next_revision();
     tx.update_invitation(old.clone()).await?;
-    let event = Event {
-        kind: "invitation.revoked",
-        actor: ctx.actor(),
-        subject: Some(old.id),
-        data: json!({
-            "before": { "state": before.as_str() },
-            "after": { "state": old.state.as_str(), "email": old.email, "replaced": true },
-        }),
-        time: ctx.now,
-    };
-    Ok(tx.record(&mut access.organization, event).await?)
+    let data = json!({
+        "before": { "state": before.as_str() },
+        "after": { "state": old.state.as_str(), "email": old.email, "replaced": true },
+    });
+    ctx.record(tx, &mut access.organization, "invitation.revoked", Some(old.id), data).await
 }
 
 /// What has been decided and found out of an invitation that may be given.
@@ -188,7 +182,7 @@ pub(super) async fn issue(
         send_count: 1,
         message_id: app.entropy.uuid(ctx.now),
         sort_key: sort_key(&invited_name(&given_name, &family_name, command.email.typed())),
-        changed_revision: access.organization.revision + 1,
+        changed_revision: access.organization.next_revision(),
         create_time: ctx.now,
         sent_time: ctx.now,
         expire_time: decided.expire_time,
@@ -235,14 +229,8 @@ async fn dispatch(
 ) -> Result<(Invitation, i64)> {
     let message = compose(app, ctx, access, &invitation, token)?;
     tx.insert_message(message).await?;
-    let event = Event {
-        kind: event,
-        actor: ctx.actor(),
-        subject: Some(invitation.id),
-        data: json!({ "email": invitation.email, "roles": invitation.roles }),
-        time: ctx.now,
-    };
-    tx.record(&mut access.organization, event).await?;
+    let data = json!({ "email": invitation.email, "roles": invitation.roles });
+    ctx.record(tx, &mut access.organization, event, Some(invitation.id), data).await?;
     Ok((invitation, access.organization.revision))
 }
 
@@ -319,7 +307,7 @@ impl Mutation for Resend {
         invitation.message_id = app.entropy.uuid(ctx.now);
         invitation.sent_time = ctx.now;
         invitation.expire_time = expire_time;
-        invitation.changed_revision = access.organization.revision + 1;
+        invitation.changed_revision = access.organization.next_revision();
         tx.update_invitation(invitation.clone()).await?;
         dispatch(app, ctx, tx, &mut access, invitation, &token, ("invitation.resent", permit)).await.map(
             |(invitation, revision)| Issued {
@@ -358,20 +346,14 @@ impl Mutation for Revoke {
         let state = invitation::decide_revoke(&situation, &row.invitation.facts())?;
 
         let before = std::mem::replace(&mut row.invitation.state, state);
-        row.invitation.changed_revision = access.organization.revision + 1;
+        row.invitation.changed_revision = access.organization.next_revision();
         tx.update_invitation(row.invitation.clone()).await?;
         tx.cancel_message(row.invitation.message_id, ctx.now).await?;
-        let event = Event {
-            kind: "invitation.revoked",
-            actor: ctx.actor(),
-            subject: Some(row.invitation.id),
-            data: json!({
-                "before": { "state": before.as_str() },
-                "after": { "state": state.as_str(), "email": row.invitation.email },
-            }),
-            time: ctx.now,
-        };
-        tx.record(&mut access.organization, event).await?;
+        let data = json!({
+            "before": { "state": before.as_str() },
+            "after": { "state": state.as_str(), "email": row.invitation.email },
+        });
+        ctx.record(tx, &mut access.organization, "invitation.revoked", Some(row.invitation.id), data).await?;
         // The message may have been called off just now.
         let row = find(tx, self.organization_id, self.invitation_id).await?;
         Ok((row, access.organization.revision))

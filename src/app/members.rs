@@ -26,7 +26,7 @@ use crate::{
         error::Reason,
         member::{Action, MemberState},
     },
-    store::{Cursor, Event, Member, MemberActivity, Organization, RosterFacts, RosterFilter, RosterRow, Tx, User},
+    store::{Cursor, Member, MemberActivity, Organization, RosterFacts, RosterFilter, RosterRow, Tx, User},
 };
 
 /// A row of the roster, as this caller sees it.
@@ -238,17 +238,11 @@ impl Mutation for SetRoles {
         let roles = decide_set_roles(&access.situation(ctx, owners), &member.target(&user), &self.roles)?;
 
         let before = std::mem::replace(&mut member.roles, roles);
-        member.changed_revision = access.organization.revision + 1;
+        member.changed_revision = access.organization.next_revision();
         member.update_time = ctx.now;
         tx.update_member(member.clone()).await?;
-        let event = Event {
-            kind: "member.roles_set",
-            actor: ctx.actor(),
-            subject: Some(member.user_id),
-            data: json!({ "before": before, "after": member.roles }),
-            time: ctx.now,
-        };
-        tx.record(&mut access.organization, event).await?;
+        let data = json!({ "before": before, "after": member.roles });
+        ctx.record(tx, &mut access.organization, "member.roles_set", Some(member.user_id), data).await?;
         changed_entry(app, ctx, tx, &mut access, member, user).await
     }
 }

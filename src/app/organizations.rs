@@ -34,7 +34,7 @@ use crate::{
         text::{Locale, OrganizationName},
         user::UserState,
     },
-    store::{Cursor, Event, InvitationRow, Member, Organization, Tx, User},
+    store::{Cursor, InvitationRow, Member, Organization, Tx, User},
 };
 
 /// The access model of an organization where nobody says.
@@ -150,14 +150,8 @@ impl Mutation for PreparedCreate {
             state_before_deletion: None,
         };
         tx.insert_organization(organization.clone()).await?;
-        let event = Event {
-            kind: "organization.created",
-            actor: ctx.actor(),
-            subject: None,
-            data: json!({ "display_name": organization.display_name, "access_model": organization.access_model }),
-            time: ctx.now,
-        };
-        tx.record(&mut organization, event).await?;
+        let data = json!({ "display_name": organization.display_name, "access_model": organization.access_model });
+        ctx.record(tx, &mut organization, "organization.created", None, data).await?;
         let mut access = Access::of_new(organization, self.model.clone());
         let invitation = match (&self.owner, &owner) {
             (_, Some(user)) => {
@@ -188,15 +182,9 @@ fn in_use(user: User) -> Result<User> {
 impl PreparedCreate {
     async fn add_owner(&self, ctx: &Ctx, tx: &mut Tx, access: &mut Access, user: &User) -> Result<()> {
         let member = Member::new(&access.organization, user, founding_roles(&self.model), ctx.now);
-        let event = Event {
-            kind: "member.added",
-            actor: ctx.actor(),
-            subject: Some(user.id),
-            data: json!({ "roles": member.roles }),
-            time: ctx.now,
-        };
+        let data = json!({ "roles": member.roles });
         tx.insert_member(member).await?;
-        Ok(tx.record(&mut access.organization, event).await?)
+        ctx.record(tx, &mut access.organization, "member.added", Some(user.id), data).await
     }
 
     async fn invite_founder(
@@ -375,9 +363,8 @@ async fn store_change(
     kind: &'static str,
     data: serde_json::Value,
 ) -> Result<()> {
-    organization.changed_revision = organization.revision + 1;
+    organization.changed_revision = organization.next_revision();
     organization.update_time = ctx.now;
     tx.update_organization(organization.clone()).await?;
-    let event = Event { kind, actor: ctx.actor(), subject: None, data, time: ctx.now };
-    Ok(tx.record(organization, event).await?)
+    ctx.record(tx, organization, kind, None, data).await
 }

@@ -4,7 +4,6 @@ pub(crate) mod first_factor;
 pub(crate) mod sign_in;
 pub(crate) mod step_up;
 
-use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
@@ -92,7 +91,7 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Sessi
 /// `USER_NOT_FOUND` for a user who names another, `SESSION_NOT_FOUND`.
 pub(crate) async fn revoke(app: &App, ctx: &Ctx, user: Uuid, session: Uuid) -> Result<()> {
     ctx.require_self(user)?;
-    end(app, user, session, ctx.now).await
+    app.run(ctx, &End { user_id: user, session_id: session }).await
 }
 
 /// Ends the sessions of a user.
@@ -127,14 +126,24 @@ impl Mutation for RevokeAll {
 pub(crate) async fn sign_out(app: &App, ctx: &Ctx) -> Result<()> {
     let session = ctx.caller.user.as_ref().and_then(|caller| caller.session.as_ref());
     let session = session.ok_or_else(|| Error::from(Reason::CredentialsInvalid))?;
-    end(app, session.user_id, session.id, ctx.now).await
+    app.run(ctx, &End { user_id: session.user_id, session_id: session.id }).await
 }
 
-async fn end(app: &App, user: Uuid, session: Uuid, now: DateTime<Utc>) -> Result<()> {
-    let mut tx = app.store.begin().await?;
-    // One that has ended already is as it was asked to be: the call is safe to repeat.
-    if !tx.revoke_session(user, session, now).await? && !tx.has_session(user, session).await? {
-        return Err(Reason::SessionNotFound.into());
+/// Ends one session of a user.
+struct End {
+    user_id: Uuid,
+    session_id: Uuid,
+}
+
+impl Mutation for End {
+    type Outcome = ();
+
+    async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
+        // One that has ended already is as it was asked to be: the call is safe to repeat.
+        let ended = tx.revoke_session(self.user_id, self.session_id, ctx.now).await?;
+        if !ended && !tx.has_session(self.user_id, self.session_id).await? {
+            return Err(Reason::SessionNotFound.into());
+        }
+        Ok(())
     }
-    Ok(tx.commit().await?)
 }

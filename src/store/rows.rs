@@ -25,6 +25,13 @@ impl User {
     }
 }
 
+impl Organization {
+    /// The revision of the next change: what is written with its event carries it.
+    pub(crate) fn next_revision(&self) -> i64 {
+        self.revision + 1
+    }
+}
+
 impl Member {
     /// The row of a member who is new in the organization, to be inserted with the event of its next revision.
     pub(crate) fn new(organization: &Organization, user: &User, roles: RoleSet, now: DateTime<Utc>) -> Self {
@@ -37,7 +44,7 @@ impl Member {
             invitation_id: None,
             invitation_sent_time: None,
             invitation_accepted_time: None,
-            changed_revision: organization.revision + 1,
+            changed_revision: organization.next_revision(),
             create_time: now,
             update_time: now,
             admit_time: None,

@@ -1,6 +1,7 @@
 //! Who calls, by which rule, and when: what every use case gets to know of its call.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
         scope::{self, Scopes},
     },
     platform::network::Network,
-    store::{Actor, Member, ReplayKey, Session},
+    store::{Actor, Event, Member, Organization, ReplayKey, Session, StoreError, Tx, User, UserEvent},
 };
 
 /// The organization and the user that the method's rule names, as they are in the request.
@@ -123,6 +124,36 @@ impl Ctx {
     pub(crate) fn require_proof(&self) -> Result<()> {
         let missing = self.caller.user.as_ref().and_then(|_| self.rule.unproven(&self.proof));
         missing.map_or(Ok(()), |cause| Err(Error::Internal(cause)))
+    }
+
+    /// Records what the caller has done in an organization: to whom or to what, and before and after, without secrets. Needs the organization's lock, and moves its revision by one.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn record(
+        &self,
+        tx: &mut Tx,
+        organization: &mut Organization,
+        kind: &'static str,
+        subject: Option<Uuid>,
+        data: Value,
+    ) -> Result<()> {
+        let event = Event { kind, actor: self.actor(), subject, data, time: self.now };
+        Ok(tx.record(organization, event).await?)
+    }
+
+    /// Records what the caller has done to an account, and stores the account as it is now. Needs the user's lock, and moves their revision by one.
+    ///
+    /// # Errors
+    /// The database's; a duplicate where the address or the username is taken.
+    pub(crate) async fn record_user(
+        &self,
+        tx: &mut Tx,
+        user: &mut User,
+        kind: &'static str,
+        data: Value,
+    ) -> std::result::Result<(), StoreError> {
+        tx.record_user(user, UserEvent { kind, actor: self.actor(), data, time: self.now }).await
     }
 
     /// Refuses a caller who asks for an invitation's link without the right to it.

@@ -90,8 +90,8 @@ impl App {
             // As below: what was looked at may have been used by the same call meanwhile.
             Err(error) => return self.replayed(ctx).await?.ok_or(error),
         };
-        let mut wait = FIRST_WAIT;
-        for attempt in 1.. {
+        let mut tries = Tries::default();
+        loop {
             let error = match self.attempt(ctx, &mutation).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
@@ -100,15 +100,30 @@ impl App {
             if let Some(answer) = self.replayed(ctx).await? {
                 return Ok(answer);
             }
-            if !error.is_busy() || attempt >= TRIES {
-                return Err(error);
-            }
-            // Jitter, so that two who met do not meet again.
-            let [jitter] = self.entropy.bytes::<1>();
-            tokio::time::sleep(wait + wait.mul_f64(f64::from(jitter) / 256.0)).await;
-            wait *= 2;
+            tries.after(self, error).await?;
         }
-        Err(Error::Internal("the tries never end".to_owned()))
+    }
+
+    /// Runs a step that stands for itself in a transaction of its own, tried again as [`App::execute`] does: one that begins a session, or that counts a wrong guess although the call is
+    /// refused. No answer is kept, and no right is asked for.
+    ///
+    /// # Errors
+    /// What the step refuses; the database's errors. Then nothing has changed.
+    pub(crate) async fn run<M: Mutation>(&self, ctx: &Ctx, step: &M) -> Result<M::Outcome> {
+        let mut tries = Tries::default();
+        loop {
+            match self.step(ctx, step).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => tries.after(self, error).await?,
+            }
+        }
+    }
+
+    async fn step<M: Mutation>(&self, ctx: &Ctx, step: &M) -> Result<M::Outcome> {
+        let mut tx = self.store.begin().await?;
+        let outcome = step.apply(self, ctx, &mut tx).await?;
+        tx.commit().await?;
+        Ok(outcome)
     }
 
     async fn attempt<M: Mutation, A: Answer<M::Outcome>>(&self, ctx: &Ctx, mutation: &M) -> Result<A> {
@@ -163,6 +178,36 @@ impl App {
             }
             _ => Err(Refusal::new(Reason::RequestIdReused).into()),
         }
+    }
+}
+
+/// The tries of a transaction that others get in the way of.
+struct Tries {
+    left: u32,
+    wait: Duration,
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self { left: TRIES, wait: FIRST_WAIT }
+    }
+}
+
+impl Tries {
+    /// Waits for the next one, after one has ended in an error.
+    ///
+    /// # Errors
+    /// That error, where another try would not help, or there is none left.
+    async fn after(&mut self, app: &App, error: Error) -> Result<()> {
+        self.left -= 1;
+        if !error.is_busy() || self.left == 0 {
+            return Err(error);
+        }
+        // Jitter, so that two who met do not meet again.
+        let [jitter] = app.entropy.bytes::<1>();
+        tokio::time::sleep(self.wait + self.wait.mul_f64(f64::from(jitter) / 256.0)).await;
+        self.wait *= 2;
+        Ok(())
     }
 }
 

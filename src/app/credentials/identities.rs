@@ -10,10 +10,7 @@ use crate::{
             error::Result,
             mutation::{Mutation, Prepare},
         },
-        credentials::{
-            passwords::{described, record},
-            providers::ShownToken,
-        },
+        credentials::{passwords::described, providers::ShownToken},
     },
     domain::{
         challenge::Purpose,
@@ -110,7 +107,7 @@ impl Mutation for PreparedLink {
         }
         app.use_id_token(ctx, tx, &self.identity).await?;
         let linked = app.add_identity(ctx, tx, user.id, &self.identity, false).await?;
-        record(ctx, tx, &mut user, "user.identity_linked", described(&linked)).await?;
+        ctx.record_user(tx, &mut user, "user.identity_linked", described(&linked)).await?;
         app.notify(ctx, tx, &user, Notice::IdentityLinked).await?;
         Ok(linked)
     }
@@ -154,7 +151,7 @@ impl Mutation for Unlink {
                 .into());
         }
         tx.delete_identity(linked.id).await?;
-        record(ctx, tx, &mut user, "user.identity_unlinked", described(linked)).await?;
+        ctx.record_user(tx, &mut user, "user.identity_unlinked", described(linked)).await?;
         tx.end_sessions(user.id, Some(session_id), ctx.now).await?;
         app.notify(ctx, tx, &user, Notice::IdentityUnlinked).await
     }

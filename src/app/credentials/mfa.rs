@@ -15,7 +15,7 @@ use crate::{
             error::Result,
             mutation::{Mutation, Prepare},
         },
-        credentials::{challenges::too_many, passwords::record},
+        credentials::challenges::too_many,
     },
     domain::{
         challenge::{self, MAX_ATTEMPTS, Purpose},
@@ -171,12 +171,10 @@ impl App {
         if ![TELL_AFTER, MAX_FAILURES_IN_ROW - 1].contains(&factor.failures_in_row) {
             return Ok(());
         }
-        let Some(user) = self.store.read().user(user).await? else {
-            return Ok(());
-        };
-        let mut tx = self.store.begin().await?;
-        self.notify(ctx, &mut tx, &user, Notice::WrongCodes).await?;
-        Ok(tx.commit().await?)
+        match self.store.read().user(user).await? {
+            Some(user) => self.run(ctx, &Warn { user }).await,
+            None => Ok(()),
+        }
     }
 
     async fn check_proof(&self, ctx: &Ctx, user: &User, proof: &Proof) -> Result<Checked> {
@@ -221,10 +219,23 @@ impl App {
         let (recovery_codes, stored) = self.recovery_codes(ctx, user.id);
         tx.set_mfa_factor(factor.clone(), stored).await?;
         user.mfa_enabled = true;
-        record(ctx, tx, user, "user.mfa_enabled", json!({ "kind": factor.kind.as_str() })).await?;
+        ctx.record_user(tx, user, "user.mfa_enabled", json!({ "kind": factor.kind.as_str() })).await?;
         tx.end_sessions(user.id, spared, ctx.now).await?;
         self.notify(ctx, tx, user, Notice::MfaEnabled).await?;
         Ok(Enrolled { factor, recovery_codes })
+    }
+}
+
+/// Tells the owner of an account of wrong codes.
+struct Warn {
+    user: User,
+}
+
+impl Mutation for Warn {
+    type Outcome = ();
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
+        app.notify(ctx, tx, &self.user, Notice::WrongCodes).await
     }
 }
 
@@ -354,7 +365,7 @@ impl Mutation for PreparedRegenerate {
         app.use_code(ctx, tx, &user, &self.checked).await?;
         let (shown, stored) = app.recovery_codes(ctx, user.id);
         tx.set_recovery_codes(user.id, stored, ctx.now).await?;
-        record(ctx, tx, &mut user, "user.recovery_codes_replaced", json!({})).await?;
+        ctx.record_user(tx, &mut user, "user.recovery_codes_replaced", json!({})).await?;
         app.notify(ctx, tx, &user, Notice::RecoveryCodesReplaced).await?;
         Ok(shown)
     }

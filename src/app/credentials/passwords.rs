@@ -14,7 +14,7 @@ use crate::{
             mutation::{Mutation, Prepare},
         },
         credentials::{
-            attempts::Account,
+            attempts::{Account, Pass},
             challenges::{has_asked_enough, too_many},
             chosen_password::ChosenPassword,
         },
@@ -30,7 +30,7 @@ use crate::{
         user::UserState,
     },
     platform::hashing::{Hasher, Verdict},
-    store::{LinkedIdentity, StoreError, Tx, User, UserEvent},
+    store::{LinkedIdentity, Tx, User},
 };
 
 impl Ctx {
@@ -122,12 +122,7 @@ impl App {
         if right && !pass.is_counted() {
             return Ok(());
         }
-        let mut tx = self.store.begin().await?;
-        match right {
-            true => self.count_right(&mut tx, &pass).await?,
-            false => self.count_wrong(ctx, &mut tx, &pass).await?,
-        }
-        tx.commit().await?;
+        self.run(ctx, &Count { pass: &pass, right }).await?;
         match right {
             true => Ok(()),
             false => Err(Reason::PasswordIncorrect.into()),
@@ -143,6 +138,23 @@ impl App {
         words.extend(user.username.as_deref());
         words.extend(user.display_name.as_deref());
         self.hash_chosen(ctx, chosen, &words).await
+    }
+}
+
+/// Counts a password that was typed by whom we know already.
+struct Count<'a> {
+    pass: &'a Pass,
+    right: bool,
+}
+
+impl Mutation for Count<'_> {
+    type Outcome = ();
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
+        match self.right {
+            true => app.count_right(tx, self.pass).await,
+            false => app.count_wrong(ctx, tx, self.pass).await,
+        }
     }
 }
 
@@ -192,7 +204,7 @@ impl Mutation for PreparedChange {
             return Err(Reason::PasswordIncorrect.into());
         }
         user.password_hash = Some(self.hash.clone());
-        record(ctx, tx, &mut user, "user.password_changed", json!({})).await?;
+        ctx.record_user(tx, &mut user, "user.password_changed", json!({})).await?;
         tx.end_challenges(user.id, &[Purpose::PasswordReset], ctx.now).await?;
         tx.end_sessions(user.id, self.session, ctx.now).await?;
         app.notify(ctx, tx, &user, Notice::PasswordChanged).await
@@ -281,7 +293,7 @@ impl Mutation for PreparedReset {
         user.password_hash = Some(self.hash.clone());
         user.email_verify_time = user.email_verify_time.or(Some(ctx.now));
         let proven_before = user.proof_time.replace(user.proof_time.unwrap_or(ctx.now));
-        record(ctx, tx, &mut user, "user.password_reset", json!({})).await?;
+        ctx.record_user(tx, &mut user, "user.password_reset", json!({})).await?;
         if proven_before.is_none() {
             take_planted_away(app, ctx, tx, &mut user).await?;
         }
@@ -299,7 +311,7 @@ async fn take_planted_away(app: &App, ctx: &Ctx, tx: &mut Tx, user: &mut User) -
     let identities = tx.identities_of(user.id).await?;
     for linked in &identities {
         tx.delete_identity(linked.id).await?;
-        record(ctx, tx, user, "user.identity_unlinked", described(linked)).await?;
+        ctx.record_user(tx, user, "user.identity_unlinked", described(linked)).await?;
     }
     if !identities.is_empty() {
         app.notify(ctx, tx, user, Notice::IdentityUnlinked).await?;
@@ -307,7 +319,7 @@ async fn take_planted_away(app: &App, ctx: &Ctx, tx: &mut Tx, user: &mut User) -
     if user.mfa_enabled {
         tx.remove_mfa_factor(user.id, ctx.now).await?;
         user.mfa_enabled = false;
-        record(ctx, tx, user, "user.mfa_removed", json!({})).await?;
+        ctx.record_user(tx, user, "user.mfa_removed", json!({})).await?;
         app.notify(ctx, tx, user, Notice::MfaRemoved).await?;
     }
     Ok(())
@@ -316,21 +328,6 @@ async fn take_planted_away(app: &App, ctx: &Ctx, tx: &mut Tx, user: &mut User) -
 /// What an event tells of an identity.
 pub(crate) fn described(linked: &LinkedIdentity) -> Value {
     json!({ "identity_id": linked.id, "issuer": linked.issuer, "subject": linked.subject })
-}
-
-/// Stores what changed about a user, with its event. Secrets are no part of it.
-///
-/// # Errors
-/// The database's; a duplicate where the address is taken.
-pub(crate) async fn record(
-    ctx: &Ctx,
-    tx: &mut Tx,
-    user: &mut User,
-    kind: &'static str,
-    data: Value,
-) -> std::result::Result<(), StoreError> {
-    let event = UserEvent { kind, actor: ctx.actor(), data, time: ctx.now };
-    tx.record_user(user, event).await
 }
 
 /// Refuses somebody who has asked for enough of these lately. Needs the user's lock.

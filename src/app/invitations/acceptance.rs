@@ -229,7 +229,7 @@ impl Mutation for PreparedAccept {
             return Err(access::session_outdated());
         }
 
-        let revision = organization.revision + 1;
+        let revision = organization.next_revision();
         let member = Member {
             invitation_id: Some(invitation.id),
             invitation_sent_time: Some(invitation.sent_time),
@@ -299,21 +299,15 @@ impl Mutation for Decline {
         let mut invitation = invitation.ok_or(Reason::InvitationNotFound)?;
         let declined = invitation::decide_decline(&invitation.facts(), ctx.now)?;
         let before = std::mem::replace(&mut invitation.state, declined);
-        invitation.changed_revision = organization.revision + 1;
+        invitation.changed_revision = organization.next_revision();
         tx.cancel_message(invitation.message_id, ctx.now).await?;
-        let event = Event {
-            kind: "invitation.declined",
-            actor: ctx.actor(),
-            subject: Some(invitation.id),
-            data: json!({
-                "before": { "state": before.as_str() },
-                "after": { "state": declined.as_str(), "email": invitation.email },
-            }),
-            time: ctx.now,
-        };
+        let data = json!({
+            "before": { "state": before.as_str() },
+            "after": { "state": declined.as_str(), "email": invitation.email },
+        });
         let id = invitation.id;
         tx.update_invitation(invitation).await?;
-        tx.record(&mut organization, event).await?;
+        ctx.record(tx, &mut organization, "invitation.declined", Some(id), data).await?;
         Ok((find(tx, organization.id, id).await?, organization.revision))
     }
 }

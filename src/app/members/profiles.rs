@@ -26,7 +26,7 @@ use crate::{
         error::{Reason, Refusal},
         text::sort_key,
     },
-    store::{Event, Member, Tx, UserEvent},
+    store::{Member, Tx},
 };
 
 /// Creates an account and makes it a member (PF07).
@@ -100,14 +100,8 @@ impl Mutation for PreparedCreate {
 
         let member = Member::new(&access.organization, &user, roles, ctx.now);
         tx.insert_member(member.clone()).await?;
-        let event = Event {
-            kind: "member.created",
-            actor: ctx.actor(),
-            subject: Some(user.id),
-            data: json!({ "roles": member.roles }),
-            time: ctx.now,
-        };
-        tx.record(&mut access.organization, event).await?;
+        ctx.record(tx, &mut access.organization, "member.created", Some(user.id), json!({ "roles": member.roles }))
+            .await?;
         changed_entry(app, ctx, tx, &mut access, member, user).await
     }
 
@@ -160,29 +154,22 @@ impl Mutation for Update {
 
         let username = user.username.clone();
         let changed = self.change.apply(&mut user);
-        let event = UserEvent { kind: "user.updated", actor: ctx.actor(), data: changed.values.clone(), time: ctx.now };
+        let data = changed.values.clone();
         if self.validate_only {
             // Whether somebody has the username is not told to whoever only tries it out (ab_40).
             let wanted = std::mem::replace(&mut user.username, username);
-            tx.record_user(&mut user, event).await?;
+            ctx.record_user(tx, &mut user, "user.updated", data).await?;
             user.username = wanted;
         } else {
-            tx.record_user(&mut user, event).await.map_err(username_taken)?;
+            ctx.record_user(tx, &mut user, "user.updated", data).await.map_err(username_taken)?;
         }
         let seats = seats.into_iter().filter(|(organization, _)| organization.id != self.organization_id);
         rename(ctx, tx, &user, seats, &changed).await?;
         member.sort_key = sort_key(&user.effective_display_name());
-        member.changed_revision = access.organization.revision + 1;
+        member.changed_revision = access.organization.next_revision();
         member.update_time = ctx.now;
         tx.update_member(member.clone()).await?;
-        let event = Event {
-            kind: "member.updated",
-            actor: ctx.actor(),
-            subject: Some(user.id),
-            data: changed.fields(),
-            time: ctx.now,
-        };
-        tx.record(&mut access.organization, event).await?;
+        ctx.record(tx, &mut access.organization, "member.updated", Some(user.id), changed.fields()).await?;
         changed_entry(app, ctx, tx, &mut access, member, user).await
     }
 

@@ -23,7 +23,7 @@ use crate::{
         organization::OrganizationState,
         text::sort_key,
     },
-    store::{Event, Member, Tx, User},
+    store::{Member, Tx, User},
 };
 
 /// What is done to a membership.
@@ -98,18 +98,12 @@ impl ChangeMemberState {
         before: MemberState,
     ) -> Result<()> {
         tx.update_member(member.clone()).await?;
-        let event = Event {
-            kind: self.change.event(),
-            actor: ctx.actor(),
-            subject: Some(member.user_id),
-            data: json!({
-                "before": { "state": before.as_str() },
-                "after": { "state": member.state.as_str() },
-                "roles": member.roles,
-            }),
-            time: ctx.now,
-        };
-        Ok(tx.record(&mut access.organization, event).await?)
+        let data = json!({
+            "before": { "state": before.as_str() },
+            "after": { "state": member.state.as_str() },
+            "roles": member.roles,
+        });
+        ctx.record(tx, &mut access.organization, self.change.event(), Some(member.user_id), data).await
     }
 }
 
@@ -138,7 +132,7 @@ impl Mutation for ChangeMemberState {
 
         let before = std::mem::replace(&mut member.state, state);
         member.roles = roles;
-        member.changed_revision = access.organization.revision + 1;
+        member.changed_revision = access.organization.next_revision();
         member.update_time = ctx.now;
         if state != MemberState::Suspended {
             // Under the person's lock, as a sign-in: every session so far is from before this (ab_57). Of a suspension, its end counts.

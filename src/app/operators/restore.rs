@@ -75,7 +75,7 @@ async fn revoke(tx: &mut Tx, invitations: &[Invitation], now: DateTime<Utc>) -> 
         tx.cancel_message(invitation.message_id, now).await?;
         let revoked = Invitation {
             state: InvitationState::Revoked,
-            changed_revision: organization.revision + 1,
+            changed_revision: organization.next_revision(),
             ..invitation.clone()
         };
         tx.update_invitation(revoked).await?;

@@ -21,7 +21,7 @@ use crate::{
         error::{Reason, Refusal},
         text::{DisplayName, sort_key},
     },
-    store::{Contact, Cursor, Event, Tx},
+    store::{Contact, Cursor, Tx},
 };
 
 /// Adds a contact.
@@ -57,13 +57,13 @@ impl Mutation for Create {
             display_name: self.display_name.as_str().to_owned(),
             notification_roles: self.notification_roles.clone(),
             sort_key: sort_key(self.display_name.as_str()),
-            changed_revision: access.organization.revision + 1,
+            changed_revision: access.organization.next_revision(),
             create_time: ctx.now,
             update_time: ctx.now,
         };
         tx.insert_contact(contact.clone()).await?;
         let data = json!({ "after": facts(&contact) });
-        record(ctx, tx, &mut access, "contact.created", contact.id, data).await?;
+        ctx.record(tx, &mut access.organization, "contact.created", Some(contact.id), data).await?;
         Ok((contact, access.organization.revision))
     }
 
@@ -79,18 +79,6 @@ async fn require_free(tx: &Tx, access: &Access, email: &EmailAddress, but: Optio
         Some(contact) => Err(Refusal::new(Reason::ContactExists).with("contact_id", contact.id.to_string()).into()),
         None => Ok(()),
     }
-}
-
-async fn record(
-    ctx: &Ctx,
-    tx: &mut Tx,
-    access: &mut Access,
-    kind: &'static str,
-    contact: Uuid,
-    data: Value,
-) -> Result<()> {
-    let event = Event { kind, actor: ctx.actor(), subject: Some(contact), data, time: ctx.now };
-    Ok(tx.record(&mut access.organization, event).await?)
 }
 
 fn facts(contact: &Contact) -> Value {
@@ -142,11 +130,11 @@ impl Mutation for Update {
         if let Some(roles) = &self.notification_roles {
             contact.notification_roles = roles.clone();
         }
-        contact.changed_revision = access.organization.revision + 1;
+        contact.changed_revision = access.organization.next_revision();
         contact.update_time = ctx.now;
         tx.update_contact(contact.clone()).await?;
         let data = json!({ "before": before, "after": facts(&contact) });
-        record(ctx, tx, &mut access, "contact.updated", contact.id, data).await?;
+        ctx.record(tx, &mut access.organization, "contact.updated", Some(contact.id), data).await?;
         Ok((contact, access.organization.revision))
     }
 }
@@ -175,7 +163,7 @@ impl Mutation for Delete {
         require_etag(&self.etag, contact.changed_revision)?;
         tx.delete_contact(contact.id).await?;
         let data = json!({ "before": facts(&contact) });
-        record(ctx, tx, &mut access, "contact.deleted", contact.id, data).await?;
+        ctx.record(tx, &mut access.organization, "contact.deleted", Some(contact.id), data).await?;
         Ok(access.organization.revision)
     }
 }

@@ -24,7 +24,7 @@ use crate::{
         mail::{OwnershipMail, OwnershipNews, Payload},
         ownership::{self, CONFIRMATION_TIME, TransferState},
     },
-    store::{Cursor, Event, Member, Transfer, Tx, User},
+    store::{Cursor, Member, Transfer, Tx, User},
 };
 
 /// A transfer, and the organization's revision after the call.
@@ -112,8 +112,7 @@ impl Sides {
             ("ownership.transferred", nominee.user_id, received),
             ("ownership.handed_over", owner.user_id, handed_over),
         ] {
-            let event = Event { kind, actor: ctx.actor(), subject: Some(subject), data, time: ctx.now };
-            tx.record(&mut access.organization, event).await?;
+            ctx.record(tx, &mut access.organization, kind, Some(subject), data).await?;
         }
         Ok(())
     }
@@ -161,7 +160,7 @@ impl Mutation for Start {
             },
             actor_user_id: actor.user,
             actor_service_account_id: actor.service_account,
-            changed_revision: access.organization.revision + 1,
+            changed_revision: access.organization.next_revision(),
             create_time: ctx.now,
             expire_time: ctx.now + CONFIRMATION_TIME,
             settle_time: at_once.then_some(ctx.now),
@@ -221,22 +220,16 @@ async fn tell(
 /// Records what happens to a transfer that changes no roles.
 async fn record(ctx: &Ctx, tx: &mut Tx, access: &mut Access, kind: &'static str, transfer: &Transfer) -> Result<()> {
     let cancelled = transfer.state == TransferState::Cancelled;
-    let event = Event {
-        kind,
-        actor: ctx.actor(),
-        subject: Some(transfer.nominee_user_id),
-        data: json!({
-            "before": cancelled.then(|| json!({ "state": TransferState::Pending.as_str() })),
-            "after": {
-                "state": transfer.state.as_str(),
-                "transfer_id": transfer.id,
-                "owner_user_id": transfer.owner_user_id,
-                "nominee_user_id": transfer.nominee_user_id,
-            },
-        }),
-        time: ctx.now,
-    };
-    Ok(tx.record(&mut access.organization, event).await?)
+    let data = json!({
+        "before": cancelled.then(|| json!({ "state": TransferState::Pending.as_str() })),
+        "after": {
+            "state": transfer.state.as_str(),
+            "transfer_id": transfer.id,
+            "owner_user_id": transfer.owner_user_id,
+            "nominee_user_id": transfer.nominee_user_id,
+        },
+    });
+    ctx.record(tx, &mut access.organization, kind, Some(transfer.nominee_user_id), data).await
 }
 
 /// Answers a transfer that waits for its nominee.
@@ -290,7 +283,7 @@ impl Mutation for Settle {
             None => TransferState::Cancelled,
         };
         transfer.settle_time = Some(ctx.now);
-        transfer.changed_revision = access.organization.revision + 1;
+        transfer.changed_revision = access.organization.next_revision();
         tx.update_transfer(transfer.clone()).await?;
         if let Some((sides, before)) = exchanged {
             tell(app, ctx, tx, &access, &sides.users, HANDED_OVER, &transfer).await?;

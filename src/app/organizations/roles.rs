@@ -23,7 +23,7 @@ use crate::{
         custom_role::{CustomRoleRules, Holders},
         error::{Reason, Refusal},
     },
-    store::{Cursor, Event, OwnRoles, Tx},
+    store::{Cursor, OwnRoles, Tx},
 };
 
 /// A role, and the revision of its last change where it is the organization's own.
@@ -119,7 +119,7 @@ impl Mutation for Create {
             permissions: draft.permissions,
             grants: draft.grants,
             manages: draft.manages,
-            changed_revision: access.organization.revision + 1,
+            changed_revision: access.organization.next_revision(),
         };
         let changed = roles.rules(ctx, &access).decide_create(role.clone())?;
         let data = json!({ "after": facts(&role) });
@@ -144,8 +144,7 @@ async fn store(
     let changed = (!changed.is_empty()).then(|| OwnRoles::of(&changed));
     access.organization.custom_roles = changed.clone();
     tx.update_custom_roles(access.organization.id, changed).await?;
-    let event = Event { kind, actor: ctx.actor(), subject: None, data, time: ctx.now };
-    Ok(tx.record(&mut access.organization, event).await?)
+    ctx.record(tx, &mut access.organization, kind, None, data).await
 }
 
 fn facts(role: &CustomRole) -> Value {
@@ -205,7 +204,7 @@ impl Mutation for Update {
         replace(&mut new.permissions, &self.permissions);
         replace(&mut new.grants, &self.grants);
         replace(&mut new.manages, &self.manages);
-        new.changed_revision = access.organization.revision + 1;
+        new.changed_revision = access.organization.next_revision();
         let holders = holders(tx, &access, &self.role).await?;
         let changed = roles.rules(ctx, &access).decide_update(old, new.clone(), holders)?;
         let data = json!({ "before": facts(old), "after": facts(&new) });

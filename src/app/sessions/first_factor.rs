@@ -1,6 +1,7 @@
 //! Signing in by a first factor: a password, or an identity at an OpenID Connect provider.
 
 use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
 
 use crate::{
     app::{
@@ -8,6 +9,7 @@ use crate::{
         call::{
             context::Ctx,
             error::{Error, Result},
+            mutation::Mutation,
         },
         credentials::{
             attempts::{Account, Pass},
@@ -18,11 +20,12 @@ use crate::{
     domain::{
         email::EmailAddress,
         error::{Reason, Refusal},
+        id_token::Identity,
         password,
         text::Username,
     },
     platform::hashing::Verdict,
-    store::User,
+    store::{LinkedIdentity, Tx, User},
 };
 
 /// What a person shows.
@@ -84,11 +87,24 @@ async fn by_password(app: &App, ctx: &Ctx, command: Password) -> Result<Entry> {
     if let Attempt::Entered(entry) = attempted {
         return Ok(*entry);
     }
-    let mut tx = app.store.begin().await?;
-    app.note_refused_sign_in(ctx, &mut tx, known, command.user_agent.as_deref()).await?;
-    app.count_wrong(ctx, &mut tx, &pass).await?;
-    tx.commit().await?;
+    app.run(ctx, &RefusedPassword { user: known, pass: &pass, user_agent: command.user_agent.as_deref() }).await?;
     Err(Reason::SignInFailed.into())
+}
+
+/// What is kept of a password that did not let anybody in.
+struct RefusedPassword<'a> {
+    user: Option<Uuid>,
+    pass: &'a Pass,
+    user_agent: Option<&'a str>,
+}
+
+impl Mutation for RefusedPassword<'_> {
+    type Outcome = ();
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
+        app.note_refused_sign_in(ctx, tx, self.user, self.user_agent).await?;
+        app.count_wrong(ctx, tx, self.pass).await
+    }
 }
 
 enum Attempt {
@@ -113,26 +129,38 @@ async fn attempt(app: &App, ctx: &Ctx, command: &Password, user: Option<User>, p
         }
         false => None,
     };
-    let mut tx = app.store.begin().await?;
-    // Read anew under the lock: whoever is being removed, suspended or deleted meanwhile keeps no session (ab_08). And what was verified may be the old
-    // password by now: the sessions that it began have ended, and so must this one.
-    let mut now = tx.lock_user(user.id).await?.ok_or(Reason::SignInFailed)?;
-    if now.password_hash != user.password_hash {
-        tx.rollback().await?;
-        return Ok(Attempt::Overtaken);
+    app.run(ctx, &RightPassword { user, rehashed, pass, user_agent: command.user_agent.as_deref() }).await
+}
+
+/// A password that was the account's when it was compared.
+struct RightPassword<'a> {
+    user: User,
+    /// The hash to keep from now on, where the stored one is outdated.
+    rehashed: Option<String>,
+    pass: &'a Pass,
+    user_agent: Option<&'a str>,
+}
+
+impl Mutation for RightPassword<'_> {
+    type Outcome = Attempt;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Attempt> {
+        // Read again under the lock: a user who is being removed, suspended or deleted meanwhile keeps no session (ab_08). And what was compared may be the old
+        // password by now: the sessions that it began have ended, and so must this one.
+        let mut now = tx.lock_user(self.user.id).await?.ok_or(Reason::SignInFailed)?;
+        if now.password_hash != self.user.password_hash {
+            return Ok(Attempt::Overtaken);
+        }
+        if !may_sign_in(app, tx, &now, ctx.now).await? {
+            return Ok(Attempt::Refused);
+        }
+        if self.rehashed.is_some() {
+            now.password_hash.clone_from(&self.rehashed);
+            tx.update_user(now.clone()).await?;
+        }
+        app.count_right(tx, self.pass).await?;
+        Ok(Attempt::Entered(Box::new(app.enter(ctx, tx, now, self.user_agent, false).await?)))
     }
-    if !may_sign_in(app, &tx, &now, ctx.now).await? {
-        tx.rollback().await?;
-        return Ok(Attempt::Refused);
-    }
-    if rehashed.is_some() {
-        now.password_hash = rehashed;
-        tx.update_user(now.clone()).await?;
-    }
-    app.count_right(&mut tx, pass).await?;
-    let entry = app.enter(ctx, &mut tx, now, command.user_agent.as_deref(), false).await?;
-    tx.commit().await?;
-    Ok(Attempt::Entered(Box::new(entry)))
 }
 
 /// Whom somebody says that they are, in the form that is looked up and counted.
@@ -184,29 +212,39 @@ pub(crate) struct ShownIdentity {
 /// `ID_TOKEN_INVALID`, `ID_TOKEN_USED`, `IDENTITY_UNKNOWN`, `SIGN_IN_FAILED` where the account may not sign in, `IDENTITY_PROVIDER_UNAVAILABLE`.
 async fn by_identity(app: &App, ctx: &Ctx, command: ShownIdentity) -> Result<Entry> {
     let identity = app.identify(ctx, &command.shown).await?;
-    let user_agent = command.user_agent.as_deref();
-    let found = app.store.read().identity(&identity.issuer, &identity.subject).await?;
-    let Some(found) = found else {
-        // Of nobody nothing is kept: it would be the caller's choice what.
-        return Err(unknown());
-    };
-    let mut tx = app.store.begin().await?;
-    let user = tx.lock_user(found.user_id).await?.ok_or_else(unknown)?;
-    // Read anew under the lock: it may have been taken away, or the account deleted, while we waited.
-    let linked = tx.identity(&identity.issuer, &identity.subject).await?;
-    if linked.is_none_or(|linked| linked.user_id != user.id) {
-        return Err(unknown());
+    // Of nobody nothing is kept: it would be the caller's choice what.
+    let linked = app.store.read().identity(&identity.issuer, &identity.subject).await?.ok_or_else(unknown)?;
+    let entry = app.run(ctx, &RightIdentity { identity, linked, user_agent: command.user_agent }).await?;
+    entry.ok_or_else(|| Reason::SignInFailed.into())
+}
+
+/// An identity that was linked to an account when it was looked up.
+struct RightIdentity {
+    identity: Identity,
+    linked: LinkedIdentity,
+    user_agent: Option<String>,
+}
+
+/// `None` where the account may not sign in, of which the user is told.
+impl Mutation for RightIdentity {
+    type Outcome = Option<Entry>;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Option<Entry>> {
+        let user = tx.lock_user(self.linked.user_id).await?.ok_or_else(unknown)?;
+        // Read again under the lock: it may have been taken away, or the account deleted, while we waited.
+        let linked = tx.identity(&self.identity.issuer, &self.identity.subject).await?;
+        if linked.is_none_or(|linked| linked.user_id != user.id) {
+            return Err(unknown());
+        }
+        let user_agent = self.user_agent.as_deref();
+        if !may_sign_in(app, tx, &user, ctx.now).await? {
+            app.note_refused_sign_in(ctx, tx, Some(user.id), user_agent).await?;
+            return Ok(None);
+        }
+        app.use_id_token(ctx, tx, &self.identity).await?;
+        tx.touch_identity(self.linked.id, ctx.now).await?;
+        app.enter(ctx, tx, user, user_agent, false).await.map(Some)
     }
-    if !may_sign_in(app, &tx, &user, ctx.now).await? {
-        app.note_refused_sign_in(ctx, &mut tx, Some(user.id), user_agent).await?;
-        tx.commit().await?;
-        return Err(Reason::SignInFailed.into());
-    }
-    app.use_id_token(ctx, &mut tx, &identity).await?;
-    tx.touch_identity(found.id, ctx.now).await?;
-    let entry = app.enter(ctx, &mut tx, user, user_agent, false).await?;
-    tx.commit().await?;
-    Ok(entry)
 }
 
 fn unknown() -> Error {

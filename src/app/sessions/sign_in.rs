@@ -263,14 +263,26 @@ impl Prepare for Complete {
         let factor = match factor {
             Ok(factor) => factor,
             Err(refused) => {
-                let mut tx = app.store.begin().await?;
-                app.note_refused_sign_in(ctx, &mut tx, Some(user_id), kept.user_agent.as_deref()).await?;
-                app.count_wrong_factor(ctx, &mut tx).await?;
-                tx.commit().await?;
+                app.run(ctx, &RefusedCode { user_id, user_agent: kept.user_agent.as_deref() }).await?;
                 return Err(refused);
             }
         };
         Ok(PreparedComplete { challenge_id: found.id, user_id, kept, factor })
+    }
+}
+
+/// What is kept of a code that did not let anybody in.
+struct RefusedCode<'a> {
+    user_id: Uuid,
+    user_agent: Option<&'a str>,
+}
+
+impl Mutation for RefusedCode<'_> {
+    type Outcome = ();
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
+        app.note_refused_sign_in(ctx, tx, Some(self.user_id), self.user_agent).await?;
+        app.count_wrong_factor(ctx, tx).await
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
             error::{Error, Result},
             mutation::{Mutation, Prepare},
         },
-        credentials::passwords::{record, require_patience},
+        credentials::passwords::require_patience,
         mail::queue::secret_mail,
         require_etag,
         users::email_taken,
@@ -192,7 +192,7 @@ async fn take_effect(
         ..old.clone()
     };
     let data = json!({ "before": { "email": old.email }, "after": { "email": user.email } });
-    match record(ctx, tx, &mut user, "user.email_changed", data).await {
+    match ctx.record_user(tx, &mut user, "user.email_changed", data).await {
         Ok(()) => {}
         // Another transaction added the address since we looked.
         Err(StoreError::Duplicate(_)) => return Err(email_taken()),

@@ -31,7 +31,7 @@ use crate::{
         user::UserState,
     },
     platform::hashing::{self, Cost, Unusable},
-    store::{Event, ImportedUser, Member, StoreError, Tx, User, UserEvent},
+    store::{ImportedUser, Member, StoreError, Tx, User, UserEvent},
 };
 
 /// The scope that a caller needs besides, where people come with memberships: that of CreateMember.
@@ -336,14 +336,7 @@ impl Person {
 async fn add_member(ctx: &Ctx, tx: &mut Tx, access: &mut Access, user: &User, roles: RoleSet) -> Result<()> {
     let member = Member::new(&access.organization, user, roles, ctx.now);
     tx.insert_member(member.clone()).await?;
-    let event = Event {
-        kind: "member.created",
-        actor: ctx.actor(),
-        subject: Some(user.id),
-        data: json!({ "roles": member.roles }),
-        time: ctx.now,
-    };
-    Ok(tx.record(&mut access.organization, event).await?)
+    ctx.record(tx, &mut access.organization, "member.created", Some(user.id), json!({ "roles": member.roles })).await
 }
 
 fn address_digest(key: &str) -> Vec<u8> {

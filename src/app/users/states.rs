@@ -23,7 +23,7 @@ use crate::{
         text::sort_key,
         user::{UserChange, UserState},
     },
-    store::{Event, Member, Organization, StoreError, Tx, User, UserEvent},
+    store::{Member, Organization, StoreError, Tx, User},
 };
 
 /// Organizations that one refusal names at the most.
@@ -51,8 +51,8 @@ impl Mutation for Update {
             return Err(Refusal::new(Reason::UserStateConflict).with("state", "DELETED").into());
         }
         let changed = self.change.apply(&mut user);
-        let event = UserEvent { kind: "user.updated", actor: ctx.actor(), data: changed.values.clone(), time: ctx.now };
-        tx.record_user(&mut user, event).await.map_err(username_taken)?;
+        let data = changed.values.clone();
+        ctx.record_user(tx, &mut user, "user.updated", data).await.map_err(username_taken)?;
         if changed.shows() {
             let seats = seats(tx, &user).await?;
             rename(ctx, tx, &user, seats, &changed).await?;
@@ -89,18 +89,14 @@ impl Mutation for ChangeUserState {
         user.state = after;
         user.state_before_deletion = (after == UserState::Deleted).then_some(before);
         self.claim_names(tx, &mut user, ctx).await?;
-        let event = UserEvent {
-            kind: match self.change {
-                UserChange::Suspend => "user.suspended",
-                UserChange::Activate => "user.activated",
-                UserChange::Delete => "user.deleted",
-                UserChange::Undelete => "user.undeleted",
-            },
-            actor: ctx.actor(),
-            data: json!({ "before": before.as_str(), "after": after.as_str() }),
-            time: ctx.now,
+        let kind = match self.change {
+            UserChange::Suspend => "user.suspended",
+            UserChange::Activate => "user.activated",
+            UserChange::Delete => "user.deleted",
+            UserChange::Undelete => "user.undeleted",
         };
-        tx.record_user(&mut user, event).await.map_err(|error| match error {
+        let data = json!({ "before": before.as_str(), "after": after.as_str() });
+        ctx.record_user(tx, &mut user, kind, data).await.map_err(|error| match error {
             // Another account took the address since we looked.
             StoreError::Duplicate(_) => address_in_use(),
             other => Error::from(other),
@@ -231,10 +227,9 @@ async fn record(
     kind: &'static str,
     data: serde_json::Value,
 ) -> Result<()> {
-    member.changed_revision = organization.revision + 1;
+    member.changed_revision = organization.next_revision();
     member.update_time = ctx.now;
     let subject = Some(member.user_id);
     tx.update_member(member).await?;
-    let event = Event { kind, actor: ctx.actor(), subject, data, time: ctx.now };
-    Ok(tx.record(organization, event).await?)
+    ctx.record(tx, organization, kind, subject, data).await
 }

@@ -1,8 +1,8 @@
 //! A telephony hub: three roles of which one person can hold several, and a second step before inviting.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::Code;
 
 use crate::services::credentials::identities::accept_with;

@@ -3,9 +3,9 @@
 mod credentials;
 mod removal;
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::Code;
 
 use crate::services::credentials::mfa::guard;

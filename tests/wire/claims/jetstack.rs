@@ -3,10 +3,10 @@
 mod ownership;
 mod removal;
 
-use roster_test_macros::wire_test;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::Code;
 
 use crate::services::organizations::activity::{report, send};

@@ -1,6 +1,5 @@
 //! Who may call what (ab_16): every method of the contract by every kind of caller, against a golden file, and with the ids of others.
 
-use roster_test_macros::wire_test;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -9,6 +8,7 @@ use std::path::Path;
 use prost::Message;
 use prost_reflect::{DynamicMessage, Kind, Value};
 use roster::platform::Entropy;
+use roster_test_macros::wire_test;
 use tonic::{Code, Status};
 use tonic_types::pb::{ErrorInfo, Status as WireStatus};
 

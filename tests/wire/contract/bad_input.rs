@@ -1,10 +1,10 @@
 //! Bad input to every method: what the contract's `Constraints:` comments say is what the server holds, field by field and term by term.
 
-use roster_test_macros::wire_test;
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use roster_test_macros::wire_test;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};

@@ -1,9 +1,9 @@
 //! What the records say was there before a change and is there since, word by word: of organizations, over the wire, and of accounts, in their rows.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
 use prost_types::value::Kind;
+use roster_test_macros::wire_test;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 

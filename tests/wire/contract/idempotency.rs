@@ -1,8 +1,8 @@
 //! Request ids: a repeated call gets the first answer and has one effect, for every method that changes something.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::Code;
 
 use crate::support::mailbox::Fault;

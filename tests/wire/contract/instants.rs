@@ -1,7 +1,8 @@
 //! What a list holds at the very instant at which something begins or ends.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
+
+use roster_test_macros::wire_test;
 
 use crate::services::organizations::activity::{listed, of, report, send};
 use crate::support::pb::{

@@ -1,9 +1,10 @@
 //! Every shipped access model, played through with real members: each role's permissions against the golden matrix, and the actions that the
 //! roster promises against what the calls do.
 
-use roster_test_macros::wire_test;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+use roster_test_macros::wire_test;
 
 use crate::services::sessions::step_up;
 use crate::support::pb::{

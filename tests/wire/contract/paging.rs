@@ -1,8 +1,8 @@
 //! Every list: walked in pages it gives each row once, in order; and what is wrong with a page request.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::Code;
 
 use crate::support::pb::{

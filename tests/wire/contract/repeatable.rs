@@ -1,9 +1,9 @@
 //! Request ids, held for every method that the contract has: those of tomorrow included. What an id promises beyond being repeated stands in `idempotency`.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
 use prost_reflect::{DynamicMessage, Value};
+use roster_test_macros::wire_test;
 use tonic::Status;
 
 use crate::services::credentials::mfa::{Guarded, begin, challenged, totp};

@@ -1,6 +1,5 @@
 //! What is there and what is not: methods, unknown methods, health, reflection, and the reasons that the contract documents.
 
-use roster_test_macros::wire_test;
 use std::collections::BTreeSet;
 
 use futures_util::stream;
@@ -8,6 +7,7 @@ use prost::Message;
 use prost_reflect::prost_types::FileDescriptorProto;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use roster::domain::error::Reason;
+use roster_test_macros::wire_test;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request};
 use tonic_health::pb::health_client::HealthClient;

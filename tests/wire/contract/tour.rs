@@ -6,7 +6,6 @@
 //! `UPDATE_README=1` writes the answers of this run into the page; what it leaves out stays left out where the rest agrees.
 //! `ROSTER_TEST_REAL_GRPCURL=1` takes the grpcurl of the PATH.
 
-use roster_test_macros::wire_test;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -16,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use chrono::DateTime;
+use roster_test_macros::wire_test;
 use uuid::Uuid;
 
 use crate::support::grpcurl;

@@ -14,12 +14,12 @@
 //!
 //! On SQLite a deferred transaction alone made none fail: a stale snapshot cannot write there, and the call is tried again.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use roster_test_macros::wire_test;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 

@@ -13,11 +13,11 @@
 //! | a link to choose a password | 50 | 50 |
 //! | an ID token | 50 | 50 |
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use roster_test_macros::wire_test;
 use tonic::{Response, Status};
 
 use crate::services::credentials::identities::{linked, provider};

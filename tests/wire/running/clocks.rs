@@ -1,8 +1,8 @@
 //! ab_57: replicas whose clocks are minutes apart agree on what came first, and deliver each message once.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use sea_orm::ConnectionTrait;
 use tonic::{Code, Response};
 

@@ -1,12 +1,12 @@
 //! A database that is busy, loses a line at COMMIT, or restarts under load.
 
-use roster_test_macros::wire_test;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use roster::http::probe;
+use roster_test_macros::wire_test;
 use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -21,7 +21,7 @@ use crate::support::program::run;
 use crate::support::proxy::{Cut, Proxy};
 use crate::support::runner::rounds;
 use crate::support::safety_kit::flag;
-use crate::support::scenario::{Scenario, call, new_user, refusal, with_credential};
+use crate::support::scenario::{PASSWORD, Scenario, call, new_user, refusal, sign_in, with_credential};
 use crate::support::world::{Replica, World};
 
 /// How often the server tries a transaction in all.
@@ -320,4 +320,26 @@ async fn ab_09_a_file_that_is_busy_is_waited_for(world: World) {
     held.rollback().await.unwrap();
     call.await.unwrap().unwrap();
     assert_eq!(invitations(&world, "guest@example.com").await, 1);
+}
+
+/// ab_09: a sign-in that PostgreSQL ends to resolve a deadlock is tried again, as every other change is: it locks the user and then waits for the table of sessions, whose holder wants the user.
+#[wire_test(postgres)]
+async fn ab_09_a_sign_in_is_tried_again(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let held = world.database().begin().await.unwrap();
+    held.execute_unprepared("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let (there, email) = (world.clone(), acme.owner.email.clone());
+    let call = tokio::spawn(async move { sign_in(&there, &email, PASSWORD).await });
+    // Until it waits for the sessions, and so has the user.
+    let waits = "SELECT count(*) AS count FROM pg_locks JOIN pg_class ON pg_class.oid = relation WHERE relname = 'sessions' AND NOT granted";
+    let waiting = async || {
+        let row = held.query_one_raw(Statement::from_string(DbBackend::Postgres, waits)).await.unwrap().unwrap();
+        row.try_get::<i64>("", "count").unwrap() > 0
+    };
+    while !waiting().await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    held.execute_unprepared("SELECT * FROM users FOR UPDATE").await.unwrap();
+    held.rollback().await.unwrap();
+    call.await.unwrap().unwrap();
 }

@@ -3,7 +3,6 @@
 //! The program runs in a process of its own on a SQLite file. The disk below it fails and works again; then the program is killed, and what it acknowledged has to
 //! be in the file. PostgreSQL answers for its own disk.
 
-use roster_test_macros::wire_test;
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use roster::platform::Entropy;
+use roster_test_macros::wire_test;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};

@@ -1,9 +1,9 @@
 //! The first start: several processes find an empty database at the same moment.
 
-use roster_test_macros::wire_test;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::future::join_all;
+use roster_test_macros::wire_test;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tonic::Request;
 

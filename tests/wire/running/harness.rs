@@ -1,10 +1,10 @@
 //! The harness itself, where a fault of it would make other tests pass that should not.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
 use lettre::message::MultiPart;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use roster_test_macros::wire_test;
 use sea_orm::ConnectionTrait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -1,12 +1,12 @@
 //! `roster admin import`: the program itself, which is killed, and whose server is killed, in the middle.
 
-use roster_test_macros::wire_test;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use roster_test_macros::wire_test;
 use sea_orm::{DatabaseConnection, DbBackend};
 use serde_json::{Value, json};
 

@@ -1,6 +1,5 @@
 //! ab_01: the program is killed again and again while clients create invitations and its worker delivers them.
 
-use roster_test_macros::wire_test;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use roster::domain::token::{Token, TokenKind};
 use roster::platform::{Clock, Entropy};
+use roster_test_macros::wire_test;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use tonic::transport::Channel;
 use tonic::{Request, Status};

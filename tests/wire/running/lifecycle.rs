@@ -3,12 +3,12 @@
 mod settings;
 mod workers;
 
-use roster_test_macros::wire_test;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use roster::http::probe;
 use roster::platform::{Entropy, Keyring};
+use roster_test_macros::wire_test;
 use sea_orm::ConnectionTrait;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;

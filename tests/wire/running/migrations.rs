@@ -4,11 +4,11 @@
 //! newest, and never touches those of an earlier one). A later migration is tested by bringing each of them forward: a migration that fails on rows, loses
 //! one, or leaves something that the service cannot read, fails here before it reaches anybody's database.
 
-use roster_test_macros::wire_test;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use roster_migrations::Migrator;
+use roster_test_macros::wire_test;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use sea_orm_migration::MigratorTrait;
 

@@ -1,10 +1,10 @@
 //! ab_03: the ways in which a mail server fails. What may pass is tried again when it is due and not before; what is final is seen by those who wait for the
 //! mail; nobody's trouble is anybody else's.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use roster_test_macros::wire_test;
 use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 

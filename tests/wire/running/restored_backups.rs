@@ -1,8 +1,8 @@
 //! A backup that is restored, served as it is and after `roster admin after-restore`.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use sea_orm::{ConnectionTrait, DbBackend};
 use tonic::Code;
 

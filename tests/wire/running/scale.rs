@@ -1,9 +1,9 @@
 //! What it costs that an organization is large. Compared are times of the same call in a small organization and in a large one of the same database.
 
-use roster_test_macros::wire_test;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
+use roster_test_macros::wire_test;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use crate::support::pb::{

@@ -1,10 +1,10 @@
 //! What claims a revision is what the organization was at that revision.
 
-use roster_test_macros::wire_test;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use roster_test_macros::wire_test;
 use tonic::Request;
 use tonic::transport::Channel;
 

@@ -1,12 +1,12 @@
 //! What an operator sees of the running program: logs, metrics, traces, and whether it lives and is ready.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use roster::http::probe;
+use roster_test_macros::wire_test;
 use tonic::{Code, Request};
 
 use crate::support::otlp::Receiver;

@@ -1,7 +1,8 @@
 //! What is forgotten once it has had its time.
 
-use roster_test_macros::wire_test;
 use std::time::{Duration, Instant};
+
+use roster_test_macros::wire_test;
 
 use crate::services::organizations::activity::{report, send};
 use crate::support::pb::{

@@ -2,9 +2,9 @@
 
 pub(crate) mod hashing;
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::{Code, Request};
 
 use crate::services::credentials::mfa::{challenged, complete, guard, totp, wrong};

@@ -1,9 +1,9 @@
 //! What it costs everybody that an organization has made roles for itself.
 
-use roster_test_macros::wire_test;
 use std::time::{Duration, Instant};
 
 use roster::http::probe;
+use roster_test_macros::wire_test;
 use tonic::transport::Channel;
 
 use crate::support::pb::permission_service_client::PermissionServiceClient;

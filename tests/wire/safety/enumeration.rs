@@ -1,9 +1,9 @@
 //! ab_15: neither an answer nor the time that it takes tells whether an address has an account, by whichever path it is asked.
 
-use roster_test_macros::wire_test;
 use std::time::{Duration, Instant};
 
 use prost::Message;
+use roster_test_macros::wire_test;
 use tonic::{Code, Response, Status};
 
 use crate::support::pb::{Invitation, RequestPasswordResetRequest, StartStepUpRequest, StepUpPurpose};

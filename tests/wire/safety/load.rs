@@ -1,10 +1,10 @@
 //! Load and connections: whoever sends nothing, opens much or asks for much holds up nobody else.
 
-use roster_test_macros::wire_test;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use futures_util::stream;
+use roster_test_macros::wire_test;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;

@@ -1,8 +1,8 @@
 //! What people can have sent to others from the operator's domain: how much, by one invitation, by an organization, and into one mailbox (ab_43), and under which subject (ab_55).
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::{Code, Status};
 
 use crate::services::organizations::ownership::{WITH_CONFIRMATION, team, with_confirmation};

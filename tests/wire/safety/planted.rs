@@ -1,8 +1,8 @@
 //! ab_34: whoever makes an account for another person's address plants nothing in it that outlives the first link by which that person chooses a password.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::Code;
 
 use crate::services::credentials::identities::{enter, link as link_identity, provider};

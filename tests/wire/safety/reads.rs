@@ -1,10 +1,10 @@
 //! Lists and checks: whoever reads much holds up neither those who ask little nor others who read much.
 
-use roster_test_macros::wire_test;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use roster_test_macros::wire_test;
 use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::task::JoinSet;
 use tonic::transport::Endpoint;

@@ -1,8 +1,8 @@
 //! ab_26: what people type into names, addresses and messages stays text: it breaks no header, no HTML and no line of a log, and makes no link.
 
-use roster_test_macros::wire_test;
 use std::collections::BTreeSet;
 
+use roster_test_macros::wire_test;
 use tonic::{Code, Status};
 
 use crate::support::mailbox::Mail;

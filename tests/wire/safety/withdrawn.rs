@@ -1,8 +1,8 @@
 //! ab_35: what a service has begun ends with its rights: an invitation that waits, and a transfer of ownership that waits.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::{Code, Request, Status};
 
 use crate::services::organizations::ownership::{WITH_CONFIRMATION, team, with_confirmation};

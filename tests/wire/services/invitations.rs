@@ -5,9 +5,9 @@ pub(crate) mod batches;
 pub(crate) mod links;
 pub(crate) mod roles;
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::{Code, Status};
 
 use crate::support::pb::{

@@ -7,10 +7,10 @@ pub(crate) mod ownership;
 pub(crate) mod roles;
 pub(crate) mod states;
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
 use prost_types::FieldMask;
+use roster_test_macros::wire_test;
 use tonic::Code;
 
 use crate::support::pb::create_organization_request::Owner;

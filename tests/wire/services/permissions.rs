@@ -1,8 +1,8 @@
 //! Permission checks, one by one and many at once, and for whom a service may act.
 
-use roster_test_macros::wire_test;
 use std::collections::BTreeSet;
 
+use roster_test_macros::wire_test;
 use sea_orm::ConnectionTrait;
 use tonic::{Code, Request, Status};
 

@@ -3,9 +3,9 @@
 pub(crate) mod history;
 pub(crate) mod step_up;
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::{Code, Request};
 
 use crate::support::pb::{

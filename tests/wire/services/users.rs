@@ -4,9 +4,9 @@ pub(crate) mod addresses;
 pub(crate) mod imports;
 pub(crate) mod states;
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::{Code, Status};
 
 use crate::support::pb::{CreateUserRequest, GetUserRequest, ListUsersRequest, User};

@@ -12,7 +12,6 @@ use crate::{
             error::Result,
             mutation::{Mutation, Prepare},
         },
-        credentials::passwords::record,
     },
     domain::{
         challenge::Purpose,
@@ -62,7 +61,7 @@ impl Mutation for PreparedRemove {
         // A sign-in that waits for a code would wait for nothing.
         tx.end_challenges(user.id, &[Purpose::SignIn], ctx.now).await?;
         user.mfa_enabled = false;
-        record(ctx, tx, &mut user, "user.mfa_removed", json!({})).await?;
+        ctx.record_user(tx, &mut user, "user.mfa_removed", json!({})).await?;
         app.notify(ctx, tx, &user, Notice::MfaRemoved).await
     }
 }

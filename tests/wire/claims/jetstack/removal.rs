@@ -1,9 +1,9 @@
 //! What Jetstack promises of removed members.
 
-use roster_test_macros::wire_test;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::Code;
 
 use crate::services::organizations::activity::{listed, of, report, send};

@@ -1,8 +1,8 @@
 //! To whom a request id belongs, and for how long.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::Code;
 
 use super::{BOB, ID, invitation};

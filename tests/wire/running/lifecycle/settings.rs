@@ -1,8 +1,9 @@
 //! Settings at the start.
 
-use roster_test_macros::wire_test;
 use std::io::Write;
 use std::path::Path;
+
+use roster_test_macros::wire_test;
 
 use super::laptop_flags;
 use crate::support::program::run;

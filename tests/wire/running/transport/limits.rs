@@ -1,9 +1,9 @@
 //! The limits on messages, streams, connections and time.
 
-use roster_test_macros::wire_test;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, Stream, StreamExt};
+use roster_test_macros::wire_test;
 use tokio::sync::oneshot;
 use tonic::Code;
 use tonic::transport::Endpoint;

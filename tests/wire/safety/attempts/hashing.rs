@@ -1,10 +1,10 @@
 //! Calls that make the server hash or estimate passwords.
 
-use roster_test_macros::wire_test;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use roster_test_macros::wire_test;
 use tonic::{Code, Response, Status};
 
 use super::{REFUSED, from};

@@ -1,11 +1,11 @@
 //! No secret is stored as it is, in a database, an answer or a log.
 
-use roster_test_macros::wire_test;
 use std::fmt::Debug;
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use roster_test_macros::wire_test;
 use tonic::{Request, Response, Status};
 
 use super::INVITED;

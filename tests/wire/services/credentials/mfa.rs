@@ -3,10 +3,10 @@
 mod guesses;
 mod half_finished;
 
-use roster_test_macros::wire_test;
 use std::time::{Duration, Instant};
 
 use roster::platform::{entropy::Entropy, keyring::Keyring};
+use roster_test_macros::wire_test;
 use sea_orm::{ConnectionTrait, Statement};
 use tonic::{Code, Status};
 

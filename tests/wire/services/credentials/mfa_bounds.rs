@@ -1,9 +1,9 @@
 //! Where the bounds of second factors lie: which code is used up by what, how many wrong ones there are and when they are forgotten, and what is left of a factor that is gone.
 
-use roster_test_macros::wire_test;
 use std::time::{Duration, Instant};
 
 use roster::platform::{entropy::Entropy, keyring::Keyring};
+use roster_test_macros::wire_test;
 use sea_orm::ConnectionTrait;
 use tonic::Code;
 

@@ -1,8 +1,8 @@
 //! Passwords: changing one's own, choosing a new one by a link in a mail, and what both end.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::{Code, Status};
 
 use crate::support::mailbox::Mail;

@@ -1,9 +1,9 @@
 //! Taking an account back: what somebody else has begun with it, planted in it, or has at work, gains them nothing afterwards (ab_20, ab_24).
 
-use roster_test_macros::wire_test;
 use std::future::Future;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use tonic::{Code, Response, Status};
 

@@ -1,8 +1,8 @@
 //! Accepting an invitation: as a new person, as somebody with an account, and by whose right it still stands.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use sea_orm::ConnectionTrait;
 use tonic::Code;
 

@@ -1,8 +1,8 @@
 //! Invitations in batches, those that wait for one person, and saying no to one.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::Code;
 
 use crate::support::pb::invitation_result::Outcome;

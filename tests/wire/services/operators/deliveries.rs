@@ -1,8 +1,8 @@
 //! The look into the outbox: what became of a message, and trying a failed one again.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::{Code, Status};
 
 use crate::support::mailbox::Fault;

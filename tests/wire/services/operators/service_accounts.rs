@@ -2,9 +2,9 @@
 
 mod widening;
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::{Code, Status};
 
 use crate::support::pb::{

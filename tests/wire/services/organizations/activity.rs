@@ -1,10 +1,10 @@
 //! What members did: reports of it count once, the roster shows the counters to those who may see them, and the list shows who did what, and when.
 
-use roster_test_macros::wire_test;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use roster_test_macros::wire_test;
 use tonic::Code;
 
 use crate::support::pb::activity_service_client::ActivityServiceClient;

@@ -2,11 +2,11 @@
 
 mod chain;
 
-use roster_test_macros::wire_test;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use prost_types::value::Kind;
+use roster_test_macros::wire_test;
 use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 

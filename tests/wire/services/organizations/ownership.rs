@@ -1,8 +1,8 @@
 //! Transfers of ownership: at once, or after the nominee has confirmed, and who is told.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::Code;
 
 use crate::services::credentials::mfa::{demand, guard};

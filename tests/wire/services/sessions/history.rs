@@ -1,7 +1,8 @@
 //! Attempts to sign in are kept for a while, whatever came of them.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
+
+use roster_test_macros::wire_test;
 
 use crate::support::pb::SignInRequest;
 use crate::support::scenario::{PASSWORD, Scenario, create_user, service_key};

@@ -1,8 +1,8 @@
 //! A second step before inviting: a code in a mail confirms a session for a while.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::{Code, Status};
 
 use crate::support::pb::{

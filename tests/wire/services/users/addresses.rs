@@ -1,8 +1,8 @@
 //! The address of an account: changed by its owner or by a service that answers for it, and confirmed by a link.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::{Code, Status};
 
 use crate::support::pb::{

@@ -1,8 +1,8 @@
 //! Accounts that are suspended, deleted and brought back, and profiles that people change themselves.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::Code;
 
 use crate::support::pb::{

@@ -1,11 +1,11 @@
 //! Which ID tokens are taken, from whom, and how often.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use roster_test_macros::wire_test;
 use serde_json::{Value, json};
 use tonic::Code;
 

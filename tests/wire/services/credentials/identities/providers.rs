@@ -1,9 +1,9 @@
 //! Identity providers: their keys, their algorithms, and where they may be.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use roster_test_macros::wire_test;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tonic::{Code, Status};

@@ -1,8 +1,8 @@
 //! Codes that are guessed or used twice.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::Code;
 
 use super::{ADA, challenged, complete, guard, totp, wrong};

@@ -1,8 +1,8 @@
 //! Sign-ins that wait for a second factor.
 
-use roster_test_macros::wire_test;
 use std::time::Duration;
 
+use roster_test_macros::wire_test;
 use tonic::Code;
 
 use super::{ADA, ANOTHER, STEP, begin, challenged, complete, guard, remove, totp, use_it, wrong};
