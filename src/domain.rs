@@ -10,6 +10,7 @@ pub mod challenge;
 pub mod contact;
 pub mod custom_role;
 pub mod delivery;
+pub mod digest;
 pub mod email;
 pub mod error;
 pub mod id_token;

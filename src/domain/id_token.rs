@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, Utc};
 use jsonwebtoken::{
@@ -12,6 +11,7 @@ use jsonwebtoken::{
 use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
 
+use crate::domain::digest::sha256;
 use crate::domain::text_enum::text_enum;
 
 /// How far an issuer's clock may be from ours.
@@ -254,11 +254,8 @@ impl Claimed {
             "EdDSA" => Algorithm::EdDSA,
             _ => return Err(Flaw::Algorithm),
         };
-        let mut bytes = [0; 32];
-        for (to, from) in bytes.iter_mut().zip(digest(&SHA256, signed.as_bytes()).as_ref()) {
-            *to = *from;
-        }
-        Ok(Self { algorithm, key_id: header.kid, issuer: part::<Origin>(payload)?.iss, digest: bytes })
+        let digest = sha256(signed.as_bytes());
+        Ok(Self { algorithm, key_id: header.kid, issuer: part::<Origin>(payload)?.iss, digest })
     }
 }
 

@@ -1,10 +1,10 @@
 //! Second factors: what kinds there are, where one is asked for, and the codes that stand in for one.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use chrono::Duration;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::domain::digest::sha256;
 use crate::domain::{access_model::AccessModel, text_enum::text_enum, totp::base32};
 
 text_enum! {
@@ -61,7 +61,7 @@ pub fn recovery_digest(user: Uuid, typed: &str) -> Vec<u8> {
     let mut bytes = Zeroizing::new(user.as_bytes().to_vec());
     let counts = typed.chars().filter(|c| !matches!(c, '-' | ' '));
     bytes.extend(counts.flat_map(char::to_lowercase).collect::<String>().bytes());
-    digest(&SHA256, &bytes).as_ref().to_vec()
+    sha256(&bytes).to_vec()
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
 //! States that rest as words.
+//!
+//! The word stands beside its variant: who renames a variant does not rename what is stored. The derives of a crate would write the word from the variant's name, or repeat an attribute
+//! for each, and answer with a trait where a method is meant.
 
 /// Declares an enum whose variants have one word each, under which they are stored.
 macro_rules! text_enum {

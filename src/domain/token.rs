@@ -6,9 +6,10 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::{Zeroize, Zeroizing};
+
+use crate::domain::digest::sha256;
 
 const SECRET_BYTES: usize = 32;
 /// 32 bytes in base64 without padding.
@@ -101,11 +102,7 @@ impl Token {
     /// SHA-256 of the whole text, prefix included: what is stored and looked up. Two kinds never share a digest.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        let mut out = [0; 32];
-        for (to, from) in out.iter_mut().zip(digest(&SHA256, self.text.as_bytes()).as_ref()) {
-            *to = *from;
-        }
-        out
+        sha256(self.text.as_bytes())
     }
 }
 

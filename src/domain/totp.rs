@@ -2,6 +2,8 @@
 
 use aws_lc_rs::hmac;
 use chrono::{DateTime, Utc};
+use data_encoding::BASE32_NOPAD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 /// Bytes of a secret: RFC 4226, section 4, asks for 128 bits and recommends 160.
@@ -13,8 +15,8 @@ pub const DIGITS: usize = 6;
 
 /// Steps before and after the present one whose codes are taken: clocks differ, and typing takes time (RFC 6238, section 5.2).
 const WINDOW: i64 = 1;
-/// The alphabet of RFC 4648, section 6.
-const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+/// What is percent-encoded in an address: everything but the unreserved characters (RFC 3986, section 2.3).
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The time step of a moment.
 #[must_use]
@@ -59,44 +61,20 @@ pub fn equal(one: &[u8], other: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(one, other).is_ok()
 }
 
-/// Bytes in base32 without padding (RFC 4648, section 6), the form in which secrets are typed. Bits that do not fill a character are zero.
+/// Bytes in base32 without padding (RFC 4648, section 6), the form in which secrets are typed.
 #[must_use]
 pub fn base32(bytes: &[u8]) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(String::with_capacity(bytes.len().div_ceil(5) * 8));
-    for chunk in bytes.chunks(5) {
-        let mut block = [0_u8; 8];
-        for (to, from) in block.iter_mut().skip(3).zip(chunk) {
-            *to = *from;
-        }
-        let bits = u64::from_be_bytes(block);
-        for place in 0..(chunk.len() * 8).div_ceil(5) {
-            let index = usize::try_from((bits >> (35 - 5 * place)) & 31).unwrap_or_default();
-            text.extend(BASE32.get(index).map(|&byte| char::from(byte)));
-        }
-    }
-    text
+    Zeroizing::new(BASE32_NOPAD.encode(bytes))
 }
 
 /// The address that an authenticator app reads from a picture ("Key Uri Format"). `account` says whose it is and `issuer` where it is good.
 #[must_use]
 pub fn provisioning_uri(secret: &[u8], issuer: &str, account: &str) -> Zeroizing<String> {
-    let (issuer, account) = (percent(issuer), percent(account));
+    let (issuer, account) = (utf8_percent_encode(issuer, &RESERVED), utf8_percent_encode(account, &RESERVED));
     Zeroizing::new(format!(
         "otpauth://totp/{issuer}:{account}?secret={}&issuer={issuer}&algorithm=SHA1&digits={DIGITS}&period={PERIOD}",
         *base32(secret)
     ))
-}
-
-/// Percent-encoding of everything but the unreserved characters (RFC 3986, section 2.3).
-fn percent(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! What happened in an organization: one event for each revision, chained by hash.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
 use serde_json::Value;
@@ -10,6 +9,7 @@ use super::{
     Organization, Result, StoreError, Tx,
     entities::{events, organizations},
 };
+use crate::domain::digest::sha256;
 
 /// Who caused an event: a user, a service, or a service for a user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -94,5 +94,5 @@ pub(crate) fn event_hash(previous: &[u8], event: &events::Model) -> Vec<u8> {
         bytes.extend((field.len() as u64).to_be_bytes());
         bytes.extend(field);
     }
-    digest(&SHA256, &bytes).as_ref().to_vec()
+    sha256(&bytes).to_vec()
 }

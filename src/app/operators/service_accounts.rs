@@ -1,6 +1,5 @@
 //! Service accounts and their keys.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
@@ -18,6 +17,7 @@ use crate::{
         require_state,
     },
     domain::{
+        digest::sha256,
         error::{Reason, Refusal},
         scope::Scopes,
         text::ServiceAccountName,
@@ -245,7 +245,7 @@ impl Mutation for RevokeKey {
 pub(crate) fn etag(account: &ServiceAccount) -> String {
     let scopes: Vec<&str> = account.scopes.iter().collect();
     let state = json!([account.display_name, scopes, account.disabled]).to_string();
-    URL_SAFE_NO_PAD.encode(digest(&SHA256, state.as_bytes()))
+    URL_SAFE_NO_PAD.encode(sha256(state.as_bytes()))
 }
 
 async fn locked(tx: &mut Tx, id: Uuid) -> Result<ServiceAccount> {

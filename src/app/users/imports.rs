@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -21,6 +20,7 @@ use crate::{
     domain::{
         access_model::RoleSet,
         authority::{decide_addition, decide_create, require_usernames},
+        digest::sha256,
         email::EmailAddress,
         error::{Reason, Refusal, Violation},
         import::{Admission, Earlier, Names, Taken},
@@ -340,7 +340,7 @@ async fn add_member(ctx: &Ctx, tx: &mut Tx, access: &mut Access, user: &User, ro
 }
 
 fn address_digest(key: &str) -> Vec<u8> {
-    digest(&SHA256, key.as_bytes()).as_ref().to_vec()
+    sha256(key.as_bytes()).to_vec()
 }
 
 /// An address or username that was free when we looked: the batch is tried again as a whole, and finds it taken then.

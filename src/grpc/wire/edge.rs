@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
 use prost::Message;
 use tonic::{Request, Status};
@@ -19,7 +18,7 @@ use crate::{
             mutation::Answer,
         },
     },
-    domain::error::Reason,
+    domain::{digest::sha256, error::Reason},
     grpc::{
         layers::authenticate::Admitted,
         pb,
@@ -107,11 +106,7 @@ fn id_in(field: Option<&str>) -> Option<Uuid> {
 }
 
 fn fingerprint(message: &impl Message) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    for (to, from) in bytes.iter_mut().zip(digest(&SHA256, &message.encode_to_vec()).as_ref()) {
-        *to = *from;
-    }
-    bytes
+    sha256(&message.encode_to_vec())
 }
 
 /// A response of the contract is what the use case's outcome converts to, and is kept in its wire form.

@@ -1,8 +1,6 @@
 //! What requests have in common, as the build reads it from the contract: the fields that access rules name, and those of pages (AIP-158).
 
-use aws_lc_rs::digest::{SHA256, digest};
-
-use crate::{app::call::paging::PageRequest, grpc::wire::fields::Fields};
+use crate::{app::call::paging::PageRequest, domain::digest::sha256, grpc::wire::fields::Fields};
 
 /// A request, by the access rule of its method.
 pub(crate) trait Ruled {
@@ -50,10 +48,7 @@ impl Fields<'_> {
     /// The paging fields. A token only fits requests that are the same in everything else.
     pub(crate) fn page(&mut self, request: &impl Paged) -> Option<PageRequest> {
         let list = [self.method().as_bytes(), &request.unpaged().encode_to_vec()].concat();
-        let mut binding = [0; 8];
-        for (to, from) in binding.iter_mut().zip(digest(&SHA256, &list).as_ref()) {
-            *to = *from;
-        }
+        let binding = sha256(&list).first_chunk().copied().unwrap_or_default();
         let (size, token, count) = request.paging();
         match PageRequest::parse(size, token, count, binding) {
             Ok(page) => Some(page),
