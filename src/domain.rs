@@ -1,4 +1,4 @@
-//! The rules, each held once. Pure: no I/O, no `async`, no clock and no randomness; whoever calls brings the facts and the time.
+//! The rules, each held once. Pure: no I/O, no `async`, no clock and no randomness; the caller brings the facts and the time.
 
 pub mod access_model;
 pub mod actions;

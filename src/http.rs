@@ -25,7 +25,7 @@ use crate::platform::telemetry::Metrics;
 
 /// Connections for pages at the most. Those who ask are an orchestrator and a scraper.
 pub const MAX_PAGES: usize = 64;
-/// How long a connection for pages may last. Whoever wants another page later comes again.
+/// How long a connection for pages may last. A client that wants another page later connects again.
 const PAGE_TIME: Duration = Duration::from_secs(5);
 
 /// More than any answer that [`probe`] is made for, in bytes.
@@ -49,7 +49,7 @@ impl Readiness {
         self.set(Ok(()));
     }
 
-    /// From now on calls should go elsewhere. The reason is shown to whoever asks `/readyz`: no secrets, no addresses.
+    /// From now on calls should go elsewhere. `/readyz` shows the reason: no secrets, no addresses.
     pub fn not_ready(&self, reason: impl Into<String>) {
         self.set(Err(reason.into()));
     }

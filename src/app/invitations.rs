@@ -197,7 +197,7 @@ pub(super) async fn issue(
     tx.insert_invitation(invitation.clone()).await?;
     dispatch(app, ctx, tx, access, invitation, &token, ("invitation.created", permit)).await.map(
         |(invitation, revision)| Issued {
-            // Whoever only tries an address out leaves no trace, and is not told whether it has an account (ab_40).
+            // A caller who only tries an address out leaves no trace, and is not told whether it has an account (ab_40).
             row: queued(invitation, known_user_id.filter(|_| !command.validate_only)),
             revision,
             link: command.include_link.then(|| link(app, &token)),
@@ -209,7 +209,7 @@ fn written(name: Option<&PersonName>) -> String {
     name.map_or_else(String::new, |name| name.as_str().to_owned())
 }
 
-/// What an invited person is listed as: by their name where whoever invited wrote one (JP04), and by the address.
+/// What an invited person is listed as: the name that the inviter wrote (JP04), or the address.
 pub(crate) fn invited_name(given_name: &str, family_name: &str, email: &str) -> String {
     match full_name(given_name, family_name) {
         name if name.is_empty() => email.to_owned(),
@@ -288,7 +288,7 @@ impl Mutation for Resend {
         require_etag(&self.etag, invitation.changed_revision)?;
         let owners = access::owners_where_it_matters(tx, &access, &[&invitation.roles]).await?;
         let situation = access.situation(ctx, owners);
-        // A fresh link is an invitation anew (JH03).
+        // A new link counts as a new invitation (JH03).
         invitation::require_step_up(&situation, ctx.stepped_up())?;
         let expire_time = invitation::decide_resend(&situation, &invitation.facts(), ctx.now)?;
         let (sent, last) = (invitation.send_count, invitation.sent_time);

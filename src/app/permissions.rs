@@ -72,7 +72,7 @@ impl Effective {
     }
 }
 
-/// Checks one permission by what is committed now, and by the session in hand, where there is one.
+/// Checks one permission by what is committed now, and by the caller's session, where there is one.
 ///
 /// # Errors
 /// `USER_NOT_FOUND` for a user who asks about another.

@@ -299,7 +299,7 @@ pub struct OidcConfig {
     /// Whether providers may be inside: the host of an issuer may have a private or a loopback address.
     #[arg(long, env = "ROSTER_OIDC_INTERNAL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub oidc_internal: bool,
-    /// Whether ID tokens are taken from services only: signing in, signing up and linking by one then need a service key among the call's credentials. Whoever comes by an ID token that
+    /// Whether ID tokens are taken from services only: signing in, signing up and linking by one then need a service key among the call's credentials. Somebody who finds an ID token that
     /// is not used yet reads its nonce in it, and could show both.
     #[arg(long, env = "ROSTER_OIDC_REQUIRE_SERVICE", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub oidc_require_service: bool,

@@ -203,7 +203,7 @@ pub struct MemberRules {
 pub enum Removal {
     /// It cannot be undone (JP12).
     Final,
-    /// Whoever may restore members can undo it.
+    /// A caller who may restore members can undo it.
     Restorable,
     /// Only the service itself, on an operator's behalf, can undo it (PF10).
     ByOperator,

@@ -30,7 +30,7 @@ pub enum Row<'a> {
 /// The actions that this caller may take on the row now, found by asking the rules that the calls themselves ask (JH13).
 ///
 /// `in_scope` says which actions the caller's credential is good for; for a user's own session, all of them. Changing roles counts as allowed
-/// where some change would be: writing the same roles again is no change. The caller of a transfer is the current owner, so a service acting for nobody
+/// where some change would be: writing the same roles again is no change. The caller of a transfer is the current owner, so a service acting for no user
 /// is never shown one.
 pub fn allowed_actions(
     situation: &Situation<'_>,
@@ -88,7 +88,7 @@ fn can_receive_ownership(situation: &Situation<'_>, nominee: &Target<'_>) -> boo
         user_id,
         roles,
         state: MemberState::Active,
-        // Whoever calls is in use.
+        // The caller's account is in use.
         account: UserState::Active,
     };
     let decision: Result<_, Refusal> = ownership::decide_transfer(situation, &owner, nominee);

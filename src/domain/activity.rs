@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-/// How long the id of a report is remembered, in days: whoever repeats a report later counts it twice.
+/// How long the id of a report is kept, in days: a report that is repeated later counts twice.
 pub const REMEMBERED_DAYS: i64 = 30;
 
 /// A member: the organization and the user.

@@ -29,7 +29,7 @@ use crate::domain::user::UserState;
 /// By whose right something is done.
 #[derive(Debug, Clone, Copy)]
 pub enum Authority<'a> {
-    /// The service itself: a service key acting for nobody. Its scopes are checked where it calls. It is not limited by `grants` and `manages`,
+    /// The service itself: a service key acting for no user. Its scopes are checked where it calls. It is not limited by `grants` and `manages`,
     /// but by every other rule of the model.
     Service {
         /// Whether it is an operator's key, which may do what a model leaves to operators.
@@ -85,7 +85,7 @@ pub struct Situation<'a> {
 }
 
 /// Whether an organization would be without an active owner if this member went, by whatever path: a role change, a suspension, a removal, leaving, or the
-/// end of their account (CP09, JS08). Whoever is none of the active owners now can go: a member whose account is out of use counts for nothing.
+/// end of their account (CP09, JS08). A member who is not an active owner now can go: one whose account is out of use does not count.
 pub fn is_last_owner(model: &AccessModel, target: &Target<'_>, owners: Owners) -> bool {
     let counted = target.state == MemberState::Active && target.account_in_use();
     counted && target.roles.contains(model.owner_role()) && owners.active <= 1
@@ -364,7 +364,7 @@ impl Situation<'_> {
         }
     }
 
-    /// The refusal says how a removed member comes back, where the model lets them. Whoever is active or suspended already needs nothing else.
+    /// The refusal says how a removed member comes back, where the model lets them. An active or suspended member needs nothing else.
     fn state_conflict(&self, target: &Target<'_>) -> Refusal {
         let refusal = Refusal::new(Reason::MemberStateConflict).with("state", target.state.as_str().to_uppercase());
         let members = self.model.members();

@@ -28,13 +28,13 @@ text_enum! {
 /// How many wrong codes end a secret that is answered by one. With eight digits, or six that change every 30 seconds, five guesses are nothing.
 pub const MAX_ATTEMPTS: i32 = 5;
 
-/// How many messages of a kind somebody can have sent to one account in [`REQUEST_WINDOW`]: enough for whoever lost one, too few to fill a mailbox.
+/// How many messages of a kind somebody can have sent to one account in [`REQUEST_WINDOW`]: enough for a user who lost one, too few to fill a mailbox.
 pub const MAX_REQUESTS: u64 = 5;
 
 /// The time that [`MAX_REQUESTS`] is about.
 pub const REQUEST_WINDOW: Duration = Duration::hours(1);
 
-/// What ends with the sessions of a user: whatever one of them has begun, and whoever had it could finish afterwards.
+/// What ends with the sessions of a user: what one of them has begun, and its holder could finish afterwards.
 pub const ENDED_WITH_SESSIONS: [Purpose; 3] = [Purpose::SignIn, Purpose::EmailVerification, Purpose::MfaEnrollment];
 
 /// Digits of a short code in a mail.

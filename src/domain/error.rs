@@ -80,8 +80,8 @@ reasons! {
     InvitationExpired, "INVITATION_EXPIRED", "The invitation has expired.";
     InvitationRevoked, "INVITATION_REVOKED", "The invitation has been revoked.";
     InvitationDeclined, "INVITATION_DECLINED", "The invitation has been declined.";
-    InviterNoLongerAuthorized, "INVITER_NO_LONGER_AUTHORIZED", "Whoever sent the invitation may no longer give its roles.";
-    TransferNoLongerAuthorized, "TRANSFER_NO_LONGER_AUTHORIZED", "Whoever started the transfer may no longer do so.";
+    InviterNoLongerAuthorized, "INVITER_NO_LONGER_AUTHORIZED", "The sender of the invitation may no longer give its roles.";
+    TransferNoLongerAuthorized, "TRANSFER_NO_LONGER_AUTHORIZED", "The caller who started the transfer may no longer do so.";
     ServiceRequired, "SERVICE_REQUIRED", "ID tokens are taken from services only.";
     RemovedMember, "REMOVED_MEMBER", "The person was removed, and the access model does not let them be added again.";
     StepUpRequired, "STEP_UP_REQUIRED", "The access model asks the user for a second confirmation before this call.";

@@ -26,7 +26,7 @@ const MAX_KEYS: usize = 32;
 pub const MAX_IDENTITIES: usize = 10;
 
 text_enum! {
-    /// What is wrong with an ID token. It is told: whoever shows one knows what is in it, and none of it says who has an account.
+    /// What is wrong with an ID token. Callers are told: they know what is in the token, and none of it says who has an account.
     Flaw {
         /// It is no signed JSON Web Token, or not one for us to read.
         Malformed = "malformed",

@@ -47,7 +47,7 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Whether a person is let in. Whoever is new has to be [noted](Self::note) once nothing else refuses them.
+    /// Whether a person is let in. A new person has to be [noted](Self::note) once nothing else refuses them.
     ///
     /// # Errors
     /// `EMAIL_TAKEN`, `USERNAME_TAKEN`, with the place of who has it, where the import brought them.

@@ -96,7 +96,7 @@ impl Invitation {
     }
 }
 
-/// What whoever is refused can do instead, where the invitation was accepted and where it is over.
+/// What a refused caller can do instead, where the invitation was accepted and where it is over.
 struct Hints {
     used: &'static str,
     over: &'static str,
@@ -120,7 +120,7 @@ pub fn expire_time(model: &AccessModel, now: DateTime<Utc>) -> DateTime<Utc> {
     now.checked_add_signed(model.invitations().ttl).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// Whether the inviter has to confirm with a second step first (JH03). A service acting for nobody has no person to ask.
+/// Whether the inviter has to confirm with a second step first (JH03). A service acting for no user has no person to ask.
 ///
 /// # Errors
 /// `STEP_UP_REQUIRED`, with the method that begins one and the purpose to name to it.
@@ -170,7 +170,7 @@ pub fn decide_opening<'i>(
     Ok(opening)
 }
 
-/// When the invitation expires after being sent again: it gets its full time anew (JS06). Resending is inviting: whoever does it must be able
+/// When the invitation expires after being sent again: it gets its full time again (JS06). Resending is inviting: the caller must be able
 /// to give the roles, and answers for them from then on in the first inviter's place.
 ///
 /// # Errors
@@ -185,7 +185,7 @@ pub fn decide_resend(
     Ok(expire_time(situation.model, now))
 }
 
-/// The state of an invitation that is taken back. Whoever does it must be able to change a holder of its roles.
+/// The state of an invitation that is revoked. The caller must be able to change a holder of its roles.
 ///
 /// # Errors
 /// `PERMISSION_REQUIRED`, `MEMBER_NOT_MANAGEABLE`, `INVITATION_ALREADY_USED`, `INVITATION_DECLINED`, `INVITATION_REVOKED`.

@@ -22,7 +22,7 @@ pub struct MailBudget {
     pub sends: i32,
     /// Invitation mails of one organization in [`ORGANIZATION_WINDOW`].
     pub organization: u64,
-    /// Mails to one address, whoever causes them, in [`ADDRESS_WINDOW`].
+    /// Mails to one address, by all callers, in [`ADDRESS_WINDOW`].
     pub address: u64,
 }
 
@@ -65,13 +65,13 @@ impl Spent {
     }
 }
 
-/// Whole seconds to wait, rounded up, so that whoever waits as long is let through.
+/// Whole seconds to wait, rounded up, so that a caller who waits as long is let through.
 fn seconds(wait: Duration) -> String {
     let whole = wait.num_seconds().max(0);
     (whole + i64::from(wait > Duration::seconds(whole))).max(1).to_string()
 }
 
-/// Whether the budgets bind somebody: an operator's key that acts for nobody, they do not.
+/// Whether the budgets bind the caller: they do not bind an operator's key that acts for no user.
 #[must_use]
 pub fn binds(authority: Authority<'_>) -> bool {
     !matches!(authority, Authority::Service { operator: true })

@@ -21,7 +21,7 @@ pub struct MembershipFacts {
     pub organization: OrganizationState,
     /// The membership's state; `None` without one, or where the account is out of use.
     pub member: Option<MemberState>,
-    /// Whether the session in hand is from before the membership was interrupted; never without a session.
+    /// Whether the caller's session is from before the membership was interrupted; never without a session.
     pub session_outdated: bool,
     /// Whether a second factor is asked for here that the user does not have.
     pub factor_missing: bool,

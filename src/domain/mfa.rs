@@ -15,7 +15,7 @@ text_enum! {
     }
 }
 
-/// The method that sets one up, for whoever is refused without.
+/// The method that sets one up, for a user who is refused without one.
 pub const ENROLLING: &str = "roster.v1.CredentialService/BeginMfaEnrollment";
 
 /// How many recovery codes a person gets.

@@ -64,7 +64,7 @@ pub fn require_pending(status: TransferStatus) -> Result<(), Refusal> {
     Err(Refusal::new(Reason::TransferStateConflict).with("state", state).with("hint", hint))
 }
 
-/// Whether a pending transfer may be called off: by either of the two, or by whoever may transfer ownership.
+/// Whether a pending transfer may be called off: by either of the two, or by a member who may transfer ownership.
 ///
 /// # Errors
 /// `PERMISSION_REQUIRED`.
@@ -129,7 +129,7 @@ pub fn decide_transfer(
     })
 }
 
-/// Whether a transfer that waits for the nominee happens now. Everything is decided anew, by the right of the owner who started it, as both
+/// Whether a transfer that waits for the nominee happens now. Everything is decided again, by the right of the owner who started it, as both
 /// members are now.
 ///
 /// # Errors

@@ -50,7 +50,7 @@ const SIGNS: [&[(char, usize)]; 12] = [
 const ALONE_LOWEST_SCORE: Score = Score::Three;
 /// 10^6 guesses or more: enough where a second factor is always asked for. Even eight random characters are no more than 10^8.
 const LOWEST_SCORE: Score = Score::Two;
-/// Words that are in the mind of whoever attacks this product.
+/// Words that an attacker of this product would try.
 const PRODUCT_WORDS: [&str; 1] = ["roster"];
 
 /// The rule for new passwords. Existing ones are verified without it.

@@ -1,4 +1,4 @@
-//! What a password hash of another system may cost: whoever signs in with it makes the server do that work, as often as they try.
+//! What a password hash of another system may cost: each sign-in with it makes the server do that work.
 //!
 //! A comparison has to stay within one to two seconds of a busy core (`what_the_dearest_hashes_cost` in `platform::hashing` measures them) and 128 MiB. What common programs and guides have asked for so far lies well within:
 //!

@@ -280,7 +280,7 @@ pub(super) fn invitation(row: InvitationRow, now: DateTime<Utc>) -> pb::Invitati
         delivery_state: row.delivery_state.map_or(0, |state| pb::DeliveryState::from(state).into()),
         send_count: invitation.send_count,
         signup_completed: invitation.signup_completed,
-        // Whoever accepted has an account, under whatever address by now (PF05).
+        // The invited person has an account, whatever its address is now (PF05).
         user_created: row.known_user_id.or(invitation.accepted_user_id).is_some(),
         create_time: Some(timestamp(invitation.create_time)),
         sent_time: Some(timestamp(invitation.sent_time)),
@@ -294,7 +294,7 @@ pub(super) fn invitation(row: InvitationRow, now: DateTime<Utc>) -> pb::Invitati
     }
 }
 
-/// The invitation as whoever holds its link sees it: what the preview shows, and what has become of it (ab_52). Who invited, how its mail fares and how often it was sent is for those who
+/// The invitation as the holder of its link sees it: what the preview shows, and its state (ab_52). Who invited, how its mail fares and how often it was sent is for those who
 /// read the organization's invitations.
 pub(super) fn by_link(row: InvitationRow, now: DateTime<Utc>) -> pb::Invitation {
     let whole = invitation(row, now);

@@ -49,7 +49,7 @@ impl<K: Eq + Hash> FairQueue<K> {
         Self(Arc::new(Inner { places, all: Arc::new(Semaphore::new(places)), of: Mutex::new(HashMap::new()) }))
     }
 
-    /// Waits for a permit. Whoever stops waiting leaves the queue.
+    /// Waits for a permit. Dropping the future leaves the queue.
     ///
     /// # Errors
     /// Never: nobody closes the semaphores.

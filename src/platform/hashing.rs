@@ -1,7 +1,7 @@
 //! Password hashing (argon2id, RFC 9106) on threads of its own.
 //!
 //! Every hash wants tens of mebibytes and tens of milliseconds. On the runtime's threads a login storm would stop every other call; on its blocking
-//! threads each hash would allocate anew, and the allocator keeps what dozens of threads have touched. So there is a fixed number of threads, each with
+//! threads each hash would allocate again, and the allocator keeps what dozens of threads have touched. So there is a fixed number of threads, each with
 //! one block of memory that it uses for ever, behind a bounded queue that takes turns and refuses at once when it is full (ab_14, ab_54).
 //!
 //! A stored hash that costs more than one of today's, as bcrypt's and those that people bring may, is computed by one thread apart, with a queue of its own:

@@ -1,4 +1,4 @@
-//! What runs beside the calls: readiness, forgetting what has had its time, and sealing anew after a rotation of keys.
+//! What runs beside the calls: readiness, forgetting what has had its time, and sealing again after a rotation of keys.
 
 use std::time::Duration;
 

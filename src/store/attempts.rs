@@ -48,7 +48,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Lets whoever counts under this digest begin anew, and remembers until a time that they have.
+    /// Lets whoever counts under this digest begin again, and remembers until a time that they have.
     pub(crate) async fn begin_attempts(&mut self, row: Attempts) -> Result<()> {
         use attempts::Column;
 

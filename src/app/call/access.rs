@@ -30,7 +30,7 @@ pub(crate) struct Access {
     pub(crate) organization: Organization,
     /// Its access model.
     pub(crate) model: Arc<AccessModel>,
-    /// The caller's own membership; `None` where a service calls for nobody.
+    /// The caller's own membership; `None` where a service acts for no user.
     membership: Option<Member>,
 }
 
@@ -70,7 +70,7 @@ impl Access {
         }
     }
 
-    /// What keeps the caller from acting here; nothing keeps a service that calls for nobody.
+    /// Why the caller may not act here; `None` for a service that acts for no user.
     fn deny_reason(&self, ctx: &Ctx) -> Option<DenyReason> {
         let caller = ctx.caller.user.as_ref()?;
         let membership = self.membership.as_ref();
@@ -141,7 +141,7 @@ pub(crate) async fn enter_about(app: &App, ctx: &Ctx, organization: Uuid, user: 
     Ok(access)
 }
 
-/// What a change of an organization asks of a user who calls. Of a service that calls for nobody its scope has been asked.
+/// What a change of an organization asks of a user who calls. A service that acts for no user has shown its scope already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// The permission of the method.
@@ -153,7 +153,7 @@ pub(crate) enum Asked {
     Membership,
 }
 
-/// Refuses a user who may not change an organization, by what is committed now and without a lock: whoever has no right there holds up nobody, and waits for nobody (ab_50). Whoever passes
+/// Refuses a user who may not change an organization, by what is committed now and without a lock: a caller without the right holds up nobody and waits for nobody (ab_50). A caller who passes
 /// is asked again by [`lock`].
 ///
 /// # Errors
@@ -218,7 +218,7 @@ fn admit(app: &App, ctx: &Ctx, organization: Organization, membership: Option<Me
     }
 }
 
-/// Admits whoever belongs there and may act, with or without the permission.
+/// Admits a member who may act, with or without the permission.
 fn admit_anyhow(app: &App, ctx: &Ctx, organization: Organization, membership: Option<Member>) -> Result<Access> {
     let access = Access { model: app.model_of(&organization)?, organization, membership };
     match access.deny_reason(ctx) {

@@ -40,7 +40,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Whether a service calls for nobody.
+    /// Whether a service acts for no user.
     pub(crate) fn is_service_alone(&self) -> bool {
         self.service.is_some() && self.user.is_none()
     }

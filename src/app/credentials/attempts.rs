@@ -94,7 +94,7 @@ impl Pass {
 }
 
 impl App {
-    /// The right to have an answer looked at for an account: a sign-in, from wherever. `user` is whose account it is, where there is one.
+    /// The right to have an answer checked for an account: a sign-in, from any network. `user` is the account's user, where there is one.
     ///
     /// # Errors
     /// `TOO_MANY_ATTEMPTS`; overloaded, where enough answers for the account wait already.
@@ -104,7 +104,7 @@ impl App {
         let lock = match locks.try_lock(&name) {
             Some(lock) => lock,
             None => {
-                // Whoever is refused anyhow waits for nobody, and nobody for them.
+                // A caller who is refused anyway waits for nobody, and nobody waits for them.
                 self.standing(ctx, account, user).await?;
                 locks.lock(&name).await.ok_or(Error::Overloaded)?
             }

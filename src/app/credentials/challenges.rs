@@ -1,4 +1,4 @@
-//! Secrets that are used once: made here, found by what their holder shows, and used by whoever they are for.
+//! Secrets that are used once: made here, found by what their holder shows, and used by their user.
 
 use uuid::Uuid;
 use zeroize::Zeroizing;

@@ -37,7 +37,7 @@ impl Ctx {
     /// The user who calls or for whom a service calls.
     ///
     /// # Errors
-    /// `CALLER_NOT_ALLOWED` for a service that calls for nobody.
+    /// `CALLER_NOT_ALLOWED` for a service that acts for no user.
     pub(crate) fn require_user(&self) -> Result<&UserCaller> {
         let user = self.caller.user.as_ref();
         Ok(user.ok_or_else(|| self.not_allowed())?)
@@ -46,7 +46,7 @@ impl Ctx {
     /// The caller's session, which this is about.
     ///
     /// # Errors
-    /// `CALLER_NOT_ALLOWED` for a caller without one: a service that calls for nobody, or as a user.
+    /// `CALLER_NOT_ALLOWED` for a caller without one: a service that acts for no user, or as one.
     pub(crate) fn require_session(&self) -> Result<(&User, Uuid)> {
         let session = self.caller.user.as_ref().and_then(|user| Some((&user.user, user.session.as_ref()?.id)));
         Ok(session.ok_or_else(|| self.not_allowed())?)

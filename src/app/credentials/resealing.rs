@@ -1,4 +1,4 @@
-//! Sealing anew, with the first key, what lasts longer than a rotation of keys: the secrets of second factors.
+//! Seals with the first key what outlasts a rotation of keys: the secrets of second factors.
 
 use crate::{
     app::call::error::Result,
@@ -9,7 +9,7 @@ use crate::{
 /// Secrets that are read at a time.
 const BATCH: u64 = 200;
 
-/// Seals anew every second factor whose secret was sealed with an older key, so that the older key can be taken out of the list: without it, whoever has such
+/// Seals every second factor whose secret was sealed with an older key with the first one, so that the older key can be removed: without it, a user who has such
 /// a factor could not sign in any more. Answers with how many there were. What no key of the list opens stays as it is, and is named in the log.
 ///
 /// # Errors

@@ -146,7 +146,7 @@ impl Prepare for Accept {
     }
 }
 
-/// The link came to the address, so whoever signs up through it has shown that the address is theirs.
+/// The link went to the address, so a person who signs up through it has shown that the address is theirs.
 fn person(invitation: &Invitation, sign_up: SignUp, password: Option<ChosenPassword>) -> Result<NewUser> {
     let email = EmailAddress::parse(&invitation.email)
         .map_err(|flaw| Error::Internal(format!("the stored address of an invitation {flaw}")))?;
@@ -218,7 +218,7 @@ impl Mutation for PreparedAccept {
             now: ctx.now,
         };
         let roles = invitation::decide_accept(&acceptance, &invitation.facts())?;
-        // Whoever comes back does so with a session that began after they were removed: the one that accepts is no exception, or those between would live on with it.
+        // A user who comes back needs a session that began after the removal. The session that accepts is no exception: otherwise those in between would work again, too.
         let left = existing.as_ref().map(|removed| Interruption {
             after_sign_in: removed.interrupted_after_sign_in,
             time: Some(removed.update_time),
@@ -312,7 +312,7 @@ impl Mutation for Decline {
     }
 }
 
-/// An account is never handed to whoever holds the link: it has to sign in itself (ab_18).
+/// An account is never handed to the holder of a link: its user has to sign in (ab_18).
 fn account_exists() -> Error {
     Refusal::new(Reason::AccountExists).with("hint", "accept with the account's session").into()
 }

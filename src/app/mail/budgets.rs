@@ -137,7 +137,7 @@ impl MailPermits {
             self.spent = Some(refusal.clone());
             return Err(refusal.into());
         }
-        // What others have sent to the address is not told to whoever only tries it out (ab_40).
+        // A caller who only tries it out is not told what others have sent to the address (ab_40).
         if !validate_only {
             budgets.require_address(ctx, tx, authority, address).await?;
         }

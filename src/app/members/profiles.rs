@@ -135,7 +135,7 @@ impl Mutation for Update {
     }
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
-        // Looked at first: people of other organizations are not locked for whoever has no say over them (ab_50).
+        // Looked at first: a caller locks no user of another organization (ab_50).
         tx.member(self.organization_id, self.user_id).await?.ok_or(Reason::MemberNotFound)?;
         let user = tx.lock_user(self.user_id).await?;
         // A person who can be edited here may have memberships in deleted organizations too. Locked first, since locks of organizations are taken by ascending id.
@@ -156,7 +156,7 @@ impl Mutation for Update {
         let changed = self.change.apply(&mut user);
         let data = changed.values.clone();
         if self.validate_only {
-            // Whether somebody has the username is not told to whoever only tries it out (ab_40).
+            // A caller who only tries it out is not told whether somebody has the username (ab_40).
             let wanted = std::mem::replace(&mut user.username, username);
             ctx.record_user(tx, &mut user, "user.updated", data).await?;
             user.username = wanted;

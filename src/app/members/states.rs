@@ -119,7 +119,7 @@ impl Mutation for ChangeMemberState {
         let user_id = self.user_id.or(caller).ok_or_else(|| {
             Refusal::new(Reason::MemberNotManageable).with("hint", "only the member can leave; others are removed")
         })?;
-        // Looked at first: people of other organizations are not locked for whoever has no say over them (ab_50).
+        // Looked at first: a caller locks no user of another organization (ab_50).
         tx.member(self.organization_id, user_id).await?.ok_or(Reason::MemberNotFound)?;
         // The person before the organization, as everywhere: a sign-in at this moment either is ended below or sees what happened here (ab_08).
         let user = tx.lock_user(user_id).await?;
@@ -140,7 +140,7 @@ impl Mutation for ChangeMemberState {
         }
         if state == MemberState::Active {
             member.admit_time = Some(ctx.now);
-            // Whoever was removed may be called something else by now.
+            // A removed user may have changed their name since.
             member.sort_key = sort_key(&user.effective_display_name());
         }
         self.store(ctx, tx, &mut access, &member, before).await?;

@@ -36,7 +36,7 @@ pub(crate) async fn first_key(app: &App, now: DateTime<Utc>) -> Result<Option<To
     Ok(Some(token))
 }
 
-/// Creates another operator with a key, whatever there is: for whoever can reach the database and has lost every key.
+/// Creates another operator with a key, whatever there is: for an operator who has lost every key and can reach the database.
 ///
 /// # Errors
 /// The database's.

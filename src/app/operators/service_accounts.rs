@@ -128,7 +128,7 @@ impl Mutation for Update {
 
     async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<ServiceAccount> {
         let mut account = locked(tx, self.service_account_id).await?;
-        // Of the scopes that it has, too: whoever may do more is not renamed and made weaker by whoever may do less.
+        // Of the scopes that it has, too: a weaker caller does not rename or weaken a stronger account.
         require_grantable(ctx, &account.scopes)?;
         require_state(&self.etag, etag(&account))?;
         if let Some(scopes) = &self.scopes {

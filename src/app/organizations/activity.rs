@@ -78,7 +78,7 @@ pub(crate) enum Kind {
 /// Which entries.
 #[derive(Debug)]
 pub(crate) struct List {
-    /// Only in this organization; `None`: those of a user, wherever.
+    /// Only in this organization; `None`: a user's, in every organization.
     pub(crate) organization_id: Option<Uuid>,
     /// Only of this user. One of the two is there.
     pub(crate) user_id: Option<Uuid>,

@@ -97,7 +97,7 @@ pub(crate) struct Verified {
     pub(crate) broken: Option<Break>,
 }
 
-/// Computes the chain anew, a batch at a time. What is recorded meanwhile is left to the next verification.
+/// Recomputes the chain, a batch at a time. What is recorded meanwhile is left to the next verification.
 ///
 /// # Errors
 /// Those of [`access::enter`].

@@ -72,7 +72,7 @@ impl Mutation for Create {
     }
 }
 
-/// An address is a contact of an organization once: whoever notifies would write to it twice, and whoever changes it would miss the other.
+/// An address is a contact of an organization once: otherwise a notification would reach it twice, and a change would miss one of the two.
 async fn require_free(tx: &Tx, access: &Access, email: &EmailAddress, but: Option<Uuid>) -> Result<()> {
     let existing = tx.contact_by_email(access.organization.id, email.key()).await?;
     match existing.filter(|contact| Some(contact.id) != but) {

@@ -90,7 +90,7 @@ impl Sides {
         Ok(before)
     }
 
-    /// Records what has happened to either, an event for each, so that whoever looks for one of them finds it.
+    /// Records what has happened to both, one event for each, so that a search for either finds it.
     async fn record(
         &self,
         ctx: &Ctx,
@@ -130,7 +130,7 @@ impl Mutation for Start {
         let owner_id = self
             .owner_user_id
             .or(caller)
-            .ok_or_else(|| Error::violation("owner_user_id", "is required from a service that acts for nobody"))?;
+            .ok_or_else(|| Error::violation("owner_user_id", "is required from a service that acts for no user"))?;
         // The lock is what lets one of two transfers at once come first, and the other find another owner (ab_07).
         let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
         let mut sides = Sides::load(tx, self.organization_id, owner_id, self.nominee_user_id).await?;
@@ -302,7 +302,7 @@ impl Mutation for Settle {
 }
 
 impl Settle {
-    /// Everything is decided anew, by the right of whoever started it, as both members are now.
+    /// Every rule is applied again, by the right of the caller who started it, to both members as they are now.
     async fn confirm(
         &self,
         ctx: &Ctx,

@@ -186,7 +186,7 @@ pub(crate) async fn may_sign_in(app: &App, tx: &Tx, user: &User, now: DateTime<U
     let mut past_memberships = Vec::new();
     for (organization, member) in &tx.memberships(user.id).await? {
         let removed = member.state == MemberState::Removed;
-        // Whoever belongs to a deleted organization belongs nowhere by it; whoever was removed from it stays removed.
+        // A membership in a deleted organization does not count; a removal from one does.
         if organization.state == OrganizationState::Deleted && !removed {
             continue;
         }

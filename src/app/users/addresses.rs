@@ -66,7 +66,7 @@ pub(crate) enum PreparedChange {
     Later(Change, Option<String>),
 }
 
-/// Changes the address of an account. A service that calls for nobody answers for it, and it takes effect at once; the person themselves enters their password, and
+/// Changes the address of an account. A service that acts for no user answers for it, and it takes effect at once; the person themselves enters their password, and
 /// it takes effect when they have followed a link that goes to the new address. The old address is told. Nobody else changes it, whatever their role (JP10).
 ///
 /// # Errors
@@ -107,7 +107,7 @@ impl Mutation for PreparedChange {
                 }
                 require_etag(&command.etag, user.revision)?;
                 require_patience(ctx, tx, Purpose::EmailVerification, user.id).await?;
-                // Whether somebody else has the address is told to whoever reads its mail, and to nobody who only guesses.
+                // Only the reader of its mail is told whether somebody else has the address, and nobody who guesses.
                 let token = Token::new(TokenKind::EmailVerification, app.entropy.bytes());
                 let address = command.email.typed();
                 let purpose = Purpose::EmailVerification;
@@ -116,7 +116,7 @@ impl Mutation for PreparedChange {
                 let mail = secret_mail(token.expose(), address, Some(&user), challenge.expire_time);
                 tx.insert_challenge(challenge).await?;
                 app.queue(ctx, tx, &Payload::EmailVerification(mail)).await?;
-                // Told now and not only afterwards, so that whoever reads the old address can still prevent it.
+                // Told now and not only afterwards, so that the reader of the old address can still prevent it.
                 if user.email_key != command.email.key() {
                     app.notify(ctx, tx, &user, Notice::EmailChangeRequested).await?;
                 }
@@ -158,7 +158,7 @@ impl Mutation for Verify {
     }
 }
 
-/// Gives the account the address. Sessions go on, and so does every way in: whoever follows a link has not chosen a password by it. The first who does takes them away (ab_34).
+/// Gives the account the address. Sessions stay, and so does every way in: following a link chooses no password. The first reset by a link removes them (ab_34).
 async fn take_effect(
     app: &App,
     ctx: &Ctx,

@@ -313,7 +313,7 @@ impl Person {
                 None => return Ok(Err(Reason::OrganizationNotFound.into())),
             };
             let owners = access::owners_where_it_matters(tx, access, &[&membership.roles]).await?;
-            // Whoever is new is no member yet, unless the request says so twice.
+            // A new user is no member yet, unless the request names the membership twice.
             let existing = seats.contains_key(&membership.organization_id).then_some(MemberState::Active);
             let situation = access.situation(ctx, owners);
             let decided = decide_create(&situation, &membership.roles, !self.suspended).and_then(|roles| {

@@ -102,7 +102,7 @@ impl Mutation for ChangeUserState {
             other => Error::from(other),
         })?;
         for (mut organization, mut member) in seats {
-            // What is deleted has no members to tell of it; but whoever is deleted is none of them when it comes back.
+            // A deleted organization shows nobody its members; but a deleted user is not among them when it comes back.
             if organization.state == OrganizationState::Deleted && self.change != UserChange::Delete {
                 continue;
             }
@@ -134,7 +134,7 @@ impl Mutation for ChangeUserState {
 }
 
 impl ChangeUserState {
-    /// A deleted account leaves its address and its username to others; an undeleted one claims its address anew.
+    /// A deleted account frees its address and its username; an undeleted one claims its address again.
     async fn claim_names(&self, tx: &Tx, user: &mut User, ctx: &Ctx) -> Result<()> {
         match self.change {
             UserChange::Delete => {

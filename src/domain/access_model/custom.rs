@@ -3,7 +3,7 @@
 //! A custom role is a role of the model to every rule that follows: it is given, changed, checked and shown like any other. What keeps rights from growing
 //! is the same thought as in the model's validation: **nobody hands out more than they have.** Which other roles give a custom role is not said by anybody;
 //! it follows. A role gives it, and changes its holders, if it gives (or changes) any role at all and *covers* it, that is, has all of its
-//! permissions, `grants` and `manages`; the owner role always does. So whoever may give a role that covers another one may give that one too, and laying custom
+//! permissions, `grants` and `manages`; the owner role always does. So a caller who may give a role that covers another one may give that one, too, and laying custom
 //! roles over a valid model leaves it valid, whatever was stored: what a changed model no longer allows is left out.
 
 use std::collections::BTreeSet;

@@ -87,7 +87,7 @@ pub fn decide_restore(situation: &Situation<'_>, target: &Target<'_>) -> Result<
             );
         }
     }
-    // Whoever deletes an account takes its memberships away: they do not come back while it is gone, nor by themselves with it.
+    // Deleting an account removes its memberships: they do not come back while it is gone, nor by themselves with it.
     if target.account == UserState::Deleted {
         return Err(Refusal::new(Reason::UserStateConflict)
             .with("state", "DELETED")

@@ -66,12 +66,12 @@ pub(crate) struct Admitted {
     reading: Option<FairQueue<Reader>>,
 }
 
-/// Who reads: the user, or the service that calls for nobody.
+/// Who reads: the user, or the service that acts for no user.
 type Reader = Option<Uuid>;
 
 impl Admitted {
     /// A place among the calls at work for a message of a stream. Between its messages a stream has none: a client that sends nothing, or takes nothing, would
-    /// keep it from the others for as long as it likes (ab_13). Whoever has begun is not refused in the middle, but waits.
+    /// keep it from the others for as long as it likes (ab_13). A call that has begun is not refused in the middle, but waits.
     ///
     /// # Errors
     /// `OVERLOADED`, where the server is closing.

@@ -95,7 +95,7 @@ impl Edge {
 /// What the layer in front found out about a call.
 ///
 /// # Errors
-/// `CREDENTIALS_MISSING`: without the layer in front there is no caller, and whoever it is, is denied.
+/// `CREDENTIALS_MISSING`: without the layer in front there is no caller, and the call is refused.
 pub(crate) fn admitted<T>(request: &Request<T>) -> Result<Arc<Admitted>, Status> {
     let admitted = request.extensions().get::<Arc<Admitted>>().cloned();
     admitted.ok_or_else(|| refuse(&Reason::CredentialsMissing.into()))

@@ -1,7 +1,7 @@
 //! Makes text that people typed harmless before a template sees it (ab_26), so that no template, not even an operator's, can forget to.
 //!
 //! Two dangers are left after HTML escaping. Control characters could end a header or turn the reading direction around; they
-//! are refused, because whoever stored the name should have refused them. And mail programs make links of their own out of whatever looks
+//! are refused, because the store should have refused the name. And mail programs make links of their own out of whatever looks
 //! like an address, in HTML as in plain text: an organization called "evil.example/win" would become a link in a mail that
 //! its victim trusts. [`defang`] breaks these.
 

@@ -11,7 +11,7 @@
 //! | `...&timeout=seconds` | a limit for each step, instead of RFC 5321's generous ones |
 //!
 //! Credentials are percent-encoded. On a loopback host they do not ask for TLS. Whenever TLS is used, the certificate has to be valid for the host: an
-//! unverified connection would hand the invitation tokens to whoever answers.
+//! unverified connection would hand the invitation tokens to any server that answers.
 
 use std::{net::IpAddr, time::Duration};
 

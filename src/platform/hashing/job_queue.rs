@@ -94,7 +94,7 @@ impl<J> JobQueue<J> {
         left.job
     }
 
-    /// Whoever does not wait has no turn: who comes back comes behind those who are there.
+    /// A requester who does not wait has no turn: one who comes back waits behind the others.
     fn forget(&mut self) {
         let waiting = &self.waiting;
         self.turns.retain(|class, _| waiting.iter().any(|waiting| waiting.requester.classes().contains(class)));

@@ -53,7 +53,7 @@ impl Queue {
         Self { state: Mutex::new(State { waiting: JobQueue::new(room), closed: false }), more: Condvar::new() }
     }
 
-    /// Puts a job into the queue. Whoever finds it full is told at once.
+    /// Puts a job into the queue. A caller who finds it full is told at once.
     pub(super) fn join(&self, requester: Requester, job: Job) {
         let without_room = {
             let mut state = self.state();

@@ -34,7 +34,7 @@ use crate::support::runner::rounds;
 use crate::support::scenario::{OWNER, PASSWORD, Scenario, call, create_user, new_user, settled, sign_in};
 use crate::support::world::World;
 
-/// After this long an account is asked for codes anew, whatever was shown before.
+/// After this long an account is asked for codes again, whatever was shown before.
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A call of which only the outcome counts.

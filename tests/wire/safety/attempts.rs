@@ -155,7 +155,7 @@ async fn ab_25_spraying_is_counted_by_its_origin(world: World) {
         "from where they have signed in before"
     );
     assert_eq!(tried(&world, &other, "2001:db8:0:b::1", ADA, PASSWORD).await, "OK");
-    // The full hour over, it begins anew.
+    // The full hour over, it begins again.
     world.clock.advance(60 * MINUTE);
     assert_eq!(tried(&world, &key, "2001:db8:0:9::1", ADA, PASSWORD).await, "OK");
 }

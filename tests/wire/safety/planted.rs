@@ -109,7 +109,7 @@ async fn ab_34_a_services_word_saves_nothing_planted(world: World) {
     assert_refused(enter(&world, provider.token(&world, "1")).await, Code::Unauthenticated, "IDENTITY_UNKNOWN");
 }
 
-/// ab_34: another address is another person's mailbox. An account that moves to it, by a link or by a service's word, begins anew, whatever its holder had shown for the old one.
+/// ab_34: another address is another person's mailbox. An account that moves to it, by a link or by a service's word, begins again, whatever its holder had shown for the old one.
 #[wire_test]
 async fn ab_34_another_address_begins_anew(world: World) {
     const EVE: &str = "eve@example.com";

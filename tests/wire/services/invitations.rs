@@ -241,7 +241,7 @@ async fn cp_08_an_invited_person_is_not_in_the_roster(world: World) {
     assert_eq!(scenario.roster(&scenario.owner.session).await.unwrap().len(), 2);
 }
 
-/// After its time an address is invited anew; the expired invitation is then out of the way for good.
+/// After its time an address is invited again; the expired invitation is then out of the way for good.
 #[wire_test]
 async fn an_expired_invitation_is_in_nobodys_way(world: World) {
     let scenario = Scenario::acme(&world).await;

@@ -195,7 +195,7 @@ async fn the_limits_are_settings(world: World) {
     assert_refused(use_it(&world, &ada).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
 }
 
-/// After the parameters of hashing have changed, the next sign-in hashes the password anew, once, and nobody notices.
+/// After the parameters of hashing have changed, the next sign-in hashes the password again, once, and nobody notices.
 #[wire_test]
 async fn a_password_is_rehashed_when_parameters_change(world: World) {
     let ada = create_user(&world, ADA).await;

@@ -67,7 +67,7 @@ pub(crate) async fn preview(app: &App, ctx: &Ctx, token: SecretString) -> Result
         true => view.count_active_holders(organization.id, owner.as_str()).await?,
         false => 0,
     };
-    // Whoever looks is told what whoever accepts would be.
+    // The preview tells what acceptance would tell.
     let acceptance = Acceptance {
         model: &model,
         organization_kind: organization.kind.as_deref(),

@@ -96,7 +96,7 @@ async fn an_answer_is_kept_for_a_day(world: World) {
     );
 }
 
-/// After that day the id is free, whether or not the old answer has been cleared away: the call is a call again, and its answer is kept anew.
+/// After that day the id is free, whether or not the old answer has been cleared away: the call is a call again, and its answer is kept again.
 #[wire_test]
 async fn an_id_is_free_after_a_day(world: World) {
     let scenario = Scenario::acme(&world).await;

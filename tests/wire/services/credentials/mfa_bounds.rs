@@ -118,7 +118,7 @@ async fn no_recovery_code_outlives_its_factor(world: World) {
     world.mailbox.wait_for(ADA, 2).await;
 }
 
-/// A rotation of keys seals every second factor anew but the one that no key opens, which stays as it is and keeps none of the others from it.
+/// A rotation of keys seals every second factor again but the one that no key opens, which stays as it is and keeps none of the others from it.
 #[wire_test]
 async fn a_factor_that_cannot_be_opened_stops_no_other(world: World) {
     for index in 0..3 {

@@ -96,7 +96,7 @@ async fn ab_23_a_new_password_ends_half_finished_sign_ins(world: World) {
     complete(&world, &challenge.token, totp(&guarded, &world)).await.unwrap();
 }
 
-/// A second factor that is taken away ends the half-finished sign-ins that wait for a code of it: the person begins anew.
+/// A second factor that is taken away ends the half-finished sign-ins that wait for a code of it: the person begins again.
 #[wire_test]
 async fn a_removed_factor_ends_half_finished_sign_ins(world: World) {
     let ada = create_user(&world, ADA).await;

@@ -15,7 +15,7 @@ const COMPOSED: &str = "$2b$04$ps6UTHh2OBDRMMklqvFiYO8WAn6Y6aQhhFG4Ur9etVRp3URIG
 
 const DECOMPOSED: &str = "$2b$04$CVx5Ij66pvNwh9h.87WeTuuA6fGNfqrEqNBReIDbXMGnLby/ouFUa";
 
-/// Everything that is said of a person is there afterwards, they sign in with the password that they have, and it is hashed anew by that. No message goes
+/// Everything that is said of a person is there afterwards, they sign in with the password that they have, and it is hashed again by that. No message goes
 /// out, and what happened to the account says where it came from, without the hash.
 #[wire_test]
 async fn a_person_comes_with_their_password(world: World) {
