@@ -8,7 +8,7 @@ use std::io::Write;
 
 use secrecy::ExposeSecret;
 use tonic::{
-    Request, Status,
+    Code, Request, Status,
     metadata::{Ascii, MetadataValue},
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
@@ -72,6 +72,19 @@ struct Operator {
     authorization: MetadataValue<Ascii>,
 }
 
+/// Says how a record was found. One where it is broken, none where it is whole.
+fn verdict(found: &pb::VerifyAuditChainResponse, of: &str, out: &mut impl Write) -> Result<usize, String> {
+    let whole = found.verified_entries.to_string();
+    if found.intact {
+        line(out, &[of, "INTACT", &whole, &found.hash].join("\t"))?;
+        return Ok(0);
+    }
+    let flaw = found.flaw().as_str_name().trim_start_matches("AUDIT_FLAW_");
+    let place = found.broken_revision.to_string();
+    line(out, &[of, "BROKEN", &whole, &place, flaw].join("\t"))?;
+    Ok(1)
+}
+
 impl Operator {
     async fn connect(arguments: &AdminArgs) -> Result<Self, String> {
         let key = arguments.operator_key()?;
@@ -131,6 +144,9 @@ impl Operator {
         for id in named {
             broken += self.verify_one(id, out).await?;
         }
+        if named.is_empty() {
+            broken += self.verify_installation(out).await?;
+        }
         let mut page_token = String::new();
         while named.is_empty() {
             let page = self.organizations_page(page_token).await?;
@@ -144,7 +160,7 @@ impl Operator {
         }
         match broken {
             0 => Ok(()),
-            count => Err(format!("the records of {count} organizations are broken")),
+            count => Err(format!("{count} records are broken")),
         }
     }
 
@@ -156,15 +172,30 @@ impl Operator {
         });
         let mut client = AuditServiceClient::new(self.channel.clone());
         let found = client.verify_audit_chain(request).await.map_err(sentence)?.into_inner();
-        let whole = found.verified_entries.to_string();
-        if found.intact {
-            line(out, &[id, "INTACT", &whole, &found.hash].join("\t"))?;
-            return Ok(0);
-        }
-        let flaw = found.flaw().as_str_name().trim_start_matches("AUDIT_FLAW_");
-        let place = found.broken_revision.to_string();
-        line(out, &[id, "BROKEN", &whole, &place, flaw].join("\t"))?;
-        Ok(1)
+        verdict(&found, id, out)
+    }
+
+    /// The same for the installation. A key that is no operator's does not read its record, which is said and is no break.
+    async fn verify_installation(&self, out: &mut impl Write) -> Result<usize, String> {
+        let request = self.request(pb::VerifyInstallationAuditChainRequest::default());
+        let mut client = AuditServiceClient::new(self.channel.clone());
+        let found = match client.verify_installation_audit_chain(request).await {
+            Ok(found) => found.into_inner(),
+            Err(status) if status.code() == Code::PermissionDenied => {
+                line(out, "installation\tNOT_ALLOWED")?;
+                return Ok(0);
+            }
+            Err(status) => return Err(sentence(status)),
+        };
+        let found = pb::VerifyAuditChainResponse {
+            organization_id: String::new(),
+            intact: found.intact,
+            verified_entries: found.verified_entries,
+            broken_revision: found.broken_revision,
+            flaw: found.flaw,
+            hash: found.hash,
+        };
+        verdict(&found, "installation", out)
     }
 
     async fn service_accounts(&self, out: &mut impl Write) -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! The use cases: each loads under lock, asks the domain, and stores the decision, its event and its messages in one commit.
 
+pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod credentials;
 pub(crate) mod invitations;

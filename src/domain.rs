@@ -29,6 +29,7 @@ pub mod phone;
 pub mod scope;
 pub mod session;
 pub mod sign_in;
+pub mod stream;
 pub mod text;
 pub mod token;
 pub mod totp;

@@ -3,6 +3,7 @@
 //! A call passes [`layers::trace`] (its span), [`layers::buffer_request`] (its whole message), [`layers::authenticate`] (who calls, and whether they may call this method at all) and then the method of [`Edge`],
 //! which parses the request with all its violations at once, runs the use case, and converts the outcome. A method has no branch in it.
 
+mod audit;
 mod credentials;
 mod invitations;
 mod layers;

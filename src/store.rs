@@ -54,7 +54,7 @@ pub(crate) use entities::{
     mfa_factors::Model as MfaFactor, organizations::Model as Organization, outbox_messages::Model as Message,
     ownership_transfers::Model as Transfer, service_accounts::Model as ServiceAccount,
     service_keys::Model as ServiceKey, sessions::Model as Session, sign_ins::Model as SignInRecord,
-    users::Model as User,
+    stream_heads::Model as StreamHead, users::Model as User,
 };
 pub(crate) use events::{Actor, Event, event_hash};
 pub(crate) use invitations::{InvitationFilter, InvitationRow, Sender};

@@ -1,7 +1,6 @@
 //! Organizations: create, read, change, suspend.
 
 pub(crate) mod activity;
-pub(crate) mod audit;
 pub(crate) mod contacts;
 pub(crate) mod ownership;
 pub(crate) mod roles;
@@ -31,6 +30,7 @@ use crate::{
         error::{Reason, Refusal},
         mfa,
         organization::{OrganizationChange, OrganizationState},
+        stream::CHAIN_START,
         text::{Locale, OrganizationName},
         user::UserState,
     },
@@ -39,9 +39,6 @@ use crate::{
 
 /// The access model of an organization where nobody says.
 const DEFAULT_MODEL: &str = "default";
-
-/// The hash that the chain of an organization's events begins with.
-pub(super) const CHAIN_START: [u8; 32] = [0; 32];
 
 /// Who owns a new organization.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! OrganizationService.
 
 pub(super) mod activity;
-pub(super) mod audit;
 pub(super) mod contacts;
 pub(super) mod ownership;
 pub(super) mod roles;

@@ -13,12 +13,14 @@ use super::{
     entities::{events, invitations, service_accounts, users},
 };
 
-/// Which events of an organization.
+/// Which events of a stream.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EventFilter {
     /// Only what this user caused.
     pub(crate) actor: Option<Uuid>,
-    /// Only what was done to this user.
+    /// Only what this service account caused.
+    pub(crate) service: Option<Uuid>,
+    /// Only what was done to this user, service account or key.
     pub(crate) subject: Option<Uuid>,
     /// Only these kinds; empty means all.
     pub(crate) kinds: Vec<String>,
@@ -40,15 +42,15 @@ pub(crate) struct Names {
 }
 
 impl<C: ConnectionTrait> View<C> {
-    /// A page of an organization's events, newest first, below a revision.
+    /// A page of a stream's events, newest first, below a revision.
     pub(crate) async fn events_page(
         &self,
-        organization: Uuid,
+        stream: Uuid,
         filter: &EventFilter,
         below: Option<i64>,
         limit: u64,
     ) -> Result<Vec<EventRecord>> {
-        let mut query = filtered(organization, filter).order_by_desc(events::Column::Revision).limit(limit);
+        let mut query = filtered(stream, filter).order_by_desc(events::Column::Revision).limit(limit);
         if let Some(revision) = below {
             query = query.filter(events::Column::Revision.lt(revision));
         }
@@ -56,14 +58,14 @@ impl<C: ConnectionTrait> View<C> {
     }
 
     /// How many events the filter leaves.
-    pub(crate) async fn events_count(&self, organization: Uuid, filter: &EventFilter) -> Result<u64> {
-        Ok(filtered(organization, filter).count(&self.0).await?)
+    pub(crate) async fn events_count(&self, stream: Uuid, filter: &EventFilter) -> Result<u64> {
+        Ok(filtered(stream, filter).count(&self.0).await?)
     }
 
-    /// An organization's events in order, those behind a revision.
-    pub(crate) async fn events_after(&self, organization: Uuid, after: i64, limit: u64) -> Result<Vec<EventRecord>> {
+    /// A stream's events in order, those behind a revision.
+    pub(crate) async fn events_after(&self, stream: Uuid, after: i64, limit: u64) -> Result<Vec<EventRecord>> {
         let query = events::Entity::find()
-            .filter(events::Column::OrganizationId.eq(organization))
+            .filter(events::Column::StreamId.eq(stream))
             .filter(events::Column::Revision.gt(after))
             .order_by_asc(events::Column::Revision)
             .limit(limit);
@@ -71,11 +73,11 @@ impl<C: ConnectionTrait> View<C> {
     }
 
     /// The revision of the newest event; 0 where there is none.
-    pub(crate) async fn newest_event(&self, organization: Uuid) -> Result<i64> {
+    pub(crate) async fn newest_event(&self, stream: Uuid) -> Result<i64> {
         let newest: Option<i64> = events::Entity::find()
             .select_only()
             .column(events::Column::Revision)
-            .filter(events::Column::OrganizationId.eq(organization))
+            .filter(events::Column::StreamId.eq(stream))
             .order_by_desc(events::Column::Revision)
             .limit(1)
             .into_tuple()
@@ -89,7 +91,8 @@ impl<C: ConnectionTrait> View<C> {
         let people = events.iter().flat_map(|event| [event.actor_user_id, event.subject_id]);
         let people: BTreeSet<Uuid> = people.flatten().collect();
         let subjects: BTreeSet<Uuid> = events.iter().filter_map(|event| event.subject_id).collect();
-        let services: BTreeSet<Uuid> = events.iter().filter_map(|event| event.actor_service_account_id).collect();
+        let services = events.iter().flat_map(|event| [event.actor_service_account_id, event.subject_id]);
+        let services: BTreeSet<Uuid> = services.flatten().collect();
         let found = users::Entity::find().filter(users::Column::Id.is_in(people)).all(&self.0).await?;
         let invited = invitations::Entity::find()
             .select_only()
@@ -113,7 +116,7 @@ impl<C: ConnectionTrait> View<C> {
     }
 }
 
-fn filtered(organization: Uuid, filter: &EventFilter) -> Select<events::Entity> {
+fn filtered(stream: Uuid, filter: &EventFilter) -> Select<events::Entity> {
     use events::Column;
 
     let subject = |user: Uuid| {
@@ -124,8 +127,9 @@ fn filtered(organization: Uuid, filter: &EventFilter) -> Select<events::Entity> 
     let kinds = (!filter.kinds.is_empty()).then(|| Column::Kind.is_in(filter.kinds.iter().map(String::as_str)));
     events::Entity::find().filter(
         Condition::all()
-            .add(Column::OrganizationId.eq(organization))
+            .add(Column::StreamId.eq(stream))
             .add_option(filter.actor.map(|user| Column::ActorUserId.eq(user)))
+            .add_option(filter.service.map(|service| Column::ActorServiceAccountId.eq(service)))
             .add_option(filter.subject.map(subject))
             .add_option(kinds)
             .add_option(filter.from.map(|from| Column::CreateTime.gte(from)))

@@ -27,5 +27,6 @@ pub(crate) mod service_accounts;
 pub(crate) mod service_keys;
 pub(crate) mod sessions;
 pub(crate) mod sign_ins;
+pub(crate) mod stream_heads;
 pub(crate) mod user_events;
 pub(crate) mod users;

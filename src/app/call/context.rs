@@ -142,6 +142,21 @@ impl Ctx {
         Ok(tx.record(organization, event).await?)
     }
 
+    /// Records what the caller has done to the installation: to a service account or a key. Takes the installation's lock, so it is the last thing that a transaction does.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn record_installation(
+        &self,
+        tx: &mut Tx,
+        kind: &'static str,
+        subject: Uuid,
+        data: Value,
+    ) -> Result<()> {
+        let event = Event { kind, actor: self.actor(), subject: Some(subject), data, time: self.now };
+        Ok(tx.record_installation(event).await?)
+    }
+
     /// Records what the caller has done to an account, and stores the account as it is now. Needs the user's lock, and moves their revision by one.
     ///
     /// # Errors

@@ -1,16 +1,21 @@
 //! The first start: an operator's key, so that there is a caller at all.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 
 use crate::{
-    app::{App, call::error::Result, operators::service_accounts::new_key},
+    app::{
+        App,
+        call::error::Result,
+        operators::service_accounts::{facts, key_facts, new_key},
+    },
     domain::{
         error::{Reason, Refusal},
         scope::{self, Scopes},
         token::Token,
     },
     platform::entropy::Entropy,
-    store::{ServiceAccount, Store, Tx},
+    store::{Actor, Event, ServiceAccount, Store, Tx},
 };
 
 /// Whether there is any service account.
@@ -58,7 +63,15 @@ async fn operator(tx: &mut Tx, entropy: &Entropy, now: DateTime<Utc>) -> Result<
         create_time: now,
     };
     let (key, token) = new_key(entropy, account.id, None, now);
-    tx.insert_service_account(account).await?;
-    tx.insert_service_key(key).await?;
+    tx.insert_service_account(account.clone()).await?;
+    tx.insert_service_key(key.clone()).await?;
+    // By nobody who has called: by the first start, or from the command line.
+    let made =
+        [("service_account.created", account.id, facts(&account)), ("service_key.created", key.id, key_facts(&key))];
+    for (kind, subject, after) in made {
+        let data = json!({ "after": after });
+        let event = Event { kind, actor: Actor::default(), subject: Some(subject), data, time: now };
+        tx.record_installation(event).await?;
+    }
     Ok(token)
 }

@@ -57,6 +57,9 @@ pub(crate) async fn after_restore(
     if revoke_invitations {
         revoke(&mut tx, &restored.invitations, now).await?;
     }
+    let data = json!({ "after": { "epoch": epoch, "sessions": restored.sessions } });
+    let event = Event { kind: "installation.restored", actor: Actor::default(), subject: None, data, time: now };
+    tx.record_installation(event).await?;
     tx.commit().await?;
     Ok(restored)
 }

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
@@ -100,6 +100,8 @@ impl Mutation for Create {
             create_time: ctx.now,
         };
         tx.insert_service_account(account.clone()).await?;
+        let data = json!({ "after": facts(&account) });
+        ctx.record_installation(tx, "service_account.created", account.id, data).await?;
         Ok(account)
     }
 
@@ -131,6 +133,7 @@ impl Mutation for Update {
         // Of the scopes that it has, too: a weaker caller does not rename or weaken a stronger account.
         require_grantable(ctx, &account.scopes)?;
         require_state(&self.etag, etag(&account))?;
+        let before = facts(&account);
         if let Some(scopes) = &self.scopes {
             require_grantable(ctx, scopes)?;
             refuse_widening_beyond(ctx, tx, &account, scopes).await?;
@@ -139,7 +142,13 @@ impl Mutation for Update {
         if let Some(name) = &self.display_name {
             account.display_name = name.as_str().to_owned();
         }
+        let after = facts(&account);
+        if after == before {
+            return Ok(account);
+        }
         tx.update_service_account(account.clone()).await?;
+        let data = json!({ "before": before, "after": after });
+        ctx.record_installation(tx, "service_account.updated", account.id, data).await?;
         Ok(account)
     }
 
@@ -179,8 +188,12 @@ impl Mutation for Disable {
         let mut account = locked(tx, self.service_account_id).await?;
         require_grantable(ctx, &account.scopes)?;
         require_state(&self.etag, etag(&account))?;
-        account.disabled = true;
+        if std::mem::replace(&mut account.disabled, true) {
+            return Ok(account);
+        }
         tx.update_service_account(account.clone()).await?;
+        let data = json!({ "before": { "disabled": false }, "after": { "disabled": true } });
+        ctx.record_installation(tx, "service_account.disabled", account.id, data).await?;
         Ok(account)
     }
 }
@@ -209,6 +222,8 @@ impl Mutation for CreateKey {
         refuse_outliving(ctx, self.expire_time, "let the key expire by then, or call with one that lasts longer")?;
         let (key, token) = new_key(&app.entropy, account.id, self.expire_time, ctx.now);
         tx.insert_service_key(key.clone()).await?;
+        let data = json!({ "after": key_facts(&key) });
+        ctx.record_installation(tx, "service_key.created", key.id, data).await?;
         Ok((key, Some(token).filter(|_| !self.validate_only)))
     }
 
@@ -235,10 +250,30 @@ impl Mutation for RevokeKey {
         let found = tx.service_key(account.id, self.service_key_id).await?;
         let mut key = found.ok_or(Reason::ServiceKeyNotFound)?;
         // Revoking twice leaves the first time.
-        key.revoke_time = key.revoke_time.or(Some(ctx.now));
+        if key.revoke_time.is_some() {
+            return Ok(key);
+        }
+        key.revoke_time = Some(ctx.now);
         tx.update_service_key(key.clone()).await?;
+        let data = json!({ "before": key_facts(&key), "after": null });
+        ctx.record_installation(tx, "service_key.revoked", key.id, data).await?;
         Ok(key)
     }
+}
+
+/// What an event says of a service account.
+pub(crate) fn facts(account: &ServiceAccount) -> Value {
+    let scopes: Vec<&str> = account.scopes.iter().collect();
+    json!({ "display_name": account.display_name, "scopes": scopes, "disabled": account.disabled })
+}
+
+/// What an event says of a key: whose it is, how it begins, and when it ends.
+pub(crate) fn key_facts(key: &ServiceKey) -> Value {
+    json!({
+        "service_account_id": key.service_account_id,
+        "hint": key.hint,
+        "expire_time": key.expire_time,
+    })
 }
 
 /// Names the state of a service account: a digest of all that can change about it, since it has no revision.

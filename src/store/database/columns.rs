@@ -20,6 +20,7 @@ use crate::{
         ownership::TransferState,
         scope::Scopes,
         sign_in::SignInOutcome,
+        stream::StreamKind,
         user::UserState,
     },
     store::{Result, StoreError},
@@ -93,6 +94,7 @@ macro_rules! text_column {
 }
 
 text_column!(OrganizationState, |state| state.as_str().to_owned(), OrganizationState::parse);
+text_column!(StreamKind, |kind| kind.as_str().to_owned(), StreamKind::parse);
 text_column!(UserState, |state| state.as_str().to_owned(), UserState::parse);
 text_column!(TransferState, |state| state.as_str().to_owned(), TransferState::parse);
 text_column!(MemberState, |state| state.as_str().to_owned(), MemberState::parse);

@@ -153,6 +153,10 @@ async fn every_earlier_version_is_brought_forward(world: World) {
         let empty = Empty::make(&world).await;
         let connection = postgres::connect(&empty.url).await.unwrap();
         Migrator::up(&connection, Some(u32::try_from(number).unwrap() + 1)).await.unwrap();
+        // What a migration writes by itself is among the rows as it was then.
+        for table in tables(&connection).await.into_iter().filter(|table| table != "seaql_migrations") {
+            connection.execute_unprepared(&format!("DELETE FROM \"{table}\"")).await.unwrap();
+        }
         connection.execute_unprepared(&rows).await.unwrap();
         let before = counts(&connection).await;
         let ended = run(&["migrate", &format!("--database-url={}", empty.url)], &[]).await;

@@ -2,9 +2,8 @@
 
 mod at_rest;
 
-use roster_test_macros::wire_test;
-
 use chrono::{DateTime, TimeDelta, Utc};
+use roster_test_macros::wire_test;
 use tonic::{Code, Status};
 
 use crate::support::pb::{

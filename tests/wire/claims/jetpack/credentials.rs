@@ -1,7 +1,6 @@
 //! What Jetpack promises of passwords, second factors and addresses.
 
 use roster_test_macros::wire_test;
-
 use tonic::Code;
 
 use crate::services::credentials::mfa::{complete, demand, guard};

@@ -1,7 +1,6 @@
 //! What Jetpack promises of removed users.
 
 use roster_test_macros::wire_test;
-
 use tonic::Code;
 
 use crate::services::organizations::activity::{listed, of, report, send};

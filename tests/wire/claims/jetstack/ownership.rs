@@ -1,7 +1,6 @@
 //! What Jetstack promises of the owner and of transfers.
 
 use roster_test_macros::wire_test;
-
 use tonic::Code;
 
 use crate::support::pb::{DeleteOrganizationRequest, MemberState};

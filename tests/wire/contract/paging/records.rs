@@ -1,7 +1,6 @@
 //! Lists of records, roles and permissions.
 
 use roster_test_macros::wire_test;
-
 use tonic::Code;
 
 use crate::support::pb::{

@@ -1,7 +1,6 @@
 //! gRPC-Web.
 
 use roster_test_macros::wire_test;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic_health::pb::health_check_response::ServingStatus;

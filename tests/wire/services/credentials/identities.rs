@@ -4,7 +4,6 @@ mod id_tokens;
 mod providers;
 
 use roster_test_macros::wire_test;
-
 use tonic::{Code, Response, Status};
 
 use crate::services::credentials::mfa::guard;

@@ -1,7 +1,6 @@
 //! The links of invitations: what they show, and when they work.
 
 use roster_test_macros::wire_test;
-
 use tonic::Code;
 
 use super::{BOB, DAY, SECOND, create, get, listed, preview, request, resend, revoke};

@@ -1,7 +1,6 @@
 //! The roles that an invitation may give.
 
 use roster_test_macros::wire_test;
-
 use tonic::Code;
 
 use super::{BOB, create, request};

@@ -1,7 +1,6 @@
 //! Changes of members' roles.
 
 use roster_test_macros::wire_test;
-
 use tonic::Code;
 
 use super::{BOB, get};

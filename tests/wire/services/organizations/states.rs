@@ -1,7 +1,6 @@
 //! The states of an organization.
 
 use roster_test_macros::wire_test;
-
 use tonic::Code;
 
 use super::{get, renaming};

@@ -3,9 +3,8 @@
 mod passwords;
 mod streams;
 
-use roster_test_macros::wire_test;
-
 use futures_util::stream;
+use roster_test_macros::wire_test;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};

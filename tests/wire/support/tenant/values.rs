@@ -83,7 +83,7 @@ impl Values<'_> {
             "token" => &self.token,
             "session_id" => &self.session_id,
             "session_token" => &self.session_token,
-            "service_account_id" => &tenant.service_account_id,
+            "service_account_id" | "actor_service_account_id" | "subject_id" => &tenant.service_account_id,
             "service_key_id" => &tenant.service_key_id,
             "message_id" => &tenant.message_id,
             // Whoever is given another address could not be invited at theirs any more.

@@ -1,7 +1,6 @@
 //! No key gives more than it has.
 
 use roster_test_macros::wire_test;
-
 use tonic::Code;
 
 use super::{change, creation, find, keys, new_key, update, use_it};

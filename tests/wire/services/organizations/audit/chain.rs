@@ -1,7 +1,6 @@
 //! The audit chain, and what verifies it.
 
 use roster_test_macros::wire_test;
-
 use sea_orm::ConnectionTrait;
 
 use super::{asking, busy, listed, rename, verify};

@@ -1,7 +1,6 @@
 //! Imported password hashes.
 
 use roster_test_macros::wire_test;
-
 use tonic::Code;
 
 use super::{IMPORT, LEGACY, counts, import, person, told, user};

@@ -1,7 +1,6 @@
 //! What a user changes about themselves, and where it shows.
 
 use roster_test_macros::wire_test;
-
 use tonic::Code;
 
 use super::{delete_organization, undelete_organization};

@@ -7,10 +7,13 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     app::{
-        organizations::audit::{self, Entry, Verified},
+        audit::{self, Entry, Verified},
         records::EventFilter,
     },
-    domain::audit::{Anchor, Flaw},
+    domain::{
+        audit::{Anchor, Flaw},
+        stream::StreamKind,
+    },
     grpc::{
         layers::authenticate::Admitted,
         pb::{self, audit_service_server::AuditService},
@@ -52,6 +55,23 @@ impl AuditService for Edge {
     ) -> Result<Response<pb::VerifyAuditChainResponse>, Status> {
         let (ctx, question) = self.admit(request)?;
         Ok(Response::new(audit::verify(&self.app, &ctx, question).await?.into()))
+    }
+
+    async fn list_installation_audit_entries(
+        &self,
+        request: Request<pb::ListInstallationAuditEntriesRequest>,
+    ) -> Result<Response<pb::ListInstallationAuditEntriesResponse>, Status> {
+        let (_, query) = self.admit(request)?;
+        let page = audit::list_installation(&self.app, query).await?;
+        Ok(Response::new(page.map(pb::AuditEntry::from).await.into()))
+    }
+
+    async fn verify_installation_audit_chain(
+        &self,
+        request: Request<pb::VerifyInstallationAuditChainRequest>,
+    ) -> Result<Response<pb::VerifyInstallationAuditChainResponse>, Status> {
+        let (_, known) = self.admit(request)?;
+        Ok(Response::new(audit::verify_installation(&self.app, known).await?.into()))
     }
 }
 
@@ -107,7 +127,14 @@ impl Parse for pb::ListAuditEntriesRequest {
         let until = fields.time("end_time", self.end_time.as_ref());
         Some(audit::List {
             organization_id: organization_id?,
-            filter: EventFilter { actor: actor?, subject: subject?, kinds: kinds?, from: from?, until: until? },
+            filter: EventFilter {
+                actor: actor?,
+                service: None,
+                subject: subject?,
+                kinds: kinds?,
+                from: from?,
+                until: until?,
+            },
             page: page?,
         })
     }
@@ -128,11 +155,47 @@ impl Parse for pb::VerifyAuditChainRequest {
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let organization_id = fields.uuid("organization_id", &self.organization_id);
-        let revision = fields.not_negative("known_revision", self.known_revision);
-        let hash = fields.at_most("known_hash", &self.known_hash, HASH);
-        let known = Anchor { revision: revision?, hash: unhex(&hash?) };
-        Some(audit::Verify { organization_id: organization_id?, known: (known.revision > 0).then_some(known) })
+        let known = known(fields, self.known_revision, &self.known_hash);
+        Some(audit::Verify { organization_id: organization_id?, known: known? })
     }
+}
+
+impl Parse for pb::ListInstallationAuditEntriesRequest {
+    type Command = audit::ListOfInstallation;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let page = fields.page(self);
+        let service = fields.optional_uuid("actor_service_account_id", &self.actor_service_account_id);
+        let subject = fields.optional_uuid("subject_id", &self.subject_id);
+        let kinds = fields.identifiers("kinds", &self.kinds, 50);
+        let from = fields.time("start_time", self.start_time.as_ref());
+        let until = fields.time("end_time", self.end_time.as_ref());
+        let filter = EventFilter {
+            actor: None,
+            service: service?,
+            subject: subject?,
+            kinds: kinds?,
+            from: from?,
+            until: until?,
+        };
+        Some(audit::ListOfInstallation { filter, page: page? })
+    }
+}
+
+impl Parse for pb::VerifyInstallationAuditChainRequest {
+    type Command = Option<Anchor>;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        known(fields, self.known_revision, &self.known_hash)
+    }
+}
+
+/// An entry that the caller has kept outside; `Some(None)` where they name none.
+fn known(fields: &mut Fields<'_>, revision: i64, hash: &str) -> Option<Option<Anchor>> {
+    let revision = fields.not_negative("known_revision", revision);
+    let hash = fields.at_most("known_hash", hash, HASH);
+    let known = Anchor { revision: revision?, hash: unhex(&hash?) };
+    Some((known.revision > 0).then_some(known))
 }
 
 impl From<Vec<Entry>> for pb::ExportAuditEntriesResponse {
@@ -145,7 +208,9 @@ impl From<Entry> for pb::AuditEntry {
     fn from(entry: Entry) -> Self {
         let event = entry.event;
         Self {
-            organization_id: event.organization_id.to_string(),
+            organization_id: (event.stream == StreamKind::Organization)
+                .then(|| event.stream_id.to_string())
+                .unwrap_or_default(),
             revision: event.revision,
             kind: event.kind,
             create_time: Some(timestamp(event.create_time)),
@@ -165,12 +230,25 @@ impl From<Entry> for pb::AuditEntry {
 impl From<Verified> for pb::VerifyAuditChainResponse {
     fn from(verified: Verified) -> Self {
         Self {
-            organization_id: verified.organization_id.to_string(),
+            organization_id: verified.stream_id.to_string(),
             intact: verified.broken.is_none(),
             verified_entries: verified.last.revision,
             broken_revision: verified.broken.map_or(0, |broken| broken.revision),
             flaw: verified.broken.map_or(pb::AuditFlaw::Unspecified, |broken| broken.flaw.into()).into(),
             hash: hex(&verified.last.hash),
+        }
+    }
+}
+
+impl From<Verified> for pb::VerifyInstallationAuditChainResponse {
+    fn from(verified: Verified) -> Self {
+        let found = pb::VerifyAuditChainResponse::from(verified);
+        Self {
+            intact: found.intact,
+            verified_entries: found.verified_entries,
+            broken_revision: found.broken_revision,
+            flaw: found.flaw,
+            hash: found.hash,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The audit log of an organization: its events as people read them, and whether their record is whole.
+//! The audit log: the events of an organization and of the installation as people read them, and whether their record is whole.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -7,14 +7,16 @@ use crate::{
     app::{
         App,
         call::{
-            access::{self, Access},
+            access,
             context::Ctx,
             error::Result,
             paging::{Page, PageRequest},
         },
-        organizations::CHAIN_START,
     },
-    domain::audit::{Anchor, Break, Verification},
+    domain::{
+        audit::{Anchor, Break, Verification},
+        stream::{CHAIN_START, INSTALLATION},
+    },
     store::{Cursor, EventFilter, EventRecord, Names, User, event_hash},
 };
 
@@ -49,19 +51,30 @@ pub(crate) struct List {
     pub(crate) page: PageRequest,
 }
 
-/// Entries, newest first.
+/// Entries of an organization, newest first.
 ///
 /// # Errors
 /// Those of [`access::enter`].
 pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Page<Entry>> {
     let access = access::enter(app, ctx, query.organization_id).await?;
+    entries(app, access.organization.id, &query.filter, &query.page).await
+}
+
+/// Entries of the installation, newest first: who made and widened keys (ab_37).
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn list_installation(app: &App, query: ListOfInstallation) -> Result<Page<Entry>> {
+    entries(app, INSTALLATION, &query.filter, &query.page).await
+}
+
+async fn entries(app: &App, stream: Uuid, filter: &EventFilter, page: &PageRequest) -> Result<Page<Entry>> {
     let view = app.store.read();
-    let id = access.organization.id;
-    let below = query.page.after().map(revision_of);
-    let rows = view.events_page(id, &query.filter, below, query.page.limit()).await?;
-    let total = query.page.total(view.events_count(id, &query.filter)).await?;
+    let below = page.after().map(revision_of);
+    let rows = view.events_page(stream, filter, below, page.limit()).await?;
+    let total = page.total(view.events_count(stream, filter)).await?;
     let names = view.names_in(&rows).await?;
-    let page = query.page.page(rows, total, |row| by_revision(row.revision));
+    let page = page.page(rows, total, |row| by_revision(row.revision));
     Ok(page.map(|event| entry(event, &names)).await)
 }
 
@@ -77,6 +90,15 @@ pub(crate) async fn export(app: &App, ctx: &Ctx, organization: Uuid, after: i64)
     Ok(rows.into_iter().map(|event| entry(event, &names)).collect())
 }
 
+/// Which entries of the installation.
+#[derive(Debug)]
+pub(crate) struct ListOfInstallation {
+    /// The filter.
+    pub(crate) filter: EventFilter,
+    /// Which page.
+    pub(crate) page: PageRequest,
+}
+
 /// Asks whether the record is whole.
 #[derive(Debug)]
 pub(crate) struct Verify {
@@ -89,45 +111,61 @@ pub(crate) struct Verify {
 /// What a verification found.
 #[derive(Debug)]
 pub(crate) struct Verified {
-    /// The organization.
-    pub(crate) organization_id: Uuid,
+    /// The organization, or the nil id of the installation.
+    pub(crate) stream_id: Uuid,
     /// The last whole entry.
     pub(crate) last: Anchor,
     /// Where the record is broken first; `None`: it is whole.
     pub(crate) broken: Option<Break>,
 }
 
-/// Recomputes the chain, a batch at a time. What is recorded meanwhile is left to the next verification.
+/// Recomputes the chain of an organization, a batch at a time. What is recorded meanwhile is left to the next verification.
 ///
 /// # Errors
 /// Those of [`access::enter`].
 pub(crate) async fn verify(app: &App, ctx: &Ctx, question: Verify) -> Result<Verified> {
     // The newest entry first: whatever is there now, the organization's row, which is read after it, knows of.
     let newest = app.store.read().newest_event(question.organization_id).await?;
-    let access = access::enter(app, ctx, question.organization_id).await?;
-    let mut verification = Verification::begin(CHAIN_START.to_vec(), question.known);
-    let broken = walk(app, &access, newest, &mut verification).await?.err();
-    Ok(Verified { organization_id: access.organization.id, last: verification.verified().clone(), broken })
+    let organization = access::enter(app, ctx, question.organization_id).await?.organization;
+    let head = Anchor { revision: organization.revision, hash: organization.chain_hash };
+    walk(app, organization.id, &head, newest, question.known).await
 }
 
-async fn walk(
+/// The same for the installation.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn verify_installation(app: &App, known: Option<Anchor>) -> Result<Verified> {
+    let newest = app.store.read().newest_event(INSTALLATION).await?;
+    let head = app.store.read().installation_head().await?;
+    let head = Anchor { revision: head.revision, hash: head.chain_hash };
+    walk(app, INSTALLATION, &head, newest, known).await
+}
+
+async fn walk(app: &App, stream_id: Uuid, head: &Anchor, newest: i64, known: Option<Anchor>) -> Result<Verified> {
+    let mut verification = Verification::begin(CHAIN_START.to_vec(), known);
+    let broken = first_break(app, stream_id, head, newest, &mut verification).await?;
+    Ok(Verified { stream_id, last: verification.verified().clone(), broken })
+}
+
+async fn first_break(
     app: &App,
-    access: &Access,
+    stream: Uuid,
+    head: &Anchor,
     newest: i64,
     verification: &mut Verification,
-) -> Result<std::result::Result<(), Break>> {
-    let head = Anchor { revision: access.organization.revision, hash: access.organization.chain_hash.clone() };
+) -> Result<Option<Break>> {
     loop {
         let after = verification.verified().revision;
-        let mut rows = app.store.read().events_after(access.organization.id, after, BATCH).await?;
+        let mut rows = app.store.read().events_after(stream, after, BATCH).await?;
         rows.retain(|row| row.revision <= head.revision);
         if rows.is_empty() {
-            return Ok(verification.finish(&head, newest));
+            return Ok(verification.finish(head, newest).err());
         }
         for row in rows {
             let computed = event_hash(&verification.verified().hash, &row);
             if let Err(broken) = verification.take(row.revision, &row.hash, &computed) {
-                return Ok(Err(broken));
+                return Ok(Some(broken));
             }
         }
     }
@@ -146,7 +184,10 @@ fn entry(event: EventRecord, names: &Names) -> Entry {
     };
     let (before, after) = sides(&event.data);
     let named = |side: &Option<Value>| Some(side.as_ref()?.get("display_name")?.as_str()?.to_owned());
-    let known = event.subject_id.and_then(|id| user_name(id).or_else(|| names.invitations.get(&id).cloned()));
+    let known = event.subject_id.and_then(|id| {
+        let called = || names.invitations.get(&id).or_else(|| names.service_accounts.get(&id)).cloned();
+        user_name(id).or_else(called)
+    });
     // What has no row of its own, or none any more, is called as it was when it was there.
     let subject_name = known.or_else(|| named(&after)).or_else(|| named(&before));
     Entry { event, actor_name, subject_user_id, subject_name, before, after }
