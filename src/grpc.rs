@@ -29,7 +29,7 @@ pub mod pb {
 pub use layers::descriptor::DESCRIPTOR_SET;
 
 pub(crate) use layers::{
-    authenticate::AuthenticateLayer, buffer_request::BufferRequestLayer, deadline::DeadlineLayer, peer::Peer,
-    trace::TraceLayer,
+    around::AroundLayer, authenticate::Authenticate, buffer_request::BufferRequest, deadline::Deadline, peer::Peer,
+    trace::Trace,
 };
 pub(crate) use wire::edge::Edge;

@@ -188,68 +188,33 @@ fn changeable(organization: &pb::Organization) -> [(&'static str, bool); 2] {
     [("display_name", !organization.display_name.is_empty()), ("mfa_required", organization.mfa_required)]
 }
 
-impl Parse for pb::SuspendOrganizationRequest {
-    type Command = organizations::ChangeOrganizationState;
+/// Reads a request that changes the state: all of them have the same fields, and one can be tried out.
+macro_rules! change_of_state {
+    ($($request:ident => $change:ident, $validate_only:expr;)*) => {$(
+        impl Parse for pb::$request {
+            type Command = organizations::ChangeOrganizationState;
 
-    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        fields.request_id(&self.request_id);
-        let organization_id = fields.uuid("organization_id", &self.organization_id);
-        let etag = fields.at_most("etag", &self.etag, ETAG);
-        Some(organizations::ChangeOrganizationState {
-            organization_id: organization_id?,
-            change: OrganizationChange::Suspend,
-            etag: etag?,
-            validate_only: false,
-        })
-    }
+            fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+                fields.request_id(&self.request_id);
+                let organization_id = fields.uuid("organization_id", &self.organization_id);
+                let etag = fields.at_most("etag", &self.etag, ETAG);
+                let validate_only: fn(&Self) -> bool = $validate_only;
+                Some(organizations::ChangeOrganizationState {
+                    organization_id: organization_id?,
+                    change: OrganizationChange::$change,
+                    etag: etag?,
+                    validate_only: validate_only(self),
+                })
+            }
+        }
+    )*};
 }
 
-impl Parse for pb::ActivateOrganizationRequest {
-    type Command = organizations::ChangeOrganizationState;
-
-    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        fields.request_id(&self.request_id);
-        let organization_id = fields.uuid("organization_id", &self.organization_id);
-        let etag = fields.at_most("etag", &self.etag, ETAG);
-        Some(organizations::ChangeOrganizationState {
-            organization_id: organization_id?,
-            change: OrganizationChange::Activate,
-            etag: etag?,
-            validate_only: false,
-        })
-    }
-}
-
-impl Parse for pb::DeleteOrganizationRequest {
-    type Command = organizations::ChangeOrganizationState;
-
-    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        fields.request_id(&self.request_id);
-        let organization_id = fields.uuid("organization_id", &self.organization_id);
-        let etag = fields.at_most("etag", &self.etag, ETAG);
-        Some(organizations::ChangeOrganizationState {
-            organization_id: organization_id?,
-            change: OrganizationChange::Delete,
-            etag: etag?,
-            validate_only: self.validate_only,
-        })
-    }
-}
-
-impl Parse for pb::UndeleteOrganizationRequest {
-    type Command = organizations::ChangeOrganizationState;
-
-    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        fields.request_id(&self.request_id);
-        let organization_id = fields.uuid("organization_id", &self.organization_id);
-        let etag = fields.at_most("etag", &self.etag, ETAG);
-        Some(organizations::ChangeOrganizationState {
-            organization_id: organization_id?,
-            change: OrganizationChange::Undelete,
-            etag: etag?,
-            validate_only: false,
-        })
-    }
+change_of_state! {
+    SuspendOrganizationRequest => Suspend, |_| false;
+    ActivateOrganizationRequest => Activate, |_| false;
+    DeleteOrganizationRequest => Delete, |request| request.validate_only;
+    UndeleteOrganizationRequest => Undelete, |_| false;
 }
 
 /// The organization in the contract's terms.

@@ -22,7 +22,7 @@ use crate::{
     app::App,
     config::{DatabaseConfig, ServeConfig},
     grpc::{
-        AuthenticateLayer, BufferRequestLayer, DESCRIPTOR_SET, DeadlineLayer, Edge, TraceLayer,
+        AroundLayer, Authenticate, BufferRequest, DESCRIPTOR_SET, Deadline, Edge, Trace,
         pb::{
             access_model_service_server::AccessModelServiceServer, activity_service_server::ActivityServiceServer,
             audit_service_server::AuditServiceServer, contact_service_server::ContactServiceServer,
@@ -88,17 +88,10 @@ pub(super) fn serve(
         .layer(option_layer(grpc.grpc_web.then(cors)))
         // Outside of the others: to them a call from a browser is one like any other.
         .layer(option_layer(grpc.grpc_web.then(GrpcWebLayer::new)))
-        .layer(TraceLayer::new())
-        .layer(DeadlineLayer::new(grpc.request_timeout))
-        .layer(BufferRequestLayer::new(
-            grpc.message_timeout,
-            grpc.max_message_bytes,
-        ))
-        .layer(AuthenticateLayer::new(
-            app.clone(),
-            grpc.max_concurrent_requests,
-            readers(&config.database),
-        ));
+        .layer(AroundLayer(Trace::new()))
+        .layer(AroundLayer(Deadline(grpc.request_timeout)))
+        .layer(AroundLayer(BufferRequest::new(grpc.message_timeout, grpc.max_message_bytes)))
+        .layer(AroundLayer(Authenticate::new(app.clone(), grpc.max_concurrent_requests, readers(&config.database))));
     let reflection = match grpc.reflection {
         true => REFLECTION.clone().map_err(StartError::Installation)?,
         false => Routes::default(),

@@ -3,20 +3,13 @@
 //! A tower layer in front of every service of ours: it finds the method's access rule, refuses a method that has none, reads the credentials, and hands
 //! both on. Health and reflection carry no data of ours and need no credential.
 
-use std::{
-    future::Future,
-    net::IpAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{net::IpAddr, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, Request, Response};
 use secrecy::SecretString;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Code, Status, body::Body};
-use tower::{Layer, Service};
 use uuid::Uuid;
 
 use crate::{
@@ -32,6 +25,7 @@ use crate::{
     domain::error::Reason,
     grpc::{
         Peer,
+        layers::around::{Around, Inner},
         wire::status::{defect, retryable},
     },
     platform::{
@@ -94,17 +88,17 @@ impl Admitted {
     }
 }
 
-/// Puts authentication in front of a service.
+/// Finds out who calls before each call, and refuses who may not.
 #[derive(Clone)]
-pub(crate) struct AuthenticateLayer {
+pub(crate) struct Authenticate {
     app: Arc<App>,
     places: Arc<Semaphore>,
     calls: FairLimit<Peer>,
     reading: FairQueue<Reader>,
 }
 
-impl AuthenticateLayer {
-    /// A layer that lets `places` calls be at work at a time and refuses the next at once, so that an overloaded server answers quickly instead of queueing. No
+impl Authenticate {
+    /// Lets `places` calls be at work at a time and refuses the next at once, so that an overloaded server answers quickly instead of queueing. No
     /// connection has more of them than what is left for the others. A call is at work from when its message has arrived until its answer begins.
     /// Of those that read many rows, `readers` are at it at a time, and the others wait for their turns.
     pub(crate) fn new(app: Arc<App>, places: usize, readers: usize) -> Self {
@@ -117,71 +111,38 @@ impl AuthenticateLayer {
     }
 }
 
-impl<S> Layer<S> for AuthenticateLayer {
-    type Service = Authenticate<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Authenticate { inner, layer: self.clone() }
-    }
-}
-
-/// A service behind authentication.
-#[derive(Clone)]
-pub(crate) struct Authenticate<S> {
-    inner: S,
-    layer: AuthenticateLayer,
-}
-
-type Answer<E> = Pin<Box<dyn Future<Output = std::result::Result<Response<Body>, E>> + Send>>;
-
-impl<S> Service<Request<Body>> for Authenticate<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = Answer<S::Error>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<std::result::Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        // The clone that was polled ready has to be the one that is called.
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
+impl Around for Authenticate {
+    async fn answer<S: Inner>(
+        self,
+        mut inner: S,
+        mut request: Request<Body>,
+    ) -> std::result::Result<Response<Body>, S::Error> {
         if OPEN.iter().any(|service| request.uri().path().starts_with(service)) {
-            return Box::pin(inner.call(request));
+            return inner.call(request).await;
         }
-        let layer = self.layer.clone();
         let peer = Peer::of(request.extensions());
-        Box::pin(async move {
-            let permit = layer.calls.take(&peer, 1);
-            let (Some(_of_peer), Ok(_call)) = (permit, layer.places.clone().try_acquire_owned()) else {
-                return Ok(retryable(Reason::Overloaded).into_http());
-            };
-            match layer.admit(request.uri().path(), request.headers(), peer).await {
-                Ok(admitted) => {
-                    let _reading = match admitted.reading_permit().await {
-                        Ok(permit) => permit,
-                        Err(status) => return Ok(status.into_http()),
-                    };
-                    let admitted = Arc::new(admitted);
-                    request.extensions_mut().insert(admitted.clone());
-                    let response = inner.call(request).await?;
-                    Ok(match admitted.caller.user {
-                        Some(_) => proven(admitted.rule, &admitted.proof, response),
-                        None => response,
-                    })
-                }
-                Err(error) => Ok(Status::from(error).into_http()),
-            }
+        let permit = self.calls.take(&peer, 1);
+        let (Some(_of_peer), Ok(_call)) = (permit, self.places.clone().try_acquire_owned()) else {
+            return Ok(retryable(Reason::Overloaded).into_http());
+        };
+        let admitted = match self.admit(request.uri().path(), request.headers(), peer).await {
+            Ok(admitted) => Arc::new(admitted),
+            Err(error) => return Ok(Status::from(error).into_http()),
+        };
+        let _reading = match admitted.reading_permit().await {
+            Ok(permit) => permit,
+            Err(status) => return Ok(status.into_http()),
+        };
+        request.extensions_mut().insert(admitted.clone());
+        let response = inner.call(request).await?;
+        Ok(match admitted.caller.user {
+            Some(_) => proven(admitted.rule, &admitted.proof, response),
+            None => response,
         })
     }
 }
 
-impl AuthenticateLayer {
+impl Authenticate {
     async fn admit(&self, path: &str, headers: &HeaderMap, peer: Peer) -> Result<Admitted> {
         // A path that is no method's is not repeated: it could be anything.
         let rule = Rule::of(path).ok_or(Reason::CallerNotAllowed)?;

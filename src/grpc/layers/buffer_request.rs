@@ -3,24 +3,19 @@
 //! Until then a call is at no work and has no place among those that are: headers alone cost their sender nothing, and would keep the places from everybody (ab_32). What arrives is
 //! bounded for the process, and no connection has more of it than what is left for the others.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use prost::bytes::{Buf, Bytes};
 use tonic::{Status, body::Body};
-use tower::{Layer, Service};
 
 use crate::{
     app::call::rule::Rule,
     domain::error::Reason,
     grpc::{
         Peer,
+        layers::around::{Around, Inner},
         wire::status::{refuse, retryable},
     },
     platform::fair_limit::{FairLimit, FairPermit},
@@ -35,16 +30,16 @@ const FRAME: usize = 5;
 /// Calls whose answer may begin before their message is there.
 const CONVERSATION: &str = "/grpc.reflection.";
 
-/// Puts the wait for the message in front of a service.
+/// Waits for the whole message before each call.
 #[derive(Clone)]
-pub(crate) struct BufferRequestLayer {
+pub(crate) struct BufferRequest {
     limit: Duration,
     largest: usize,
     arriving: FairLimit<Peer>,
 }
 
-impl BufferRequestLayer {
-    /// A layer that gives messages of up to `largest` bytes the time `limit` to arrive.
+impl BufferRequest {
+    /// Gives messages of up to `largest` bytes the time `limit` to arrive.
     pub(crate) fn new(limit: Duration, largest: usize) -> Self {
         Self { limit, largest, arriving: FairLimit::new(ARRIVING, 0) }
     }
@@ -79,49 +74,16 @@ impl BufferRequestLayer {
     }
 }
 
-impl<S> Layer<S> for BufferRequestLayer {
-    type Service = BufferRequest<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        BufferRequest { inner, layer: self.clone() }
-    }
-}
-
-/// A service behind the wait for the message.
-#[derive(Clone)]
-pub(crate) struct BufferRequest<S> {
-    inner: S,
-    layer: BufferRequestLayer,
-}
-
-impl<S> Service<Request<Body>> for BufferRequest<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // The clone that was polled ready has to be the one that is called.
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
+impl Around for BufferRequest {
+    async fn answer<S: Inner>(self, mut inner: S, request: Request<Body>) -> Result<Response<Body>, S::Error> {
         let path = request.uri().path();
         if path.starts_with(CONVERSATION) || Rule::of(path).is_some_and(|rule| rule.streams_requests) {
-            return Box::pin(inner.call(request));
+            return inner.call(request).await;
         }
-        let layer = self.layer.clone();
-        Box::pin(async move {
-            let (head, body) = request.into_parts();
-            match layer.message(Peer::of(&head.extensions), &head.headers, body).await {
-                Ok(message) => inner.call(Request::from_parts(head, Body::new(Full::new(message)))).await,
-                Err(status) => Ok(status.into_http()),
-            }
-        })
+        let (head, body) = request.into_parts();
+        match self.message(Peer::of(&head.extensions), &head.headers, body).await {
+            Ok(message) => inner.call(Request::from_parts(head, Body::new(Full::new(message)))).await,
+            Err(status) => Ok(status.into_http()),
+        }
     }
 }

@@ -2,68 +2,29 @@
 //!
 //! tonic has one too, which answers CANCELLED without details: a caller could not tell it from a call that they gave up themselves.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::time::Duration;
 
 use http::{Request, Response};
 use tonic::body::Body;
-use tower::{Layer, Service};
 
-use crate::{domain::error::Reason, grpc::wire::status::refuse};
+use crate::{
+    domain::error::Reason,
+    grpc::{
+        layers::around::{Around, Inner},
+        wire::status::refuse,
+    },
+};
 
-/// Puts a time limit in front of a service.
+/// A time limit for each call, until its answer begins; what then follows of a stream is not limited.
 #[derive(Clone)]
-pub(crate) struct DeadlineLayer {
-    limit: Duration,
-}
+pub(crate) struct Deadline(pub(crate) Duration);
 
-impl DeadlineLayer {
-    /// A layer that gives a call `limit` until its answer begins; what then follows of a stream is not limited.
-    pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit }
-    }
-}
-
-impl<S> Layer<S> for DeadlineLayer {
-    type Service = Deadline<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Deadline { inner, limit: self.limit }
-    }
-}
-
-/// A service behind a time limit.
-#[derive(Clone)]
-pub(crate) struct Deadline<S> {
-    inner: S,
-    limit: Duration,
-}
-
-impl<S> Service<Request<Body>> for Deadline<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>> + Send + 'static,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (answer, limit) = (self.inner.call(request), self.limit);
-        Box::pin(async move {
-            match tokio::time::timeout(limit, answer).await {
-                Ok(answer) => answer,
-                // The work is dropped with its future, and its transaction taken back.
-                Err(_) => Ok(refuse(&Reason::DeadlineExceeded.into()).into_http()),
-            }
-        })
+impl Around for Deadline {
+    async fn answer<S: Inner>(self, mut inner: S, request: Request<Body>) -> Result<Response<Body>, S::Error> {
+        match tokio::time::timeout(self.0, inner.call(request)).await {
+            Ok(answer) => answer,
+            // The work is dropped with its future, and its transaction taken back.
+            Err(_) => Ok(refuse(&Reason::DeadlineExceeded.into()).into_http()),
+        }
     }
 }

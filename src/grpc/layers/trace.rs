@@ -1,31 +1,28 @@
 //! The span and the measurements of each call.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll},
-};
-
 use http::{HeaderMap, Request, Response};
 use opentelemetry::{KeyValue, global, metrics::Histogram, propagation::Extractor};
 use tonic::body::Body;
-use tower::{Layer, Service};
 use tracing::{Instrument, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::{app::call::rule::Rule, platform::clock::Stopwatch};
+use crate::{
+    app::call::rule::Rule,
+    grpc::layers::around::{Around, Inner},
+    platform::clock::Stopwatch,
+};
 
 /// The services that are served here and are not ours.
 const OTHERS: [&str; 2] = ["/grpc.health.v1.Health", "/grpc.reflection"];
 
-/// Puts a span around each call, under the caller's W3C trace context, and measures it.
+/// A span around each call, under the caller's W3C trace context, and how long it takes.
 #[derive(Clone)]
-pub(crate) struct TraceLayer {
+pub(crate) struct Trace {
     duration: Histogram<f64>,
 }
 
-impl TraceLayer {
-    /// A layer that measures with the global meter.
+impl Trace {
+    /// Measures with the global meter.
     pub(crate) fn new() -> Self {
         Self {
             duration: global::meter("roster")
@@ -38,7 +35,7 @@ impl TraceLayer {
     }
 }
 
-impl TraceLayer {
+impl Trace {
     /// The method's name, or the service's for those that are not ours, or one word for all that is neither: a label that callers could choose would
     /// let them fill the memory.
     fn name(path: &str) -> &'static str {
@@ -49,36 +46,9 @@ impl TraceLayer {
     }
 }
 
-impl<S> Layer<S> for TraceLayer {
-    type Service = Trace<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Trace { inner, layer: self.clone() }
-    }
-}
-
-/// A service with a span around each call.
-#[derive(Clone)]
-pub(crate) struct Trace<S> {
-    inner: S,
-    layer: TraceLayer,
-}
-
-impl<S> Service<Request<Body>> for Trace<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let method = TraceLayer::name(request.uri().path());
+impl Around for Trace {
+    async fn answer<S: Inner>(self, mut inner: S, request: Request<Body>) -> Result<Response<Body>, S::Error> {
+        let method = Self::name(request.uri().path());
         let span = tracing::info_span!(
             "rpc",
             otel.name = method.trim_start_matches('/'),
@@ -90,23 +60,19 @@ where
         let parent = global::get_text_map_propagator(|propagator| propagator.extract(&Headers(request.headers())));
         // Without an exporter there is no context to set, and nothing is lost.
         let _ = span.set_parent(parent);
-        let answer = {
-            let _entered = span.enter();
-            self.inner.call(request)
-        };
-        let (duration, stopwatch, outer) = (self.layer.duration.clone(), Stopwatch::start(), span.clone());
+        let (stopwatch, outer) = (Stopwatch::start(), span.clone());
         let measured = async move {
-            let response = answer.await;
+            let response = inner.call(request).await;
             if let Ok(response) = &response {
                 let code = code(response.headers());
                 outer.record("rpc.grpc.status_code", code);
                 let labels = [KeyValue::new("rpc.method", method), KeyValue::new("rpc.grpc.status_code", code)];
-                duration.record(stopwatch.seconds(), &labels);
+                self.duration.record(stopwatch.seconds(), &labels);
                 tracing::debug!(code, seconds = stopwatch.seconds(), "answered");
             }
             response
         };
-        Box::pin(measured.instrument(span))
+        measured.instrument(span).await
     }
 }
 
