@@ -85,7 +85,7 @@ impl Mutation for Create {
         if self.include_link {
             ctx.require_scope(scope::INVITATION_LINK)?;
         }
-        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         self.invite(app, ctx, tx, &mut access, &mut MailPermits::default()).await
     }
 
@@ -282,7 +282,7 @@ impl Mutation for Resend {
         if self.include_link {
             ctx.require_scope(scope::INVITATION_LINK)?;
         }
-        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         let row = find(tx, self.organization_id, self.invitation_id).await?;
         let mut invitation = row.invitation;
         require_etag(&self.etag, invitation.changed_revision)?;
@@ -338,7 +338,7 @@ impl Mutation for Revoke {
     }
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         let mut row = find(tx, self.organization_id, self.invitation_id).await?;
         require_etag(&self.etag, row.invitation.changed_revision)?;
         // Taking back gives nobody anything, so no owner has to be counted.

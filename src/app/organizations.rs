@@ -253,7 +253,7 @@ impl Mutation for Update {
     }
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Organization> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         require_etag(&self.etag, access.organization.changed_revision)?;
         self.decide_mfa(ctx, &access)?;
         let organization = &mut access.organization;
@@ -306,7 +306,7 @@ impl Mutation for ChangeOrganizationState {
     }
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Organization> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::PermissionInAnyState).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         if ctx.caller.user.is_some() {
             access.organization.state.usable()?;
         }

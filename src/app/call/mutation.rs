@@ -8,7 +8,7 @@ use crate::{
     app::{
         App,
         call::{
-            access::{self, Asked},
+            access::{self, Access, Asked},
             context::{Ctx, RequestIdentity},
             error::{Error, Result},
         },
@@ -30,10 +30,22 @@ pub(crate) trait Mutation: Sync {
     /// What came of it.
     type Outcome: Send;
 
-    /// The organization that it changes, and what that asks of a user who calls: asked before anything is locked, and again by [`access::lock`]. `None`: what it needs is no right in
+    /// The organization that it changes, and what that asks of a user who calls: asked before anything is locked, and again by [`lock`](Self::lock). `None`: what it needs is no right in
     /// one organization.
     fn organization(&self) -> Option<(Uuid, Asked)> {
         None
+    }
+
+    /// Locks the organization that it changes, and asks again what that asks of a user who calls.
+    ///
+    /// # Errors
+    /// Those of [`access::lock`]; internal where it names no organization.
+    fn lock(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> impl Future<Output = Result<Access>> + Send {
+        let named = self.organization();
+        async move {
+            let (organization, asked) = named.ok_or_else(|| Error::Internal("no organization is named".to_owned()))?;
+            access::lock(app, ctx, tx, organization, asked).await
+        }
     }
 
     /// Does it, in a transaction that the caller commits. May run several times; only one of them is committed.

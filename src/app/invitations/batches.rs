@@ -7,7 +7,7 @@ use crate::{
     app::{
         App,
         call::{
-            access::{self, Asked},
+            access::Asked,
             context::Ctx,
             error::{Error, Result},
             mutation::Mutation,
@@ -51,7 +51,7 @@ impl Mutation for CreateBatch {
         if self.include_links {
             ctx.require_scope(scope::INVITATION_LINK)?;
         }
-        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         let (mut results, mut permits) = (Vec::new(), MailPermits::default());
         for one in &self.invitations {
             results.push(match one.invite(app, ctx, tx, &mut access, &mut permits).await {

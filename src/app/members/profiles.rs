@@ -82,7 +82,7 @@ impl Mutation for PreparedCreate {
     }
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         let owners = access::owners_where_it_matters(tx, &access, &[&self.roles]).await?;
         let roles = decide_create(&access.situation(ctx, owners), &self.roles, true)?;
         if self.username {
@@ -143,7 +143,7 @@ impl Mutation for Update {
             Some(user) => seats(tx, user).await?,
             None => Vec::new(),
         };
-        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         let member = tx.member(self.organization_id, self.user_id).await?;
         let (mut member, mut user) = member.zip(user).ok_or(Reason::MemberNotFound)?;
         require_etag(&self.etag, member.changed_revision)?;

@@ -123,7 +123,7 @@ impl Mutation for ChangeMemberState {
         tx.member(self.organization_id, user_id).await?.ok_or(Reason::MemberNotFound)?;
         // The person before the organization, as everywhere: a sign-in at this moment either is ended below or sees what happened here (ab_08).
         let user = tx.lock_user(user_id).await?;
-        let mut access = access::lock(app, ctx, tx, self.organization_id, self.asked()).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         let member = tx.member(self.organization_id, user_id).await?;
         let (mut member, user) = member.zip(user).ok_or(Reason::MemberNotFound)?;
         require_etag(&self.etag, member.changed_revision)?;

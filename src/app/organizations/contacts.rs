@@ -47,7 +47,7 @@ impl Mutation for Create {
     }
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         require_free(tx, &access, &self.email, None).await?;
         let contact = Contact {
             id: app.entropy.uuid(ctx.now),
@@ -114,7 +114,7 @@ impl Mutation for Update {
     }
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         let mut contact = find(tx, &access, self.contact_id).await?;
         require_etag(&self.etag, contact.changed_revision)?;
         let before = facts(&contact);
@@ -158,7 +158,7 @@ impl Mutation for Delete {
     }
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<i64> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         let contact = find(tx, &access, self.contact_id).await?;
         require_etag(&self.etag, contact.changed_revision)?;
         tx.delete_contact(contact.id).await?;

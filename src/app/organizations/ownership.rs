@@ -132,7 +132,7 @@ impl Mutation for Start {
             .or(caller)
             .ok_or_else(|| Error::violation("owner_user_id", "is required from a service that acts for no user"))?;
         // The lock is what lets one of two transfers at once come first, and the other find another owner (ab_07).
-        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         let mut sides = Sides::load(tx, self.organization_id, owner_id, self.nominee_user_id).await?;
         require_etag(&self.etag, sides.nominee.changed_revision)?;
         // How many owners there are plays no part: one hands over to one.
@@ -262,7 +262,7 @@ impl Mutation for Settle {
     }
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Outcome> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Membership).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         let found = tx.transfer(self.organization_id, self.transfer_id).await?;
         let mut transfer = found.ok_or(Reason::TransferNotFound)?;
         require_etag(&self.etag, transfer.changed_revision)?;

@@ -109,7 +109,7 @@ impl Mutation for Create {
     }
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         let roles = Roles::of(app, &access)?;
         let draft = self.draft.clone();
         let role = CustomRole {
@@ -194,7 +194,7 @@ impl Mutation for Update {
     }
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         let roles = Roles::of(app, &access)?;
         let old = roles.own(&self.role)?;
         require_etag(&self.etag, old.changed_revision)?;
@@ -246,7 +246,7 @@ impl Mutation for Delete {
     }
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<i64> {
-        let mut access = access::lock(app, ctx, tx, self.organization_id, Asked::Permission).await?;
+        let mut access = self.lock(app, ctx, tx).await?;
         let roles = Roles::of(app, &access)?;
         let old = roles.own(&self.role)?;
         require_etag(&self.etag, old.changed_revision)?;
