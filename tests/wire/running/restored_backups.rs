@@ -38,6 +38,8 @@ impl Backup {
         }
         let separate = postgres::shared().await.unwrap().create_database().await.unwrap();
         let copy = postgres::connect(&separate.url).await.unwrap();
+        // A dump makes the tables itself; here the migrations have, with a row of their own.
+        copy.execute_unprepared("DELETE FROM stream_heads").await.unwrap();
         copy.execute_unprepared(&inserts(world.database()).await).await.unwrap();
         copy.close().await.unwrap();
         Self { url: separate.url.clone(), separate: Some(separate) }
@@ -80,8 +82,8 @@ fn founding(owner: &str) -> CreateOrganizationRequest {
 async fn ab_41_a_restored_backup_revives_nothing(world: World) {
     let acme = Scenario::acme(&world).await;
     let ada = create_user(&world, ADA).await;
-    // Keys of one instant come in any order.
-    world.clock.advance(Duration::from_secs(1));
+    // Keys of one instant come in any order. The operator's is made by the machine's clock, for all worlds, which on a busy machine may be a while after this world's clock began.
+    world.clock.advance(Duration::from_secs(600));
     let (account, key) = service_account(&world, &["users.read", "permissions.check"]).await;
     let link = reset_token(&world, ADA).await;
     let (invitation, token) = acme.invited_by(&acme.owner.session, "guest@example.com", &["member"]).await;
