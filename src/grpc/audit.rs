@@ -208,9 +208,10 @@ impl From<Entry> for pb::AuditEntry {
     fn from(entry: Entry) -> Self {
         let event = entry.event;
         Self {
-            organization_id: (event.stream == StreamKind::Organization)
-                .then(|| event.stream_id.to_string())
-                .unwrap_or_default(),
+            organization_id: match event.stream {
+                StreamKind::Organization => event.stream_id.to_string(),
+                StreamKind::Installation => String::new(),
+            },
             revision: event.revision,
             kind: event.kind,
             create_time: Some(timestamp(event.create_time)),
