@@ -16,6 +16,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use lettre::transport::smtp::{authentication::Credentials, extension::ClientId};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::outbox::mail::text::one_line;
@@ -127,15 +128,9 @@ impl std::fmt::Debug for SmtpUrl {
 
 fn decode(text: &str) -> Result<String, SmtpUrlError> {
     let refused = || SmtpUrlError("its credentials are not percent-encoded text on one line".into());
-    // A query's decoding, with `+` kept: there it would mean a space.
-    let pair = format!("={}", text.replace('+', "%2B").replace('&', "%26"));
-    let decoded =
-        url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default();
-    if decoded.contains(char::REPLACEMENT_CHARACTER) {
-        return Err(refused());
-    }
+    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| refused())?;
     one_line("credentials", &decoded).map_err(|_| refused())?;
-    Ok(decoded)
+    Ok(decoded.into_owned())
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -200,6 +195,8 @@ mod tests {
             Some(Credentials::new("ada@example.com".into(), "a+b+&=ü".into()))
         );
         assert!(!format!("{url:?}").contains("a+b"));
+        // U+FFFD stands for broken text where a decoder puts it; who writes it means it.
+        assert!(SmtpUrl::parse("smtps://u:%EF%BF%BD@h").is_ok());
         for bad in [
             "smtps://u:p%0d%0ax@h",
             "smtps://u:p%ff@h",
