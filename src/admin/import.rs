@@ -282,10 +282,7 @@ fn fingerprint(file: &mut File) -> io::Result<Uuid> {
             Some(octets) => context.update(octets),
         }
     }
-    let mut octets = [0; 16];
-    for (to, from) in octets.iter_mut().zip(context.finish().as_ref()) {
-        *to = *from;
-    }
+    let octets = context.finish().as_ref().first_chunk().copied().unwrap_or_default();
     Ok(uuid::Builder::from_custom_bytes(octets).into_uuid())
 }
 

@@ -31,10 +31,7 @@ pub fn code(secret: &[u8], step: i64) -> String {
     let tag = hmac::sign(&key, &step.to_be_bytes());
     let tag = tag.as_ref();
     let offset = usize::from(tag.last().copied().unwrap_or_default() & 0x0f);
-    let mut word = [0; 4];
-    for (to, from) in word.iter_mut().zip(tag.iter().skip(offset)) {
-        *to = *from;
-    }
+    let word = tag.get(offset..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
     let number = (u32::from_be_bytes(word) & 0x7fff_ffff) % 1_000_000;
     format!("{number:0DIGITS$}")
 }
