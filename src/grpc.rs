@@ -28,6 +28,8 @@ pub mod pb {
 
 pub use layers::descriptor::DESCRIPTOR_SET;
 
+#[cfg(test)]
+pub(crate) use layers::authenticate::Admitted;
 pub(crate) use layers::{
     around::AroundLayer, authenticate::Authenticate, buffer_request::BufferRequest, deadline::Deadline, peer::Peer,
     trace::Trace,

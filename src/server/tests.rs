@@ -20,6 +20,7 @@ use crate::{
     },
     config::ServeConfig,
     domain::{email::EmailAddress, text::PersonName},
+    grpc::{Admitted, Edge, pb},
     platform::{Clock, Entropy, telemetry::Metrics},
     store::{Tx, User},
 };
@@ -118,4 +119,20 @@ async fn nothing_is_committed_without_the_right_that_the_rule_asks() {
         assert!(committed || matches!(answer, Err(Error::Internal(_))));
         assert_eq!(app.store.read().user(user.id).await.unwrap().is_some(), committed);
     }
+}
+
+/// What one message of a stream has proven says nothing of the next.
+#[tokio::test]
+async fn each_message_of_a_stream_proves_its_right_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&folder).await;
+    let open = Rule::of("/roster.v1.InvitationService/PreviewInvitation").unwrap();
+    let guarded = Rule::of("/roster.v1.AuditService/ExportAuditEntries").unwrap();
+    let admitted = Admitted::without_credentials(open, DateTime::UNIX_EPOCH);
+    admitted.proof.give();
+    assert_eq!(guarded.unproven(&admitted.proof), None);
+    let message = pb::PreviewInvitationRequest { token: "rin_".to_owned() };
+    // Whatever the message says.
+    let _ = Edge::new(app).admit_again(&admitted, &message).await;
+    assert!(guarded.unproven(&admitted.proof).is_some());
 }

@@ -64,6 +64,22 @@ pub(crate) struct Admitted {
 type Reader = Option<Uuid>;
 
 impl Admitted {
+    /// A call without credentials, for tests of what comes behind the layer.
+    #[cfg(test)]
+    pub(crate) fn without_credentials(rule: &'static Rule, now: DateTime<Utc>) -> Self {
+        Self {
+            caller: Caller::default(),
+            credentials: Credentials::default(),
+            rule,
+            proof: Proof::default(),
+            now,
+            client_ip: None,
+            peer: None,
+            places: Arc::new(Semaphore::new(1)),
+            reading: None,
+        }
+    }
+
     /// A place among the calls at work for a message of a stream. Between its messages a stream has none: a client that sends nothing, or takes nothing, would
     /// keep it from the others for as long as it likes (ab_13). A call that has begun is not refused in the middle, but waits.
     ///

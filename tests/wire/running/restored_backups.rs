@@ -9,9 +9,9 @@ use tonic::Code;
 use crate::running::migrations::inserts;
 use crate::services::credentials::passwords::{reset, reset_token};
 use crate::support::pb::{
-    CreateOrganizationRequest, GetUserRequest, ListServiceKeysRequest, PreviewInvitationRequest,
-    RevokeInvitationRequest, RevokeServiceKeyRequest, RevokeUserSessionsRequest, VerifyAuditChainRequest,
-    create_organization_request::Owner,
+    CreateOrganizationRequest, GetUserRequest, ListInstallationAuditEntriesRequest, ListServiceKeysRequest,
+    PreviewInvitationRequest, RevokeInvitationRequest, RevokeServiceKeyRequest, RevokeUserSessionsRequest,
+    VerifyAuditChainRequest, VerifyInstallationAuditChainRequest, create_organization_request::Owner,
 };
 use crate::support::postgres::{self, TestDatabase};
 use crate::support::program::{Ended, run};
@@ -154,6 +154,17 @@ async fn ab_41_a_restored_backup_revives_nothing(world: World) {
     let request =
         VerifyAuditChainRequest { organization_id: acme.organization_id.clone(), ..VerifyAuditChainRequest::default() };
     let chain = call!(restored, audit.verify_audit_chain, world.operator_key(), request).unwrap();
+    assert!(chain.intact, "{chain:?}");
+    // Each is in the record of the installation, which is whole.
+    let kinds = vec!["installation.restored".to_owned()];
+    let request = ListInstallationAuditEntriesRequest { kinds, ..Default::default() };
+    let entries =
+        call!(restored, audit.list_installation_audit_entries, world.operator_key(), request).unwrap().entries;
+    let epochs: Vec<String> = entries.iter().map(|entry| format!("{:?}", entry.after)).collect();
+    let told = [&third, &once_more, &told].map(|told| lines(told, "EPOCH")[0][0].to_owned());
+    assert!(epochs.len() == 3 && epochs.iter().zip(&told).all(|(entry, epoch)| entry.contains(epoch)), "{epochs:?}");
+    let request = VerifyInstallationAuditChainRequest::default();
+    let chain = call!(restored, audit.verify_installation_audit_chain, world.operator_key(), request).unwrap();
     assert!(chain.intact, "{chain:?}");
     restored.stop().await;
     backup.drop().await;

@@ -1,5 +1,7 @@
 //! The record of the installation: service accounts, their keys, restored backups.
 
+use std::time::Duration;
+
 use roster_test_macros::wire_test;
 use sea_orm::ConnectionTrait;
 use tonic::Code;
@@ -7,8 +9,8 @@ use tonic::Code;
 use crate::support::pb::service_account_service_client::ServiceAccountServiceClient;
 use crate::support::pb::{
     AuditEntry, AuditFlaw, CreateServiceAccountRequest, CreateServiceKeyRequest, DisableServiceAccountRequest,
-    ListInstallationAuditEntriesRequest, RevokeServiceKeyRequest, ServiceAccount, UpdateServiceAccountRequest,
-    VerifyInstallationAuditChainRequest, VerifyInstallationAuditChainResponse,
+    ListAuditEntriesRequest, ListInstallationAuditEntriesRequest, RevokeServiceKeyRequest, ServiceAccount,
+    UpdateServiceAccountRequest, VerifyInstallationAuditChainRequest, VerifyInstallationAuditChainResponse,
 };
 use crate::support::program::run;
 use crate::support::race::{Servers, at_once};
@@ -107,9 +109,34 @@ async fn ab_37_who_made_and_widened_a_key_is_told(world: World) {
     assert_eq!(listed(&world, kinds).await.len(), 1);
     let by_shop = ListInstallationAuditEntriesRequest { actor_service_account_id: account, ..Default::default() };
     assert_eq!(listed(&world, by_shop).await, []);
-    // The first operator came by nobody who called.
+    // The first operator came by nobody who called. By pages it is the same record, and by times its parts.
     let all = listed(&world, ListInstallationAuditEntriesRequest { page_size: 1000, ..Default::default() }).await;
     assert!(all.last().is_some_and(|first| first.revision == 1 && first.actor_service_account_id.is_empty()));
+    let (mut walked, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = ListInstallationAuditEntriesRequest {
+            page_size: 3,
+            page_token,
+            include_total_size: true,
+            ..Default::default()
+        };
+        let page = call!(world, audit.list_installation_audit_entries, operator, request).unwrap();
+        assert_eq!(usize::try_from(page.total_size).unwrap(), all.len());
+        walked.extend(page.entries);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(walked, all);
+    world.clock.advance(Duration::from_secs(60));
+    call!(world, service_accounts.create_service_account, operator, making("Late", &["users.read"])).unwrap();
+    let now = world.clock.now();
+    let between = Some(prost_types::Timestamp { seconds: now.timestamp() - 30, nanos: 0 });
+    let late = ListInstallationAuditEntriesRequest { start_time: between, ..Default::default() };
+    assert_eq!(listed(&world, late).await.len(), 1);
+    let early = ListInstallationAuditEntriesRequest { end_time: between, page_size: 1000, ..Default::default() };
+    assert_eq!(listed(&world, early).await.len(), all.len());
 }
 
 /// The record is for operators: another key is refused whatever else it may read, and so is a user.
@@ -125,6 +152,12 @@ async fn ab_37_the_record_is_for_operators(world: World) {
         let answer = call!(world, audit.verify_installation_audit_chain, credential, verify.clone());
         assert_refused(answer, Code::PermissionDenied, reason);
     }
+    // Its stream has the nil id, under which no organization is found.
+    let nil = ListAuditEntriesRequest { organization_id: uuid::Uuid::nil().to_string(), ..Default::default() };
+    for credential in [key.as_str(), world.operator_key(), &acme.owner.session] {
+        let answer = call!(world, audit.list_audit_entries, credential, nil.clone());
+        assert_refused(answer, Code::NotFound, "ORGANIZATION_NOT_FOUND");
+    }
 }
 
 /// ab_37: the verification names the first entry that was edited, deleted or added with SQL.
@@ -135,6 +168,12 @@ async fn ab_37_an_edited_entry_of_the_installation_is_named(world: World) {
     }
     let whole = verified(&world).await;
     assert!(whole.intact && whole.verified_entries >= 6 && !whole.hash.is_empty(), "{whole:?}");
+    // What a caller has kept outside is compared.
+    for (known_hash, intact) in [(whole.hash.clone(), true), ("00".repeat(32), false)] {
+        let request = VerifyInstallationAuditChainRequest { known_revision: whole.verified_entries, known_hash };
+        let found = call!(world, audit.verify_installation_audit_chain, world.operator_key(), request).unwrap();
+        assert_eq!((found.intact, found.flaw() == AuditFlaw::ChainReplaced), (intact, !intact), "{found:?}");
+    }
     let execute = async |statement: &str| world.database().execute_unprepared(statement).await.unwrap();
     let last = whole.verified_entries;
     execute(&format!("UPDATE events SET data = '{{}}' WHERE stream = 'installation' AND revision = {}", last - 1))
