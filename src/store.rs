@@ -14,6 +14,7 @@ mod events;
 mod identities;
 mod imports;
 mod invitations;
+mod log;
 mod members;
 mod mfa;
 mod organizations;
@@ -45,7 +46,7 @@ pub(crate) use database::{
     columns::OwnRoles,
     connect::{SchemaState, StoreSettings},
     error::StoreError,
-    signal::OutboxSignal,
+    signal::{Signal, Signals, Waiter},
 };
 pub(crate) use entities::{
     activities::Model as Activity, attempts::Model as Attempts, challenges::Model as Challenge,
@@ -58,13 +59,13 @@ pub(crate) use entities::{
 };
 pub(crate) use events::{Actor, Event, event_hash};
 pub(crate) use invitations::{InvitationFilter, InvitationRow, Sender};
+pub(crate) use log::{LogPlace, LogStep, SeenTransactions};
 pub(crate) use outbox::{ClaimedMessage, MailOf, MessageFilter, Settlement};
 pub(crate) use page::Cursor;
 pub(crate) use replays::ReplayKey;
 pub(crate) use roster::{RosterFacts, RosterFilter, RosterRow};
 pub(crate) use sessions::SessionHolder;
 pub(crate) use sign_ins::SignInFilter;
-pub(crate) use users::UserEvent;
 
 /// What the store's functions answer.
 pub(crate) type Result<T> = std::result::Result<T, StoreError>;
@@ -74,7 +75,7 @@ pub(crate) struct Store {
     read: View<DatabaseConnection>,
     write: DatabaseConnection,
     writer: WriterState,
-    signal: OutboxSignal,
+    signals: Signals,
     skew: Skew,
 }
 
@@ -128,15 +129,21 @@ impl Store {
         };
         Ok(Tx {
             view: View(Transaction::new(begun, self.writer.clone())),
-            signal: self.signal.clone(),
+            signals: self.signals.clone(),
             skew: self.skew.clone(),
             queued: false,
+            recorded: false,
         })
     }
 
     /// Wakes when a message may have been queued.
-    pub(crate) fn outbox_signal(&self) -> OutboxSignal {
-        self.signal.clone()
+    pub(crate) fn outbox_signal(&self) -> &Signal {
+        &self.signals.outbox
+    }
+
+    /// Wakes when an event may have been written.
+    pub(crate) fn log_signal(&self) -> &Signal {
+        &self.signals.log
     }
 
     /// Ends all connections, after what they are doing.
@@ -162,9 +169,10 @@ pub(crate) type Snapshot = View<DatabaseTransaction>;
 /// A transaction. What it wrote is gone unless it is committed.
 pub(crate) struct Tx {
     view: View<Transaction>,
-    signal: OutboxSignal,
+    signals: Signals,
     skew: Skew,
     queued: bool,
+    recorded: bool,
 }
 
 impl Deref for Tx {
@@ -176,14 +184,17 @@ impl Deref for Tx {
 }
 
 impl Tx {
-    /// Makes it durable, and then wakes the outbox worker where a message was queued.
+    /// Makes it durable, and then wakes the outbox worker where a message was queued, and those who follow the log where an event was written.
     ///
     /// # Errors
     /// The commit failed or its outcome is unknown; a statement failed before.
     pub(crate) async fn commit(self) -> Result<()> {
         self.view.0.commit().await?;
         if self.queued {
-            self.signal.raise();
+            self.signals.outbox.raise();
+        }
+        if self.recorded {
+            self.signals.log.raise();
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ mod m20261126_000012_attempts;
 mod m20261126_000013_states_and_recipients;
 mod m20261126_000014_installation;
 mod m20261126_000015_streams;
+mod m20261126_000016_user_streams;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000013_states_and_recipients::Migration),
             Box::new(m20261126_000014_installation::Migration),
             Box::new(m20261126_000015_streams::Migration),
+            Box::new(m20261126_000016_user_streams::Migration),
         ]
     }
 }

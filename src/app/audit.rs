@@ -1,4 +1,4 @@
-//! The audit log: the events of an organization and of the installation as people read them, and whether their record is whole.
+//! The audit log: the events of an organization, an account and the installation as people read them, and whether their record is whole.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use crate::{
     },
     domain::{
         audit::{Anchor, Break, Verification},
+        error::Reason,
         stream::{CHAIN_START, INSTALLATION},
     },
     store::{Cursor, EventFilter, EventRecord, Names, User, event_hash},
@@ -68,6 +69,22 @@ pub(crate) async fn list_installation(app: &App, query: ListOfInstallation) -> R
     entries(app, INSTALLATION, &query.filter, &query.page).await
 }
 
+/// Entries of an account, newest first.
+///
+/// # Errors
+/// `USER_NOT_FOUND`.
+pub(crate) async fn list_user(app: &App, ctx: &Ctx, query: ListOfUser) -> Result<Page<Entry>> {
+    let user = existing(app, ctx, query.user_id).await?;
+    entries(app, user, &query.filter, &query.page).await
+}
+
+/// The id of a user who exists, and about whom the caller may ask.
+async fn existing(app: &App, ctx: &Ctx, user: Uuid) -> Result<Uuid> {
+    ctx.require_self(user)?;
+    app.store.read().user(user).await?.ok_or(Reason::UserNotFound)?;
+    Ok(user)
+}
+
 async fn entries(app: &App, stream: Uuid, filter: &EventFilter, page: &PageRequest) -> Result<Page<Entry>> {
     let view = app.store.read();
     let below = page.after().map(revision_of);
@@ -99,6 +116,26 @@ pub(crate) struct ListOfInstallation {
     pub(crate) page: PageRequest,
 }
 
+/// Which entries of an account.
+#[derive(Debug)]
+pub(crate) struct ListOfUser {
+    /// The user.
+    pub(crate) user_id: Uuid,
+    /// The filter.
+    pub(crate) filter: EventFilter,
+    /// Which page.
+    pub(crate) page: PageRequest,
+}
+
+/// Asks whether the record of an account is whole.
+#[derive(Debug)]
+pub(crate) struct VerifyUser {
+    /// The user.
+    pub(crate) user_id: Uuid,
+    /// An entry that the caller has kept outside.
+    pub(crate) known: Option<Anchor>,
+}
+
 /// Asks whether the record is whole.
 #[derive(Debug)]
 pub(crate) struct Verify {
@@ -111,7 +148,7 @@ pub(crate) struct Verify {
 /// What a verification found.
 #[derive(Debug)]
 pub(crate) struct Verified {
-    /// The organization, or the nil id of the installation.
+    /// The organization, the user, or the nil id of the installation.
     pub(crate) stream_id: Uuid,
     /// The last whole entry.
     pub(crate) last: Anchor,
@@ -131,15 +168,28 @@ pub(crate) async fn verify(app: &App, ctx: &Ctx, question: Verify) -> Result<Ver
     walk(app, organization.id, &head, newest, question.known).await
 }
 
+/// The same for an account.
+///
+/// # Errors
+/// `USER_NOT_FOUND`.
+pub(crate) async fn verify_user(app: &App, ctx: &Ctx, question: VerifyUser) -> Result<Verified> {
+    let user = existing(app, ctx, question.user_id).await?;
+    verify_stream(app, user, question.known).await
+}
+
 /// The same for the installation.
 ///
 /// # Errors
 /// The database's.
 pub(crate) async fn verify_installation(app: &App, known: Option<Anchor>) -> Result<Verified> {
-    let newest = app.store.read().newest_event(INSTALLATION).await?;
-    let head = app.store.read().installation_head().await?;
+    verify_stream(app, INSTALLATION, known).await
+}
+
+async fn verify_stream(app: &App, stream: Uuid, known: Option<Anchor>) -> Result<Verified> {
+    let newest = app.store.read().newest_event(stream).await?;
+    let head = app.store.read().stream_head(stream).await?;
     let head = Anchor { revision: head.revision, hash: head.chain_hash };
-    walk(app, INSTALLATION, &head, newest, known).await
+    walk(app, stream, &head, newest, known).await
 }
 
 async fn walk(app: &App, stream_id: Uuid, head: &Anchor, newest: i64, known: Option<Anchor>) -> Result<Verified> {
@@ -194,7 +244,7 @@ fn entry(event: EventRecord, names: &Names) -> Entry {
 }
 
 /// What was there before, and what is there since. An event that tells of one side only tells what is there since.
-fn sides(data: &str) -> (Option<Value>, Option<Value>) {
+pub(crate) fn sides(data: &str) -> (Option<Value>, Option<Value>) {
     let data: Value = serde_json::from_str(data).unwrap_or_default();
     let side = |name: &str| data.get(name).filter(|value| !value.is_null()).cloned();
     match (side("before"), side("after")) {

@@ -126,8 +126,8 @@ impl Mutation for PreparedCreate {
         let owner = match &self.owner {
             // Under the user's lock: an account that is being deleted or suspended either counts this organization among what it owns, or is out of use here.
             ReadyOwner::User(id) => Some(in_use(tx.lock_user(*id).await?.ok_or(Reason::UserNotFound)?)?),
-            ReadyOwner::New(person) if self.validate_only => Some(person.try_out(app, ctx.now, tx).await?),
-            ReadyOwner::New(person) => Some(person.insert(app, ctx.now, tx, email_taken()).await?),
+            ReadyOwner::New(person) if self.validate_only => Some(person.try_out(app, ctx, tx).await?),
+            ReadyOwner::New(person) => Some(person.insert(app, ctx, tx, email_taken()).await?),
             ReadyOwner::Founder(..) => None,
         };
         let mut organization = Organization {

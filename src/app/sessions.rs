@@ -5,6 +5,7 @@ pub(crate) mod sign_in;
 pub(crate) mod step_up;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
@@ -115,7 +116,7 @@ impl Mutation for RevokeAll {
         let user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
         let session = ctx.caller.user.as_ref().and_then(|caller| caller.session.as_ref());
         let spared = session.map(|session| session.id).filter(|_| self.keep_current);
-        Ok(tx.end_sessions(user.id, spared, ctx.now).await?)
+        ctx.end_sessions(tx, user.id, spared).await
     }
 }
 
@@ -139,11 +140,16 @@ impl Mutation for End {
     type Outcome = ();
 
     async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<()> {
-        // One that has ended already is as it was asked to be: the call is safe to repeat.
-        let ended = tx.revoke_session(self.user_id, self.session_id, ctx.now).await?;
-        if !ended && !tx.has_session(self.user_id, self.session_id).await? {
-            return Err(Reason::SessionNotFound.into());
+        tx.lock_user(self.user_id).await?;
+        if tx.revoke_session(self.user_id, self.session_id, ctx.now).await? {
+            let data = json!({ "session_id": self.session_id });
+            tx.record_of_user(self.user_id, ctx.event("user.session_ended", Some(self.user_id), data)).await?;
+            return Ok(());
         }
-        Ok(())
+        // One that has ended already is as it was asked to be: the call is safe to repeat.
+        match tx.has_session(self.user_id, self.session_id).await? {
+            true => Ok(()),
+            false => Err(Reason::SessionNotFound.into()),
+        }
     }
 }

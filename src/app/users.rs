@@ -8,6 +8,7 @@ pub(crate) mod states;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
             paging::{Page, PageRequest},
         },
         credentials::chosen_password::ChosenPassword,
+        users::profiles::described,
     },
     domain::{
         email::EmailAddress,
@@ -28,7 +30,7 @@ use crate::{
         text::{Locale, PersonName, Username},
         user::UserState,
     },
-    store::{Cursor, StoreError, Tx, User},
+    store::{Cursor, Event, StoreError, Tx, User},
 };
 
 /// A person who gets an account.
@@ -84,17 +86,17 @@ impl HashedUser {
     ///
     /// # Errors
     /// `taken` where another account has the address.
-    pub(super) async fn insert(&self, app: &App, now: DateTime<Utc>, tx: &mut Tx, taken: Error) -> Result<User> {
+    pub(super) async fn insert(&self, app: &App, ctx: &Ctx, tx: &mut Tx, taken: Error) -> Result<User> {
         if tx.user_by_email(self.person.email.key()).await?.is_some() {
             return Err(taken);
         }
-        let user = self.user(app, now);
+        let user = self.user(app, ctx.now);
         if let Some(username) = &user.username
             && tx.user_by_username(username).await?.is_some()
         {
             return Err(Reason::UsernameTaken.into());
         }
-        match tx.insert_user(user.clone()).await {
+        match tx.insert_user(user.clone(), created(ctx, &user)).await {
             Ok(()) => Ok(user),
             // Another transaction added the address since we looked.
             Err(StoreError::Duplicate(_)) => Err(taken),
@@ -107,15 +109,15 @@ impl HashedUser {
     ///
     /// # Errors
     /// The database's.
-    pub(super) async fn try_out(&self, app: &App, now: DateTime<Utc>, tx: &mut Tx) -> Result<User> {
-        let user = self.user(app, now);
+    pub(super) async fn try_out(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<User> {
+        let user = self.user(app, ctx.now);
         let row = User {
             // No address has this form.
             email_key: format!("tried_out:{}", user.id),
             username: None,
             ..user.clone()
         };
-        tx.insert_user(row).await?;
+        tx.insert_user(row, created(ctx, &user)).await?;
         Ok(user)
     }
 
@@ -146,6 +148,10 @@ impl HashedUser {
             sign_in_count: 0,
         }
     }
+}
+
+fn created(ctx: &Ctx, user: &User) -> Event {
+    ctx.event("user.created", Some(user.id), json!({ "after": described(user) }))
 }
 
 /// Refuses what needs an address that is known to be the person's.
@@ -191,7 +197,7 @@ impl Mutation for PreparedCreate {
     type Outcome = User;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<User> {
-        self.person.insert(app, ctx.now, tx, email_taken()).await
+        self.person.insert(app, ctx, tx, email_taken()).await
     }
 
     fn validate_only(&self) -> bool {

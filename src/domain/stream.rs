@@ -9,6 +9,8 @@ text_enum! {
     StreamKind {
         /// An organization, with its members and invitations.
         Organization = "organization",
+        /// A user: the account, and the sessions that end.
+        User = "user",
         /// The installation: service accounts and their keys, and restored backups.
         Installation = "installation",
     }

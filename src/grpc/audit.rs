@@ -18,7 +18,7 @@ use crate::{
         layers::authenticate::Admitted,
         pb::{self, audit_service_server::AuditService},
         wire::{
-            convert::{id, json, timestamp},
+            convert::{hex, id, json, timestamp},
             edge::{Edge, admitted},
             fields::{Fields, Parse},
         },
@@ -55,6 +55,23 @@ impl AuditService for Edge {
     ) -> Result<Response<pb::VerifyAuditChainResponse>, Status> {
         let (ctx, question) = self.admit(request)?;
         Ok(Response::new(audit::verify(&self.app, &ctx, question).await?.into()))
+    }
+
+    async fn list_user_audit_entries(
+        &self,
+        request: Request<pb::ListUserAuditEntriesRequest>,
+    ) -> Result<Response<pb::ListUserAuditEntriesResponse>, Status> {
+        let (ctx, query) = self.admit(request)?;
+        let page = audit::list_user(&self.app, &ctx, query).await?;
+        Ok(Response::new(page.map(pb::AuditEntry::from).await.into()))
+    }
+
+    async fn verify_user_audit_chain(
+        &self,
+        request: Request<pb::VerifyUserAuditChainRequest>,
+    ) -> Result<Response<pb::VerifyUserAuditChainResponse>, Status> {
+        let (ctx, question) = self.admit(request)?;
+        Ok(Response::new(audit::verify_user(&self.app, &ctx, question).await?.into()))
     }
 
     async fn list_installation_audit_entries(
@@ -129,11 +146,11 @@ impl Parse for pb::ListAuditEntriesRequest {
             organization_id: organization_id?,
             filter: EventFilter {
                 actor: actor?,
-                service: None,
                 subject: subject?,
                 kinds: kinds?,
                 from: from?,
                 until: until?,
+                ..EventFilter::default()
             },
             page: page?,
         })
@@ -160,6 +177,30 @@ impl Parse for pb::VerifyAuditChainRequest {
     }
 }
 
+impl Parse for pb::ListUserAuditEntriesRequest {
+    type Command = audit::ListOfUser;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let user_id = fields.uuid("user_id", &self.user_id);
+        let page = fields.page(self);
+        let kinds = fields.identifiers("kinds", &self.kinds, 50);
+        let from = fields.time("start_time", self.start_time.as_ref());
+        let until = fields.time("end_time", self.end_time.as_ref());
+        let filter = EventFilter { kinds: kinds?, from: from?, until: until?, ..EventFilter::default() };
+        Some(audit::ListOfUser { user_id: user_id?, filter, page: page? })
+    }
+}
+
+impl Parse for pb::VerifyUserAuditChainRequest {
+    type Command = audit::VerifyUser;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let user_id = fields.uuid("user_id", &self.user_id);
+        let known = known(fields, self.known_revision, &self.known_hash);
+        Some(audit::VerifyUser { user_id: user_id?, known: known? })
+    }
+}
+
 impl Parse for pb::ListInstallationAuditEntriesRequest {
     type Command = audit::ListOfInstallation;
 
@@ -171,12 +212,12 @@ impl Parse for pb::ListInstallationAuditEntriesRequest {
         let from = fields.time("start_time", self.start_time.as_ref());
         let until = fields.time("end_time", self.end_time.as_ref());
         let filter = EventFilter {
-            actor: None,
             service: service?,
             subject: subject?,
             kinds: kinds?,
             from: from?,
             until: until?,
+            ..EventFilter::default()
         };
         Some(audit::ListOfInstallation { filter, page: page? })
     }
@@ -210,7 +251,7 @@ impl From<Entry> for pb::AuditEntry {
         Self {
             organization_id: match event.stream {
                 StreamKind::Organization => event.stream_id.to_string(),
-                StreamKind::Installation => String::new(),
+                StreamKind::User | StreamKind::Installation => String::new(),
             },
             revision: event.revision,
             kind: event.kind,
@@ -241,6 +282,20 @@ impl From<Verified> for pb::VerifyAuditChainResponse {
     }
 }
 
+impl From<Verified> for pb::VerifyUserAuditChainResponse {
+    fn from(verified: Verified) -> Self {
+        let found = pb::VerifyAuditChainResponse::from(verified);
+        Self {
+            user_id: found.organization_id,
+            intact: found.intact,
+            verified_entries: found.verified_entries,
+            broken_revision: found.broken_revision,
+            flaw: found.flaw,
+            hash: found.hash,
+        }
+    }
+}
+
 impl From<Verified> for pb::VerifyInstallationAuditChainResponse {
     fn from(verified: Verified) -> Self {
         let found = pb::VerifyAuditChainResponse::from(verified);
@@ -264,10 +319,6 @@ impl From<Flaw> for pb::AuditFlaw {
             Flaw::ChainReplaced => pb::AuditFlaw::ChainReplaced,
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The octets of a hash as it was given. What is no hash is nobody's, and equals none.

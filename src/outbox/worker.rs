@@ -51,7 +51,7 @@ impl Worker {
         let context = self.context;
         let abort = CancellationToken::new();
         let mut running = JoinSet::new();
-        let signal = context.store.outbox_signal();
+        let mut signal = context.store.outbox_signal().waiter();
         let housekeeping = AbortOnDropHandle::new(tokio::spawn(run_maintenance(Arc::clone(&context))));
         let slots = context.settings.slots.max(1);
         let mut in_vain = 0;

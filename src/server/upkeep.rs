@@ -58,6 +58,11 @@ pub(super) async fn start(parts: &Parts, platform: &Platform, readiness: &Readin
             tidy("secrets", forgetting.forget_challenges(now - CHALLENGES)).await;
             tidy("sessions", forgetting.forget_sessions(now - SESSIONS)).await;
             tidy("messages", forgetting.forget_messages(now - MESSAGES)).await;
+            match take_over_user_events(&forgetting).await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "took over what the version before recorded of users"),
+                Err(error) => tracing::warn!(%error, "could not take over what the version before recorded of users"),
+            }
             match reseal_factors(&forgetting, &keyring, &platform.entropy).await {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "sealed second factors with the new key"),
@@ -66,6 +71,19 @@ pub(super) async fn start(parts: &Parts, platform: &Platform, readiness: &Readin
             tokio::time::sleep(FORGET).await;
         }
     }));
+}
+
+/// Moves what the version before has recorded of users, while it was replaced, into their streams: user by user, each in a transaction.
+async fn take_over_user_events(store: &Store) -> Result<u64, StoreError> {
+    let mut moved = 0;
+    loop {
+        let mut tx = store.begin().await?;
+        match tx.take_over_user_events().await? {
+            0 => return Ok(moved),
+            more => moved += more,
+        }
+        tx.commit().await?;
+    }
 }
 
 /// Waits until what is old has been deleted, and says how much it was.

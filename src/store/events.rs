@@ -1,20 +1,22 @@
 //! What happened in a stream: one event for each revision, chained by hash.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
-    sea_query::{Expr, LockType},
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, LockType, OnConflict},
 };
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     Organization, Result, StoreError, StreamHead, Tx, View,
-    entities::{events, organizations, stream_heads},
+    entities::{events, organizations, stream_heads, user_events},
 };
 use crate::domain::{
     digest::sha256,
-    stream::{INSTALLATION, StreamKind},
+    stream::{CHAIN_START, INSTALLATION, StreamKind},
 };
 
 /// Who caused an event: a user, a service, or a service for a user.
@@ -26,14 +28,14 @@ pub(crate) struct Actor {
     pub(crate) service_account: Option<Uuid>,
 }
 
-/// Something that happened in an organization.
+/// Something that happened: to an organization, a user or the installation.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
     /// What, such as `invitation.created`.
-    pub(crate) kind: &'static str,
+    pub(crate) kind: Cow<'static, str>,
     /// By whom.
     pub(crate) actor: Actor,
-    /// To whom or to what: a user or an invitation.
+    /// To whom or to what: a user, an invitation, a service account or another resource.
     pub(crate) subject: Option<Uuid>,
     /// Before and after, without secrets.
     pub(crate) data: Value,
@@ -64,32 +66,92 @@ impl Tx {
         if moved.rows_affected != 1 {
             return Err(StoreError::Busy("the organization was written without its lock".to_owned()));
         }
-        events::Entity::insert(row.into_active_model()).exec_without_returning(&self.view.0).await?;
+        self.insert_events(vec![row]).await
+    }
+
+    /// Writes an event of the installation, and moves its revision by one. It is the last lock that a transaction takes.
+    pub(crate) async fn record_installation(&mut self, event: Event) -> Result<()> {
+        let head = self.lock_head(INSTALLATION).await?;
+        self.append(StreamKind::Installation, head, event).await
+    }
+
+    /// Writes an event of a user without a change of what the account is. Needs the user's lock: so no two transactions wait for the stream's lock that hold what the other needs.
+    pub(crate) async fn record_of_user(&mut self, user: Uuid, event: Event) -> Result<()> {
+        let head = self.lock_head(user).await?;
+        self.append(StreamKind::User, head, event).await
+    }
+
+    /// Locks the head of a stream that has no other row, and makes it where the stream has not begun.
+    ///
+    /// The race that its lock prevents: two changes at once get the same revision, or chain to the same hash.
+    async fn lock_head(&mut self, stream: Uuid) -> Result<StreamHead> {
+        let locked = || stream_heads::Entity::find_by_id(stream).lock(LockType::NoKeyUpdate);
+        if let Some(head) = locked().one(&self.view.0).await? {
+            return Ok(head);
+        }
+        let begun = OnConflict::column(stream_heads::Column::StreamId).do_nothing().to_owned();
+        stream_heads::Entity::insert(StreamHead::begin(stream).into_active_model())
+            .on_conflict(begun)
+            .exec_without_returning(&self.view.0)
+            .await?;
+        let head = locked().one(&self.view.0).await?;
+        head.ok_or_else(|| StoreError::Defect("a stream has no head".to_owned()))
+    }
+
+    async fn append(&mut self, stream: StreamKind, head: StreamHead, event: Event) -> Result<()> {
+        let (head, row) = head.next(stream, event);
+        head.into_active_model().reset_all().update(&self.view.0).await?;
+        self.insert_events(vec![row]).await
+    }
+
+    /// Writes the first event of each of these users, who are new.
+    pub(super) async fn begin_streams(&mut self, first: Vec<(Uuid, Event)>) -> Result<()> {
+        let begun = first.into_iter().map(|(user, event)| StreamHead::begin(user).next(StreamKind::User, event));
+        let (heads, rows): (Vec<_>, Vec<_>) = begun.map(|(head, row)| (head.into_active_model(), row)).unzip();
+        stream_heads::Entity::insert_many(heads).exec_without_returning(&self.view.0).await?;
+        self.insert_events(rows).await
+    }
+
+    /// Writes events. Whoever follows the log is told when they are committed.
+    async fn insert_events(&mut self, rows: Vec<events::Model>) -> Result<()> {
+        let rows = rows.into_iter().map(IntoActiveModel::into_active_model);
+        events::Entity::insert_many(rows).exec_without_returning(&self.view.0).await?;
+        self.recorded = true;
         Ok(())
     }
 
-    /// Writes an event of the installation, and moves its revision by one.
-    ///
-    /// The race that its lock prevents: two changes at once get the same revision, or chain to the same hash. It is the last lock that a transaction takes.
-    pub(crate) async fn record_installation(&mut self, event: Event) -> Result<()> {
-        let found =
-            stream_heads::Entity::find_by_id(INSTALLATION).lock(LockType::NoKeyUpdate).one(&self.view.0).await?;
-        let head = found.ok_or_else(|| StoreError::Defect("the installation has no head".to_owned()))?;
-        let revision = head.revision + 1;
-        let place = Place { stream: StreamKind::Installation, id: INSTALLATION, revision, previous: &head.chain_hash };
-        let row = place.row(event);
-        let moved = StreamHead { revision, chain_hash: row.hash.clone(), ..head };
-        moved.into_active_model().reset_all().update(&self.view.0).await?;
-        events::Entity::insert(row.into_active_model()).exec_without_returning(&self.view.0).await?;
-        Ok(())
+    /// Moves into their streams what the version before has written to the table that users had of their own, of one user at a time. Answers with how many events that were.
+    pub(crate) async fn take_over_user_events(&mut self) -> Result<u64> {
+        let Some(any) = user_events::Entity::find().limit(1).one(&self.view.0).await? else {
+            return Ok(0);
+        };
+        self.lock_user(any.user_id).await?;
+        let rows = user_events::Entity::find()
+            .filter(user_events::Column::UserId.eq(any.user_id))
+            .order_by_asc(user_events::Column::Revision)
+            .all(&self.view.0)
+            .await?;
+        let moved = rows.len() as u64;
+        for row in rows {
+            let event = Event {
+                kind: row.kind.into(),
+                actor: Actor { user: row.actor_user_id, service_account: row.actor_service_account_id },
+                subject: Some(row.user_id),
+                data: serde_json::from_str(&row.data).unwrap_or_default(),
+                time: row.create_time,
+            };
+            self.record_of_user(row.user_id, event).await?;
+            user_events::Entity::delete_by_id((row.user_id, row.revision)).exec(&self.view.0).await?;
+        }
+        Ok(moved)
     }
 }
 
 impl<C: ConnectionTrait> View<C> {
-    /// How far the installation's stream is.
-    pub(crate) async fn installation_head(&self) -> Result<StreamHead> {
-        let found = stream_heads::Entity::find_by_id(INSTALLATION).one(&self.0).await?;
-        found.ok_or_else(|| StoreError::Defect("the installation has no head".to_owned()))
+    /// How far a stream is that is no organization's.
+    pub(crate) async fn stream_head(&self, stream: Uuid) -> Result<StreamHead> {
+        let found = stream_heads::Entity::find_by_id(stream).one(&self.0).await?;
+        Ok(found.unwrap_or_else(|| StreamHead::begin(stream)))
     }
 }
 
@@ -109,7 +171,7 @@ impl Place<'_> {
             stream_id: self.id,
             revision: self.revision,
             stream: self.stream,
-            kind: event.kind.to_owned(),
+            kind: event.kind.into_owned(),
             actor_user_id: event.actor.user,
             actor_service_account_id: event.actor.service_account,
             subject_id: event.subject,
@@ -119,6 +181,20 @@ impl Place<'_> {
         };
         row.hash = event_hash(self.previous, &row);
         row
+    }
+}
+
+impl StreamHead {
+    fn begin(stream_id: Uuid) -> Self {
+        Self { stream_id, revision: 0, chain_hash: CHAIN_START.to_vec() }
+    }
+
+    /// The row of the next event, and the head behind it.
+    fn next(self, stream: StreamKind, event: Event) -> (Self, events::Model) {
+        let revision = self.revision + 1;
+        let place = Place { stream, id: self.stream_id, revision, previous: &self.chain_hash };
+        let row = place.row(event);
+        (Self { stream_id: self.stream_id, revision, chain_hash: row.hash.clone() }, row)
     }
 }
 

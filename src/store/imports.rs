@@ -6,9 +6,8 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryF
 use uuid::Uuid;
 
 use super::{
-    ImportedUser, Result, Tx, User, UserEvent, View,
+    Event, ImportedUser, Result, Tx, User, View,
     entities::{imported_users, users},
-    users::event_row,
 };
 
 impl<C: ConnectionTrait> View<C> {
@@ -52,18 +51,18 @@ impl Tx {
     ///
     /// # Errors
     /// `StoreError::Duplicate` where an address or a username is taken meanwhile.
-    pub(crate) async fn insert_imported(&mut self, accounts: Vec<(User, UserEvent, ImportedUser)>) -> Result<()> {
+    pub(crate) async fn insert_imported(&mut self, accounts: Vec<(User, Event, ImportedUser)>) -> Result<()> {
         if accounts.is_empty() {
             return Ok(());
         }
         let (mut rows, mut events, mut imported) = (Vec::new(), Vec::new(), Vec::new());
         for (user, event, origin) in accounts {
-            events.push(event_row(&user, event).into_active_model());
+            events.push((user.id, event));
             rows.push(user.into_active_model());
             imported.push(origin.into_active_model());
         }
         users::Entity::insert_many(rows).exec_without_returning(&self.view.0).await?;
-        super::entities::user_events::Entity::insert_many(events).exec_without_returning(&self.view.0).await?;
+        self.begin_streams(events).await?;
         imported_users::Entity::insert_many(imported).exec_without_returning(&self.view.0).await?;
         Ok(())
     }

@@ -6,27 +6,9 @@ use sea_orm::{
     QuerySelect,
     sea_query::{Expr, LockType},
 };
-use serde_json::Value;
 use uuid::Uuid;
 
-use super::{
-    Actor, Cursor, Result, Tx, User, View,
-    entities::{user_events, users},
-    page,
-};
-
-/// Something that happened to an account.
-#[derive(Debug, Clone)]
-pub(crate) struct UserEvent {
-    /// What, such as `user.suspended`.
-    pub(crate) kind: &'static str,
-    /// By whom.
-    pub(crate) actor: Actor,
-    /// Before and after, without secrets.
-    pub(crate) data: Value,
-    /// When.
-    pub(crate) time: DateTime<Utc>,
-}
+use super::{Cursor, Event, Result, Tx, User, View, entities::users, page};
 
 impl<C: ConnectionTrait> View<C> {
     /// One user.
@@ -62,13 +44,14 @@ impl<C: ConnectionTrait> View<C> {
 }
 
 impl Tx {
-    /// Adds a user. The unique address is what decides between two who sign up at once.
+    /// Adds a user, and begins their stream. The unique address is what decides between two who sign up at once.
     ///
     /// # Errors
     /// `StoreError::Duplicate` where the address is taken.
-    pub(crate) async fn insert_user(&mut self, user: User) -> Result<()> {
+    pub(crate) async fn insert_user(&mut self, user: User, event: Event) -> Result<()> {
+        let id = user.id;
         users::Entity::insert(user.into_active_model()).exec_without_returning(&self.view.0).await?;
-        Ok(())
+        self.begin_streams(vec![(id, event)]).await
     }
 
     /// Locks a user and reads them: the first statement of what changes a person or ends their access, before any organization's lock.
@@ -88,17 +71,15 @@ impl Tx {
         Ok(())
     }
 
-    /// Moves the user's revision by one, stores the user, and writes the event that carries the revision. Needs the user's lock.
+    /// Moves the user's revision by one, stores the user, and writes the event of it. Needs the user's lock.
     ///
     /// # Errors
     /// As [`Tx::update_user`].
-    pub(crate) async fn record_user(&mut self, user: &mut User, event: UserEvent) -> Result<()> {
+    pub(crate) async fn record_user(&mut self, user: &mut User, event: Event) -> Result<()> {
         user.revision += 1;
         user.update_time = event.time;
         self.update_user(user.clone()).await?;
-        let row = event_row(user, event);
-        user_events::Entity::insert(row.into_active_model()).exec_without_returning(&self.view.0).await?;
-        Ok(())
+        self.record_of_user(user.id, event).await
     }
 
     /// Notes a sign-in, the next one of the user. Needs the user's lock: what interrupts a membership notes under the same one which sign-in was the last before it, so that the two
@@ -114,18 +95,5 @@ impl Tx {
             .exec(&self.view.0)
             .await?;
         Ok(())
-    }
-}
-
-/// The row of what happened to a user, at the user's revision.
-pub(super) fn event_row(user: &User, event: UserEvent) -> user_events::Model {
-    user_events::Model {
-        user_id: user.id,
-        revision: user.revision,
-        kind: event.kind.to_owned(),
-        actor_user_id: event.actor.user,
-        actor_service_account_id: event.actor.service_account,
-        data: event.data.to_string(),
-        create_time: event.time,
     }
 }

@@ -1,7 +1,7 @@
 //! Who calls, by which rule, and when: what every use case gets to know of its call.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         scope::{self, Scopes},
     },
     platform::network::Network,
-    store::{Actor, Event, Member, Organization, ReplayKey, Session, StoreError, Tx, User, UserEvent},
+    store::{Actor, Event, Member, Organization, ReplayKey, Session, StoreError, Tx, User},
 };
 
 /// The organization and the user that the method's rule names, as they are in the request.
@@ -138,8 +138,7 @@ impl Ctx {
         subject: Option<Uuid>,
         data: Value,
     ) -> Result<()> {
-        let event = Event { kind, actor: self.actor(), subject, data, time: self.now };
-        Ok(tx.record(organization, event).await?)
+        Ok(tx.record(organization, self.event(kind, subject, data)).await?)
     }
 
     /// Records what the caller has done to the installation: to a service account or a key. Takes the installation's lock, so it is the last thing that a transaction does.
@@ -153,8 +152,7 @@ impl Ctx {
         subject: Uuid,
         data: Value,
     ) -> Result<()> {
-        let event = Event { kind, actor: self.actor(), subject: Some(subject), data, time: self.now };
-        Ok(tx.record_installation(event).await?)
+        Ok(tx.record_installation(self.event(kind, Some(subject), data)).await?)
     }
 
     /// Records what the caller has done to an account, and stores the account as it is now. Needs the user's lock, and moves their revision by one.
@@ -168,7 +166,26 @@ impl Ctx {
         kind: &'static str,
         data: Value,
     ) -> std::result::Result<(), StoreError> {
-        tx.record_user(user, UserEvent { kind, actor: self.actor(), data, time: self.now }).await
+        let event = self.event(kind, Some(user.id), data);
+        tx.record_user(user, event).await
+    }
+
+    /// Ends every session of a user but one, and what they have begun. Needs the user's lock. Answers with how many sessions ended.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn end_sessions(&self, tx: &mut Tx, user: Uuid, spared: Option<Uuid>) -> Result<u64> {
+        let ended = tx.end_sessions(user, spared, self.now).await?;
+        if ended > 0 {
+            let data = json!({ "sessions": ended, "spared_session_id": spared });
+            tx.record_of_user(user, self.event("user.sessions_ended", Some(user), data)).await?;
+        }
+        Ok(ended)
+    }
+
+    /// What the caller does: to whom or to what, and before and after, without secrets.
+    pub(crate) fn event(&self, kind: &'static str, subject: Option<Uuid>, data: Value) -> Event {
+        Event { kind: kind.into(), actor: self.actor(), subject, data, time: self.now }
     }
 
     /// Refuses a caller who asks for an invitation's link without the right to it.

@@ -152,7 +152,7 @@ impl Mutation for Unlink {
         }
         tx.delete_identity(linked.id).await?;
         ctx.record_user(tx, &mut user, "user.identity_unlinked", described(linked)).await?;
-        tx.end_sessions(user.id, Some(session_id), ctx.now).await?;
+        ctx.end_sessions(tx, user.id, Some(session_id)).await?;
         app.notify(ctx, tx, &user, Notice::IdentityUnlinked).await
     }
 }

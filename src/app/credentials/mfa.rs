@@ -220,7 +220,7 @@ impl App {
         tx.set_mfa_factor(factor.clone(), stored).await?;
         user.mfa_enabled = true;
         ctx.record_user(tx, user, "user.mfa_enabled", json!({ "kind": factor.kind.as_str() })).await?;
-        tx.end_sessions(user.id, spared, ctx.now).await?;
+        ctx.end_sessions(tx, user.id, spared).await?;
         self.notify(ctx, tx, user, Notice::MfaEnabled).await?;
         Ok(Enrolled { factor, recovery_codes })
     }

@@ -206,7 +206,7 @@ impl Mutation for PreparedChange {
         user.password_hash = Some(self.hash.clone());
         ctx.record_user(tx, &mut user, "user.password_changed", json!({})).await?;
         tx.end_challenges(user.id, &[Purpose::PasswordReset], ctx.now).await?;
-        tx.end_sessions(user.id, self.session, ctx.now).await?;
+        ctx.end_sessions(tx, user.id, self.session).await?;
         app.notify(ctx, tx, &user, Notice::PasswordChanged).await
     }
 }
@@ -298,7 +298,7 @@ impl Mutation for PreparedReset {
             take_planted_away(app, ctx, tx, &mut user).await?;
         }
         tx.end_challenges(user.id, &[Purpose::PasswordReset], ctx.now).await?;
-        tx.end_sessions(user.id, None, ctx.now).await?;
+        ctx.end_sessions(tx, user.id, None).await?;
         app.begin_anew(ctx, tx, &user).await?;
         app.notify(ctx, tx, &user, Notice::PasswordReset).await
     }

@@ -188,7 +188,7 @@ impl Mutation for PreparedAccept {
                 (require_invited(user, &invitation)?, false)
             }
             Who::New(person, identity) => {
-                let user = person.insert(app, ctx.now, tx, account_exists()).await?;
+                let user = person.insert(app, ctx, tx, account_exists()).await?;
                 if let Some(identity) = identity {
                     app.use_id_token(ctx, tx, identity).await?;
                     app.add_identity(ctx, tx, user.id, identity, true).await?;
@@ -259,7 +259,7 @@ impl Mutation for PreparedAccept {
             false => None,
         };
         let event = Event {
-            kind: "invitation.accepted",
+            kind: "invitation.accepted".into(),
             actor: crate::store::Actor { user: Some(user.id), ..ctx.actor() },
             subject: Some(invitation.id),
             data: json!({ "before": before, "after": after }),

@@ -94,8 +94,8 @@ impl Mutation for PreparedCreate {
         // Nobody gets an account of somebody else's, or a password on it (ab_18).
         let taken = Refusal::new(Reason::AccountExists).with("hint", "invite the address instead");
         let user = match self.validate_only {
-            true => self.person.try_out(app, ctx.now, tx).await?,
-            false => self.person.insert(app, ctx.now, tx, taken.into()).await?,
+            true => self.person.try_out(app, ctx, tx).await?,
+            false => self.person.insert(app, ctx, tx, taken.into()).await?,
         };
 
         let member = Member::new(&access.organization, &user, roles, ctx.now);

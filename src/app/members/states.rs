@@ -163,7 +163,7 @@ pub(crate) async fn end_sessions_of_nobodys_member(ctx: &Ctx, tx: &mut Tx, user:
         organization.state != OrganizationState::Deleted && member.state == MemberState::Active
     });
     if !somewhere {
-        tx.end_sessions(user.id, None, ctx.now).await?;
+        ctx.end_sessions(tx, user.id, None).await?;
     }
     Ok(())
 }

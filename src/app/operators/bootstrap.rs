@@ -70,7 +70,7 @@ async fn operator(tx: &mut Tx, entropy: &Entropy, now: DateTime<Utc>) -> Result<
         [("service_account.created", account.id, facts(&account)), ("service_key.created", key.id, key_facts(&key))];
     for (kind, subject, after) in made {
         let data = json!({ "after": after });
-        let event = Event { kind, actor: Actor::default(), subject: Some(subject), data, time: now };
+        let event = Event { kind: kind.into(), actor: Actor::default(), subject: Some(subject), data, time: now };
         tx.record_installation(event).await?;
     }
     Ok(token)

@@ -45,6 +45,7 @@ pub(crate) async fn after_restore(
     // Random, and not the next number: two copies that are restored from one backup would count alike.
     let epoch = entropy.uuid(now);
     tx.begin_epoch(epoch, now).await?;
+    tx.restamp_events().await?;
     let restored = Restored {
         epoch,
         sessions: tx.revoke_all_sessions(now).await?,
@@ -58,7 +59,7 @@ pub(crate) async fn after_restore(
         revoke(&mut tx, &restored.invitations, now).await?;
     }
     let data = json!({ "after": { "epoch": epoch, "sessions": restored.sessions } });
-    let event = Event { kind: "installation.restored", actor: Actor::default(), subject: None, data, time: now };
+    let event = Event { kind: "installation.restored".into(), actor: Actor::default(), subject: None, data, time: now };
     tx.record_installation(event).await?;
     tx.commit().await?;
     Ok(restored)
@@ -83,7 +84,7 @@ async fn revoke(tx: &mut Tx, invitations: &[Invitation], now: DateTime<Utc>) -> 
         };
         tx.update_invitation(revoked).await?;
         let event = Event {
-            kind: "invitation.revoked",
+            kind: "invitation.revoked".into(),
             actor: Actor::default(),
             subject: Some(invitation.id),
             data: json!({

@@ -16,6 +16,7 @@ use crate::{
             error::{Error, Result},
             mutation::Mutation,
         },
+        users::profiles::described,
     },
     domain::{
         access_model::RoleSet,
@@ -31,7 +32,7 @@ use crate::{
         user::UserState,
     },
     platform::hashing::{self, Cost, Unusable},
-    store::{ImportedUser, Member, StoreError, Tx, User, UserEvent},
+    store::{Event, ImportedUser, Member, StoreError, Tx, User},
 };
 
 /// The scope that a caller needs besides, where people come with memberships: that of CreateMember.
@@ -238,7 +239,7 @@ impl Batch {
         Ok(Taken { earlier: earlier.collect(), emails: others(emails), usernames: others(usernames) })
     }
 
-    fn account(&self, app: &App, ctx: &Ctx, person: &Person) -> (User, UserEvent, ImportedUser) {
+    fn account(&self, app: &App, ctx: &Ctx, person: &Person) -> (User, Event, ImportedUser) {
         let text = |name: Option<&str>| name.map(ToOwned::to_owned);
         let hash = person.password_hash.as_ref();
         let user = User {
@@ -268,12 +269,8 @@ impl Batch {
             proof_time: None,
             sign_in_count: 0,
         };
-        let event = UserEvent {
-            kind: "user.imported",
-            actor: ctx.actor(),
-            data: json!({ "import_id": self.import_id, "index": person.index }),
-            time: ctx.now,
-        };
+        let data = json!({ "after": described(&user), "import_id": self.import_id, "index": person.index });
+        let event = ctx.event("user.imported", Some(user.id), data);
         let origin = ImportedUser {
             import_id: self.import_id,
             address_digest: address_digest(person.email.key()),

@@ -100,6 +100,15 @@ fn fields(user: &User) -> BTreeMap<&'static str, Option<String>> {
     ])
 }
 
+/// What the record holds of an account that is new.
+pub(crate) fn described(user: &User) -> Value {
+    let mut described = json!(fields(user));
+    described["email"] = json!(user.email);
+    described["email_verified"] = json!(user.email_verify_time.is_some());
+    described["state"] = json!(user.state.as_str());
+    described
+}
+
 /// The unique key that a profile can run into is the username.
 pub(crate) fn username_taken(error: StoreError) -> Error {
     match error {

@@ -123,7 +123,7 @@ impl Mutation for ChangeUserState {
             tx.delete_identities(user.id).await?;
         }
         if self.change.ends_use() {
-            tx.end_sessions(user.id, None, ctx.now).await?;
+            ctx.end_sessions(tx, user.id, None).await?;
         }
         Ok(user)
     }

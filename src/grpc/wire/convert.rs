@@ -24,6 +24,11 @@ pub(crate) fn id(id: Option<uuid::Uuid>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
+/// Octets in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A count of the contract; 0 where nobody counted.
 pub(crate) fn count(count: Option<u64>) -> i64 {
     count.map_or(0, |count| i64::try_from(count).unwrap_or(i64::MAX))

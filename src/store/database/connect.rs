@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use crate::{
     platform::Skew,
     store::{
-        OutboxSignal, Result, Store, StoreError, Tx, View,
+        Result, Signals, Store, StoreError, Tx, View,
         database::writer::{WriterState, is_between_transactions},
     },
 };
@@ -85,7 +85,7 @@ impl Store {
         let write = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(one, 1, false).await?);
         let many = SqlitePoolOptions::new();
         let read = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(many, settings.max_connections, true).await?);
-        Ok(Self { read: View(read), write, writer, signal: OutboxSignal::new(), skew: Skew::default() })
+        Ok(Self { read: View(read), write, writer, signals: Signals::new(), skew: Skew::default() })
     }
 
     async fn connect_postgres(url: &str, settings: &StoreSettings) -> Result<Self> {
@@ -98,15 +98,13 @@ impl Store {
             .sqlx_logging(false)
             .set_application_name("roster");
         let connection = Database::connect(options).await?;
-        let signal = OutboxSignal::new();
-        let pool = connection.get_postgres_connection_pool().clone();
-        tokio::spawn(signal.clone().tell_others(pool.clone()));
-        tokio::spawn(signal.clone().hear_others(pool));
+        let signals = Signals::new();
+        signals.connect(connection.get_postgres_connection_pool());
         Ok(Self {
             read: View(connection.clone()),
             write: connection,
             writer: WriterState::default(),
-            signal,
+            signals,
             skew: Skew::default(),
         })
     }

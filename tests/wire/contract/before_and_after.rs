@@ -68,7 +68,10 @@ async fn events_of(world: &World, user: &str) -> Vec<(String, Value)> {
     let connection = world.database();
     let statement = Statement::from_string(
         connection.get_database_backend(),
-        format!("SELECT kind, data FROM user_events WHERE user_id = {} ORDER BY revision", literal(world, user)),
+        format!(
+            "SELECT kind, data FROM events WHERE organization_id = {} AND kind NOT IN ('user.created', 'user.sessions_ended') ORDER BY revision",
+            literal(world, user)
+        ),
     );
     let rows = connection.query_all_raw(statement).await.unwrap();
     let told = |row: &sea_orm::QueryResult| {

@@ -96,7 +96,7 @@ async fn hold_each_once(database: &DatabaseConnection, all: i64) {
         "SELECT COUNT(DISTINCT import_id) * COUNT(DISTINCT user_id) AS n FROM imported_users",
         "SELECT COUNT(DISTINCT email_key) AS n FROM users",
         "SELECT COUNT(DISTINCT place) AS n FROM imported_users",
-        "SELECT COUNT(*) AS n FROM user_events WHERE kind = 'user.imported'",
+        "SELECT COUNT(*) AS n FROM events WHERE kind = 'user.imported'",
     ] {
         assert_eq!(count(database, query).await, all, "{query}");
     }

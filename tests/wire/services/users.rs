@@ -1,6 +1,7 @@
 //! Users: created with a password, read by services and by themselves.
 
 pub(crate) mod addresses;
+pub(crate) mod audit;
 pub(crate) mod imports;
 pub(crate) mod states;
 

@@ -219,7 +219,7 @@ async fn ab_20_the_first_reset_takes_planted_ways_in_away(world: World) {
         subjects,
         ["A provider to sign in by was taken away", "Your password was changed", "Your second factor was removed"]
     );
-    let events = "SELECT COUNT(*) AS n FROM user_events WHERE kind IN ('user.identity_unlinked', 'user.mfa_removed', 'user.password_reset')";
+    let events = "SELECT COUNT(*) AS n FROM events WHERE kind IN ('user.identity_unlinked', 'user.mfa_removed', 'user.password_reset')";
     assert_eq!(world.count(events).await, 3);
 }
 

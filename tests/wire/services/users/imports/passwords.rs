@@ -66,7 +66,7 @@ async fn a_person_comes_with_their_password(world: World) {
     assert_refused(sign_in(&world, "bob@example.com", LEGACY).await, Code::Unauthenticated, "SIGN_IN_FAILED");
 
     assert_eq!(world.count("SELECT COUNT(*) AS n FROM outbox_messages").await, 0);
-    let events = "SELECT COUNT(*) AS n FROM user_events WHERE kind = 'user.imported' AND revision = 1 AND data LIKE";
+    let events = "SELECT COUNT(*) AS n FROM events WHERE kind = 'user.imported' AND revision = 1 AND data LIKE";
     assert_eq!(world.count(&format!("{events} '%{IMPORT}%'")).await, 2);
     assert_eq!(world.count(&format!("{events} '%$2b$%'")).await, 0);
 }
