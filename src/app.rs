@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod credentials;
+pub(crate) mod events;
 pub(crate) mod invitations;
 pub(crate) mod mail;
 pub(crate) mod members;
@@ -29,9 +30,9 @@ use crate::{
 /// The records that use cases are asked by and answer with, as the store keeps them.
 pub(crate) mod records {
     pub(crate) use crate::store::{
-        Challenge, Contact, EventFilter, Invitation, InvitationFilter, InvitationRow, LinkedIdentity, Member, Message,
-        MessageFilter, MfaFactor, Organization, RosterFilter, RosterRow, ServiceAccount, ServiceKey, Session, Transfer,
-        User,
+        Challenge, Contact, EventFilter, EventRecord, Invitation, InvitationFilter, InvitationRow, LinkedIdentity,
+        Member, Message, MessageFilter, MfaFactor, Organization, RosterFilter, RosterRow, ServiceAccount, ServiceKey,
+        Session, Transfer, User, Waiter,
     };
 }
 

@@ -5,6 +5,7 @@
 
 mod audit;
 mod credentials;
+mod events;
 mod invitations;
 mod layers;
 mod members;

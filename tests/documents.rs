@@ -304,3 +304,63 @@ fn the_page_on_security_says_what_each_scope_is_worth() {
     }
     assert_eq!(listed, scope::ALL, "the table and src/domain/scope.rs differ");
 }
+
+/// What the service records and what `docs/events.md` says that happens is the same.
+#[test]
+fn every_kind_of_event_is_documented() {
+    let page = read("docs/events.md");
+    let (_, table) = page.split_once("## What happens").unwrap();
+    let documented: BTreeSet<&str> = table.lines().filter(|line| line.starts_with("| `")).flat_map(kinds).collect();
+    let mut recorded = BTreeSet::new();
+    for file in sources("src") {
+        let text = fs::read_to_string(file).unwrap();
+        recorded.extend(between(&text, "\"", "\"").into_iter().filter(|text| is_kind(text)).map(ToOwned::to_owned));
+    }
+    let recorded: BTreeSet<&str> = recorded.iter().map(String::as_str).collect();
+    assert_eq!(documented, recorded);
+    assert!(documented.len() > 40, "{documented:?}");
+}
+
+/// The Rust files of a folder, and of those in it.
+fn sources(folder: &str) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![root().join(folder)]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false if path.extension().is_some_and(|extension| extension == "rs") => found.push(path),
+                false => {}
+            }
+        }
+    }
+    found
+}
+
+/// The kinds in the first column of a row.
+fn kinds(row: &str) -> Vec<&str> {
+    let first = row.split('|').nth(1).unwrap();
+    between(first, "`", "`")
+}
+
+/// Whether a text is written as kinds of events are, and is no permission, scope or setting.
+fn is_kind(text: &str) -> bool {
+    let streams = [
+        "organization",
+        "member",
+        "invitation",
+        "role",
+        "contact",
+        "ownership",
+        "user",
+        "service_account",
+        "service_key",
+        "installation",
+    ];
+    let done = ["ed", "left", "set", "restored", "over", "resent"];
+    text.split_once('.').is_some_and(|(stream, what)| {
+        streams.contains(&stream)
+            && done.iter().any(|end| what.ends_with(end))
+            && what.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
+    })
+}

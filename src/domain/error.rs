@@ -105,6 +105,7 @@ reasons! {
     MfaEnforced, "MFA_ENFORCED", "A second factor is asked for.";
     TooManyAttempts, "TOO_MANY_ATTEMPTS", "There have been too many attempts or requests for this account; try again later.";
     SecondFactorExhausted, "SECOND_FACTOR_EXHAUSTED", "There have been too many wrong codes in a row: only choosing a new password by a link in a mail helps.";
+    CursorExpired, "CURSOR_EXPIRED", "The cursor is a place in another log than the one there is now.";
     IdTokenInvalid, "ID_TOKEN_INVALID", "The ID token does not say who somebody is.";
     IdTokenUsed, "ID_TOKEN_USED", "The ID token has been used already.";
     IdentityUnknown, "IDENTITY_UNKNOWN", "No account has this identity.";

@@ -27,11 +27,11 @@ use crate::{
             access_model_service_server::AccessModelServiceServer, activity_service_server::ActivityServiceServer,
             audit_service_server::AuditServiceServer, contact_service_server::ContactServiceServer,
             credential_service_server::CredentialServiceServer, delivery_service_server::DeliveryServiceServer,
-            invitation_service_server::InvitationServiceServer, member_service_server::MemberServiceServer,
-            organization_service_server::OrganizationServiceServer, ownership_service_server::OwnershipServiceServer,
-            permission_service_server::PermissionServiceServer, role_service_server::RoleServiceServer,
-            service_account_service_server::ServiceAccountServiceServer, session_service_server::SessionServiceServer,
-            user_service_server::UserServiceServer,
+            event_service_server::EventServiceServer, invitation_service_server::InvitationServiceServer,
+            member_service_server::MemberServiceServer, organization_service_server::OrganizationServiceServer,
+            ownership_service_server::OwnershipServiceServer, permission_service_server::PermissionServiceServer,
+            role_service_server::RoleServiceServer, service_account_service_server::ServiceAccountServiceServer,
+            session_service_server::SessionServiceServer, user_service_server::UserServiceServer,
         },
     },
     http::{MAX_PAGES, Readiness},
@@ -97,7 +97,7 @@ pub(super) fn serve(
         false => Routes::default(),
     };
     let router = builder.add_routes(reflection).add_service(health_service);
-    let edge = Edge::new(app);
+    let edge = Edge::new(app, shutdown.token());
     let router = services!(
         router,
         edge,
@@ -115,6 +115,7 @@ pub(super) fn serve(
             ServiceAccountServiceServer,
             DeliveryServiceServer,
             AuditServiceServer,
+            EventServiceServer,
             ActivityServiceServer,
             ContactServiceServer,
             RoleServiceServer,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Platform, parts::Parts};
@@ -55,7 +57,8 @@ impl Mutation for Add {
         if let Some(organization) = self.asks_in {
             ctx.prove_in(organization);
         }
-        Ok(tx.insert_user(self.user.clone()).await?)
+        let event = ctx.event("user.created", Some(self.user.id), json!({}));
+        Ok(tx.insert_user(self.user.clone(), event).await?)
     }
 }
 
@@ -133,6 +136,6 @@ async fn each_message_of_a_stream_proves_its_right_again() {
     assert_eq!(guarded.unproven(&admitted.proof), None);
     let message = pb::PreviewInvitationRequest { token: "rin_".to_owned() };
     // Whatever the message says.
-    let _ = Edge::new(app).admit_again(&admitted, &message).await;
+    let _ = Edge::new(app, CancellationToken::new()).admit_again(&admitted, &message).await;
     assert!(guarded.unproven(&admitted.proof).is_some());
 }

@@ -28,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// The folders of `app`, from the top. Each imports only those below it, so that they can be read one after the other.
-const STAIRS: [&str; 11] = [
+const STAIRS: [&str; 12] = [
     "organizations",
     "invitations",
     "members",
@@ -37,6 +37,7 @@ const STAIRS: [&str; 11] = [
     "credentials",
     "permissions",
     "mail",
+    "events",
     "audit",
     "operators",
     "call",

@@ -8,6 +8,7 @@ pub(crate) mod idempotency;
 pub(crate) mod instants;
 pub(crate) mod models;
 pub(crate) mod paging;
+pub(crate) mod recorded;
 pub(crate) mod repeatable;
 pub(crate) mod surface;
 pub(crate) mod tour;

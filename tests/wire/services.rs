@@ -1,6 +1,7 @@
 //! What each service does, one file for each part of it.
 
 pub(crate) mod credentials;
+pub(crate) mod events;
 pub(crate) mod invitations;
 pub(crate) mod members;
 pub(crate) mod operators;

@@ -6,6 +6,7 @@ pub(crate) mod constraints;
 pub(crate) mod contents;
 pub(crate) mod disk;
 pub(crate) mod dynamic;
+pub(crate) mod follower;
 pub(crate) mod grpcurl;
 pub(crate) mod identity_provider;
 pub(crate) mod ledger;

@@ -1,6 +1,7 @@
 //! A second step: a session is confirmed by a short code that comes to its user's own address (JH03).
 
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
@@ -106,13 +107,17 @@ impl Mutation for PreparedComplete {
     type Outcome = Session;
 
     async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Session> {
+        let (user, id) = (self.session.user_id, self.session.id);
+        tx.lock_user(user).await?;
         if !tx.consume_challenge(self.challenge_id, ctx.now).await? {
             return Err(Reason::ChallengeInvalid.into());
         }
         let until = ctx.now + STEP_UP_TIME;
-        if !tx.step_up_session(self.session.id, until).await? {
+        if !tx.step_up_session(id, until).await? {
             return Err(Reason::CredentialsInvalid.into());
         }
+        let data = json!({ "session_id": id, "until": until });
+        tx.record_of_user(user, ctx.event("user.session_confirmed", Some(user), data)).await?;
         Ok(Session { step_up_expire_time: Some(until), ..self.session.clone() })
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use prost::Message;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
@@ -16,6 +17,7 @@ use crate::{
             context::{Ctx, Named, RequestIdentity},
             error::Error,
             mutation::Answer,
+            rule::Rule,
         },
     },
     domain::{digest::sha256, error::Reason},
@@ -34,12 +36,14 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Edge {
     pub(crate) app: Arc<App>,
+    /// Ends the streams that would go on for ever.
+    pub(crate) stop: CancellationToken,
 }
 
 impl Edge {
     /// The edge of an application.
-    pub(crate) fn new(app: Arc<App>) -> Self {
-        Self { app }
+    pub(crate) fn new(app: Arc<App>, stop: CancellationToken) -> Self {
+        Self { app, stop }
     }
 
     /// The call's context and command.
@@ -68,6 +72,25 @@ impl Edge {
         self.read(admitted, caller, now, message)
     }
 
+    /// The command of a request that has been read before, as a stream changed it.
+    ///
+    /// # Errors
+    /// Every violated field at once.
+    pub(crate) fn command<R: Parse>(&self, rule: &Rule, message: &R) -> Result<R::Command, Status> {
+        Ok(self.parse(rule, self.app.clock.now(), message)?.0)
+    }
+
+    fn parse<R: Parse>(
+        &self,
+        rule: &Rule,
+        now: DateTime<Utc>,
+        message: &R,
+    ) -> Result<(R::Command, Option<Uuid>), Error> {
+        let mut fields = Fields::new(&self.app.passwords, now, rule.method);
+        let command = message.parse(&mut fields);
+        fields.finish(command)
+    }
+
     fn read<R: Parse + Ruled>(
         &self,
         admitted: &Admitted,
@@ -75,9 +98,7 @@ impl Edge {
         now: DateTime<Utc>,
         message: &R,
     ) -> Result<(Ctx, R::Command), Status> {
-        let mut fields = Fields::new(&self.app.passwords, now, admitted.rule.method);
-        let command = message.parse(&mut fields);
-        let (command, request_id) = fields.finish(command)?;
+        let (command, request_id) = self.parse(admitted.rule, now, message)?;
         let ctx = Ctx {
             caller,
             rule: admitted.rule,

@@ -273,6 +273,14 @@ impl<'a> Fields<'a> {
         read.into_iter().collect()
     }
 
+    /// "at most N items; UUID".
+    pub(crate) fn uuids(&mut self, field: &str, ids: &[String], most: usize) -> Option<Vec<Uuid>> {
+        self.items(field, ids, most)?;
+        let read: Vec<Option<Uuid>> =
+            ids.iter().enumerate().map(|(index, id)| self.uuid(&format!("{field}[{index}]"), id)).collect();
+        read.into_iter().collect()
+    }
+
     /// "0 or more".
     pub(crate) fn not_negative(&mut self, field: &str, number: i64) -> Option<i64> {
         self.accept(field, Some(number).filter(|number| *number >= 0).ok_or("must be 0 or more"))

@@ -182,6 +182,7 @@ fn code(reason: Reason) -> Code {
         | Reason::TooManyIdentities
         | Reason::SessionNotRecent
         | Reason::SecondFactorExhausted
+        | Reason::CursorExpired
         | Reason::PasswordIncorrect => Code::FailedPrecondition,
         Reason::EtagMismatch | Reason::Conflict => Code::Aborted,
         Reason::Overloaded | Reason::TooManyAttempts | Reason::InvitationRecentlySent | Reason::MailBudgetSpent => {

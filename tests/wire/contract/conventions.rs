@@ -15,11 +15,15 @@ use crate::support::world::World;
 /// A method and why it is as it is.
 type Exception = (&'static str, &'static str);
 
-/// Lists that come whole.
-const WHOLE: [Exception; 4] = [
+/// Lists without pages.
+const WHOLE: [Exception; 5] = [
     ("AccessModelService/ListAccessModels", "as many as an operator has written by hand"),
     ("CredentialService/ListIdentities", "a user has a handful at the most"),
     ("CredentialService/ListMfaFactors", "a user has one of each kind"),
+    (
+        "EventService/ListEvents",
+        "it never ends: its cursor goes on where the last answer did, whatever has happened since",
+    ),
     ("PermissionService/ListEffectivePermissions", "as many as the access model has, and of use only together"),
 ];
 

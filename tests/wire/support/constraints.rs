@@ -33,6 +33,8 @@ pub(crate) enum Term {
     /// "0 or more".
     NotNegative,
     PageToken,
+    /// "event cursor": one that the service has given.
+    EventCursor,
     /// "token": at most 256 characters; what is no token is unknown, not invalid.
     Token,
     Scope,
@@ -69,6 +71,7 @@ impl Term {
             "telephone number" => Some(Self::PhoneNumber),
             "0 or more" => Some(Self::NotNegative),
             "page token" => Some(Self::PageToken),
+            "event cursor" => Some(Self::EventCursor),
             "token" => Some(Self::Token),
             "scope" => Some(Self::Scope),
             "known value" => Some(Self::KnownValue),
@@ -165,6 +168,7 @@ impl Term {
                 Kind::Int64 => vec![Value::I64(-1), Value::I64(i64::MIN)],
                 _ => vec![Value::I32(-1), Value::I32(i32::MIN)],
             },
+            Self::EventCursor => texts(&["x", "not base64!", &"A".repeat(32), &"AgAA".repeat(20)]),
             Self::PageToken => texts(&["x", "not base64!", &"A".repeat(32), &"A".repeat(100)]),
             Self::Scope => texts(&["no.such.scope", "Operator", "operator ", "*"]),
             Self::KnownValue => [0, -1, 999].map(Value::EnumNumber).to_vec(),
@@ -228,7 +232,7 @@ impl Term {
             Self::Time => {
                 times(field, &[(0, 0), (-62_135_596_800, 0), (253_402_300_799, 999_999_999), (now.timestamp(), 0)])
             }
-            Self::Required | Self::Items(_) | Self::OneLine | Self::PageToken => Vec::new(),
+            Self::Required | Self::Items(_) | Self::OneLine | Self::PageToken | Self::EventCursor => Vec::new(),
         }
     }
 }

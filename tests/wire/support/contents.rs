@@ -80,7 +80,7 @@ pub(crate) struct Contents(BTreeMap<String, String>);
 
 impl Contents {
     /// The tables that differ.
-    fn changed<'a>(&'a self, later: &'a Self) -> impl Iterator<Item = &'a String> {
+    pub(crate) fn changed<'a>(&'a self, later: &'a Self) -> impl Iterator<Item = &'a String> {
         let tables = self.0.iter().filter(|(table, rows)| later.0[*table] != **rows);
         tables.map(|(table, _)| table)
     }

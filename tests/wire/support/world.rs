@@ -322,6 +322,7 @@ clients! {
     access_models: access_model_service_client, AccessModelServiceClient;
     activity: activity_service_client, ActivityServiceClient;
     audit: audit_service_client, AuditServiceClient;
+    events: event_service_client, EventServiceClient;
     contacts: contact_service_client, ContactServiceClient;
     credentials: credential_service_client, CredentialServiceClient;
     deliveries: delivery_service_client, DeliveryServiceClient;

@@ -40,7 +40,7 @@ fn of(user: &Person) -> ListUserAuditEntriesRequest {
     ListUserAuditEntriesRequest { user_id: user.user_id.clone(), ..Default::default() }
 }
 
-fn renaming(user: &Person, name: &str) -> UpdateUserRequest {
+pub(crate) fn renaming(user: &Person, name: &str) -> UpdateUserRequest {
     UpdateUserRequest {
         user: Some(User { user_id: user.user_id.clone(), given_name: name.to_owned(), ..User::default() }),
         update_mask: Some(prost_types::FieldMask { paths: texts(&["given_name"]) }),

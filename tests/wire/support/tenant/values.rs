@@ -76,6 +76,7 @@ impl Values<'_> {
             "owner_user_id" if field.parent_message().name() == "TransferOwnershipRequest" => {
                 &tenant.people.owner.user_id
             }
+            "organization_ids" => &tenant.organization_id,
             "user_id" | "user_ids" | "owner_user_id" | "actor_user_id" | "subject_user_id" => &self.user.user_id,
             "nominee_user_id" => &tenant.people.subject.user_id,
             "transfer_id" => &self.transfer_id,
@@ -130,7 +131,7 @@ impl Values<'_> {
             "action" | "actions" => "assets.import",
             "summary" => "Imported 12 assets",
             "counter" => "imports",
-            "etag" | "known_hash" | "request_id" | "page_token" | "organization_kind" => return None,
+            "etag" | "known_hash" | "request_id" | "page_token" | "cursor" | "organization_kind" => return None,
             _ => panic!("{}: what is a valid value of it? Say so in support/tenant.rs.", field.full_name()),
         };
         Some(text.to_owned())
