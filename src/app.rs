@@ -40,6 +40,8 @@ pub(crate) mod records {
 pub(crate) struct App {
     /// The database.
     pub(crate) store: Arc<Store>,
+    /// What authentication and checks read.
+    pub(crate) directory: call::directory::Directory,
     /// The loaded access models.
     pub(crate) models: Models,
     /// The models that organizations have laid their own roles over.

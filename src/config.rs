@@ -6,6 +6,7 @@
 //! Parsing checks each value by itself; [`ServeConfig::validate`] checks that they fit together and reports everything wrong at once.
 
 mod admin;
+mod directory;
 mod documentation;
 mod groups;
 mod sign_in;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource};
 
 pub use admin::{AdminArgs, AdminCommand, AfterRestoreArgs, ImportArgs, OPERATOR_KEY_FILE};
+pub use directory::DirectoryConfig;
 pub use documentation::{SettingDoc, settings, settings_markdown};
 pub use groups::{
     DatabaseConfig, GrpcConfig, HttpConfig, KeyConfig, MailConfig, ModelsConfig, OidcConfig, OutboxConfig,
@@ -110,6 +112,9 @@ pub struct ServeConfig {
     /// The outbox.
     #[command(flatten)]
     pub outbox: OutboxConfig,
+    /// The directory.
+    #[command(flatten)]
+    pub directory: DirectoryConfig,
     /// Access models.
     #[command(flatten)]
     pub models: ModelsConfig,

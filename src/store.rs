@@ -44,6 +44,7 @@ pub(crate) use audit::{EventFilter, Names};
 use database::writer::{Transaction, WriterState};
 pub(crate) use database::{
     columns::OwnRoles,
+    commit_mark::{CommitMark, WalIndex},
     connect::{SchemaState, StoreSettings},
     error::StoreError,
     signal::{Signal, Signals, Waiter},
@@ -64,6 +65,7 @@ pub(crate) use outbox::{ClaimedMessage, MailOf, MessageFilter, Settlement};
 pub(crate) use page::Cursor;
 pub(crate) use replays::ReplayKey;
 pub(crate) use roster::{RosterFacts, RosterFilter, RosterRow};
+pub(crate) use service_accounts::KeyHolder;
 pub(crate) use sessions::SessionHolder;
 pub(crate) use sign_ins::SignInFilter;
 
@@ -77,6 +79,8 @@ pub(crate) struct Store {
     writer: WriterState,
     signals: Signals,
     skew: Skew,
+    /// SQLite's.
+    wal_index: Option<WalIndex>,
 }
 
 impl Store {

@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod authentication;
 pub(crate) mod caller;
 pub(crate) mod context;
+pub(crate) mod directory;
 pub(crate) mod error;
 pub(crate) mod mutation;
 pub(crate) mod paging;

@@ -3,7 +3,7 @@
 pub(crate) mod access_models;
 pub(crate) mod effective_models;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
@@ -13,6 +13,7 @@ use crate::{
         call::{
             access::{began, interruption},
             context::Ctx,
+            directory::{KnownOrganization, Seat},
             error::Result,
         },
     },
@@ -78,9 +79,9 @@ impl Effective {
 /// `USER_NOT_FOUND` for a user who asks about another.
 pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<Decision> {
     ctx.require_self(question.user_id)?;
-    let membership = app.store.read().organization_and_member(question.organization_id, question.user_id).await?;
-    let lacking = without_factor(app, membership.iter()).await?;
-    decide(app, ctx.session(), membership.as_ref(), &lacking, question.permission.as_str())
+    let seat = app.directory.seat(app, question.organization_id, question.user_id).await?;
+    let lacking = without_factor(app, seat.iter()).await?;
+    Ok(decide(ctx.session(), seat.as_ref(), &lacking, question.permission.as_str()))
 }
 
 /// Checks many. Each membership is read once, however many of the questions are about it.
@@ -89,16 +90,13 @@ pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<Decis
 /// The database's.
 pub(crate) async fn check_batch(app: &App, ctx: &Ctx, questions: Vec<Check>) -> Result<Vec<Decision>> {
     let pairs: BTreeSet<(Uuid, Uuid)> = questions.iter().map(|one| (one.organization_id, one.user_id)).collect();
-    // Organizations and memberships are read by two statements, and a decision has to be that of the revision beside it.
-    let memberships: BTreeMap<_, _> = app.store.snapshot().await?.seats(&pairs).await?;
-    let lacking = without_factor(app, memberships.values()).await?;
-    questions
-        .iter()
-        .map(|one| {
-            let membership = memberships.get(&(one.organization_id, one.user_id));
-            decide(app, ctx.session(), membership, &lacking, one.permission.as_str())
-        })
-        .collect()
+    let seats = app.directory.seats(app, pairs).await?;
+    let lacking = without_factor(app, seats.values()).await?;
+    let decided = questions.iter().map(|one| {
+        let seat = seats.get(&(one.organization_id, one.user_id));
+        decide(ctx.session(), seat, &lacking, one.permission.as_str())
+    });
+    Ok(decided.collect())
 }
 
 /// Lists what a user may do in an organization.
@@ -107,13 +105,13 @@ pub(crate) async fn check_batch(app: &App, ctx: &Ctx, questions: Vec<Check>) -> 
 /// `USER_NOT_FOUND` for a user who asks about another.
 pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) -> Result<Effective> {
     ctx.require_self(user)?;
-    let membership = app.store.read().organization_and_member(organization, user).await?;
-    let lacking = without_factor(app, membership.iter()).await?;
-    let Some((organization, Some(member))) = membership else {
+    let seat = app.directory.seat(app, organization, user).await?;
+    let lacking = without_factor(app, seat.iter()).await?;
+    let Some(Seat { organization: known, member: Some(member) }) = seat else {
         return Ok(Effective::of_nobody());
     };
-    let model = app.model_of(&organization)?;
-    let deny_reason = standing(ctx.session(), &organization, &member, &lacking);
+    let (organization, model) = (&known.organization, &known.model);
+    let deny_reason = standing(ctx.session(), organization, &member, &lacking);
     if deny_reason == Some(DenyReason::NotAMember) {
         return Ok(Effective::of_nobody());
     }
@@ -123,7 +121,7 @@ pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, use
     };
     Ok(Effective {
         permissions,
-        roles: member.roles,
+        roles: member.roles.clone(),
         revision: organization.revision,
         denial: deny_reason.map(Denial::Denied),
     })
@@ -134,10 +132,12 @@ pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, use
 /// # Errors
 /// The database's.
 pub(super) async fn deny_reason(app: &App, session: &Session, organization: Uuid) -> Result<Option<DenyReason>> {
-    let membership = app.store.read().organization_and_member(organization, session.user_id).await?;
-    let lacking = without_factor(app, membership.iter()).await?;
-    Ok(match membership {
-        Some((organization, Some(member))) => standing(Some(session), &organization, &member, &lacking),
+    let seat = app.directory.seat(app, organization, session.user_id).await?;
+    let lacking = without_factor(app, seat.iter()).await?;
+    Ok(match &seat {
+        Some(Seat { organization: known, member: Some(member) }) => {
+            standing(Some(session), &known.organization, member, &lacking)
+        }
         _ => Some(DenyReason::NotAMember),
     })
 }
@@ -146,38 +146,24 @@ pub(super) async fn deny_reason(app: &App, session: &Session, organization: Uuid
 type SeatKey = (Uuid, Uuid);
 
 /// The memberships whose organization asks for a second factor and whose user has none. Only organizations that ask cost a look at the users.
-async fn without_factor<'s>(
-    app: &App,
-    memberships: impl IntoIterator<Item = &'s (Organization, Option<Member>)>,
-) -> Result<BTreeSet<SeatKey>> {
-    let mut asked = BTreeSet::new();
-    for (organization, member) in memberships {
-        let Some(member) = member else { continue };
-        let model = app.model_of(organization)?;
-        if mfa::enforced(&model, organization.mfa_required) {
-            asked.insert((organization.id, member.user_id));
-        }
-    }
+async fn without_factor<'s>(app: &App, seats: impl IntoIterator<Item = &'s Seat>) -> Result<BTreeSet<SeatKey>> {
+    let asking = |known: &KnownOrganization| mfa::enforced(&known.model, known.organization.mfa_required);
+    let asked = seats.into_iter().filter(|seat| asking(&seat.organization));
+    let mut asked: BTreeSet<SeatKey> =
+        asked.filter_map(|seat| Some((seat.organization.organization.id, seat.member.as_ref()?.user_id))).collect();
     if asked.is_empty() {
         return Ok(asked);
     }
-    let users = asked.iter().map(|(_, user)| *user).collect();
-    let having = app.store.read().users_with_mfa(users).await?;
-    asked.retain(|(_, user)| !having.contains(user));
+    let users = app.directory.users(&app.store, asked.iter().map(|(_, user)| *user).collect()).await?;
+    asked.retain(|(_, user)| !users.get(user).is_some_and(|user| user.mfa_enabled));
     Ok(asked)
 }
 
-fn decide(
-    app: &App,
-    session: Option<&Session>,
-    membership: Option<&(Organization, Option<Member>)>,
-    lacking: &BTreeSet<SeatKey>,
-    permission: &str,
-) -> Result<Decision> {
-    let Some((organization, Some(member))) = membership else {
-        return Ok(Decision { denial: Some(Denial::Denied(DenyReason::NotAMember)), revision: 0 });
+fn decide(session: Option<&Session>, seat: Option<&Seat>, lacking: &BTreeSet<SeatKey>, permission: &str) -> Decision {
+    let Some(Seat { organization: known, member: Some(member) }) = seat else {
+        return Decision { denial: Some(Denial::Denied(DenyReason::NotAMember)), revision: 0 };
     };
-    let model = app.model_of(organization)?;
+    let (organization, model) = (&known.organization, &known.model);
     let denial = standing(session, organization, member, lacking)
         .map(Denial::Denied)
         .or_else(|| (!model.allows(&member.roles, permission)).then_some(Denial::NotGranted));
@@ -185,7 +171,7 @@ fn decide(
         Some(Denial::Denied(DenyReason::NotAMember)) => 0,
         _ => organization.revision,
     };
-    Ok(Decision { denial, revision })
+    Decision { denial, revision }
 }
 
 /// What keeps a member from doing anything at all. A session counts where it is the member's own: a service without one asks about the user.

@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 use crate::{
     app::{
         App,
+        call::directory::Directory,
         credentials::{
             attempts::Attempts,
             providers::{FETCH_TIME, ProviderPolicy, Providers},
@@ -113,6 +114,7 @@ impl Parts {
         };
         Ok(Arc::new(App {
             store: self.store.clone(),
+            directory: Directory::new(&self.store, config.directory.directory_bytes),
             models: models(config.models.access_models_dir.as_deref())?,
             effective_models: EffectiveModels::new(),
             keyring: self.keyring.clone(),

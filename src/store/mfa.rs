@@ -1,7 +1,5 @@
 //! Second factors and the codes that stand in for them.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait, QueryFilter,
@@ -12,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     MfaFactor, Result, Store, Tx, View,
-    entities::{members, mfa_factors, organizations, recovery_codes, users},
+    entities::{members, mfa_factors, organizations, recovery_codes},
 };
 use crate::domain::{member::MemberState, organization::OrganizationState};
 
@@ -69,21 +67,6 @@ impl<C: ConnectionTrait> View<C> {
             .into_tuple()
             .all(&self.0)
             .await?)
-    }
-}
-
-impl<C: ConnectionTrait> View<C> {
-    /// Which of these users have a second factor.
-    pub(crate) async fn users_with_mfa(&self, users: BTreeSet<Uuid>) -> Result<BTreeSet<Uuid>> {
-        let found: Vec<Uuid> = users::Entity::find()
-            .select_only()
-            .column(users::Column::Id)
-            .filter(users::Column::Id.is_in(users))
-            .filter(users::Column::MfaEnabled.eq(true))
-            .into_tuple()
-            .all(&self.0)
-            .await?;
-        Ok(found.into_iter().collect())
     }
 }
 

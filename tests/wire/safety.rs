@@ -6,6 +6,7 @@ pub(crate) mod attempts;
 pub(crate) mod callers;
 pub(crate) mod climbing;
 pub(crate) mod custom_roles;
+pub(crate) mod directory;
 pub(crate) mod enumeration;
 pub(crate) mod load;
 pub(crate) mod mail_budgets;

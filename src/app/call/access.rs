@@ -162,9 +162,9 @@ pub(crate) async fn require(app: &App, ctx: &Ctx, organization: Uuid, asked: Ask
     let Some(caller) = ctx.caller.user_id() else {
         return Ok(());
     };
-    let found = app.store.read().entrance(organization, Some(caller)).await?;
-    let (organization, membership) = found.ok_or(Reason::OrganizationNotFound)?;
-    admit_to_change(app, ctx, organization, membership, asked).map(drop)
+    let seat = app.directory.seat(app, organization, caller).await?.ok_or(Reason::OrganizationNotFound)?;
+    let member = seat.member.map(Arc::unwrap_or_clone);
+    admit_to_change(app, ctx, seat.organization.organization.clone(), member, asked).map(drop)
 }
 
 /// Locks an organization and admits a caller to change it, by the membership that they have under the lock.

@@ -1,5 +1,7 @@
 //! Who calls: reads the credentials of a call.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Duration, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
@@ -18,7 +20,7 @@ use crate::{
         token::{Token, TokenKind},
         user::UserState,
     },
-    store::SessionHolder,
+    store::{Session, SessionHolder},
 };
 
 /// How old the note of a session's last use may be: noting every use would make every read a write.
@@ -47,6 +49,7 @@ pub(crate) async fn authenticate(app: &App, credentials: &Credentials, now: Date
             _ => Err(Reason::CredentialsInvalid.into()),
         };
     };
+    app.directory.confirm().await?;
     match TokenKind::of(bearer.expose_secret()) {
         Some(TokenKind::ServiceKey) => {
             let service = service(app, bearer, now).await?;
@@ -68,17 +71,18 @@ pub(crate) async fn live_session(app: &App, token: &str, now: DateTime<Utc>) -> 
     let Some(token) = Token::parse(TokenKind::Session, token) else {
         return Ok(None);
     };
-    let Some(mut holder) = app.store.read().session_by_token(&token.digest()).await? else {
+    let digest = token.digest();
+    let mut found = app.directory.session(&app.store, digest, false).await?;
+    // It may have been used elsewhere: before it is refused or noted as used, it is read anew.
+    if found.as_ref().is_none_or(|holder| !live(app, holder, now) || due(&holder.session, now)) {
+        found = app.directory.session(&app.store, digest, true).await?;
+    }
+    let Some(holder) = found.filter(|holder| live(app, holder, now)) else {
         return Ok(None);
     };
+    let mut holder = Arc::unwrap_or_clone(holder);
     let session = &mut holder.session;
-    let policy = &app.sessions;
-    if !policy.live(session.last_used_time, session.expire_time, session.revoke_time, now)
-        || holder.user.state != UserState::Active
-    {
-        return Ok(None);
-    }
-    if now - session.last_used_time >= TOUCH_INTERVAL {
+    if due(session, now) {
         match app.store.touch_session(session.id, session.user_id, now).await {
             Ok(()) => session.last_used_time = now,
             // The next use notes it; a call that could be answered is not refused for it.
@@ -88,10 +92,21 @@ pub(crate) async fn live_session(app: &App, token: &str, now: DateTime<Utc>) -> 
     Ok(Some(holder))
 }
 
+fn live(app: &App, holder: &SessionHolder, now: DateTime<Utc>) -> bool {
+    let session = &holder.session;
+    let live = app.sessions.live(session.last_used_time, session.expire_time, session.revoke_time, now);
+    live && holder.user.state == UserState::Active
+}
+
+/// Whether the use of a session has to be noted.
+fn due(session: &Session, now: DateTime<Utc>) -> bool {
+    now - session.last_used_time >= TOUCH_INTERVAL
+}
+
 async fn service(app: &App, bearer: &SecretString, now: DateTime<Utc>) -> Result<ServiceCaller> {
     let invalid = || Refusal::new(Reason::CredentialsInvalid);
     let token = Token::parse(TokenKind::ServiceKey, bearer.expose_secret()).ok_or_else(invalid)?;
-    let holder = app.store.read().key_by_token(&token.digest()).await?.ok_or_else(invalid)?;
+    let holder = app.directory.service_key(&app.store, token.digest()).await?.ok_or_else(invalid)?;
     let over = holder.key.expire_time.is_some_and(|end| now >= end);
     if holder.key.revoke_time.is_some() || holder.account.disabled || over {
         return Err(invalid().into());
@@ -99,7 +114,7 @@ async fn service(app: &App, bearer: &SecretString, now: DateTime<Utc>) -> Result
     Ok(ServiceCaller {
         account_id: holder.account.id,
         key_id: holder.key.id,
-        scopes: holder.account.scopes,
+        scopes: holder.account.scopes.clone(),
         key_expire_time: holder.key.expire_time,
     })
 }
@@ -122,9 +137,9 @@ async fn on_behalf_of(
             Err(Refusal::new(Reason::ScopeRequired).with("scope", scope::ACT_AS_USER).into())
         }
         (None, Some(id)) => {
-            let user = app.store.read().user(id).await?;
+            let user = app.directory.user(&app.store, id).await?;
             let user = user.filter(|user| user.state == UserState::Active).ok_or(Reason::CredentialsInvalid)?;
-            Ok(Some(UserCaller { user, session: None }))
+            Ok(Some(UserCaller { user: Arc::unwrap_or_clone(user), session: None }))
         }
         // Two users for one call.
         (Some(_), Some(_)) => Err(Reason::CredentialsInvalid.into()),

@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use crate::{
     platform::Skew,
     store::{
-        Result, Signals, Store, StoreError, Tx, View,
+        Result, Signals, Store, StoreError, Tx, View, WalIndex,
         database::writer::{WriterState, is_between_transactions},
     },
 };
@@ -85,7 +85,8 @@ impl Store {
         let write = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(one, 1, false).await?);
         let many = SqlitePoolOptions::new();
         let read = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(many, settings.max_connections, true).await?);
-        Ok(Self { read: View(read), write, writer, signals: Signals::new(), skew: Skew::default() })
+        let wal_index = Some(WalIndex::of(options.get_filename()));
+        Ok(Self { read: View(read), write, writer, signals: Signals::new(), skew: Skew::default(), wal_index })
     }
 
     async fn connect_postgres(url: &str, settings: &StoreSettings) -> Result<Self> {
@@ -106,6 +107,7 @@ impl Store {
             writer: WriterState::default(),
             signals,
             skew: Skew::default(),
+            wal_index: None,
         })
     }
 

@@ -39,7 +39,8 @@ impl WriterState {
         self.0.failing.store(false, Ordering::Release);
     }
 
-    fn commits(&self) -> u64 {
+    /// How many commits SQLite has begun on the writing connection.
+    pub(crate) fn commits(&self) -> u64 {
         self.0.commits.load(Ordering::Acquire)
     }
 

@@ -85,9 +85,9 @@ async fn a_stream_goes_on_with_what_is_committed(world: World) {
     let silence = next(&mut stream).await;
     assert_eq!((silence.events.len(), silence.up_to_date, silence.cursor.is_empty()), (0, true, false));
     let ada = acme.join("ada@example.com", &["member"]).await;
-    let mut kinds = Vec::new();
+    let mut kinds: Vec<String> = Vec::new();
     let mut cursor = String::new();
-    while kinds.last().is_none_or(|kind| kind != "invitation.accepted") {
+    while !kinds.iter().any(|kind| kind == "invitation.accepted") {
         let message = next_events(&mut stream).await;
         kinds.extend(message.events.into_iter().map(|event| event.kind));
         cursor = message.cursor;

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use roster_test_macros::wire_test;
-use sea_orm::ConnectionTrait;
 use tonic::{Code, Request, Status};
 
 use crate::support::pb::{
     BatchCheckPermissionsRequest, CheckPermissionRequest, CheckPermissionResponse, CreateInvitationRequest, Decision,
     DenyReason, GetOrganizationRequest, ListEffectivePermissionsRequest, ListEffectivePermissionsResponse,
-    ListMembersRequest, ListUsersRequest, PermissionCheck, SignOutRequest,
+    ListMembersRequest, ListUsersRequest, PermissionCheck, RemoveMemberRequest, RestoreMemberRequest, SignOutRequest,
+    SuspendMemberRequest,
 };
 use crate::support::scenario::{
     Scenario, assert_invalid, assert_refused, call, create_user, service_account, service_key, texts, traces,
@@ -104,13 +104,40 @@ async fn a_check_is_a_decision(world: World) {
 async fn a_check_tells_why_not(world: World) {
     let scenario = Scenario::acme(&world).await;
     let member = scenario.join(BOB, &["member"]).await;
+    let operator = world.operator_key();
+    let (organization_id, user_id) = (|| scenario.organization_id.clone(), || member.user_id.clone());
     for (state, reason) in [
         ("suspended", DenyReason::MemberSuspended),
         ("removed", DenyReason::NotAMember),
         ("active", DenyReason::Unspecified),
     ] {
-        let change = format!("UPDATE members SET state = '{state}' WHERE roles LIKE '%member%'");
-        world.database().execute_unprepared(&change).await.unwrap();
+        let changed = match state {
+            "suspended" => {
+                let request = SuspendMemberRequest {
+                    organization_id: organization_id(),
+                    user_id: user_id(),
+                    ..Default::default()
+                };
+                call!(world, members.suspend_member, operator, request).map(drop)
+            }
+            "removed" => {
+                let request = RemoveMemberRequest {
+                    organization_id: organization_id(),
+                    user_id: user_id(),
+                    ..Default::default()
+                };
+                call!(world, members.remove_member, operator, request).map(drop)
+            }
+            _ => {
+                let request = RestoreMemberRequest {
+                    organization_id: organization_id(),
+                    user_id: user_id(),
+                    ..Default::default()
+                };
+                call!(world, members.restore_member, operator, request).map(drop)
+            }
+        };
+        changed.unwrap();
         let answer =
             check(&world, world.operator_key(), question(&scenario.organization_id, &member.user_id, "members.read"))
                 .await

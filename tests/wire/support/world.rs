@@ -254,7 +254,7 @@ impl World {
         rows.into_iter().map(describe).collect()
     }
 
-    fn first(&self) -> Replica {
+    pub(crate) fn first(&self) -> Replica {
         lock(&self.inner.first).clone()
     }
 }

@@ -1,0 +1,240 @@
+//! What is kept in memory for checks and authentication is as exact as the database: a right that was taken away on one server is gone on every other at the next call.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use roster_test_macros::wire_test;
+use sea_orm::{ConnectionTrait, DbBackend};
+use tonic::{Code, Status};
+
+use crate::support::pb::{
+    ActivateMemberRequest, ActivateOrganizationRequest, ActivateUserRequest, BatchCheckPermissionsRequest,
+    CheckPermissionRequest, CheckPermissionResponse, Decision, DisableServiceAccountRequest, ListServiceKeysRequest,
+    PermissionCheck, RevokeServiceKeyRequest, RevokeUserSessionsRequest, SuspendMemberRequest,
+    SuspendOrganizationRequest, SuspendUserRequest, UpdateServiceAccountRequest, VerifySessionRequest,
+};
+use crate::support::runner::rounds;
+use crate::support::scenario::{PASSWORD, Person, Scenario, assert_refused, call, service_account, sign_in, texts};
+use crate::support::world::{Replica, World};
+
+const PERMISSION: &str = "members.invite";
+
+fn question(organization_id: &str, user_id: &str) -> CheckPermissionRequest {
+    CheckPermissionRequest {
+        organization_id: organization_id.to_owned(),
+        user_id: user_id.to_owned(),
+        permission: PERMISSION.to_owned(),
+    }
+}
+
+async fn check(at: &Replica, key: &str, of: &Scenario, who: &Person) -> Result<CheckPermissionResponse, Status> {
+    call!(at, permissions.check_permission, key, question(&of.organization_id, &who.user_id))
+}
+
+async fn allowed(at: &Replica, key: &str, of: &Scenario, who: &Person) -> bool {
+    let one = check(at, key, of, who).await.unwrap();
+    let checks = vec![PermissionCheck {
+        organization_id: of.organization_id.clone(),
+        user_id: who.user_id.clone(),
+        permission: PERMISSION.to_owned(),
+    }];
+    let many = call!(at, permissions.batch_check_permissions, key, BatchCheckPermissionsRequest { checks }).unwrap();
+    assert_eq!(many.results, [one]);
+    one.decision() == Decision::Allow
+}
+
+/// Whatever takes a right away on one server, the very next check on another knows it, and knows when it is given back.
+#[wire_test]
+async fn what_is_taken_away_here_is_gone_there(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let bob = acme.join("bob@example.com", &["admin"]).await;
+    let there = world.second_server().await;
+    let key = world.operator_key();
+    let (organization_id, user_id) = (|| acme.organization_id.clone(), || bob.user_id.clone());
+    for round in 0..rounds() {
+        assert!(allowed(&there, key, &acme, &bob).await, "round {round}");
+        acme.set_roles(key, &bob.user_id, &["member"]).await.unwrap();
+        assert!(!allowed(&there, key, &acme, &bob).await, "demoted, round {round}");
+        acme.set_roles(key, &bob.user_id, &["admin"]).await.unwrap();
+        assert!(allowed(&there, key, &acme, &bob).await, "promoted, round {round}");
+
+        let request =
+            SuspendMemberRequest { organization_id: organization_id(), user_id: user_id(), ..Default::default() };
+        call!(world, members.suspend_member, key, request).unwrap();
+        assert!(!allowed(&there, key, &acme, &bob).await, "suspended, round {round}");
+        let request =
+            ActivateMemberRequest { organization_id: organization_id(), user_id: user_id(), ..Default::default() };
+        call!(world, members.activate_member, key, request).unwrap();
+        assert!(allowed(&there, key, &acme, &bob).await, "activated, round {round}");
+
+        let request = SuspendOrganizationRequest { organization_id: organization_id(), ..Default::default() };
+        call!(world, organizations.suspend_organization, key, request).unwrap();
+        assert!(!allowed(&there, key, &acme, &bob).await, "organization suspended, round {round}");
+        let request = ActivateOrganizationRequest { organization_id: organization_id(), ..Default::default() };
+        call!(world, organizations.activate_organization, key, request).unwrap();
+        assert!(allowed(&there, key, &acme, &bob).await, "organization activated, round {round}");
+
+        let request = SuspendUserRequest { user_id: user_id(), ..Default::default() };
+        call!(world, users.suspend_user, key, request).unwrap();
+        assert!(!allowed(&there, key, &acme, &bob).await, "account suspended, round {round}");
+        let request = ActivateUserRequest { user_id: user_id(), ..Default::default() };
+        call!(world, users.activate_user, key, request).unwrap();
+    }
+}
+
+/// The same of what authenticates: sessions and keys.
+#[wire_test]
+async fn a_credential_that_is_taken_away_here_is_refused_there(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let there = world.second_server().await;
+    let owner = world.operator_key();
+    for round in 0..rounds() {
+        let session = sign_in(&world, &acme.owner.email, PASSWORD).await.unwrap().session_token;
+        let verify = || VerifySessionRequest { session_token: session.clone(), ..Default::default() };
+        assert!(call!(there, sessions.verify_session, owner, verify()).unwrap().valid, "round {round}");
+        check(&there, &session, &acme, &acme.owner).await.unwrap();
+        let request = RevokeUserSessionsRequest { user_id: acme.owner.user_id.clone(), ..Default::default() };
+        call!(world, sessions.revoke_user_sessions, owner, request).unwrap();
+        assert!(!call!(there, sessions.verify_session, owner, verify()).unwrap().valid, "round {round}");
+        let refused = check(&there, &session, &acme, &acme.owner).await;
+        assert_refused(refused, Code::Unauthenticated, "CREDENTIALS_INVALID");
+
+        let (account, key) = service_account(&world, &["permissions.check"]).await;
+        check(&there, &key, &acme, &acme.owner).await.unwrap();
+        let narrower = UpdateServiceAccountRequest {
+            service_account: Some(crate::support::pb::ServiceAccount {
+                service_account_id: account.clone(),
+                scopes: texts(&["users.read"]),
+                ..Default::default()
+            }),
+            update_mask: Some(prost_types::FieldMask { paths: texts(&["scopes"]) }),
+            ..Default::default()
+        };
+        call!(world, service_accounts.update_service_account, owner, narrower).unwrap();
+        let refused = check(&there, &key, &acme, &acme.owner).await;
+        assert_refused(refused, Code::PermissionDenied, "SCOPE_REQUIRED");
+        let request = ListServiceKeysRequest { service_account_id: account.clone(), ..Default::default() };
+        let keys = call!(world, service_accounts.list_service_keys, owner, request).unwrap().service_keys;
+        let request = RevokeServiceKeyRequest {
+            service_account_id: account.clone(),
+            service_key_id: keys[0].service_key_id.clone(),
+            ..Default::default()
+        };
+        call!(world, service_accounts.revoke_service_key, owner, request).unwrap();
+        let refused = check(&there, &key, &acme, &acme.owner).await;
+        assert_refused(refused, Code::Unauthenticated, "CREDENTIALS_INVALID");
+
+        let (account, key) = service_account(&world, &["permissions.check"]).await;
+        check(&there, &key, &acme, &acme.owner).await.unwrap();
+        let request = DisableServiceAccountRequest { service_account_id: account, ..Default::default() };
+        call!(world, service_accounts.disable_service_account, owner, request).unwrap();
+        let refused = check(&there, &key, &acme, &acme.owner).await;
+        assert_refused(refused, Code::Unauthenticated, "CREDENTIALS_INVALID");
+    }
+}
+
+/// A session that another server has seen in use is not refused as idle by one that has not.
+#[wire_test]
+async fn a_session_that_was_used_there_is_not_idle_here(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let there = world.server_with(&[("session-idle", "1h")]).await;
+    let here = world.server_with(&[("session-idle", "1h")]).await;
+    check(&here, &acme.owner.session, &acme, &acme.owner).await.unwrap();
+    for _ in 0..3 {
+        world.clock.advance(std::time::Duration::from_secs(1800));
+        check(&there, &acme.owner.session, &acme, &acme.owner).await.unwrap();
+    }
+    check(&here, &acme.owner.session, &acme, &acme.owner).await.unwrap();
+}
+
+/// What was seen of a member who is promoted and demoted by one writer.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    begin: Instant,
+    end: Instant,
+    revision: i64,
+    allowed: bool,
+}
+
+/// The history of one member's role, changed by one server and looked at by three at once, while connections to the database are cut: each answer is that of the revision beside it, is
+/// not older than what was acknowledged before it was asked for, and never older than an answer that was there before it.
+#[wire_test]
+async fn every_answer_has_its_place_in_one_history(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let bob = acme.join("bob@example.com", &["admin"]).await;
+    let servers = [world.first(), world.second_server().await, world.second_server().await];
+    let stop = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..6)
+        .map(|number| {
+            let (at, stop) = (servers[number % 3].clone(), stop.clone());
+            let (key, acme, bob) = (world.operator_key().to_owned(), acme.clone(), bob.clone());
+            tokio::spawn(async move {
+                let mut seen = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let begin = Instant::now();
+                    let Ok(answer) = check(&at, &key, &acme, &bob).await else { continue };
+                    let allowed = answer.decision() == Decision::Allow;
+                    seen.push(Seen { begin, end: Instant::now(), revision: answer.revision, allowed });
+                }
+                seen
+            })
+        })
+        .collect();
+    // By revision: whether the member may, and when it was acknowledged.
+    let mut written = std::collections::BTreeMap::new();
+    for change in 0..4 * rounds() {
+        let role = if change % 2 == 0 { "member" } else { "admin" };
+        if change % 8 == 7 && world.database().get_database_backend() == DbBackend::Postgres {
+            let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            let _ = world.database().execute_unprepared(cut).await;
+        }
+        if let Ok(member) = acme.set_roles(world.operator_key(), &bob.user_id, &[role]).await {
+            let _ = member;
+            let now = check(&servers[0], world.operator_key(), &acme, &bob).await;
+            if let Ok(answer) = now {
+                written.insert(answer.revision, (role == "admin", Instant::now()));
+            }
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut all = Vec::new();
+    for reader in readers {
+        all.extend(reader.await.unwrap());
+    }
+    all.sort_by_key(|seen| seen.begin);
+    let mut answered: Vec<Seen> = Vec::new();
+    let mut newest_end = Vec::new();
+    for seen in &all {
+        if let Some((allowed, _)) = written.get(&seen.revision) {
+            assert_eq!(seen.allowed, *allowed, "{seen:?}");
+        }
+        let acknowledged = written.iter().filter(|(_, (_, at))| *at < seen.begin).map(|(revision, _)| *revision).max();
+        assert!(acknowledged.is_none_or(|revision| seen.revision >= revision), "{seen:?} after {acknowledged:?}");
+        answered.push(*seen);
+        newest_end.push((seen.end, seen.revision));
+    }
+    for seen in &all {
+        let before = newest_end.iter().filter(|(end, _)| *end < seen.begin).map(|(_, revision)| *revision).max();
+        assert!(before.is_none_or(|revision| seen.revision >= revision), "{seen:?} after an answer of {before:?}");
+    }
+    assert!(all.len() > 20 && written.len() > rounds(), "{} answers, {} changes", all.len(), written.len());
+}
+
+/// Without the directory the answers are the same.
+#[wire_test]
+async fn it_can_be_switched_off(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let bob = acme.join("bob@example.com", &["admin"]).await;
+    let off = world.server_with(&[("directory-bytes", "0")]).await;
+    let key = world.operator_key();
+    assert!(allowed(&off, key, &acme, &bob).await);
+    acme.set_roles(key, &bob.user_id, &["member"]).await.unwrap();
+    assert!(!allowed(&off, key, &acme, &bob).await);
+    // A small one holds nothing for long, and is as exact.
+    let small = world.server_with(&[("directory-bytes", "2000")]).await;
+    for role in ["admin", "member", "admin"] {
+        acme.set_roles(key, &bob.user_id, &[role]).await.unwrap();
+        assert_eq!(allowed(&small, key, &acme, &bob).await, role == "admin");
+    }
+}
