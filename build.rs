@@ -17,6 +17,9 @@ const OPTION: &str = "roster.v1.access";
 const PAGE_TOKEN: &str = "page_token";
 const NEXT_PAGE_TOKEN: &str = "next_page_token";
 
+/// The field by which a request says what its answer has to know of.
+const CONSISTENCY: &str = "consistency";
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let mut files: Vec<PathBuf> =
@@ -79,7 +82,7 @@ fn flag(rule: &DynamicMessage, field: &str) -> bool {
 fn write_rule(rules: &mut String, method: &MethodDescriptor, rule: &DynamicMessage) -> Result<(), Box<dyn Error>> {
     writeln!(
         rules,
-        "Rule {{ method: {:?}, public: {}, scope: {:?}, permission: {:?}, self_field: {:?}, signed_in: {}, streams_requests: {}, answers_many: {} }},",
+        "Rule {{ method: {:?}, public: {}, scope: {:?}, permission: {:?}, self_field: {:?}, signed_in: {}, streams_requests: {}, answers_many: {}, consistency: {} }},",
         path(method),
         flag(rule, "public"),
         text(rule, "scope"),
@@ -89,6 +92,7 @@ fn write_rule(rules: &mut String, method: &MethodDescriptor, rule: &DynamicMessa
         method.is_client_streaming(),
         method.output().get_field_by_name(NEXT_PAGE_TOKEN).is_some()
             || method.is_server_streaming() && !method.is_client_streaming(),
+        method.input().get_field_by_name(CONSISTENCY).map_or(0, |field| field.number()),
     )?;
     Ok(())
 }

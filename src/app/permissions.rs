@@ -79,7 +79,7 @@ impl Effective {
 /// `USER_NOT_FOUND` for a user who asks about another.
 pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<Decision> {
     ctx.require_self(question.user_id)?;
-    let seat = app.directory.seat(app, question.organization_id, question.user_id).await?;
+    let seat = app.directory.seat(app, ctx.freshness, question.organization_id, question.user_id).await?;
     let lacking = without_factor(app, seat.iter()).await?;
     Ok(decide(ctx.session(), seat.as_ref(), &lacking, question.permission.as_str()))
 }
@@ -90,7 +90,7 @@ pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<Decis
 /// The database's.
 pub(crate) async fn check_batch(app: &App, ctx: &Ctx, questions: Vec<Check>) -> Result<Vec<Decision>> {
     let pairs: BTreeSet<(Uuid, Uuid)> = questions.iter().map(|one| (one.organization_id, one.user_id)).collect();
-    let seats = app.directory.seats(app, pairs).await?;
+    let seats = app.directory.seats(app, ctx.freshness, pairs).await?;
     let lacking = without_factor(app, seats.values()).await?;
     let decided = questions.iter().map(|one| {
         let seat = seats.get(&(one.organization_id, one.user_id));
@@ -105,7 +105,7 @@ pub(crate) async fn check_batch(app: &App, ctx: &Ctx, questions: Vec<Check>) -> 
 /// `USER_NOT_FOUND` for a user who asks about another.
 pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) -> Result<Effective> {
     ctx.require_self(user)?;
-    let seat = app.directory.seat(app, organization, user).await?;
+    let seat = app.directory.seat(app, ctx.freshness, organization, user).await?;
     let lacking = without_factor(app, seat.iter()).await?;
     let Some(Seat { organization: known, member: Some(member) }) = seat else {
         return Ok(Effective::of_nobody());
@@ -131,8 +131,13 @@ pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, use
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn deny_reason(app: &App, session: &Session, organization: Uuid) -> Result<Option<DenyReason>> {
-    let seat = app.directory.seat(app, organization, session.user_id).await?;
+pub(super) async fn deny_reason(
+    app: &App,
+    ctx: &Ctx,
+    session: &Session,
+    organization: Uuid,
+) -> Result<Option<DenyReason>> {
+    let seat = app.directory.seat(app, ctx.freshness, organization, session.user_id).await?;
     let lacking = without_factor(app, seat.iter()).await?;
     Ok(match &seat {
         Some(Seat { organization: known, member: Some(member) }) => {

@@ -54,7 +54,7 @@ pub(crate) async fn verify(app: &App, ctx: &Ctx, query: Verify) -> Result<Verdic
         return Ok(Verdict::Over);
     };
     let deny_reason = match query.organization_id {
-        Some(organization) => deny_reason(app, &holder.session, organization).await?,
+        Some(organization) => deny_reason(app, ctx, &holder.session, organization).await?,
         None => None,
     };
     Ok(match deny_reason {

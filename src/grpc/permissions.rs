@@ -5,10 +5,13 @@ pub(super) mod access_models;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    app::permissions::{self, Check, Decision, Denial, Effective},
+    app::{
+        call::directory::Freshness,
+        permissions::{self, Check, Decision, Denial, Effective},
+    },
     domain::{access_model::PermissionId, member::DenyReason},
     grpc::{
-        pb::{self, permission_service_server::PermissionService},
+        pb::{self, consistency::Requirement, permission_service_server::PermissionService},
         wire::{
             convert::roles,
             edge::Edge,
@@ -59,7 +62,29 @@ impl Parse for pb::CheckPermissionRequest {
     type Command = Check;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        check(fields, &self.organization_id, &self.user_id, &self.permission)
+        let question = check(fields, &self.organization_id, &self.user_id, &self.permission);
+        consistency(fields, self.consistency.as_ref())?;
+        question
+    }
+}
+
+/// Looks at what an answer has to know of. It has been read before the call was authenticated.
+pub(crate) fn consistency(fields: &mut Fields<'_>, consistency: Option<&pb::Consistency>) -> Option<()> {
+    match consistency.and_then(|consistency| consistency.requirement) {
+        Some(Requirement::AtLeastAsFresh(least)) => {
+            fields.not_negative("consistency.at_least_as_fresh.revision", least.revision).map(drop)
+        }
+        _ => Some(()),
+    }
+}
+
+impl From<&pb::Consistency> for Freshness {
+    fn from(consistency: &pb::Consistency) -> Self {
+        match consistency.requirement {
+            Some(Requirement::AtLeastAsFresh(least)) => Freshness::Revision(least.revision),
+            Some(Requirement::MinimizeLatency(true)) => Freshness::Recent,
+            Some(Requirement::MinimizeLatency(false) | Requirement::Full(_)) | None => Freshness::Full,
+        }
     }
 }
 
@@ -82,6 +107,7 @@ impl Parse for pb::BatchCheckPermissionsRequest {
                 })
             })
             .collect();
+        consistency(fields, self.consistency.as_ref())?;
         read.into_iter().collect()
     }
 }
@@ -92,6 +118,7 @@ impl Parse for pb::ListEffectivePermissionsRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let organization = fields.uuid("organization_id", &self.organization_id);
         let user = fields.uuid("user_id", &self.user_id);
+        consistency(fields, self.consistency.as_ref())?;
         Some((organization?, user?))
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     domain::challenge::Purpose,
     grpc::{
         pb::{self, session_service_server::SessionService},
+        permissions::consistency,
         sessions::sign_in::{entered, session},
         users::user,
         wire::{
@@ -137,6 +138,7 @@ impl Parse for pb::VerifySessionRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let token = fields.secret("session_token", &self.session_token, TOKEN);
         let organization_id = fields.optional_uuid("organization_id", &self.organization_id);
+        consistency(fields, self.consistency.as_ref())?;
         Some(sessions::Verify { token: token?, organization_id: organization_id? })
     }
 }

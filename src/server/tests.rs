@@ -14,6 +14,7 @@ use crate::{
         call::{
             caller::{Caller, UserCaller},
             context::{Ctx, Named},
+            directory::Freshness,
             error::{Error, Result},
             mutation::{Answer, Mutation},
             rule::{Proof, Rule},
@@ -80,6 +81,7 @@ fn call(method: &str, caller: Caller, named: Named) -> Ctx {
         rule: Rule::of(method).unwrap(),
         named,
         proof: Proof::default(),
+        freshness: Freshness::Full,
         now: DateTime::<Utc>::UNIX_EPOCH,
         request: None,
         client_ip: None,

@@ -162,7 +162,8 @@ pub(crate) async fn require(app: &App, ctx: &Ctx, organization: Uuid, asked: Ask
     let Some(caller) = ctx.caller.user_id() else {
         return Ok(());
     };
-    let seat = app.directory.seat(app, organization, caller).await?.ok_or(Reason::OrganizationNotFound)?;
+    let seat =
+        app.directory.seat(app, ctx.freshness, organization, caller).await?.ok_or(Reason::OrganizationNotFound)?;
     let member = seat.member.map(Arc::unwrap_or_clone);
     admit_to_change(app, ctx, seat.organization.organization.clone(), member, asked).map(drop)
 }

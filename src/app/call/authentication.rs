@@ -11,6 +11,7 @@ use crate::{
         App,
         call::{
             caller::{Caller, ServiceCaller, UserCaller},
+            directory::Freshness,
             error::Result,
         },
     },
@@ -41,7 +42,12 @@ pub(crate) struct Credentials {
 ///
 /// # Errors
 /// `CREDENTIALS_INVALID`, `SCOPE_REQUIRED`.
-pub(crate) async fn authenticate(app: &App, credentials: &Credentials, now: DateTime<Utc>) -> Result<Caller> {
+pub(crate) async fn authenticate(
+    app: &App,
+    credentials: &Credentials,
+    freshness: Freshness,
+    now: DateTime<Utc>,
+) -> Result<Caller> {
     let Some(bearer) = &credentials.bearer else {
         return match (&credentials.on_behalf_of, credentials.actor) {
             (None, None) => Ok(Caller::default()),
@@ -49,7 +55,7 @@ pub(crate) async fn authenticate(app: &App, credentials: &Credentials, now: Date
             _ => Err(Reason::CredentialsInvalid.into()),
         };
     };
-    app.directory.confirm().await?;
+    app.directory.confirm(freshness).await?;
     match TokenKind::of(bearer.expose_secret()) {
         Some(TokenKind::ServiceKey) => {
             let service = service(app, bearer, now).await?;

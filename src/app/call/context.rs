@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::{
     app::call::{
         caller::Caller,
+        directory::Freshness,
         error::{Error, Result},
         rule::{Proof, Rule},
     },
@@ -39,6 +40,8 @@ pub(crate) struct Ctx {
     pub(crate) named: Named,
     /// Whether the right that the rule asks for has been proven.
     pub(crate) proof: Proof,
+    /// What the answer has to know of.
+    pub(crate) freshness: Freshness,
     /// The time of the call, read once.
     pub(crate) now: DateTime<Utc>,
     /// The id that makes the call safe to repeat, with a fingerprint of the request.

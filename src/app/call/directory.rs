@@ -4,36 +4,38 @@
 //! ([`Directory::confirm`]); what is then still there is as good as if the database had been asked. Nothing is kept of what is not there.
 
 mod confirmation;
+mod entries;
+mod kept;
 mod marks;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
 };
 
-use opentelemetry::{global, metrics::Counter};
-use quick_cache::{Weighter, sync::Cache};
 use uuid::Uuid;
 
-use self::{confirmation::Confirmation, marks::Marks};
+pub(crate) use self::entries::KnownOrganization;
+use self::{
+    confirmation::Confirmation,
+    entries::{Key, Value},
+    kept::Kept,
+};
 use crate::{
     app::{App, call::error::Result},
-    domain::access_model::AccessModel,
     store::{KeyHolder, Member, Organization, SessionHolder, Store, User},
 };
 
-/// Entries that room is made for at first; what bounds the directory are its bytes.
-const EXPECTED_ENTRIES: usize = 10_000;
-/// Bytes that an entry takes beside what its value says: the key, what the cache notes of it, and its allocation.
-const ENTRY: usize = 160;
-
-/// An organization, and what its roles may do.
-#[derive(Debug)]
-pub(crate) struct KnownOrganization {
-    /// The organization.
-    pub(crate) organization: Organization,
-    /// Its access model, its own roles laid over it.
-    pub(crate) model: Arc<AccessModel>,
+/// What an answer has to know of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Freshness {
+    /// Everything that was committed before the call arrived.
+    #[default]
+    Full,
+    /// What made this revision of the organization that is asked about. Everything else: as for [`Freshness::Recent`].
+    Revision(i64),
+    /// Everything that was committed until a second before the call arrived.
+    Recent,
 }
 
 /// A user's place in an organization.
@@ -43,115 +45,6 @@ pub(crate) struct Seat {
     pub(crate) organization: Arc<KnownOrganization>,
     /// The membership; `None` for who has none, or whose account is out of use.
     pub(crate) member: Option<Arc<Member>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
-    /// The digest of a service key's token.
-    ServiceKey([u8; 32]),
-    /// The digest of a session's token.
-    Session([u8; 32]),
-    User(Uuid),
-    Organization(Uuid),
-    Member(Uuid, Uuid),
-}
-
-#[derive(Debug, Clone)]
-enum Value {
-    ServiceKey(Arc<KeyHolder>),
-    Session(Arc<SessionHolder>),
-    User(Arc<User>),
-    Organization(Arc<KnownOrganization>),
-    Member(Arc<Member>),
-}
-
-#[derive(Debug, Clone)]
-struct Entry {
-    value: Value,
-    /// How far the log had been applied when loading it began: whatever is applied later may be a change that the load has missed.
-    loaded: u64,
-}
-
-/// What the entry of a value takes, about, in bytes.
-#[derive(Clone)]
-struct Bytes;
-
-impl Weighter<Key, Entry> for Bytes {
-    fn weight(&self, _key: &Key, entry: &Entry) -> u64 {
-        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        let user = |user: &User| {
-            size_of::<User>()
-                + user.email.len() * 2
-                + user.given_name.len()
-                + user.family_name.len()
-                + text(&user.display_name)
-        };
-        let value = match &entry.value {
-            Value::ServiceKey(holder) => size_of::<KeyHolder>() + holder.account.display_name.len() + 512,
-            Value::Session(holder) => {
-                size_of::<SessionHolder>() + user(&holder.user) + text(&holder.session.user_agent)
-            }
-            Value::User(found) => user(found),
-            // Models with own roles are bounded where they are kept.
-            Value::Organization(known) => size_of::<KnownOrganization>() + known.organization.display_name.len(),
-            Value::Member(member) => size_of::<Member>() + member.sort_key.len() + 64,
-        };
-        (ENTRY + value) as u64
-    }
-}
-
-/// What has been read, and how far the log has been.
-struct Kept {
-    cache: Cache<Key, Entry, Bytes>,
-    marks: RwLock<Marks>,
-    hits: Counter<u64>,
-    loads: Counter<u64>,
-}
-
-impl Kept {
-    fn new(bytes: u64) -> Self {
-        let counter = |name: &'static str, description: &'static str| {
-            global::meter("roster").u64_counter(name).with_description(description).build()
-        };
-        Self {
-            cache: Cache::with_weighter(EXPECTED_ENTRIES, bytes, Bytes),
-            marks: RwLock::default(),
-            hits: counter("roster.directory.hits", "What authentication and checks found in memory."),
-            loads: counter(
-                "roster.directory.loads",
-                "What they read from the database, because it was not there or had changed.",
-            ),
-        }
-    }
-
-    /// The values of these keys, if all are there and good at one moment.
-    fn find<const N: usize>(&self, keys: [Key; N]) -> Option<[Value; N]> {
-        let entries = keys.map(|key| self.cache.get(&key).map(|entry| (key, entry)));
-        let marks = self.marks.read().unwrap_or_else(PoisonError::into_inner);
-        let good = entries.iter().flatten().filter(|(key, entry)| marks.good(key, entry)).count();
-        drop(marks);
-        if good < N {
-            return None;
-        }
-        self.hits.add(N as u64, &[]);
-        let mut values = entries.into_iter().flatten().map(|(_, entry)| entry.value);
-        let values: Vec<Value> = values.by_ref().collect();
-        values.try_into().ok()
-    }
-
-    /// How far the log has been applied: to be asked before something is loaded.
-    fn applied(&self) -> u64 {
-        self.loads.add(1, &[]);
-        self.marks.read().unwrap_or_else(PoisonError::into_inner).applied()
-    }
-
-    fn keep(&self, key: Key, value: Value, loaded: u64) {
-        self.cache.insert(key, Entry { value, loaded });
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Marks)) {
-        change(&mut self.marks.write().unwrap_or_else(PoisonError::into_inner));
-    }
 }
 
 /// The directory of one process; every call asks the database where it is switched off.
@@ -171,14 +64,15 @@ impl Directory {
         self.0.as_ref().map(|(kept, _)| kept.as_ref())
     }
 
-    /// Makes sure that whatever was committed before now counts in what is found afterwards.
+    /// Makes sure that whatever was committed before now counts in what is found afterwards, or what was a second ago.
     ///
     /// # Errors
     /// The database does not answer.
-    pub(crate) async fn confirm(&self) -> Result<()> {
-        match &self.0 {
-            Some((_, confirmation)) => confirmation.wait().await,
-            None => Ok(()),
+    pub(crate) async fn confirm(&self, freshness: Freshness) -> Result<()> {
+        match (&self.0, freshness) {
+            (Some((_, confirmation)), Freshness::Full) => confirmation.wait().await,
+            (Some((_, confirmation)), Freshness::Revision(_) | Freshness::Recent) => confirmation.wait_recent().await,
+            (None, _) => Ok(()),
         }
     }
 
@@ -237,10 +131,31 @@ impl Directory {
     pub(crate) fn known_seat(&self, organization: Uuid, user: Uuid) -> Option<Seat> {
         let keys = [Key::Organization(organization), Key::Member(organization, user)];
         match self.kept()?.find(keys)? {
-            [Value::Organization(organization), Value::Member(member)] => {
+            // Every change of a membership moves the organization's revision: the two are of one state where both were read at the same one. An organization that was read for somebody else may be
+            // ahead of what the log has told so far.
+            [Value::Organization(organization), Value::Member(member, revision)]
+                if organization.organization.revision == revision =>
+            {
                 Some(Seat { organization, member: Some(member) })
             }
             _ => None,
+        }
+    }
+
+    /// The same, as fresh as the call asks for.
+    async fn fresh_seat(&self, freshness: Freshness, organization: Uuid, user: Uuid) -> Result<Option<Seat>> {
+        let known = self.known_seat(organization, user);
+        match freshness {
+            Freshness::Full | Freshness::Recent => Ok(known),
+            Freshness::Revision(least)
+                if known.as_ref().is_some_and(|seat| seat.organization.organization.revision >= least) =>
+            {
+                Ok(known)
+            }
+            Freshness::Revision(_) => {
+                self.confirm(Freshness::Full).await?;
+                Ok(self.known_seat(organization, user))
+            }
         }
     }
 
@@ -248,8 +163,14 @@ impl Directory {
     ///
     /// # Errors
     /// The database's; internal where the organization's access model is not loaded.
-    pub(crate) async fn seat(&self, app: &App, organization: Uuid, user: Uuid) -> Result<Option<Seat>> {
-        if let Some(seat) = self.known_seat(organization, user) {
+    pub(crate) async fn seat(
+        &self,
+        app: &App,
+        freshness: Freshness,
+        organization: Uuid,
+        user: Uuid,
+    ) -> Result<Option<Seat>> {
+        if let Some(seat) = self.fresh_seat(freshness, organization, user).await? {
             return Ok(Some(seat));
         }
         let loading = self.loading();
@@ -261,11 +182,16 @@ impl Directory {
     ///
     /// # Errors
     /// As [`Self::seat`].
-    pub(crate) async fn seats(&self, app: &App, pairs: BTreeSet<(Uuid, Uuid)>) -> Result<BTreeMap<(Uuid, Uuid), Seat>> {
+    pub(crate) async fn seats(
+        &self,
+        app: &App,
+        freshness: Freshness,
+        pairs: BTreeSet<(Uuid, Uuid)>,
+    ) -> Result<BTreeMap<(Uuid, Uuid), Seat>> {
         let mut seats = BTreeMap::new();
         let mut missing = BTreeSet::new();
         for pair in pairs {
-            match self.known_seat(pair.0, pair.1) {
+            match self.fresh_seat(freshness, pair.0, pair.1).await? {
                 Some(seat) => drop(seats.insert(pair, seat)),
                 None => drop(missing.insert(pair)),
             }
@@ -320,12 +246,12 @@ impl Directory {
         Loading(applied): Loading,
     ) -> Result<Seat> {
         let model = app.model_of(&organization)?;
-        let id = organization.id;
+        let (id, revision) = (organization.id, organization.revision);
         let organization = Arc::new(KnownOrganization { organization, model });
         let member = member.map(Arc::new);
         self.keep(Key::Organization(id), Some(Value::Organization(organization.clone())), applied);
         if let Some(member) = &member {
-            self.keep(Key::Member(id, member.user_id), Some(Value::Member(member.clone())), applied);
+            self.keep(Key::Member(id, member.user_id), Some(Value::Member(member.clone(), revision)), applied);
         }
         Ok(Seat { organization, member })
     }

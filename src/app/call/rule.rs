@@ -35,6 +35,8 @@ pub(crate) struct Rule {
     pub(crate) streams_requests: bool,
     /// The method answers with pages, or with a stream of its own making.
     pub(crate) answers_many: bool,
+    /// The number of the request's field `consistency`; 0 where it has none.
+    pub(crate) consistency: u32,
 }
 
 impl Rule {

@@ -18,6 +18,7 @@ use crate::{
         call::{
             authentication::{self, Credentials},
             caller::Caller,
+            directory::Freshness,
             error::{Error, Result},
             rule::{Proof, Rule},
         },
@@ -50,6 +51,8 @@ pub(crate) struct Admitted {
     pub(crate) rule: &'static Rule,
     /// Whether the right that the rule asks for has been proven.
     pub(crate) proof: Proof,
+    /// What the answer has to know of.
+    pub(crate) freshness: Freshness,
     pub(crate) now: DateTime<Utc>,
     pub(crate) client_ip: Option<String>,
     /// Where in the network the connection comes from.
@@ -72,6 +75,7 @@ impl Admitted {
             credentials: Credentials::default(),
             rule,
             proof: Proof::default(),
+            freshness: Freshness::Full,
             now,
             client_ip: None,
             peer: None,
@@ -141,7 +145,8 @@ impl Around for Authenticate {
         let (Some(_of_peer), Ok(_call)) = (permit, self.places.clone().try_acquire_owned()) else {
             return Ok(retryable(Reason::Overloaded).into_http());
         };
-        let admitted = match self.admit(request.uri().path(), request.headers(), peer).await {
+        let freshness = request.extensions().get().copied().unwrap_or_default();
+        let admitted = match self.admit(request.uri().path(), request.headers(), freshness, peer).await {
             Ok(admitted) => Arc::new(admitted),
             Err(error) => return Ok(Status::from(error).into_http()),
         };
@@ -159,12 +164,12 @@ impl Around for Authenticate {
 }
 
 impl Authenticate {
-    async fn admit(&self, path: &str, headers: &HeaderMap, peer: Peer) -> Result<Admitted> {
+    async fn admit(&self, path: &str, headers: &HeaderMap, freshness: Freshness, peer: Peer) -> Result<Admitted> {
         // A path that is no method's is not repeated: it could be anything.
         let rule = Rule::of(path).ok_or(Reason::CallerNotAllowed)?;
         let now = self.app.clock.now();
         let credentials = credentials(headers)?;
-        let caller = authentication::authenticate(&self.app, &credentials, now).await?;
+        let caller = authentication::authenticate(&self.app, &credentials, freshness, now).await?;
         rule.admit(&caller)?;
         Ok(Admitted {
             // A person reports their own address at will; a service is believed.
@@ -177,6 +182,7 @@ impl Authenticate {
             credentials,
             rule,
             proof: Proof::default(),
+            freshness,
             now,
             peer: peer.address.map(Network::of),
             places: self.places.clone(),

@@ -7,15 +7,19 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
-use prost::bytes::{Buf, Bytes};
+use prost::{
+    bytes::{Buf, Bytes},
+    encoding::{DecodeContext, WireType, decode_key, message::merge, skip_field},
+};
 use tonic::{Status, body::Body};
 
 use crate::{
-    app::call::rule::Rule,
+    app::call::{directory::Freshness, rule::Rule},
     domain::error::Reason,
     grpc::{
         Peer,
         layers::around::{Around, Inner},
+        pb,
         wire::status::{refuse, retryable},
     },
     platform::fair_limit::{FairLimit, FairPermit},
@@ -74,15 +78,37 @@ impl BufferRequest {
     }
 }
 
+/// What a call's answer has to know of, by this field of its message. Everything, where that cannot be told: the message is compressed or broken, or the method has no such field.
+fn freshness(field: u32, message: &Bytes) -> Freshness {
+    let read = || {
+        let (flag, mut rest) = (message.first()?, message.get(FRAME..)?);
+        let mut consistency = pb::Consistency::default();
+        while *flag == 0 && rest.has_remaining() {
+            let (tag, wire) = decode_key(&mut rest).ok()?;
+            match tag == field && wire == WireType::LengthDelimited {
+                true => merge(wire, &mut consistency, &mut rest, DecodeContext::default()).ok()?,
+                false => skip_field(wire, tag, &mut rest, DecodeContext::default()).ok()?,
+            }
+        }
+        Some(Freshness::from(&consistency))
+    };
+    if field == 0 { Freshness::Full } else { read().unwrap_or_default() }
+}
+
 impl Around for BufferRequest {
     async fn answer<S: Inner>(self, mut inner: S, request: Request<Body>) -> Result<Response<Body>, S::Error> {
         let path = request.uri().path();
         if path.starts_with(CONVERSATION) || Rule::of(path).is_some_and(|rule| rule.streams_requests) {
             return inner.call(request).await;
         }
-        let (head, body) = request.into_parts();
+        let field = Rule::of(path).map_or(0, |rule| rule.consistency);
+        let (mut head, body) = request.into_parts();
         match self.message(Peer::of(&head.extensions), &head.headers, body).await {
-            Ok(message) => inner.call(Request::from_parts(head, Body::new(Full::new(message)))).await,
+            Ok(message) => {
+                // Who calls is found out before the request is parsed, and as freshly as it asks for.
+                head.extensions.insert(freshness(field, &message));
+                inner.call(Request::from_parts(head, Body::new(Full::new(message)))).await
+            }
             Err(status) => Ok(status.into_http()),
         }
     }

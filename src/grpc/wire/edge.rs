@@ -15,6 +15,7 @@ use crate::{
             authentication::authenticate,
             caller::Caller,
             context::{Ctx, Named, RequestIdentity},
+            directory::Freshness,
             error::Error,
             mutation::Answer,
             rule::Rule,
@@ -66,7 +67,7 @@ impl Edge {
         message: &R,
     ) -> Result<(Ctx, R::Command), Status> {
         let now = self.app.clock.now();
-        let caller = authenticate(&self.app, &admitted.credentials, now).await?;
+        let caller = authenticate(&self.app, &admitted.credentials, Freshness::Full, now).await?;
         admitted.rule.admit(&caller).map_err(Error::from)?;
         admitted.proof.withdraw();
         self.read(admitted, caller, now, message)
@@ -104,6 +105,7 @@ impl Edge {
             rule: admitted.rule,
             named: Named { organization: id_in(message.organization()), user: id_in(message.user()) },
             proof: admitted.proof.clone(),
+            freshness: admitted.freshness,
             now,
             request: request_id.map(|id| RequestIdentity { id, fingerprint: fingerprint(message) }),
             client_ip: admitted.client_ip.clone(),

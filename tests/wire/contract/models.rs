@@ -121,7 +121,7 @@ async fn each_role_may_what_the_golden_matrix_says(world: World) {
             world,
             permissions.batch_check_permissions,
             world.operator_key(),
-            BatchCheckPermissionsRequest { checks }
+            BatchCheckPermissionsRequest { checks, ..Default::default() }
         )
         .unwrap();
         let answered = permissions.iter().zip(answers.results);

@@ -174,20 +174,20 @@ const CALLS: [(&str, Call); 12] = [
     ("a check", |world, team, _| {
         Box::pin(async move {
             let PermissionCheck { organization_id, user_id, permission } = team.check();
-            let request = CheckPermissionRequest { organization_id, user_id, permission };
+            let request = CheckPermissionRequest { organization_id, user_id, permission, ..Default::default() };
             call!(world, permissions.check_permission, world.operator_key(), request).unwrap();
         })
     }),
     ("a hundred checks", |world, team, _| {
         Box::pin(async move {
-            let request = BatchCheckPermissionsRequest { checks: vec![team.check(); 100] };
+            let request = BatchCheckPermissionsRequest { checks: vec![team.check(); 100], ..Default::default() };
             call!(world, permissions.batch_check_permissions, world.operator_key(), request).unwrap();
         })
     }),
     ("what somebody may do", |world, team, _| {
         Box::pin(async move {
             let PermissionCheck { organization_id, user_id, .. } = team.check();
-            let request = ListEffectivePermissionsRequest { organization_id, user_id };
+            let request = ListEffectivePermissionsRequest { organization_id, user_id, ..Default::default() };
             call!(world, permissions.list_effective_permissions, world.operator_key(), request).unwrap();
         })
     }),

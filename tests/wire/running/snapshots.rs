@@ -73,7 +73,7 @@ impl Team {
             permission: "members.invite".to_owned(),
         };
         let checks = self.users.iter().map(ask).collect();
-        let request = self.request(BatchCheckPermissionsRequest { checks });
+        let request = self.request(BatchCheckPermissionsRequest { checks, ..Default::default() });
         let answer = PermissionServiceClient::new(self.channel.clone()).batch_check_permissions(request).await;
         let results = answer.unwrap().into_inner().results;
         let told = self.users.iter().zip(&results);

@@ -32,6 +32,7 @@ impl Asked<'_> {
             organization_id: self.acme.organization_id.clone(),
             user_id: user.to_owned(),
             permission: permission.to_owned(),
+            ..Default::default()
         };
         let request = with_credential(self.acme.world.operator_key(), request);
         let answer = PermissionServiceClient::new(self.channel.clone()).check_permission(request).await;
@@ -50,7 +51,10 @@ impl Asked<'_> {
                 permission: "audit.read".to_owned(),
             })
             .collect();
-        let request = with_credential(self.acme.world.operator_key(), BatchCheckPermissionsRequest { checks });
+        let request = with_credential(
+            self.acme.world.operator_key(),
+            BatchCheckPermissionsRequest { checks, ..Default::default() },
+        );
         let answer = PermissionServiceClient::new(self.channel.clone()).batch_check_permissions(request).await;
         let results = answer.unwrap().into_inner().results;
         results.iter().filter(|one| one.decision() == Decision::Allow).count()

@@ -9,13 +9,17 @@ use sea_orm::{ConnectionTrait, DbBackend};
 use tonic::{Code, Status};
 
 use crate::support::pb::{
-    ActivateMemberRequest, ActivateOrganizationRequest, ActivateUserRequest, BatchCheckPermissionsRequest,
-    CheckPermissionRequest, CheckPermissionResponse, Decision, DisableServiceAccountRequest, ListServiceKeysRequest,
-    PermissionCheck, RevokeServiceKeyRequest, RevokeUserSessionsRequest, SuspendMemberRequest,
+    ActivateMemberRequest, ActivateOrganizationRequest, ActivateUserRequest, AtLeastAsFresh,
+    BatchCheckPermissionsRequest, CheckPermissionRequest, CheckPermissionResponse, Consistency, Decision,
+    DisableServiceAccountRequest, ListEffectivePermissionsRequest, ListServiceKeysRequest, PermissionCheck,
+    RevokeServiceKeyRequest, RevokeUserSessionsRequest, SetMemberRolesRequest, SuspendMemberRequest,
     SuspendOrganizationRequest, SuspendUserRequest, UpdateServiceAccountRequest, VerifySessionRequest,
+    consistency::Requirement,
 };
 use crate::support::runner::rounds;
-use crate::support::scenario::{PASSWORD, Person, Scenario, assert_refused, call, service_account, sign_in, texts};
+use crate::support::scenario::{
+    PASSWORD, Person, Scenario, assert_invalid, assert_refused, call, service_account, sign_in, texts,
+};
 use crate::support::world::{Replica, World};
 
 const PERMISSION: &str = "members.invite";
@@ -25,7 +29,12 @@ fn question(organization_id: &str, user_id: &str) -> CheckPermissionRequest {
         organization_id: organization_id.to_owned(),
         user_id: user_id.to_owned(),
         permission: PERMISSION.to_owned(),
+        consistency: None,
     }
+}
+
+fn asking(requirement: Requirement) -> Option<Consistency> {
+    Some(Consistency { requirement: Some(requirement) })
 }
 
 async fn check(at: &Replica, key: &str, of: &Scenario, who: &Person) -> Result<CheckPermissionResponse, Status> {
@@ -39,7 +48,9 @@ async fn allowed(at: &Replica, key: &str, of: &Scenario, who: &Person) -> bool {
         user_id: who.user_id.clone(),
         permission: PERMISSION.to_owned(),
     }];
-    let many = call!(at, permissions.batch_check_permissions, key, BatchCheckPermissionsRequest { checks }).unwrap();
+    let many =
+        call!(at, permissions.batch_check_permissions, key, BatchCheckPermissionsRequest { checks, consistency: None })
+            .unwrap();
     assert_eq!(many.results, [one]);
     one.decision() == Decision::Allow
 }
@@ -219,6 +230,63 @@ async fn every_answer_has_its_place_in_one_history(world: World) {
         assert!(before.is_none_or(|revision| seen.revision >= revision), "{seen:?} after an answer of {before:?}");
     }
     assert!(all.len() > 20 && written.len() > rounds(), "{} answers, {} changes", all.len(), written.len());
+}
+
+/// Whoever names the revision that a change has answered with is told of that change, on every server; and who takes what is there is told of it a second later at the latest.
+#[wire_test]
+async fn an_answer_is_as_fresh_as_it_is_asked_to_be(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let bob = acme.join("bob@example.com", &["admin"]).await;
+    let there = world.second_server().await;
+    let key = world.operator_key();
+    let ask = async |requirement: Requirement| {
+        let one = CheckPermissionRequest {
+            consistency: asking(requirement),
+            ..question(&acme.organization_id, &bob.user_id)
+        };
+        let answer = call!(there, permissions.check_permission, key, one)?;
+        let checks = vec![PermissionCheck {
+            organization_id: acme.organization_id.clone(),
+            user_id: bob.user_id.clone(),
+            permission: PERMISSION.to_owned(),
+        }];
+        let many = BatchCheckPermissionsRequest { checks, consistency: asking(requirement) };
+        let many = call!(there, permissions.batch_check_permissions, key, many)?;
+        let listed = ListEffectivePermissionsRequest {
+            organization_id: acme.organization_id.clone(),
+            user_id: bob.user_id.clone(),
+            consistency: asking(requirement),
+        };
+        let listed = call!(there, permissions.list_effective_permissions, key, listed)?;
+        let allowed = answer.decision() == Decision::Allow;
+        assert_eq!(listed.permissions.iter().any(|permission| permission == PERMISSION), allowed);
+        assert_eq!(many.results[0].decision(), answer.decision());
+        Ok::<_, Status>((allowed, answer.revision))
+    };
+    for round in 0..rounds() {
+        let role = if round % 2 == 0 { "member" } else { "admin" };
+        ask(Requirement::MinimizeLatency(true)).await.unwrap();
+        let request = SetMemberRolesRequest {
+            organization_id: acme.organization_id.clone(),
+            user_id: bob.user_id.clone(),
+            roles: texts(&[role]),
+            ..Default::default()
+        };
+        let revision = call!(world, members.set_member_roles, key, request).unwrap().revision;
+        let fresh = ask(Requirement::AtLeastAsFresh(AtLeastAsFresh { revision })).await.unwrap();
+        assert_eq!(fresh, (role == "admin", revision), "round {round}");
+        assert_eq!(ask(Requirement::Full(true)).await.unwrap(), fresh);
+    }
+    acme.set_roles(key, &bob.user_id, &["admin"]).await.unwrap();
+    assert!(ask(Requirement::Full(true)).await.unwrap().0);
+    acme.set_roles(key, &bob.user_id, &["member"]).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1010)).await;
+    assert!(!ask(Requirement::MinimizeLatency(true)).await.unwrap().0);
+    // A revision that is not there yet is no reason to wait: the answer is the newest there is.
+    let newest = ask(Requirement::AtLeastAsFresh(AtLeastAsFresh { revision: i64::MAX })).await.unwrap();
+    assert_eq!(newest, ask(Requirement::Full(true)).await.unwrap());
+    let wrong = ask(Requirement::AtLeastAsFresh(AtLeastAsFresh { revision: -1 })).await;
+    assert_invalid(wrong, &["consistency.at_least_as_fresh.revision"]);
 }
 
 /// Without the directory the answers are the same.

@@ -25,6 +25,7 @@ async fn check(acme: &Scenario, user_id: &str, key: &str, session: Option<&str>)
         organization_id: acme.organization_id.clone(),
         user_id: user_id.to_owned(),
         permission: PERMISSION.to_owned(),
+        ..Default::default()
     };
     let request = asking(&acme.world, key, session, request);
     acme.world.permissions().check_permission(request).await.unwrap().into_inner()
@@ -36,8 +37,11 @@ async fn effective(
     key: &str,
     session: Option<&str>,
 ) -> ListEffectivePermissionsResponse {
-    let request =
-        ListEffectivePermissionsRequest { organization_id: acme.organization_id.clone(), user_id: user_id.to_owned() };
+    let request = ListEffectivePermissionsRequest {
+        organization_id: acme.organization_id.clone(),
+        user_id: user_id.to_owned(),
+        ..Default::default()
+    };
     let request = asking(&acme.world, key, session, request);
     let answer = acme.world.permissions().list_effective_permissions(request).await;
     answer.unwrap().into_inner()
@@ -92,8 +96,11 @@ async fn ab_36_a_session_is_verified_for_an_organization(world: World) {
     let other = Scenario::with(&world, "default", "", "other@example.com").await;
     let key = service_key(&world, &["sessions.verify"]).await;
     let verify = async |session: &str, organization_id: &str| -> VerifySessionResponse {
-        let request =
-            VerifySessionRequest { session_token: session.to_owned(), organization_id: organization_id.to_owned() };
+        let request = VerifySessionRequest {
+            session_token: session.to_owned(),
+            organization_id: organization_id.to_owned(),
+            ..Default::default()
+        };
         call!(world, sessions.verify_session, &key, request).unwrap()
     };
     let acme_id = acme.organization_id.as_str();

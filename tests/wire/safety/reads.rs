@@ -138,6 +138,7 @@ async fn ab_54_checks_do_not_wait_for_lists(world: World) {
             organization_id: team.organization_id.clone(),
             user_id: team.owner.user_id.clone(),
             permission: "members.read".to_owned(),
+            ..Default::default()
         };
         let (start, before) = (Instant::now(), greedy.read());
         let answer = client.check_permission(with_credential(&key, request)).await.unwrap().into_inner();

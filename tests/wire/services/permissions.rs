@@ -24,6 +24,7 @@ fn question(organization_id: &str, user_id: &str, permission: &str) -> CheckPerm
         organization_id: organization_id.to_owned(),
         user_id: user_id.to_owned(),
         permission: permission.to_owned(),
+        ..Default::default()
     }
 }
 
@@ -39,6 +40,7 @@ async fn effective(scenario: &Scenario, credential: &str, user_id: &str) -> List
     let request = ListEffectivePermissionsRequest {
         organization_id: scenario.organization_id.clone(),
         user_id: user_id.to_owned(),
+        ..Default::default()
     };
     call!(scenario.world, permissions.list_effective_permissions, credential, request).unwrap()
 }
@@ -188,14 +190,17 @@ async fn a_user_asks_about_themselves(world: World) {
         "USER_NOT_FOUND",
     );
     assert_eq!(effective(&scenario, &member.session, &member.user_id).await.roles, texts(&["member"]));
-    let others =
-        ListEffectivePermissionsRequest { organization_id: acme.clone(), user_id: scenario.owner.user_id.clone() };
+    let others = ListEffectivePermissionsRequest {
+        organization_id: acme.clone(),
+        user_id: scenario.owner.user_id.clone(),
+        ..Default::default()
+    };
     assert_refused(
         call!(world, permissions.list_effective_permissions, &member.session, others),
         Code::NotFound,
         "USER_NOT_FOUND",
     );
-    let batch = BatchCheckPermissionsRequest { checks: vec![PermissionCheck::default()] };
+    let batch = BatchCheckPermissionsRequest { checks: vec![PermissionCheck::default()], ..Default::default() };
     assert_refused(
         call!(world, permissions.batch_check_permissions, &member.session, batch),
         Code::PermissionDenied,
@@ -222,7 +227,7 @@ async fn a_batch_keeps_the_order(world: World) {
         }
     }
     let repeated: Vec<PermissionCheck> = checks.iter().chain(checks.iter().skip(7)).cloned().collect();
-    let batch = BatchCheckPermissionsRequest { checks: repeated.clone() };
+    let batch = BatchCheckPermissionsRequest { checks: repeated.clone(), ..Default::default() };
     let answers = call!(world, permissions.batch_check_permissions, world.operator_key(), batch).unwrap().results;
     assert_eq!(answers.len(), repeated.len());
     for (asked, answer) in repeated.into_iter().zip(answers) {
@@ -244,7 +249,12 @@ async fn a_batch_has_its_limits(world: World) {
         permission: "members.read".to_owned(),
     };
     let batch = async |checks: Vec<PermissionCheck>| {
-        call!(world, permissions.batch_check_permissions, world.operator_key(), BatchCheckPermissionsRequest { checks })
+        call!(
+            world,
+            permissions.batch_check_permissions,
+            world.operator_key(),
+            BatchCheckPermissionsRequest { checks, ..Default::default() }
+        )
     };
     let answers = batch(vec![one.clone(); 500]).await.unwrap().results;
     assert!(answers.len() == 500 && answers.iter().all(|answer| answer.decision() == Decision::Allow));

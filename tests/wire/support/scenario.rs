@@ -133,6 +133,7 @@ impl Scenario {
             organization_id: self.organization_id.clone(),
             user_id: user_id.to_owned(),
             permission: permission.to_owned(),
+            ..Default::default()
         };
         let request = self.world.as_operator(request);
         let response = self.world.permissions().check_permission(request).await.unwrap();

@@ -13,9 +13,10 @@ use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use super::Kept;
+use super::kept::Kept;
 use crate::{
     app::call::error::{Error, Result},
+    platform::clock::Stopwatch,
     store::{CommitMark, LogPlace, Store, StoreError},
 };
 
@@ -23,6 +24,8 @@ use crate::{
 const STEP: usize = 1000;
 /// How long a reading may take: a connection that hangs must not hold up every call for longer.
 const READING: Duration = Duration::from_secs(5);
+/// How old what a call of [`Freshness::Recent`](super::Freshness::Recent) is told may be.
+const RECENT: Duration = Duration::from_secs(1);
 
 /// The last reading that has ended.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +34,8 @@ struct Reading {
     arrived: u64,
     /// Why it failed.
     failure: Option<Arc<str>>,
+    /// Since when nothing that was committed before has been missing.
+    complete_since: Option<Stopwatch>,
 }
 
 struct Shared {
@@ -91,6 +96,20 @@ impl Confirmation {
     }
 }
 
+impl Confirmation {
+    /// The same for what was committed until a second ago: nobody waits as long as somebody's reading has begun since.
+    ///
+    /// # Errors
+    /// As [`Self::wait`].
+    pub(super) async fn wait_recent(&self) -> Result<()> {
+        let recent = self.shared.read.borrow().complete_since.is_some_and(|since| since.elapsed() < RECENT);
+        match recent {
+            true => Ok(()),
+            false => self.wait().await,
+        }
+    }
+}
+
 async fn read(shared: Arc<Shared>, kept: Arc<Kept>) {
     let mut place: Option<(LogPlace, Uuid)> = None;
     loop {
@@ -100,13 +119,17 @@ async fn read(shared: Arc<Shared>, kept: Arc<Kept>) {
         if shared.read.borrow().arrived >= arrived {
             continue;
         }
+        let begun = Stopwatch::start();
         let reading = tokio::time::timeout(READING, catch_up(&shared, &kept, &mut place)).await;
         let failure: Option<Arc<str>> = match reading {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string().into()),
             Err(_) => Some("the log could not be read in time".into()),
         };
-        shared.read.send_replace(Reading { arrived, failure });
+        shared.read.send_modify(|last| {
+            let complete_since = if failure.is_none() { Some(begun) } else { last.complete_since };
+            *last = Reading { arrived, failure, complete_since };
+        });
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::{Entry, Key, Value};
+use super::entries::{Entry, Key, Value};
 use crate::{
     domain::stream::{INSTALLATION, StreamKind},
     store::EventRecord,
@@ -21,10 +21,6 @@ pub(super) struct Marks {
     floor: u64,
     /// Organizations, users and the installation.
     streams: HashMap<Uuid, u64>,
-    /// Single memberships.
-    members: HashMap<(Uuid, Uuid), u64>,
-    /// All memberships of an organization at once.
-    rosters: HashMap<Uuid, u64>,
 }
 
 impl Marks {
@@ -33,20 +29,15 @@ impl Marks {
         self.applied
     }
 
-    /// Whether nothing has changed that the entry was read from.
+    /// Whether nothing has changed that the entry was read from. A membership is looked at together with its organization.
     pub(super) fn good(&self, key: &Key, entry: &Entry) -> bool {
-        let unchanged = |changed: Option<&u64>| changed.is_none_or(|changed| *changed <= entry.loaded);
-        let stream = |id: &Uuid| unchanged(self.streams.get(id));
+        let stream = |id: &Uuid| self.streams.get(id).is_none_or(|changed| *changed <= entry.loaded);
         entry.loaded >= self.floor
             && match (key, &entry.value) {
                 (Key::ServiceKey(_), _) => stream(&INSTALLATION),
                 (Key::Session(_), Value::Session(holder)) => stream(&holder.user.id),
                 (Key::User(id) | Key::Organization(id), _) => stream(id),
-                (Key::Member(organization, user), _) => {
-                    stream(user)
-                        && unchanged(self.members.get(&(*organization, *user)))
-                        && unchanged(self.rosters.get(organization))
-                }
+                (Key::Member(..), _) => true,
                 (Key::Session(_), _) => false,
             }
     }
@@ -56,14 +47,12 @@ impl Marks {
         self.applied += 1;
         for event in events {
             self.streams.insert(event.stream_id, self.applied);
-            match event.stream {
-                StreamKind::Organization => self.apply_to_members(event),
-                // What `after-restore` has ended is told by this one event.
-                StreamKind::Installation if event.kind == "installation.restored" => self.floor = self.applied,
-                StreamKind::Installation | StreamKind::User => {}
+            // What `after-restore` has ended is told by this one event.
+            if event.stream == StreamKind::Installation && event.kind == "installation.restored" {
+                self.floor = self.applied;
             }
         }
-        if self.streams.len() + self.members.len() + self.rosters.len() > MOST {
+        if self.streams.len() > MOST {
             self.forget();
         }
     }
@@ -71,22 +60,6 @@ impl Marks {
     /// Everything that was loaded until now counts as changed.
     pub(super) fn forget(&mut self) {
         *self = Self { applied: self.applied + 1, floor: self.applied + 1, ..Self::default() };
-    }
-
-    /// An event says which membership it changes, or changes none; of what is not known to, every membership of the organization counts as changed.
-    fn apply_to_members(&mut self, event: &EventRecord) {
-        let organization = event.stream_id;
-        let (subject, _) = event.kind.split_once('.').unwrap_or_default();
-        let member = match (subject, event.kind.as_str()) {
-            (_, "invitation.accepted") => event.actor_user_id,
-            ("organization" | "contact" | "invitation", _) => return,
-            ("member", _) => event.subject_id,
-            _ => None,
-        };
-        match member {
-            Some(user) => self.members.insert((organization, user), self.applied),
-            None => self.rosters.insert(organization, self.applied),
-        };
     }
 }
 
@@ -97,111 +70,84 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::store::Member;
+    use crate::{
+        domain::scope::Scopes,
+        store::{KeyHolder, ServiceAccount, ServiceKey},
+    };
 
-    const ORGANIZATION: Uuid = Uuid::from_u128(1);
     const USER: Uuid = Uuid::from_u128(2);
-    const OTHER: Uuid = Uuid::from_u128(3);
 
-    fn event(stream: StreamKind, stream_id: Uuid, kind: &str, subject_id: Option<Uuid>) -> EventRecord {
+    fn event(stream: StreamKind, stream_id: Uuid, kind: &str) -> EventRecord {
         EventRecord {
             stream_id,
             revision: 1,
             stream,
             kind: kind.to_owned(),
-            actor_user_id: Some(OTHER),
+            actor_user_id: None,
             actor_service_account_id: None,
-            subject_id,
+            subject_id: None,
             data: "{}".to_owned(),
             hash: Vec::new(),
             create_time: DateTime::UNIX_EPOCH,
         }
     }
 
-    fn of_organization(kind: &str, subject: Uuid) -> EventRecord {
-        event(StreamKind::Organization, ORGANIZATION, kind, Some(subject))
-    }
-
-    fn member() -> Value {
-        Value::Member(Arc::new(Member {
-            organization_id: ORGANIZATION,
-            user_id: USER,
-            state: crate::domain::member::MemberState::Active,
-            roles: crate::domain::access_model::RoleSet::default(),
-            sort_key: Vec::new(),
-            invitation_id: None,
-            invitation_sent_time: None,
-            invitation_accepted_time: None,
-            changed_revision: 1,
-            create_time: DateTime::UNIX_EPOCH,
-            update_time: DateTime::UNIX_EPOCH,
-            admit_time: None,
-            interrupted_after_sign_in: None,
-        }))
-    }
-
-    /// Whether a membership that was loaded after so many steps is good by now.
-    fn member_good(marks: &Marks, loaded: u64) -> bool {
-        marks.good(&Key::Member(ORGANIZATION, USER), &Entry { value: member(), loaded })
-    }
-
+    /// Whether what was loaded after so many steps is good by now.
     fn good(marks: &Marks, key: Key, loaded: u64) -> bool {
-        marks.good(&key, &Entry { value: member(), loaded })
+        let holder = KeyHolder {
+            key: ServiceKey {
+                id: Uuid::nil(),
+                service_account_id: Uuid::nil(),
+                token_digest: Vec::new(),
+                hint: String::new(),
+                create_time: DateTime::UNIX_EPOCH,
+                expire_time: None,
+                revoke_time: None,
+            },
+            account: ServiceAccount {
+                id: Uuid::nil(),
+                display_name: String::new(),
+                scopes: Scopes::default(),
+                disabled: false,
+                create_time: DateTime::UNIX_EPOCH,
+            },
+        };
+        marks.good(&key, &Entry { value: Value::ServiceKey(Arc::new(holder)), loaded })
     }
 
     #[test]
     fn what_was_loaded_before_a_change_is_not_good_after_it() {
         let mut marks = Marks::default();
-        assert!(member_good(&marks, 0));
+        assert!(good(&marks, Key::User(USER), 0));
         // A load that begins now and ends after the next step has missed what the step tells.
         let begun = marks.applied();
-        marks.apply(&[of_organization("member.suspended", USER)]);
-        assert!(!member_good(&marks, begun));
-        assert!(member_good(&marks, marks.applied()));
-        let begun = marks.applied();
-        marks.apply(&[event(StreamKind::User, USER, "user.suspended", Some(USER))]);
-        assert!(!member_good(&marks, begun));
+        marks.apply(&[event(StreamKind::User, USER, "user.suspended")]);
         assert!(!good(&marks, Key::User(USER), begun));
-    }
-
-    #[test]
-    fn a_change_of_one_member_leaves_the_others() {
-        let mut marks = Marks::default();
-        marks.apply(&[of_organization("member.roles_set", OTHER), of_organization("invitation.accepted", USER)]);
-        assert!(member_good(&marks, 0));
-        assert!(!good(&marks, Key::Member(ORGANIZATION, OTHER), 0));
-        assert!(!good(&marks, Key::Organization(ORGANIZATION), 0));
-        for kind in ["organization.updated", "contact.created", "invitation.revoked"] {
-            marks.apply(&[of_organization(kind, USER)]);
-            assert!(member_good(&marks, 0), "{kind}");
-        }
-        for kind in ["ownership.transferred", "role.deleted", "something.new", "nothing"] {
-            let begun = marks.applied();
-            marks.apply(&[of_organization(kind, OTHER)]);
-            assert!(!member_good(&marks, begun), "{kind}");
-        }
+        assert!(good(&marks, Key::User(USER), marks.applied()));
+        assert!(good(&marks, Key::Organization(Uuid::from_u128(1)), begun));
     }
 
     #[test]
     fn keys_are_good_until_something_happens_to_any() {
         let mut marks = Marks::default();
         let key = Key::ServiceKey([0; 32]);
-        marks.apply(&[of_organization("member.suspended", USER)]);
+        marks.apply(&[event(StreamKind::User, USER, "user.suspended")]);
         assert!(good(&marks, key, 0));
-        marks.apply(&[event(StreamKind::Installation, INSTALLATION, "service_key.revoked", None)]);
+        marks.apply(&[event(StreamKind::Installation, INSTALLATION, "service_key.revoked")]);
         assert!(!good(&marks, key, 1) && good(&marks, key, 2));
-        marks.apply(&[event(StreamKind::Installation, INSTALLATION, "installation.restored", None)]);
-        assert!(!member_good(&marks, 2) && member_good(&marks, 3));
+        marks.apply(&[event(StreamKind::Installation, INSTALLATION, "installation.restored")]);
+        assert!(!good(&marks, Key::User(Uuid::from_u128(9)), 2) && good(&marks, key, 3));
     }
 
     #[test]
     fn with_too_many_changes_everything_counts_as_changed() {
         let mut marks = Marks::default();
         let many: Vec<EventRecord> = (10..10 + MOST as u128 + 1)
-            .map(|id| event(StreamKind::User, Uuid::from_u128(id), "user.updated", None))
+            .map(|id| event(StreamKind::User, Uuid::from_u128(id), "user.updated"))
             .collect();
         marks.apply(&many);
         assert!(marks.streams.is_empty());
-        assert!(!member_good(&marks, 0) && member_good(&marks, marks.applied()));
+        let key = Key::User(USER);
+        assert!(!good(&marks, key, 0) && good(&marks, key, marks.applied()));
     }
 }

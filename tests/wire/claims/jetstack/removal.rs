@@ -90,6 +90,7 @@ async fn js_17_connections_outlive_the_member(world: World) {
         organization_id: team.organization_id.clone(),
         user_id: team.owner.user_id.clone(),
         permission: "assets.import".to_owned(),
+        ..Default::default()
     };
     assert_eq!(call!(world, permissions.check_permission, &portal, check).unwrap().decision(), Decision::Allow);
 }

@@ -46,6 +46,7 @@ impl Bystander {
                     organization_id: team.organization_id.clone(),
                     user_id: team.owner.user_id.clone(),
                     permission: "members.read".to_owned(),
+                    ..Default::default()
                 };
                 let (mut permissions, request) = (team.world.permissions(), team.world.as_operator(question));
                 answers.spawn(async move {

@@ -315,6 +315,7 @@ async fn an_organization_asks_for_a_second_factor(world: World) {
             organization_id: team.organization_id.clone(),
             user_id: person.user_id.clone(),
             permission: "members.read".to_owned(),
+            ..Default::default()
         };
         let answer = call!(world, permissions.check_permission, world.operator_key(), check.clone()).unwrap();
         assert_eq!(answer.deny_reason(), DenyReason::MfaRequired);
@@ -324,12 +325,14 @@ async fn an_organization_asks_for_a_second_factor(world: World) {
                 user_id: check.user_id.clone(),
                 permission: check.permission.clone(),
             }],
+            ..Default::default()
         };
         let answer = call!(world, permissions.batch_check_permissions, world.operator_key(), batch).unwrap();
         assert_eq!(answer.results[0].deny_reason(), DenyReason::MfaRequired);
         let effective = ListEffectivePermissionsRequest {
             organization_id: team.organization_id.clone(),
             user_id: person.user_id.clone(),
+            ..Default::default()
         };
         assert!(
             call!(world, permissions.list_effective_permissions, world.operator_key(), effective)

@@ -60,6 +60,7 @@ async fn effective(of: &Scenario, person: &Person) -> Vec<String> {
     let request = ListEffectivePermissionsRequest {
         organization_id: of.organization_id.clone(),
         user_id: person.user_id.clone(),
+        ..Default::default()
     };
     call!(of.world, permissions.list_effective_permissions, of.world.operator_key(), request).unwrap().permissions
 }
@@ -115,8 +116,11 @@ async fn a_custom_role_has_its_life(world: World) {
         ("A role of ours", &texts(&["activity.read", "members.read"]))
     );
     assert!(!acme.may(&ada.user_id, "audit.read").await && acme.may(&ada.user_id, "activity.read").await);
-    let request =
-        ListEffectivePermissionsRequest { organization_id: acme.organization_id.clone(), user_id: ada.user_id.clone() };
+    let request = ListEffectivePermissionsRequest {
+        organization_id: acme.organization_id.clone(),
+        user_id: ada.user_id.clone(),
+        ..Default::default()
+    };
     let there = call!(replica, permissions.list_effective_permissions, world.operator_key(), request).unwrap();
     assert_eq!(there.permissions, texts(&["activity.read", "members.read"]));
 

@@ -70,6 +70,7 @@ async fn a_suspended_organization_stands_still(world: World) {
             organization_id: organization_id.to_owned(),
             user_id: ada.user_id.clone(),
             permission: "members.invite".to_owned(),
+            ..Default::default()
         };
         call!(world, permissions.check_permission, world.operator_key(), request).unwrap().deny_reason()
     };

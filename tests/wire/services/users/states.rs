@@ -144,6 +144,7 @@ async fn ab_24_what_is_taken_away_is_gone_on_every_server(world: World) {
             organization_id: acme.organization_id.clone(),
             user_id: ada.user_id.clone(),
             permission: "members.invite".to_owned(),
+            ..Default::default()
         };
         let answers = [
             call!(world, invitations.create_invitation, session, request.clone()),
