@@ -81,7 +81,7 @@ impl Directory {
     /// # Errors
     /// The database's.
     pub(crate) async fn service_key(&self, store: &Store, digest: [u8; 32]) -> Result<Option<Arc<KeyHolder>>> {
-        let key = Key::ServiceKey(digest);
+        let key = Key::Service(digest);
         if let Some([Value::ServiceKey(holder)]) = self.kept().and_then(|kept| kept.find([key])) {
             return Ok(Some(holder));
         }

@@ -102,11 +102,13 @@ fn fields(user: &User) -> BTreeMap<&'static str, Option<String>> {
 
 /// What the record holds of an account that is new.
 pub(crate) fn described(user: &User) -> Value {
-    let mut described = json!(fields(user));
-    described["email"] = json!(user.email);
-    described["email_verified"] = json!(user.email_verify_time.is_some());
-    described["state"] = json!(user.state.as_str());
-    described
+    let profile = fields(user).into_iter().map(|(name, value)| (name, json!(value)));
+    let account = [
+        ("email", json!(user.email)),
+        ("email_verified", json!(user.email_verify_time.is_some())),
+        ("state", json!(user.state.as_str())),
+    ];
+    profile.chain(account).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// The unique key that a profile can run into is the username.

@@ -1,12 +1,13 @@
 //! What is kept, and how much room it takes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use quick_cache::Weighter;
 use uuid::Uuid;
 
 use crate::{
     domain::access_model::AccessModel,
+    platform::clock::Stopwatch,
     store::{KeyHolder, Member, Organization, SessionHolder, User},
 };
 
@@ -25,7 +26,7 @@ pub(crate) struct KnownOrganization {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     /// The digest of a service key's token.
-    ServiceKey([u8; 32]),
+    Service([u8; 32]),
     /// The digest of a session's token.
     Session([u8; 32]),
     User(Uuid),
@@ -48,6 +49,21 @@ pub(super) struct Entry {
     pub(super) value: Value,
     /// How far the log had been applied when loading it began: whatever is applied later may be a change that the load has missed.
     pub(super) loaded: u64,
+    /// Since when it has been kept.
+    pub(super) kept: Stopwatch,
+}
+
+/// How long keys, sessions and users are kept without being read anew. The version before ended sessions without an event: while it is being replaced, what it ends is gone after this time.
+const LONGEST: Duration = Duration::from_secs(60);
+
+impl Entry {
+    /// Whether it has been kept for as long as one of its kind may be.
+    pub(super) fn outlived(&self) -> bool {
+        match self.value {
+            Value::ServiceKey(_) | Value::Session(_) | Value::User(_) => self.kept.elapsed() >= LONGEST,
+            Value::Organization(_) | Value::Member(..) => false,
+        }
+    }
 }
 
 /// What the entry of a value takes, about, in bytes.

@@ -9,6 +9,7 @@ use super::{
     entries::{Bytes, Entry, Key, Value},
     marks::Marks,
 };
+use crate::platform::clock::Stopwatch;
 
 /// Entries that room is made for at first; what bounds the directory are its bytes.
 const EXPECTED_ENTRIES: usize = 10_000;
@@ -41,14 +42,13 @@ impl Kept {
     pub(super) fn find<const N: usize>(&self, keys: [Key; N]) -> Option<[Value; N]> {
         let entries = keys.map(|key| self.cache.get(&key).map(|entry| (key, entry)));
         let marks = self.marks.read().unwrap_or_else(PoisonError::into_inner);
-        let good = entries.iter().flatten().filter(|(key, entry)| marks.good(key, entry)).count();
+        let good = entries.iter().flatten().filter(|(key, entry)| !entry.outlived() && marks.good(key, entry)).count();
         drop(marks);
         if good < N {
             return None;
         }
         self.hits.add(N as u64, &[]);
-        let mut values = entries.into_iter().flatten().map(|(_, entry)| entry.value);
-        let values: Vec<Value> = values.by_ref().collect();
+        let values: Vec<Value> = entries.into_iter().flatten().map(|(_, entry)| entry.value).collect();
         values.try_into().ok()
     }
 
@@ -59,7 +59,7 @@ impl Kept {
     }
 
     pub(super) fn keep(&self, key: Key, value: Value, loaded: u64) {
-        self.cache.insert(key, Entry { value, loaded });
+        self.cache.insert(key, Entry { value, loaded, kept: Stopwatch::start() });
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut Marks)) {

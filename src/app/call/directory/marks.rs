@@ -34,7 +34,7 @@ impl Marks {
         let stream = |id: &Uuid| self.streams.get(id).is_none_or(|changed| *changed <= entry.loaded);
         entry.loaded >= self.floor
             && match (key, &entry.value) {
-                (Key::ServiceKey(_), _) => stream(&INSTALLATION),
+                (Key::Service(_), _) => stream(&INSTALLATION),
                 (Key::Session(_), Value::Session(holder)) => stream(&holder.user.id),
                 (Key::User(id) | Key::Organization(id), _) => stream(id),
                 (Key::Member(..), _) => true,
@@ -72,6 +72,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::scope::Scopes,
+        platform::clock::Stopwatch,
         store::{KeyHolder, ServiceAccount, ServiceKey},
     };
 
@@ -112,7 +113,7 @@ mod tests {
                 create_time: DateTime::UNIX_EPOCH,
             },
         };
-        marks.good(&key, &Entry { value: Value::ServiceKey(Arc::new(holder)), loaded })
+        marks.good(&key, &Entry { value: Value::ServiceKey(Arc::new(holder)), loaded, kept: Stopwatch::start() })
     }
 
     #[test]
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn keys_are_good_until_something_happens_to_any() {
         let mut marks = Marks::default();
-        let key = Key::ServiceKey([0; 32]);
+        let key = Key::Service([0; 32]);
         marks.apply(&[event(StreamKind::User, USER, "user.suspended")]);
         assert!(good(&marks, key, 0));
         marks.apply(&[event(StreamKind::Installation, INSTALLATION, "service_key.revoked")]);
