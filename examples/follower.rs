@@ -40,7 +40,8 @@ async fn main() -> Result<()> {
     };
     #[expect(clippy::disallowed_methods, reason = "an example has no settings but this")]
     let key = std::env::var("ROSTER_KEY")?;
-    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+    let options =
+        SqliteConnectOptions::new().filename(file).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
     let mut copy = SqliteConnection::connect_with(&options).await?;
     sqlx::raw_sql(TABLES).execute(&mut copy).await?;
     loop {
@@ -86,7 +87,8 @@ async fn follow(endpoint: &str, key: &str, copy: &mut SqliteConnection) -> Resul
 /// Takes an event, unless it has come before.
 async fn take(copy: &mut Transaction<'_, Sqlite>, event: &Event) -> Result<()> {
     let stream = stream_of(event);
-    let head = sqlx::query("SELECT revision, hash FROM heads WHERE stream = ?").bind(stream).fetch_optional(&mut **copy);
+    let head =
+        sqlx::query("SELECT revision, hash FROM heads WHERE stream = ?").bind(stream).fetch_optional(&mut **copy);
     let (revision, hash): (i64, String) = match head.await? {
         Some(row) => (row.get("revision"), row.get("hash")),
         None => (0, "00".repeat(32)),

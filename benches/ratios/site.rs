@@ -155,7 +155,7 @@ pub(crate) fn with<T>(credential: &str, message: T) -> Request<T> {
     request
 }
 
-/// Founds an organization, and fills it with so many copies of its owner, straight in the database.
+/// Founds an organization, and fills it with so many members, copies of its owner but for their role, straight in the database.
 async fn team(
     channel: &Channel,
     key: &str,
@@ -212,6 +212,8 @@ async fn fill(database: &DatabaseConnection, team: &Team, members: usize) {
             "id" | "user_id" => id.clone(),
             "email" | "email_key" => name.clone(),
             "sort_key" => sort_key.clone(),
+            "role" => "'member'".to_owned(),
+            "roles" => "'[\"member\"]'".to_owned(),
             other => format!("t.{other}"),
         });
         let values: Vec<String> = values.collect();
