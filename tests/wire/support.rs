@@ -20,12 +20,12 @@ pub(crate) mod proxy;
 pub(crate) mod race;
 pub(crate) mod real_provider;
 pub(crate) mod runner;
-pub(crate) mod safety_kit;
 pub(crate) mod scenario;
 pub(crate) mod schedule;
 pub(crate) mod sqlite;
 pub(crate) mod steps;
 pub(crate) mod tenant;
+pub(crate) mod waiting;
 pub(crate) mod world;
 
 pub(crate) use roster::grpc::pb;

@@ -1,4 +1,7 @@
-//! A mail server for tests that does at each step what it is told.
+//! A mail server for tests that does at each step what it is told, over TLS too.
+//!
+//! It judges nothing, so that it can lie: the server of the wire tests (`tests/wire/support/mailbox.rs`) is a strict one that objects to what the standards
+//! forbid. One server with both manners would be longer than the two.
 
 use std::{
     net::SocketAddr,

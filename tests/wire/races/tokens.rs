@@ -107,7 +107,7 @@ async fn ab_22_one_recovery_code_at_once_is_taken_once(world: World) {
         let left =
             call!(world, credentials.list_mfa_factors, world.operator_key(), listing).unwrap().recovery_codes_left;
         assert_eq!(left, 0);
-        let rows = crate::support::safety_kit::dump(world.database()).await;
+        let rows = crate::support::contents::dump(world.database()).await;
         let plain = guarded.recovery_codes[0].replace('-', "");
         assert!(
             !rows.values().flatten().any(|row| row.to_lowercase().contains(&plain) || row.contains(&guarded.secret)),

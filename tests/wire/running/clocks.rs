@@ -10,7 +10,7 @@ use crate::support::mailbox::{Fault, Stage};
 use crate::support::pb::{
     ActivateMemberRequest, RemoveMemberRequest, RestoreMemberRequest, SignInRequest, SuspendMemberRequest,
 };
-use crate::support::program::Process;
+use crate::support::process::Process;
 use crate::support::scenario::{PASSWORD, Person, Scenario, accept_as, assert_refused, call, settled};
 use crate::support::world::{Replica, World};
 
@@ -146,7 +146,7 @@ async fn ab_57_clocks_that_are_apart_are_told(world: World) {
         "CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT pg_catalog.clock_timestamp() - interval '3 minutes' $$",
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database()); END $$",
     ];
-    let metric = async |process: &crate::support::program::Addresses| {
+    let metric = async |process: &crate::support::process::Addresses| {
         let (_, page) = roster::http::probe(process.http, "/metrics", Duration::from_secs(5)).await.unwrap();
         let line =
             page.lines().find(|line| line.starts_with("roster_clock_skew_seconds")).unwrap_or_else(|| panic!("{page}"));

@@ -17,10 +17,9 @@ use crate::support::ledger::Ledger;
 use crate::support::pb::user_service_client::UserServiceClient;
 use crate::support::pb::{CreateInvitationRequest, CreateInvitationResponse, CreateUserRequest};
 use crate::support::postgres::{self, Cluster, Durability};
-use crate::support::program::run;
+use crate::support::process::run;
 use crate::support::proxy::{Cut, Proxy};
 use crate::support::runner::rounds;
-use crate::support::safety_kit::flag;
 use crate::support::scenario::{PASSWORD, Scenario, call, new_user, refusal, sign_in, with_credential};
 use crate::support::world::{Replica, World};
 
@@ -215,7 +214,7 @@ async fn ab_09_a_transaction_that_others_got_in_the_way_of_is_repeated(world: Wo
 #[wire_test(postgres)]
 async fn ab_09_a_line_that_is_cut_at_commit_has_one_effect(world: World) {
     let acme = Scenario::acme(&world).await;
-    let direct = flag(&world, "database-url");
+    let direct = world.flag("database-url");
     let port = direct.split_once('@').unwrap().1.split_once('/').unwrap().0;
     let proxy = Proxy::before(port.parse().unwrap()).await;
     let there = world.server_with(&[("database-url", &proxy.url(&direct)), ("database-max-connections", "4")]).await;

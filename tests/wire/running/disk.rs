@@ -23,7 +23,7 @@ use crate::support::pb::invitation_service_client::InvitationServiceClient;
 use crate::support::pb::organization_service_client::OrganizationServiceClient;
 use crate::support::pb::{CreateInvitationRequest, CreateOrganizationRequest, GetInvitationRequest, NewUser};
 use crate::support::postgres;
-use crate::support::process::Program;
+use crate::support::program::Program;
 use crate::support::runner::rounds;
 use crate::support::scenario::refusal;
 
@@ -87,7 +87,7 @@ impl Site {
 
     /// Kills the program, and holds what it acknowledged against the file.
     async fn account_for(mut self, acknowledged: &BTreeSet<String>) {
-        self.program.kill();
+        self.program.kill().await;
         let database = postgres::connect(&self.program.database_url()).await.unwrap();
         let stored = ids(&database).await;
         let lost = acknowledged.difference(&stored).count();
@@ -292,7 +292,7 @@ async fn ab_53_a_limit_on_the_size_of_files() {
     let site = Site::start(&launcher).await;
     let (guest, mut acknowledged) = (site.guest(), BTreeSet::new());
     assert_unavailable(&invite_until_refused(&guest, "limit", &mut acknowledged).await);
-    let id = site.program.process_id().to_string();
+    let id = site.program.process().id().to_string();
     let raised = Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited:unlimited"]).status();
     match raised {
         Ok(status) if status.success() => {
@@ -319,7 +319,7 @@ async fn ab_53_a_file_system_without_space() {
     let mut program = Program::new(&[("database-url", &format!("sqlite://{path}/roster.db"))]);
     program.launch_by(&[&own[..], &[format!("{mount} && exec \"$@\""), "small".to_owned()]].concat());
     let site = Site::of(program).await;
-    let inside = format!("/proc/{}/root{path}", site.program.process_id());
+    let inside = format!("/proc/{}/root{path}", site.program.process().id());
     let ballast = format!("{inside}/ballast");
     std::fs::write(&ballast, vec![0; 3 << 20]).unwrap();
     let (guest, mut acknowledged) = (site.guest(), BTreeSet::new());

@@ -10,7 +10,8 @@ use tonic::Request;
 use crate::support::pb::ListOrganizationsRequest;
 use crate::support::pb::organization_service_client::OrganizationServiceClient;
 use crate::support::postgres;
-use crate::support::process::{self, Program};
+use crate::support::process::run;
+use crate::support::program::Program;
 use crate::support::runner::rounds;
 use crate::support::world::World;
 
@@ -88,7 +89,7 @@ async fn ab_42_no_start_writes_a_key_where_it_is_kept(world: World) {
         OrganizationServiceClient::new(program.channel()).list_organizations(request).await.unwrap();
     }
     for program in &mut programs {
-        program.terminate();
+        program.terminate().await;
     }
     for program in &programs {
         let log = program.log();
@@ -109,8 +110,8 @@ async fn four_migrations_at_once_apply_each_once(_world: World) {
         let database = empty_database().await;
         let flag = format!("--database-url={}", database.url);
         let arguments = ["migrate", &flag];
-        for output in join_all((0..4).map(|_| process::run(&arguments))).await {
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        for output in join_all((0..4).map(|_| run(&arguments, &[]))).await {
+            assert_eq!(output.code, Some(0), "{}", output.stderr);
         }
         let (applied, distinct) = (
             count(&database.url, "SELECT COUNT(*) AS n FROM seaql_migrations").await,

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use crate::support::pb::ListUsersRequest;
 use crate::support::postgres;
-use crate::support::process::{PROGRAM, Program};
+use crate::support::process::PROGRAM;
+use crate::support::program::Program;
 use crate::support::scenario::{call, create_user, sign_in, traces};
 use crate::support::world::World;
 
@@ -236,7 +237,7 @@ async fn the_server_is_killed_in_the_middle(world: World) {
 
     let child = command(&endpoint, &key, &["--batch-size", "10", "--retry-for", "1s", path]).spawn().unwrap();
     until_some_came(&database, 100, ALL as i64).await;
-    program.kill();
+    program.kill().await;
     let output = finished(child).await;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && text.contains("roster: "), "{output:?}");
@@ -244,14 +245,14 @@ async fn the_server_is_killed_in_the_middle(world: World) {
     program.start().await;
     let child = command(&endpoint, &key, &["--batch-size", "10", path]).spawn().unwrap();
     until_some_came(&database, 400, ALL as i64).await;
-    program.kill();
+    program.kill().await;
     program.start().await;
     let output = finished(child).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let [created, already, refused] = told(&output)[..] else { panic!("{output:?}") };
     assert_eq!((created + already, refused), (ALL as u64, 0));
     hold_each_once(&database, ALL as i64).await;
-    program.terminate();
+    program.terminate().await;
     database.close().await.unwrap();
     if let Some(separate) = separate {
         postgres::shared().await.unwrap().drop_database(&separate).await.unwrap();

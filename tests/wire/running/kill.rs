@@ -22,7 +22,7 @@ use crate::support::pb::invitation_service_client::InvitationServiceClient;
 use crate::support::pb::organization_service_client::OrganizationServiceClient;
 use crate::support::pb::{CreateInvitationRequest, CreateOrganizationRequest, NewUser};
 use crate::support::postgres;
-use crate::support::process::Program;
+use crate::support::program::Program;
 use crate::support::runner::rounds;
 use crate::support::world::World;
 
@@ -270,7 +270,7 @@ async fn ab_01_killed_while_inviting_and_delivering(world: World) {
         }
         load.behind.store(false, Ordering::SeqCst);
         tokio::time::sleep(random(Duration::from_millis(60))).await;
-        program.kill();
+        program.kill().await;
         last_kill = Instant::now();
         for claim in claims(&database).await {
             under_way.entry(claim).or_insert(Clock::system().now());
@@ -317,7 +317,7 @@ async fn ab_01_killed_while_inviting_and_delivering(world: World) {
         lost.len() - committed,
         waited.num_milliseconds(),
     );
-    program.terminate();
+    program.terminate().await;
     drop(database);
     if let Some(separate) = separate {
         postgres::shared().await.unwrap().drop_database(&separate).await.unwrap();

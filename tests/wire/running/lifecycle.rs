@@ -18,14 +18,16 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
+use crate::support::contents::texts;
 use crate::support::mailbox::Fault;
 use crate::support::pb::invitation_service_client::InvitationServiceClient;
 use crate::support::pb::organization_service_client::OrganizationServiceClient;
 use crate::support::pb::service_account_service_client::ServiceAccountServiceClient;
 use crate::support::pb::{CreateServiceAccountRequest, ListOrganizationsRequest};
 use crate::support::postgres::{Cluster, Durability};
-use crate::support::program::{Process, run};
-use crate::support::safety_kit::{Team, flag, hold_organizations, never_answered, settled, soon, texts};
+use crate::support::process::{Process, run};
+use crate::support::scenario::Scenario;
+use crate::support::waiting::{all_sent, hold_organizations, never_answered, soon};
 use crate::support::world::World;
 
 fn worker_flags(world: &World) -> Vec<String> {
@@ -68,7 +70,7 @@ fn tell(line: &str) {
 /// the process ends with status 0 long before its drain time is over.
 #[wire_test]
 async fn ab_10_sigterm_lets_calls_at_work_finish(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     world.stop().await;
     let (process, addresses) = Process::serve(&world.flags(), &[]).await;
     let mut load = tokio::task::JoinSet::new();
@@ -97,7 +99,7 @@ async fn ab_10_sigterm_lets_calls_at_work_finish(world: World) {
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
     let held = hold_organizations(&world).await;
-    let request = world.as_session(&team.owner, team.invitation("bea@example.com"));
+    let request = world.as_session(&team.owner.session, team.invitation("bea@example.com"));
     let mut invitations = InvitationServiceClient::new(addresses.channel());
     let at_work = tokio::spawn(async move { invitations.create_invitation(request).await });
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -133,14 +135,14 @@ async fn ab_10_sigterm_lets_calls_at_work_finish(world: World) {
 /// drain time is broken off and has changed nothing.
 #[wire_test]
 async fn ab_10_stopping_has_an_end(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     world.stop().await;
     let (process, addresses) = Process::serve(&flags_with(&world, &[("drain-timeout", "1s")]), &[]).await;
     let _silent = TcpStream::connect(addresses.grpc()).await.unwrap();
     let mut reflection = ServerReflectionClient::new(addresses.channel());
     let _answers = reflection.server_reflection_info(tokio_stream::pending()).await.unwrap();
     let held = hold_organizations(&world).await;
-    let request = world.as_session(&team.owner, team.invitation("bea@example.com"));
+    let request = world.as_session(&team.owner.session, team.invitation("bea@example.com"));
     let mut invitations = InvitationServiceClient::new(addresses.channel());
     let stuck = tokio::spawn(async move { invitations.create_invitation(request).await });
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -175,8 +177,8 @@ async fn a_newer_schema_is_served_with_a_warning(world: World) {
 async fn a_rotated_key_still_opens(world: World) {
     const BEA: &str = "bea@example.com";
     const CID: &str = "cid@example.com";
-    let team = Team::found(&world).await;
-    let old = flag(&world, "secret-key");
+    let team = Scenario::acme(&world).await;
+    let old = world.flag("secret-key");
     let new = Keyring::generate(&Entropy::system());
     let waits_because = async |why: &str| {
         let start = Instant::now();
@@ -193,7 +195,7 @@ async fn a_rotated_key_still_opens(world: World) {
     };
     let invite = async |email: &str| {
         world.mailbox.inject_times(Fault::Greylist(email.to_owned()), 1);
-        let request = world.as_session(&team.owner, team.invitation(email));
+        let request = world.as_session(&team.owner.session, team.invitation(email));
         world.invitations().create_invitation(request).await.unwrap();
         waits_because("greylisted").await;
     };
@@ -206,7 +208,7 @@ async fn a_rotated_key_still_opens(world: World) {
     world.restart_with(&[("secret-key", &format!("{new},{old}"))]).await;
     later().await;
     world.mailbox.wait_for(BEA, 1).await;
-    settled(&world).await;
+    all_sent(&world).await;
 
     // What is sealed from now on is sealed with the new one: the old one can go.
     invite(CID).await;
@@ -230,7 +232,7 @@ async fn healthcheck_answers_by_exit_status(world: World) {
 /// `roster admin bootstrap-key` makes an operator's key directly in the database, beside a running server, which takes it at once.
 #[wire_test]
 async fn bootstrap_key_makes_a_key_that_works(world: World) {
-    let url = format!("--database-url={}", flag(&world, "database-url"));
+    let url = format!("--database-url={}", world.flag("database-url"));
     let made = run(&["admin", "bootstrap-key", &url], &[]).await;
     assert_eq!(made.code, Some(0), "{}", made.stderr);
     let key = made.stdout.trim();

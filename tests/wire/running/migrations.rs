@@ -12,6 +12,7 @@ use roster_test_macros::wire_test;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use sea_orm_migration::MigratorTrait;
 
+use crate::support::contents::{columns, dump, tables, texts};
 use crate::support::mailbox::Fault;
 use crate::support::pb::audit_service_client::AuditServiceClient;
 use crate::support::pb::member_service_client::MemberServiceClient;
@@ -22,14 +23,16 @@ use crate::support::pb::{
     ListMembersRequest, ListOrganizationsRequest, ListUsersRequest, MemberState, VerifyUserAuditChainRequest,
 };
 use crate::support::postgres;
-use crate::support::program::{Process, run};
-use crate::support::safety_kit::{
-    PASSWORD, Team, columns, create_user, credentials, dump, flag, settled, tables, texts,
-};
+use crate::support::process::{Process, run};
+use crate::support::scenario::{PASSWORD, Scenario, create_user, credentials};
+use crate::support::waiting::all_sent;
 use crate::support::world::World;
 
 /// What sealed the rows of the checked-in databases: a key for tests that is nobody's.
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// The owner in the checked-in databases.
+const OWNER: &str = "olga@example.com";
 
 /// The names of all migrations, oldest first.
 fn versions() -> Vec<String> {
@@ -72,20 +75,20 @@ async fn counts(connection: &DatabaseConnection) -> BTreeMap<String, usize> {
 }
 
 /// Rows of every kind: an organization with an owner, a second member, invitations pending, accepted and revoked, mail sent, failed and queued, a replay.
-async fn fill(world: &World) -> Team {
+async fn fill(world: &World) -> Scenario {
     use crate::support::pb::{CreateServiceAccountRequest, RevokeInvitationRequest};
-    let team = Team::found(world).await;
-    create_user(world, "Zo\u{eb}@B\u{fc}cher.example", true).await.unwrap();
-    let (_, token) = team.invite(world, "bea@example.com").await;
-    world.invitations().accept_invitation(crate::support::safety_kit::signing_up(&token, PASSWORD)).await.unwrap();
-    team.invite(world, "pending@example.com").await;
-    let (invitation, _) = team.invite(world, "revoked@example.com").await;
+    let team = Scenario::with(world, "default", "", OWNER).await;
+    create_user(&world, "Zo\u{eb}@B\u{fc}cher.example").await;
+    let (_, token) = team.invited_by(&team.owner.session, "bea@example.com", &[]).await;
+    world.invitations().accept_invitation(crate::support::scenario::signing_up(&token, PASSWORD)).await.unwrap();
+    team.invited_by(&team.owner.session, "pending@example.com", &[]).await;
+    let (invitation, _) = team.invited_by(&team.owner.session, "revoked@example.com", &[]).await;
     let request = RevokeInvitationRequest {
         organization_id: team.organization_id.clone(),
         invitation_id: invitation.invitation_id,
         ..Default::default()
     };
-    world.invitations().revoke_invitation(world.as_session(&team.owner, request)).await.unwrap();
+    world.invitations().revoke_invitation(world.as_session(&team.owner.session, request)).await.unwrap();
     let scopes = vec!["users.read".to_owned()];
     let request = CreateServiceAccountRequest {
         display_name: "O'Neil's \"portal\"".to_owned(),
@@ -97,10 +100,10 @@ async fn fill(world: &World) -> Team {
     world.mailbox.inject(Fault::Reject("gone@example.com".to_owned()));
     world
         .invitations()
-        .create_invitation(world.as_session(&team.owner, team.invitation("gone@example.com")))
+        .create_invitation(world.as_session(&team.owner.session, team.invitation("gone@example.com")))
         .await
         .unwrap();
-    settled(world).await;
+    all_sent(world).await;
     team
 }
 
@@ -110,13 +113,14 @@ async fn migrating_again_changes_nothing(world: World) {
     let team = fill(&world).await;
     let before = dump(world.database()).await;
     assert!(before.values().filter(|rows| !rows.is_empty()).count() >= 10, "{:?}", counts(world.database()).await);
-    let url = format!("--database-url={}", flag(&world, "database-url"));
+    let url = format!("--database-url={}", world.flag("database-url"));
     for _ in 0..2 {
         let ended = run(&["migrate", &url], &[]).await;
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     }
     assert_eq!(dump(world.database()).await, before);
-    let request = world.as_session(&team.owner, crate::support::pb::GetUserRequest { user_id: team.owner_id.clone() });
+    let request = world
+        .as_session(&team.owner.session, crate::support::pb::GetUserRequest { user_id: team.owner.user_id.clone() });
     world.users().get_user(request).await.unwrap();
 }
 
@@ -242,7 +246,7 @@ async fn ab_34_who_has_chosen_a_password_by_a_link_is_found(world: World) {
         (vec![], vec!["bea@example.com"]),
         (
             vec![event(OLGA, 900, "user.password_reset", reset), identity(OLGA, "1", newer)],
-            vec!["bea@example.com", "olga@example.com"],
+            vec!["bea@example.com", OWNER],
         ),
         (
             vec![event(OLGA, 900, "user.password_reset", reset), event(OLGA, 901, "user.email_changed", newer)],
@@ -289,7 +293,7 @@ async fn serve(world: &World, url: &str, version: &str) {
     ]);
     let (process, addresses) = Process::serve(&flags, &[]).await;
     let mut sessions = SessionServiceClient::new(addresses.channel());
-    for email in ["olga@example.com", "bea@example.com", "zo\u{eb}@xn--bcher-kva.example"] {
+    for email in ["bea@example.com", "zo\u{eb}@xn--bcher-kva.example"] {
         sessions
             .sign_in(credentials(email, PASSWORD))
             .await
@@ -302,7 +306,7 @@ async fn serve(world: &World, url: &str, version: &str) {
     let organizations = list.unwrap().into_inner().organizations;
     let names: Vec<&str> = organizations.iter().map(|organization| organization.display_name.as_str()).collect();
     assert_eq!(names, ["Analytical Engines"], "{version}");
-    for (role, holders) in [("owner", ["olga@example.com"]), ("member", ["bea@example.com"])] {
+    for (role, holders) in [("owner", [OWNER]), ("member", ["bea@example.com"])] {
         let request = ListMembersRequest {
             organization_id: organizations[0].organization_id.clone(),
             states: vec![MemberState::Active.into()],

@@ -14,7 +14,7 @@ use crate::support::pb::{
     VerifyAuditChainRequest, VerifyInstallationAuditChainRequest, create_organization_request::Owner,
 };
 use crate::support::postgres::{self, TestDatabase};
-use crate::support::program::{Ended, run};
+use crate::support::process::{Ended, run};
 use crate::support::scenario::{PASSWORD, Scenario, assert_refused, call, create_user, service_account, sign_in};
 use crate::support::world::World;
 

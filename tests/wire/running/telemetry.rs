@@ -13,8 +13,8 @@ use crate::support::otlp::Receiver;
 use crate::support::pb::organization_service_client::OrganizationServiceClient;
 use crate::support::pb::session_service_client::SessionServiceClient;
 use crate::support::pb::{ListOrganizationsRequest, SignInRequest};
-use crate::support::program::Process;
-use crate::support::safety_kit::{Team, refusal};
+use crate::support::process::Process;
+use crate::support::scenario::Scenario;
 use crate::support::world::World;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,7 +40,7 @@ async fn a_call_is_a_span_of_the_callers_trace(world: World) {
     organizations.list_organizations(request).await.unwrap();
     let mut request = Request::new(ListOrganizationsRequest::default());
     request.metadata_mut().insert("traceparent", format!("00-{TRACE}-{PARENT}-01").parse().unwrap());
-    assert_eq!(refusal(organizations.list_organizations(request).await).0, Code::Unauthenticated);
+    assert_eq!(organizations.list_organizations(request).await.unwrap_err().code(), Code::Unauthenticated);
 
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let code = |span: &opentelemetry_proto::tonic::trace::v1::Span| {
@@ -138,8 +138,9 @@ async fn the_pages_show_life_and_measurements(world: World) {
 async fn the_log_is_structured(world: World) {
     let (process, addresses) = Process::serve(&world.flags(), &[]).await;
     world.stop().await;
-    let team = Team::found_at(&world, addresses.channel()).await;
-    let (_, token) = team.invite_at(&world, addresses.channel(), "ada@example.com").await;
+    world.answered_by(&addresses);
+    let team = Scenario::acme(&world).await;
+    let (_, token) = team.invited_by(&team.owner.session, "ada@example.com", &[]).await;
     let ended = process.stop().await;
     let lines: Vec<serde_json::Value> = ended.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for line in &lines {
@@ -150,7 +151,7 @@ async fn the_log_is_structured(world: World) {
     for message in ["serving", "mail sent"] {
         assert!(lines.iter().any(|line| line["message"] == message), "{message} in {}", ended.stderr);
     }
-    for kept_out in [&*token, "example.com", "Olga", "Analytical", &team.owner] {
+    for kept_out in [&*token, "example.com", "Acme", &team.owner.session] {
         assert!(!ended.stderr.contains(kept_out), "{kept_out} in {}", ended.stderr);
     }
 }

@@ -18,8 +18,9 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus}
 
 use crate::support::pb::organization_service_client::OrganizationServiceClient;
 use crate::support::pb::{ListOrganizationsRequest, ListOrganizationsResponse};
-use crate::support::program::run;
-use crate::support::safety_kit::{Team, hold_organizations, never_answered};
+use crate::support::process::run;
+use crate::support::scenario::Scenario;
+use crate::support::waiting::{hold_organizations, never_answered};
 use crate::support::world::World;
 
 /// Longer than any answer at once takes, shorter than anything that waits.
@@ -158,7 +159,7 @@ async fn a_reachable_listener_wants_tls(world: World) {
     }
     assert!(!ended.stderr.contains("serving"));
     let (process, _) =
-        crate::support::program::Process::serve(&[&flags[1..], &["--insecure".to_owned()]].concat(), &[]).await;
+        crate::support::process::Process::serve(&[&flags[1..], &["--insecure".to_owned()]].concat(), &[]).await;
     process.stop().await;
 }
 
@@ -207,11 +208,11 @@ async fn health_says_that_the_server_stops(world: World) {
 async fn an_old_connection_is_asked_to_go(world: World) {
     const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     const GOAWAY: u8 = 7;
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     world.restart_with(&[("max-connection-age", "1s")]).await;
     let held = hold_organizations(&world).await;
     let (mut client, request) =
-        (world.invitations(), world.as_session(&team.owner, team.invitation("bea@example.com")));
+        (world.invitations(), world.as_session(&team.owner.session, team.invitation("bea@example.com")));
     let at_work = tokio::spawn(async move { client.create_invitation(request).await });
     let mut stream = TcpStream::connect(world.grpc_address()).await.unwrap();
     stream.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &SETTINGS].concat()).await.unwrap();

@@ -3,8 +3,11 @@
 use roster_test_macros::wire_test;
 use tonic::Code;
 
+use crate::support::contents::dump;
 use crate::support::pb::{ListInvitationsRequest, ListUsersRequest};
-use crate::support::safety_kit::{PASSWORD, Team, create_user, dump, refusal, sign_in, signing_up};
+use crate::support::scenario::{
+    OWNER, PASSWORD, Scenario, assert_refused, call, create_user, new_user, sign_in, signing_up,
+};
 use crate::support::world::World;
 
 /// An address as its holder types it, the recipient that mail for it goes to, and other spellings of it.
@@ -86,44 +89,44 @@ async fn found(world: &World, email: &str) -> Vec<(String, String)> {
 /// ab_27: whoever has an account is known by every spelling of their address: at sign-in, to a second account, to a search, and to an invitation.
 #[wire_test]
 async fn ab_27_an_account_has_one_address_in_all_spellings(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     for Address { typed, spellings, .. } in ADDRESSES {
-        let user_id = create_user(&world, typed, true).await.unwrap();
+        let user_id = create_user(&world, typed).await.user_id;
         for spelling in spellings.iter().chain([&typed]) {
             sign_in(&world, spelling, PASSWORD).await.unwrap_or_else(|status| panic!("{spelling}: {status}"));
             assert_eq!(found(&world, spelling).await, [(user_id.clone(), typed.to_owned())], "{spelling}");
             let before = dump(world.database()).await;
-            let taken = create_user(&world, spelling, true).await.unwrap_err();
-            assert_eq!(
-                (taken.code(), crate::support::safety_kit::reason(&taken)),
-                (Code::AlreadyExists, "EMAIL_TAKEN".to_owned()),
-                "{spelling}"
-            );
+            let taken = call!(world, users.create_user, world.operator_key(), new_user(spelling));
+            assert_refused(taken, Code::AlreadyExists, "EMAIL_TAKEN");
             assert_eq!(dump(world.database()).await, before);
         }
     }
     // The owner is a member, in whatever spelling somebody invites them.
-    for spelling in ["olga@example.com", "OLGA@Example.com"] {
-        let invited =
-            world.invitations().create_invitation(world.as_session(&team.owner, team.invitation(spelling))).await;
-        assert_eq!(refusal(invited), (Code::AlreadyExists, "ALREADY_MEMBER".to_owned()));
+    for spelling in [OWNER, "OWNER@Example.com"] {
+        let invited = world
+            .invitations()
+            .create_invitation(world.as_session(&team.owner.session, team.invitation(spelling)))
+            .await;
+        assert_refused(invited, Code::AlreadyExists, "ALREADY_MEMBER");
     }
 }
 
 /// ab_27: an address is invited once, in whatever spelling, gets its mail as it was typed, and belongs to whoever accepts.
 #[wire_test]
 async fn ab_27_an_invitation_goes_to_the_address_as_typed(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     for Address { typed, mailed, spellings } in ADDRESSES {
-        let request = world.as_session(&team.owner, team.invitation(typed));
+        let request = world.as_session(&team.owner.session, team.invitation(typed));
         let made = world.invitations().create_invitation(request).await.unwrap().into_inner();
         assert_eq!(made.invitation.unwrap().email, typed);
         let mails = world.mailbox.wait_for(mailed, 1).await;
         assert_eq!(mails[0].recipients, [mailed]);
         for spelling in spellings.iter().chain([&typed]) {
-            let again =
-                world.invitations().create_invitation(world.as_session(&team.owner, team.invitation(spelling))).await;
-            assert_eq!(refusal(again), (Code::AlreadyExists, "INVITATION_PENDING".to_owned()), "{spelling}");
+            let again = world
+                .invitations()
+                .create_invitation(world.as_session(&team.owner.session, team.invitation(spelling)))
+                .await;
+            assert_refused(again, Code::AlreadyExists, "INVITATION_PENDING");
             let request = ListInvitationsRequest {
                 organization_id: team.organization_id.clone(),
                 email: (*spelling).to_owned(),
@@ -131,7 +134,7 @@ async fn ab_27_an_invitation_goes_to_the_address_as_typed(world: World) {
             };
             let list = world
                 .invitations()
-                .list_invitations(world.as_session(&team.owner, request))
+                .list_invitations(world.as_session(&team.owner.session, request))
                 .await
                 .unwrap()
                 .into_inner();
@@ -141,9 +144,11 @@ async fn ab_27_an_invitation_goes_to_the_address_as_typed(world: World) {
         world.invitations().accept_invitation(signing_up(&token, PASSWORD)).await.unwrap();
         for spelling in spellings.iter().chain([&typed]) {
             sign_in(&world, spelling, PASSWORD).await.unwrap();
-            let again =
-                world.invitations().create_invitation(world.as_session(&team.owner, team.invitation(spelling))).await;
-            assert_eq!(refusal(again), (Code::AlreadyExists, "ALREADY_MEMBER".to_owned()), "{spelling}");
+            let again = world
+                .invitations()
+                .create_invitation(world.as_session(&team.owner.session, team.invitation(spelling)))
+                .await;
+            assert_refused(again, Code::AlreadyExists, "ALREADY_MEMBER");
         }
         assert_eq!(world.mailbox.mails_for(mailed).len(), 1);
     }
@@ -152,7 +157,7 @@ async fn ab_27_an_invitation_goes_to_the_address_as_typed(world: World) {
 /// ab_27: plus tags, dots and look-alike letters make another address: each has an account, a password and an invitation of its own.
 #[wire_test]
 async fn ab_27_addresses_that_look_alike_are_different(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     let mut ids = Vec::new();
     for (number, email) in DIFFERENT.into_iter().enumerate() {
         for other in &DIFFERENT[number..] {
@@ -160,8 +165,12 @@ async fn ab_27_addresses_that_look_alike_are_different(world: World) {
         }
         let failed = sign_in(&world, email, PASSWORD).await.unwrap_err();
         assert_eq!(failed.code(), Code::Unauthenticated);
-        ids.push(create_user(&world, email, true).await.unwrap());
-        world.invitations().create_invitation(world.as_session(&team.owner, team.invitation(email))).await.unwrap();
+        ids.push(create_user(&world, email).await.user_id);
+        world
+            .invitations()
+            .create_invitation(world.as_session(&team.owner.session, team.invitation(email)))
+            .await
+            .unwrap();
     }
     ids.sort_unstable();
     ids.dedup();

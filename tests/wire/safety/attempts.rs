@@ -12,8 +12,9 @@ use crate::services::credentials::passwords::{change, reset, reset_token};
 use crate::support::pb::SignInRequest;
 use crate::support::pb::complete_sign_in_request::Code as Shown;
 use crate::support::race::{all_told, at_once, told};
-use crate::support::safety_kit::retry_delay;
-use crate::support::scenario::{PASSWORD, Scenario, assert_refused, call, create_user, service_key, sign_in};
+use crate::support::scenario::{
+    PASSWORD, Scenario, assert_refused, call, create_user, retry_delay, service_key, sign_in,
+};
 use crate::support::world::{Replica, World};
 
 const ADA: &str = "ada@example.com";
@@ -264,7 +265,7 @@ async fn ab_47_what_strangers_say_is_not_kept(world: World) {
     assert_eq!(world.count("SELECT COUNT(*) AS n FROM sign_ins").await, 0);
     // One for each address, one for the network, one for the caller.
     assert_eq!(world.count("SELECT COUNT(*) AS n FROM attempts").await, 5);
-    let rows = crate::support::safety_kit::dump(world.database()).await;
+    let rows = crate::support::contents::dump(world.database()).await;
     assert!(!rows.values().flatten().any(|row| row.contains("xxxx") || row.contains("nobody")));
     // Each is forgotten after a day, and not a second before.
     let count = async || world.count("SELECT COUNT(*) AS n FROM attempts").await;

@@ -9,8 +9,10 @@ use crate::support::pb::{
     CreateInvitationRequest, CreateServiceKeyRequest, ListMembersRequest, ResendInvitationRequest,
     RevokeInvitationRequest, SignInRequest,
 };
-use crate::support::safety_kit::{PASSWORD, Team, create_user, credentials, refusal, sign_in};
-use crate::support::scenario::{assert_refused, call, service_account, service_key};
+use crate::support::scenario::{
+    OWNER, PASSWORD, Scenario, assert_refused, call, create_user, credentials, refusal, service_account, service_key,
+    sign_in,
+};
 use crate::support::world::World;
 
 /// A header's value out of these bytes, whether they are text or not.
@@ -31,11 +33,11 @@ fn with<T>(message: T, headers: &[(&'static str, &[u8])]) -> Request<T> {
 /// service that passes on what a browser sent would call as itself, and read what its user may not.
 #[wire_test]
 async fn ab_33_a_doubled_or_unreadable_credential_is_none(world: World) {
-    let team = Team::found(&world).await;
-    create_user(&world, "eve@example.com", true).await.unwrap();
-    let eve = sign_in(&world, "eve@example.com", PASSWORD).await.unwrap();
+    let team = Scenario::acme(&world).await;
+    create_user(&world, "eve@example.com").await;
+    let eve = sign_in(&world, "eve@example.com", PASSWORD).await.unwrap().session_token;
     let key = format!("Bearer {}", service_key(&world, &["members.read", "act_as_user"]).await);
-    let (key, owner, eve) = (key.as_bytes(), team.owner.as_bytes(), eve.as_bytes());
+    let (key, owner, eve) = (key.as_bytes(), team.owner.session.as_bytes(), eve.as_bytes());
     let roster =
         || ListMembersRequest { organization_id: team.organization_id.clone(), ..ListMembersRequest::default() };
 
@@ -43,7 +45,7 @@ async fn ab_33_a_doubled_or_unreadable_credential_is_none(world: World) {
     let alone = with(roster(), &[("authorization", key), ("roster-on-behalf-of", owner)]);
     world.members().list_members(alone).await.unwrap();
     let stranger = with(roster(), &[("authorization", key), ("roster-on-behalf-of", eve)]);
-    assert_eq!(refusal(world.members().list_members(stranger).await).0, Code::NotFound);
+    assert_eq!(world.members().list_members(stranger).await.unwrap_err().code(), Code::NotFound);
 
     let [behalf, actor] = ["roster-on-behalf-of", "roster-actor"];
     let tried: [&[(&'static str, &[u8])]; 9] = [
@@ -52,24 +54,24 @@ async fn ab_33_a_doubled_or_unreadable_credential_is_none(world: World) {
         &[("authorization", key), (actor, b"\xff")],
         &[("authorization", key), (behalf, owner), (behalf, eve)],
         &[("authorization", key), (behalf, owner), (behalf, b"\xff")],
-        &[("authorization", key), (actor, team.owner_id.as_bytes()), (actor, team.owner_id.as_bytes())],
+        &[("authorization", key), (actor, team.owner.user_id.as_bytes()), (actor, team.owner.user_id.as_bytes())],
         &[("authorization", key), ("authorization", key)],
         &[("authorization", key), ("authorization", b"\xff")],
         &[("authorization", b"Bearer rsk_\xff")],
     ];
     for headers in tried {
         let outcome = world.members().list_members(with(roster(), headers)).await;
-        assert_eq!(refusal(outcome), (Code::Unauthenticated, "CREDENTIALS_INVALID".to_owned()), "{headers:?}");
+        assert_refused(outcome, Code::Unauthenticated, "CREDENTIALS_INVALID");
         // The same where no credential is needed: what is shown has to hold.
         let outcome = world.sessions().sign_in(with(credentials("eve@example.com", PASSWORD), headers)).await;
-        assert_eq!(refusal(outcome), (Code::Unauthenticated, "CREDENTIALS_INVALID".to_owned()), "{headers:?}");
+        assert_refused(outcome, Code::Unauthenticated, "CREDENTIALS_INVALID");
     }
 }
 
 /// ab_33: a person's network address that is reported twice, or in bytes that nobody can read, is not kept, as one that is no address is not: it never is the first of the two.
 #[wire_test]
 async fn ab_33_a_doubled_address_is_none(world: World) {
-    create_user(&world, "eve@example.com", true).await.unwrap();
+    create_user(&world, "eve@example.com").await;
     let key = format!("Bearer {}", service_key(&world, &["sessions.verify"]).await);
     let reported: [&[&[u8]]; 3] = [&[b"192.0.2.7", b"192.0.2.8"], &[b"192.0.2.7", b"\xff"], &[b"192.0.2.7\xff"]];
     for addresses in reported {
@@ -90,7 +92,7 @@ const ID: &str = "5f0c6f0e-6a53-4f7e-9d7b-8a1f6f2f7a51";
 /// the id is used, and has no second effect either.
 #[wire_test]
 async fn ab_51_an_answer_is_kept_for_one_credential(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     let (account, first) = service_account(&world, &["service_accounts.write", "users.read"]).await;
     let second = another_key(&world, &account).await;
     let creation = CreateServiceKeyRequest {
@@ -105,10 +107,10 @@ async fn ab_51_an_answer_is_kept_for_one_credential(world: World) {
     assert_refused(other, Code::AlreadyExists, "REQUEST_ID_REUSED");
     assert_eq!(world.count("SELECT COUNT(*) AS n FROM service_keys").await, keys);
 
-    let again = sign_in(&world, "olga@example.com", PASSWORD).await.unwrap();
+    let again = sign_in(&world, OWNER, PASSWORD).await.unwrap().session_token;
     let invitation = CreateInvitationRequest { request_id: ID.to_owned(), ..team.invitation("bea@example.com") };
-    let answer = call!(world, invitations.create_invitation, &team.owner, invitation.clone()).unwrap();
-    assert_eq!(call!(world, invitations.create_invitation, &team.owner, invitation.clone()).unwrap(), answer);
+    let answer = call!(world, invitations.create_invitation, &team.owner.session, invitation.clone()).unwrap();
+    assert_eq!(call!(world, invitations.create_invitation, &team.owner.session, invitation.clone()).unwrap(), answer);
     assert_refused(
         call!(world, invitations.create_invitation, &again, invitation.clone()),
         Code::AlreadyExists,
@@ -116,15 +118,16 @@ async fn ab_51_an_answer_is_kept_for_one_credential(world: World) {
     );
     // A service for the same session is another caller.
     let key = service_key(&world, &["invitations.write"]).await;
-    let through = world.invitations().create_invitation(world.on_behalf_of(&key, &team.owner, invitation)).await;
-    assert_ne!(refusal(through).1, "REQUEST_ID_REUSED");
+    let through =
+        world.invitations().create_invitation(world.on_behalf_of(&key, &team.owner.session, invitation)).await;
+    assert_ne!(refusal(&through.unwrap_err()).reason, "REQUEST_ID_REUSED");
     assert_eq!(world.count("SELECT COUNT(*) AS n FROM invitations").await, 1);
 }
 
 /// ab_51: a kept answer opens for its caller, its method and its id alone, wherever its row is moved to.
 #[wire_test]
 async fn ab_51_an_answer_opens_for_its_caller_and_method(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     let (own, victim) = (
         service_account(&world, &["service_accounts.write"]).await,
         service_account(&world, &["service_accounts.write"]).await,
@@ -146,7 +149,7 @@ async fn ab_51_an_answer_opens_for_its_caller_and_method(world: World) {
     );
 
     world.database().execute_unprepared("DELETE FROM replays").await.unwrap();
-    let invited = call!(world, invitations.create_invitation, &team.owner, team.invitation("bea@example.com"))
+    let invited = call!(world, invitations.create_invitation, &team.owner.session, team.invitation("bea@example.com"))
         .unwrap()
         .invitation
         .unwrap();
@@ -158,7 +161,7 @@ async fn ab_51_an_answer_opens_for_its_caller_and_method(world: World) {
         ..ResendInvitationRequest::default()
     };
     world.clock.advance(std::time::Duration::from_secs(3600));
-    call!(world, invitations.resend_invitation, &team.owner, resending).unwrap();
+    call!(world, invitations.resend_invitation, &team.owner.session, resending).unwrap();
     let moved = "UPDATE replays SET method = '/roster.v1.InvitationService/RevokeInvitation'";
     world.database().execute_unprepared(moved).await.unwrap();
     let revoking = RevokeInvitationRequest {
@@ -168,7 +171,7 @@ async fn ab_51_an_answer_opens_for_its_caller_and_method(world: World) {
         ..RevokeInvitationRequest::default()
     };
     assert_refused(
-        call!(world, invitations.revoke_invitation, &team.owner, revoking),
+        call!(world, invitations.revoke_invitation, &team.owner.session, revoking),
         Code::AlreadyExists,
         "REQUEST_ID_REUSED",
     );

@@ -12,7 +12,7 @@ use crate::support::pb::{
     BatchCheckPermissionsRequest, CheckPermissionRequest, CreateRoleRequest, Decision, PermissionCheck, Role,
     UpdateRoleRequest,
 };
-use crate::support::program::{Addresses, Process};
+use crate::support::process::{Addresses, Process};
 use crate::support::scenario::{Scenario, texts, with_credential};
 use crate::support::world::World;
 

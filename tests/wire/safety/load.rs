@@ -15,8 +15,9 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
 use crate::support::pb::{ListOrganizationsRequest, ListOrganizationsResponse};
-use crate::support::program::Process;
-use crate::support::safety_kit::{PASSWORD, Team, reason, soon};
+use crate::support::process::Process;
+use crate::support::scenario::{PASSWORD, Scenario, refusal};
+use crate::support::waiting::soon;
 use crate::support::world::World;
 
 /// What begins every connection of HTTP/2, with a frame of settings that changes none.
@@ -66,7 +67,7 @@ async fn ab_32_a_message_has_its_time(world: World) {
     world.restart_with(&[("message-timeout", "300ms")]).await;
     let start = Instant::now();
     let ended = header_only(connection(world.grpc_address()).await).await;
-    assert_eq!((ended.code(), reason(&ended)), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()));
+    assert_eq!((ended.code(), refusal(&ended).reason), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()));
     assert!((Duration::from_millis(300)..Duration::from_secs(3)).contains(&start.elapsed()), "{:?}", start.elapsed());
 }
 
@@ -74,7 +75,7 @@ async fn ab_32_a_message_has_its_time(world: World) {
 /// were there, everybody was told OVERLOADED for as long as they liked.
 #[wire_test(sqlite)]
 async fn ab_32_messages_that_do_not_arrive_hold_up_nobody(world: World) {
-    Team::found(&world).await;
+    Scenario::acme(&world).await;
     let own = connection(world.grpc_address()).await;
     series(&world, &own, 20).await;
     let idle = series(&world, &own, 200).await;
@@ -117,13 +118,13 @@ async fn ab_32_messages_that_do_not_arrive_hold_up_nobody(world: World) {
 /// ab_32: one connection has no more of the places than are left to the others.
 #[wire_test(sqlite)]
 async fn ab_32_a_connection_has_a_share_of_the_places(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     world.restart_with(&[("max-concurrent-requests", "9")]).await;
-    let held = crate::support::safety_kit::hold_organizations(&world).await;
+    let held = crate::support::waiting::hold_organizations(&world).await;
     let (greedy, own) = (connection(world.grpc_address()).await, connection(world.grpc_address()).await);
     let mut calls = JoinSet::new();
     for index in 0..20 {
-        let request = world.as_session(&team.owner, team.invitation(&format!("{index}@example.com")));
+        let request = world.as_session(&team.owner.session, team.invitation(&format!("{index}@example.com")));
         let mut client = crate::support::pb::invitation_service_client::InvitationServiceClient::new(greedy.clone());
         calls.spawn(async move { client.create_invitation(request).await.map(drop) });
     }
@@ -135,7 +136,7 @@ async fn ab_32_a_connection_has_a_share_of_the_places(world: World) {
     let answers = calls.join_all().await;
     let (fine, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert!((2..=5).contains(&fine.len()), "{} had a place", fine.len());
-    assert!(refused.iter().all(|one| one.as_ref().is_err_and(|status| reason(status) == "OVERLOADED")));
+    assert!(refused.iter().all(|one| one.as_ref().is_err_and(|status| refusal(status).reason == "OVERLOADED")));
 }
 
 /// ab_46: a connection that does not say in time what it speaks is ended, silent or slow, in plain text and in TLS; one that does stays.

@@ -13,8 +13,7 @@ use crate::support::pb::{
     UpdateOrganizationRequest, UpdateUserRequest, User, invitation_result,
 };
 use crate::support::race::at_once;
-use crate::support::safety_kit::retry_delay;
-use crate::support::scenario::{Scenario, assert_refused, call, service_key, texts, traces};
+use crate::support::scenario::{Scenario, assert_refused, call, retry_delay, service_key, texts, traces};
 use crate::support::world::World;
 
 const BOB: &str = "bob@example.com";

@@ -9,10 +9,10 @@ use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::task::JoinSet;
 use tonic::transport::Endpoint;
 
+use crate::support::contents::columns;
 use crate::support::pb::invitation_service_client::InvitationServiceClient;
 use crate::support::pb::permission_service_client::PermissionServiceClient;
 use crate::support::pb::{CheckPermissionRequest, CreateInvitationRequest, Decision, ListInvitationsRequest};
-use crate::support::safety_kit::columns;
 use crate::support::scenario::{Scenario, call, service_key, with_credential};
 use crate::support::world::{World, literal};
 

@@ -7,9 +7,9 @@ use tonic::metadata::MetadataMap;
 
 use crate::support::dynamic::{Contract, Method};
 use crate::support::pb::{Member, SuspendMemberRequest, UpdateMemberRequest};
-use crate::support::safety_kit::soon;
 use crate::support::scenario::{Scenario, assert_refused, call, create_user};
 use crate::support::tenant::{People, Seat, Tenant};
+use crate::support::waiting::soon;
 use crate::support::world::World;
 
 /// Holds the rows that changes lock (SQLite: the one writer's place) until this is rolled back.

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use roster_test_macros::wire_test;
 use tonic::{Code, Status};
 
+use crate::support::contents::dump;
 use crate::support::mailbox::Mail;
 use crate::support::pb::create_organization_request::Owner;
 use crate::support::pb::{
     CreateInvitationRequest, CreateOrganizationRequest, CreateServiceAccountRequest, CreateUserRequest, Founder,
     NewUser, Organization, SignInRequest, UpdateOrganizationRequest,
 };
-use crate::support::safety_kit::{PASSWORD, Team, create_user, dump, reason, settled, sign_in, signing_up, violated};
+use crate::support::scenario::{OWNER, PASSWORD, Scenario, call, new_user, refusal, sign_in, signing_up};
+use crate::support::waiting::all_sent;
 use crate::support::world::World;
 
 /// Texts that no single line may have in it.
@@ -44,7 +46,7 @@ const FIELDS: [&str; 10] = [
     "SignIn.user_agent",
 ];
 
-async fn put(world: &World, team: &Team, link: &str, field: &str, text: &str) -> Result<(), Status> {
+async fn put(world: &World, team: &Scenario, link: &str, field: &str, text: &str) -> Result<(), Status> {
     let text = text.to_owned();
     let owner = |given_name: &str, family_name: &str| {
         Some(Owner::NewOwner(NewUser {
@@ -113,7 +115,7 @@ async fn put(world: &World, team: &Team, link: &str, field: &str, text: &str) ->
         "SignIn.user_agent" => {
             let request = SignInRequest {
                 open_id_connect: None,
-                email: "olga@example.com".to_owned(),
+                email: OWNER.to_owned(),
                 password: PASSWORD.to_owned(),
                 user_agent: text,
                 username: String::new(),
@@ -164,19 +166,19 @@ fn header_names(mail: &Mail) -> Vec<String> {
 /// nothing changes.
 #[wire_test]
 async fn ab_26_hostile_characters_are_refused_in_every_name(world: World) {
-    let team = Team::found(&world).await;
-    let (_, link) = team.invite(&world, "bea@example.com").await;
-    settled(&world).await;
+    let team = Scenario::acme(&world).await;
+    let (_, link) = team.invited_by(&team.owner.session, "bea@example.com", &[]).await;
+    all_sent(&world).await;
     let before = dump(world.database()).await;
     for field in FIELDS {
         for (what, text) in HOSTILE {
             let status = put(&world, &team, &link, field, text).await.expect_err(what);
             assert_eq!(
-                (status.code(), reason(&status)),
+                (status.code(), refusal(&status).reason),
                 (Code::InvalidArgument, "INVALID_REQUEST".to_owned()),
                 "{what} in {field}"
             );
-            assert_eq!(violated(&status), [field.split_once('.').unwrap().1], "{what}");
+            assert_eq!(refusal(&status).fields, [field.split_once('.').unwrap().1], "{what}");
             assert!(!format!("{status:?}").contains("Bcc"), "{status:?}");
         }
     }
@@ -195,23 +197,23 @@ async fn ab_26_hostile_characters_are_refused_in_every_name(world: World) {
 /// ab_26: a personal message may have lines, and nothing else of that kind.
 #[wire_test]
 async fn ab_26_a_message_has_lines_and_no_other_controls(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     let message = |text: &str| CreateInvitationRequest {
         personal_message: text.to_owned(),
         ..team.invitation("bea@example.com")
     };
     for (what, text) in HOSTILE.into_iter().filter(|(what, _)| !["LF", "CR LF and a header"].contains(what)) {
-        let refused = world.invitations().create_invitation(world.as_session(&team.owner, message(text))).await;
+        let refused = world.invitations().create_invitation(world.as_session(&team.owner.session, message(text))).await;
         let status = refused.expect_err(what);
         assert_eq!(
-            (status.code(), violated(&status)),
+            (status.code(), refusal(&status).fields),
             (Code::InvalidArgument, vec!["personal_message".to_owned()]),
             "{what}"
         );
     }
     assert_eq!(world.count("SELECT COUNT(*) AS n FROM invitations").await, 0);
     let text = "Hello\r\nBcc: victim@example.com\n.\n\nFrom here on it is a message:\r\nQUIT";
-    world.invitations().create_invitation(world.as_session(&team.owner, message(text))).await.unwrap();
+    world.invitations().create_invitation(world.as_session(&team.owner.session, message(text))).await.unwrap();
     let [mail]: [_; 1] = world.mailbox.wait_for("bea@example.com", 1).await.try_into().unwrap();
     assert_eq!(mail.recipients, ["bea@example.com"]);
     assert!(!header_names(&mail).contains(&"bcc".to_owned()));
@@ -221,7 +223,7 @@ async fn ab_26_a_message_has_lines_and_no_other_controls(world: World) {
 /// ab_26: an address with a control character, a second recipient or a display name in it is refused, wherever an address goes.
 #[wire_test]
 async fn ab_26_an_address_is_one_address(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     let before = dump(world.database()).await;
     for address in [
         "bea@example.com\r\nBcc: victim@example.com",
@@ -238,17 +240,20 @@ async fn ab_26_an_address_is_one_address(world: World) {
         "bea@example.com bea@example.com",
         "<script>@example.com",
     ] {
-        let invited =
-            world.invitations().create_invitation(world.as_session(&team.owner, team.invitation(address))).await;
+        let invited = world
+            .invitations()
+            .create_invitation(world.as_session(&team.owner.session, team.invitation(address)))
+            .await;
         let status = invited.expect_err(address);
         assert_eq!(
-            (status.code(), violated(&status)),
+            (status.code(), refusal(&status).fields),
             (Code::InvalidArgument, vec!["email".to_owned()]),
             "{address:?}"
         );
-        let status = create_user(&world, address, true).await.expect_err(address);
+        let user = CreateUserRequest { given_name: "Eve".to_owned(), ..new_user(address) };
+        let status = call!(world, users.create_user, world.operator_key(), user).expect_err(address);
         assert_eq!(
-            (status.code(), violated(&status)),
+            (status.code(), refusal(&status).fields),
             (Code::InvalidArgument, vec!["email".to_owned()]),
             "{address:?}"
         );
@@ -257,7 +262,7 @@ async fn ab_26_an_address_is_one_address(world: World) {
             CreateOrganizationRequest { display_name: "Eve".to_owned(), owner: founder, ..Default::default() };
         let status = world.organizations().create_organization(world.as_operator(request)).await.expect_err(address);
         assert_eq!(
-            (status.code(), violated(&status)),
+            (status.code(), refusal(&status).fields),
             (Code::InvalidArgument, vec!["founder.email".to_owned()]),
             "{address:?}"
         );
@@ -280,18 +285,18 @@ async fn ab_26_a_mail_links_to_the_invitation_only(world: World) {
         "=?utf-8?q?=0D=0ABcc:_victim@example.com?=",
         "Subject: x; evil。example mailto:eve@evil.example",
     ];
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     for (number, name) in NAMES.into_iter().enumerate() {
         // The inviter, the organization and the message carry it.
         let inviter = format!("inviter{number}@example.com");
         let request = CreateInvitationRequest { roles: vec!["admin".to_owned()], ..team.invitation(&inviter) };
-        world.invitations().create_invitation(world.as_session(&team.owner, request)).await.unwrap();
+        world.invitations().create_invitation(world.as_session(&team.owner.session, request)).await.unwrap();
         let token = world.mailbox.wait_for(&inviter, 1).await[0].invitation_token();
         let mut request = signing_up(&token, PASSWORD);
         request.sign_up.as_mut().unwrap().given_name = name.to_owned();
         world.invitations().accept_invitation(request).await.unwrap();
         put(&world, &team, "", "UpdateOrganization.organization.display_name", name).await.unwrap();
-        let session = sign_in(&world, &inviter, PASSWORD).await.unwrap();
+        let session = sign_in(&world, &inviter, PASSWORD).await.unwrap().session_token;
         let invited = format!("invited{number}@example.com");
         let request =
             CreateInvitationRequest { personal_message: format!("{name}\n{name}"), ..team.invitation(&invited) };

@@ -10,7 +10,9 @@ use crate::support::pb::{
     CreateServiceAccountRequest, CreateServiceKeyRequest, GetUserRequest, PreviewInvitationRequest,
     ResendInvitationRequest, VerifySessionRequest,
 };
-use crate::support::safety_kit::{PASSWORD, Team, accepting, refusal, sign_in, signing_up};
+use crate::support::scenario::{
+    OWNER, PASSWORD, Refused, Scenario, accepting, assert_refused, refusal, sign_in, signing_up,
+};
 use crate::support::world::World;
 
 const INVITED: &str = "bea@example.com";
@@ -23,7 +25,7 @@ async fn preview(world: &World, token: &str) -> Result<(), Status> {
 /// Whether a session or key may be used: who may not call gets another answer than who is not known.
 async fn usable(world: &World, credential: &str) -> bool {
     let request = world.as_session(credential, GetUserRequest { user_id: uuid::Uuid::nil().to_string() });
-    let (code, reason) = refusal(world.users().get_user(request).await);
+    let Refused { code, reason, .. } = refusal(&world.users().get_user(request).await.unwrap_err());
     if reason == "CREDENTIALS_INVALID" {
         assert_eq!(code, Code::Unauthenticated);
         return false;
@@ -77,8 +79,8 @@ async fn service_key(world: &World, expire_time: Option<DateTime<Utc>>) -> Strin
 /// token itself works once.
 #[wire_test]
 async fn ab_19_an_invitation_token_has_one_text_and_one_use(world: World) {
-    let team = Team::found(&world).await;
-    let (_, token) = team.invite(&world, INVITED).await;
+    let team = Scenario::acme(&world).await;
+    let (_, token) = team.invited_by(&team.owner.session, INVITED, &[]).await;
     let guess = format!("rin_{}", "A".repeat(43));
     let mut answers = Vec::new();
     for wrong in nearly(&token).into_iter().chain([guess.clone()]) {
@@ -99,40 +101,40 @@ async fn ab_19_an_invitation_token_has_one_text_and_one_use(world: World) {
     preview(&world, &token).await.unwrap();
     world.invitations().accept_invitation(signing_up(&token, PASSWORD)).await.unwrap();
     let again = world.invitations().accept_invitation(signing_up(&token, PASSWORD)).await;
-    assert_eq!(refusal(again), (Code::FailedPrecondition, "INVITATION_ALREADY_USED".to_owned()));
-    let session = sign_in(&world, INVITED, PASSWORD).await.unwrap();
+    assert_refused(again, Code::FailedPrecondition, "INVITATION_ALREADY_USED");
+    let session = sign_in(&world, INVITED, PASSWORD).await.unwrap().session_token;
     let again = world.invitations().accept_invitation(world.as_session(&session, accepting(&token))).await;
-    assert_eq!(refusal(again), (Code::FailedPrecondition, "INVITATION_ALREADY_USED".to_owned()));
+    assert_refused(again, Code::FailedPrecondition, "INVITATION_ALREADY_USED");
 }
 
 /// ab_19: a resent invitation's earlier link is dead, and answers as one that never was.
 #[wire_test]
 async fn ab_19_a_replaced_token_is_dead(world: World) {
     world.restart_with(&[("invitation-resend-interval", "0s")]).await;
-    let team = Team::found(&world).await;
-    let (invitation, old) = team.invite(&world, INVITED).await;
+    let team = Scenario::acme(&world).await;
+    let (invitation, old) = team.invited_by(&team.owner.session, INVITED, &[]).await;
     let request = ResendInvitationRequest {
         organization_id: team.organization_id.clone(),
         invitation_id: invitation.invitation_id,
         ..ResendInvitationRequest::default()
     };
-    world.invitations().resend_invitation(world.as_session(&team.owner, request)).await.unwrap();
+    world.invitations().resend_invitation(world.as_session(&team.owner.session, request)).await.unwrap();
     let new = world.mailbox.wait_for(INVITED, 2).await[1].invitation_token();
     let refused = world.invitations().accept_invitation(signing_up(&old, PASSWORD)).await;
-    assert_eq!(refusal(refused), (Code::NotFound, "INVITATION_NOT_FOUND".to_owned()));
+    assert_refused(refused, Code::NotFound, "INVITATION_NOT_FOUND");
     preview(&world, &new).await.unwrap();
 }
 
 /// ab_19: a session's token and a service key that are cut, extended or changed in one bit are nobody's.
 #[wire_test]
 async fn ab_19_a_credential_has_one_text(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     let key = service_key(&world, None).await;
-    let request = world.as_service(&key, GetUserRequest { user_id: team.owner_id.clone() });
+    let request = world.as_service(&key, GetUserRequest { user_id: team.owner.user_id.clone() });
     world.users().get_user(request).await.unwrap();
-    let request = world.as_session(&team.owner, GetUserRequest { user_id: team.owner_id.clone() });
+    let request = world.as_session(&team.owner.session, GetUserRequest { user_id: team.owner.user_id.clone() });
     world.users().get_user(request).await.unwrap();
-    for wrong in nearly(&key).into_iter().chain(nearly(&team.owner)) {
+    for wrong in nearly(&key).into_iter().chain(nearly(&team.owner.session)) {
         // A header carries no line break and no zero byte, and the space before a token belongs to the header.
         let fit =
             wrong.chars().all(|c| c.is_ascii_graphic()) && wrong.parse::<tonic::metadata::AsciiMetadataValue>().is_ok();
@@ -151,11 +153,11 @@ async fn ab_19_a_credential_has_one_text(world: World) {
 /// ab_19: a token of one kind is not taken for another, in any place where a token goes.
 #[wire_test]
 async fn ab_19_a_token_of_another_kind_is_refused(world: World) {
-    let team = Team::found(&world).await;
-    let (_, link) = team.invite(&world, INVITED).await;
+    let team = Scenario::acme(&world).await;
+    let (_, link) = team.invited_by(&team.owner.session, INVITED, &[]).await;
     let key = service_key(&world, None).await;
     // As a link, also with the link's prefix.
-    for wrong in [&team.owner, &key, &world.operator_key().to_owned()] {
+    for wrong in [&team.owner.session, &key, &world.operator_key().to_owned()] {
         for text in [wrong.clone(), format!("rin_{}", &wrong[4..])] {
             assert_eq!(preview(&world, &text).await.unwrap_err().code(), Code::NotFound);
         }
@@ -164,7 +166,7 @@ async fn ab_19_a_token_of_another_kind_is_refused(world: World) {
     for text in [link.clone(), format!("rss_{}", &link[4..]), format!("rsk_{}", &link[4..])] {
         assert!(!usable(&world, &text).await);
     }
-    for text in [format!("rsk_{}", &team.owner[4..]), format!("rss_{}", &key[4..])] {
+    for text in [format!("rsk_{}", &team.owner.session[4..]), format!("rss_{}", &key[4..])] {
         assert!(!usable(&world, &text).await);
     }
     // As the session that a service was handed.
@@ -172,17 +174,18 @@ async fn ab_19_a_token_of_another_kind_is_refused(world: World) {
         let request =
             world.as_service(&key, VerifySessionRequest { session_token: text.clone(), ..Default::default() });
         assert!(!world.sessions().verify_session(request).await.unwrap().into_inner().valid);
-        let request = world.on_behalf_of(world.operator_key(), text, GetUserRequest { user_id: team.owner_id.clone() });
+        let request =
+            world.on_behalf_of(world.operator_key(), text, GetUserRequest { user_id: team.owner.user_id.clone() });
         let refused = world.users().get_user(request).await;
-        assert_eq!(refusal(refused), (Code::Unauthenticated, "CREDENTIALS_INVALID".to_owned()));
+        assert_refused(refused, Code::Unauthenticated, "CREDENTIALS_INVALID");
     }
 }
 
 /// ab_19: expiry is looked at when a token is used: good until then, dead from that moment on, without anything that has to run in between.
 #[wire_test]
 async fn ab_19_a_token_is_dead_when_its_time_is_over(world: World) {
-    let team = Team::found(&world).await;
-    let (invitation, link) = team.invite(&world, INVITED).await;
+    let team = Scenario::acme(&world).await;
+    let (invitation, link) = team.invited_by(&team.owner.session, INVITED, &[]).await;
     let end = invitation.expire_time.unwrap();
     let end = DateTime::from_timestamp(end.seconds, end.nanos.unsigned_abs()).unwrap();
     let before = |time: DateTime<Utc>, margin: TimeDelta| (time - margin - world.clock.now()).to_std().unwrap();
@@ -194,7 +197,7 @@ async fn ab_19_a_token_is_dead_when_its_time_is_over(world: World) {
     world.clock.advance(before(end, TimeDelta::zero()));
     for _ in 0..2 {
         let expired = world.invitations().accept_invitation(signing_up(&link, PASSWORD)).await;
-        assert_eq!(refusal(expired), (Code::FailedPrecondition, "INVITATION_EXPIRED".to_owned()));
+        assert_refused(expired, Code::FailedPrecondition, "INVITATION_EXPIRED");
         assert_eq!(preview(&world, &link).await.unwrap_err().code(), Code::FailedPrecondition);
         world.clock.advance(second.to_std().unwrap());
     }
@@ -207,7 +210,7 @@ async fn ab_19_a_token_is_dead_when_its_time_is_over(world: World) {
     assert!(!usable(&world, &key).await);
 
     // A session that is used lives on from then; one that is not has ended after its week.
-    let session = sign_in(&world, "olga@example.com", PASSWORD).await.unwrap();
+    let session = sign_in(&world, OWNER, PASSWORD).await.unwrap().session_token;
     world.clock.advance(std::time::Duration::from_secs(7 * 86_400 - 1));
     assert!(alive(&world, &session, &team).await);
     world.clock.advance(std::time::Duration::from_secs(7 * 86_400 - 1));
@@ -216,7 +219,7 @@ async fn ab_19_a_token_is_dead_when_its_time_is_over(world: World) {
     assert!(!alive(&world, &session, &team).await);
 }
 
-async fn alive(world: &World, session: &str, team: &Team) -> bool {
-    let request = world.as_session(session, GetUserRequest { user_id: team.owner_id.clone() });
+async fn alive(world: &World, session: &str, team: &Scenario) -> bool {
+    let request = world.as_session(session, GetUserRequest { user_id: team.owner.user_id.clone() });
     world.users().get_user(request).await.is_ok()
 }

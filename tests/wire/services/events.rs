@@ -12,7 +12,7 @@ use crate::support::pb::{
     DisableServiceAccountRequest, EventStream, GetEventCursorRequest, ListEventsRequest, SuspendMemberRequest,
     WatchEventsRequest, WatchEventsResponse,
 };
-use crate::support::program::{Process, run};
+use crate::support::process::{Process, run};
 use crate::support::scenario::{
     Scenario, assert_invalid, assert_refused, call, create_user, service_account, service_key, texts, with_credential,
 };

@@ -2,14 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
+use super::waiting::all_sent;
 use super::world::World;
-
-/// How long the messages that were queued may take until they are sent.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Looks into a database.
 pub(crate) struct Watcher {
@@ -20,9 +17,9 @@ pub(crate) struct Watcher {
 
 impl Watcher {
     pub(crate) async fn of(world: &World) -> Self {
-        let (mut queries, tables) = (Vec::new(), tables_of(world).await);
+        let (mut queries, tables) = (Vec::new(), watched(world.database()).await);
         for table in &tables {
-            let rows = rows_of(world, table).await;
+            let rows = rows_of(world.database(), table).await;
             queries.push(format!("SELECT '{table}' AS name, ({rows}) AS rows_of"));
         }
         Self { world: world.clone(), query: queries.join(" UNION ALL "), tables }
@@ -59,13 +56,7 @@ impl Watcher {
 
     /// What the database holds once no message is on its way any more: from then on nothing changes by itself.
     pub(crate) async fn look(&self) -> Contents {
-        let queued = "SELECT COUNT(*) AS n FROM outbox_messages WHERE state = 'queued'";
-        let settled = tokio::time::timeout(PATIENCE, async {
-            while self.world.count(queued).await > 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        });
-        settled.await.expect("the outbox never settles");
+        all_sent(&self.world).await;
         let database = self.world.database();
         let statement = Statement::from_string(database.get_database_backend(), &self.query);
         let tables = database.query_all_raw(statement).await.unwrap();
@@ -102,12 +93,9 @@ impl Contents {
     }
 }
 
-async fn tables_of(world: &World) -> Vec<String> {
-    let query = match world.database().get_database_backend() {
-        DbBackend::Postgres => "SELECT tablename AS n FROM pg_tables WHERE schemaname = current_schema()",
-        _ => "SELECT name AS n FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
-    };
-    let tables = texts(world, query).await;
+/// The tables whose rows a refused call must leave as they are.
+async fn watched(database: &DatabaseConnection) -> Vec<String> {
+    let tables = tables(database).await;
     assert!(tables.len() > 5, "where are the tables? {tables:?}");
     // That somebody tried to sign in is kept whatever came of it: it is no change that a refused call should not have made.
     let kept = |table: &String| table != "sign_ins" && table != "attempts";
@@ -115,24 +103,66 @@ async fn tables_of(world: &World) -> Vec<String> {
 }
 
 /// SQL for the table's rows, one per line, in an order of their own.
-async fn rows_of(world: &World, table: &str) -> String {
-    match world.database().get_database_backend() {
+async fn rows_of(database: &DatabaseConnection, table: &str) -> String {
+    match database.get_database_backend() {
         DbBackend::Postgres => {
             format!("SELECT COALESCE(string_agg(t::text, E'\\n' ORDER BY t::text), '') FROM \"{table}\" t")
         }
         _ => {
-            let columns = texts(world, &format!("SELECT name AS n FROM pragma_table_info('{table}')")).await;
-            let row: Vec<String> = columns.iter().map(|column| format!("quote(\"{column}\")")).collect();
+            let row = row_of(database, table).await;
             format!(
-                "SELECT COALESCE(group_concat({}, char(10)), '') FROM (SELECT * FROM \"{table}\" ORDER BY rowid)",
-                row.join(" || ',' || ")
+                "SELECT COALESCE(group_concat({row}, char(10)), '') FROM (SELECT * FROM \"{table}\" ORDER BY rowid)"
             )
         }
     }
 }
 
-async fn texts(world: &World, query: &str) -> Vec<String> {
-    let statement = Statement::from_string(world.database().get_database_backend(), query);
-    let rows = world.database().query_all_raw(statement).await.unwrap();
-    rows.iter().map(|row| row.try_get("", "n").unwrap()).collect()
+/// SQL for one row of SQLite as text, columns as the database writes them; bytes are in hexadecimal.
+async fn row_of(database: &DatabaseConnection, table: &str) -> String {
+    let columns = columns(database, table).await;
+    let quoted: Vec<String> = columns.iter().map(|column| format!("quote(\"{column}\")")).collect();
+    quoted.join(" || ' | ' || ")
+}
+
+/// Every row of every table, columns as the database writes them; bytes are in hexadecimal.
+pub(crate) async fn dump(connection: &DatabaseConnection) -> BTreeMap<String, Vec<String>> {
+    let mut all = BTreeMap::new();
+    for table in tables(connection).await {
+        let query = match connection.get_database_backend() {
+            DbBackend::Postgres => format!("SELECT CAST(t AS text) AS line FROM \"{table}\" t ORDER BY 1"),
+            _ => format!("SELECT {} AS line FROM \"{table}\" ORDER BY 1", row_of(connection, &table).await),
+        };
+        let lines = texts(connection, &query, "line").await;
+        all.insert(table, lines);
+    }
+    all
+}
+
+/// The tables, in the order in which they were made.
+pub(crate) async fn tables(connection: &DatabaseConnection) -> Vec<String> {
+    let query = match connection.get_database_backend() {
+        DbBackend::Postgres => {
+            "SELECT CAST(relname AS text) AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY oid"
+        }
+        _ => "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid",
+    };
+    texts(connection, query, "name").await
+}
+
+/// The columns of a table, in order.
+pub(crate) async fn columns(connection: &DatabaseConnection, table: &str) -> Vec<String> {
+    let query = match connection.get_database_backend() {
+        DbBackend::Postgres => format!(
+            "SELECT CAST(attname AS text) AS name FROM pg_attribute WHERE attrelid = '\"{table}\"'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+        ),
+        _ => format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid"),
+    };
+    texts(connection, &query, "name").await
+}
+
+/// One column of text.
+pub(crate) async fn texts(connection: &DatabaseConnection, query: &str, column: &str) -> Vec<String> {
+    let statement = Statement::from_string(connection.get_database_backend(), query);
+    let rows = connection.query_all_raw(statement).await.unwrap();
+    rows.iter().map(|row| row.try_get("", column).unwrap()).collect()
 }

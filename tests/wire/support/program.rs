@@ -1,191 +1,157 @@
-//! The real program as a process of its own, for what only a process shows: signals, exit codes, logs.
+//! One installation of the program, whose processes come and go: it can be killed at any moment, as a machine or an orchestrator would kill it, and started again.
 
-use std::io::Read;
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use roster::config::OPERATOR_KEY_FILE;
+use roster::http;
+use roster::platform::{Entropy, Keyring};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 
-/// How long a process may take to start or to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::process::{Process, run};
 
-/// A running `roster`. It is killed when this is dropped.
-pub(crate) struct Process {
-    child: Child,
-    stdout: Arc<Mutex<Vec<u8>>>,
-    stderr: Arc<Mutex<Vec<u8>>>,
+/// How long the program may take to start.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// One installation of the program: settings, a data directory and a port that stay the same from one run to the next.
+pub(crate) struct Program {
+    settings: BTreeMap<String, String>,
+    folder: TempDir,
+    address: SocketAddr,
+    /// Words in front of the program: what starts it, such as `env NAME=value`. It ends as the program, in the same process.
+    launcher: Vec<String>,
+    running: Option<Process>,
+    /// What the processes that have ended wrote.
+    past: String,
 }
 
-/// How a process ended.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    /// The exit code; `None`: by a signal.
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Process {
-    /// Starts `roster` with these arguments and, of the environment, with these variables alone.
-    pub(crate) fn start<S: AsRef<str>>(arguments: &[S], environment: &[(&str, &str)]) -> Self {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_roster"));
-        program.args(arguments.iter().map(AsRef::as_ref));
-        Self::spawn(program, environment)
+impl Program {
+    /// An installation that has never run. `settings` are flags without their dashes; by default the database is a file in the data directory, hashing
+    /// is cheap, and the secret key is a new one.
+    pub(crate) fn new(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::Builder::new().prefix("roster-program-").tempdir().unwrap();
+        let address = free_address();
+        let mut all: BTreeMap<String, String> = [
+            ("listen", address.to_string()),
+            ("http-listen", free_address().to_string()),
+            ("data-dir", folder.path().join("data").display().to_string()),
+            ("secret-key", Keyring::generate(&Entropy::system())),
+            ("argon2-memory-kib", "64".to_owned()),
+            ("argon2-iterations", "1".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Self { settings: all, folder, address, launcher: Vec::new(), running: None, past: String::new() }
     }
 
-    fn spawn(mut program: Command, environment: &[(&str, &str)]) -> Self {
-        let mut child = program
-            .env_clear()
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        Self { child, stdout: collect(stdout), stderr: collect(stderr) }
+    /// Has it started by other words from now on; by none: as it is.
+    pub(crate) fn launch_by(&mut self, words: &[String]) {
+        self.launcher = words.to_vec();
     }
 
-    /// Starts `roster serve` and waits until it says where.
-    pub(crate) async fn serve(flags: &[String], environment: &[(&str, &str)]) -> (Self, Addresses) {
-        let arguments: Vec<String> = std::iter::once("serve".to_owned()).chain(flags.iter().cloned()).collect();
-        let process = Self::start(&arguments, environment);
-        let addresses = process.serving().await;
-        (process, addresses)
-    }
-
-    /// The same in a process that may have so many descriptors open.
-    pub(crate) async fn serve_limited(flags: &[String], descriptors: u32) -> (Self, Addresses) {
-        let mut shell = Command::new("/bin/sh");
-        let limit = format!("ulimit -n {descriptors}; exec \"$@\"");
-        shell.args(["-c", &limit, "limited", env!("CARGO_BIN_EXE_roster"), "serve"]).args(flags);
-        let process = Self::spawn(shell, &[]);
-        let addresses = process.serving().await;
-        (process, addresses)
-    }
-
-    /// Seconds of processor time that it has used so far.
-    pub(crate) fn seconds_of_work(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // Behind the name, which may hold anything: utime and stime are the 12th and the 13th, in hundredths.
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        let ticks: f64 = fields[11..13].iter().map(|field| field.parse::<f64>().unwrap()).sum();
-        ticks / 100.0
-    }
-
-    /// Waits until the log says where it serves.
-    pub(crate) async fn serving(&self) -> Addresses {
-        let line = self.logged("\"message\":\"serving\"").await;
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        Addresses {
-            grpc: line["grpc"].as_str().and_then(|text| text.parse().ok()),
-            http: line["http"].as_str().unwrap().parse().unwrap(),
-        }
-    }
-
-    /// Waits for a line of the log with this text in it.
-    pub(crate) async fn logged(&self, text: &str) -> String {
-        let start = Instant::now();
-        loop {
-            let log = self.log();
-            // The last line may be half written.
-            let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
-            if let Some(line) = whole.lines().find(|line| line.contains(text)) {
-                return line.to_owned();
-            }
-            assert!(start.elapsed() < PATIENCE, "the process does not log {text:?}, but:\n{log}");
+    /// Starts the program and waits until it takes connections; answers with how long that took.
+    pub(crate) async fn start(&mut self) -> Duration {
+        let started = Instant::now();
+        let flags = self.settings.iter().map(|(name, value)| format!("--{name}={value}"));
+        let arguments: Vec<String> = std::iter::once("serve".to_owned()).chain(flags).collect();
+        self.running = Some(Process::launch(&self.launcher, &arguments, &[]));
+        while TcpStream::connect(self.address).await.is_err() {
+            assert!(started.elapsed() < START_PATIENCE, "roster does not start: {}", self.log());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        started.elapsed()
     }
 
-    /// Everything on standard error so far: the log.
-    pub(crate) fn log(&self) -> String {
-        text(&self.stderr)
+    /// `kill -9`, and waits until the process is gone.
+    pub(crate) async fn kill(&mut self) {
+        self.end("KILL").await;
     }
 
-    /// Everything on standard output so far.
-    pub(crate) fn said(&self) -> String {
-        text(&self.stdout)
+    /// Asks the program to stop, as an orchestrator would, waits until it is gone, and answers with how long that took.
+    pub(crate) async fn terminate(&mut self) -> Duration {
+        let asked = Instant::now();
+        self.end("TERM").await;
+        asked.elapsed()
     }
 
-    /// Asks the process to stop, as an orchestrator does.
-    pub(crate) fn terminate(&self) {
-        let kill = format!("kill -TERM {}", self.child.id());
-        assert!(Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
-    }
-
-    /// Waits until the process has ended.
-    pub(crate) async fn ended(mut self) -> Ended {
-        let start = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(start.elapsed() < PATIENCE, "the process does not end:\n{}", self.log());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        };
-        // The pipes are read to their end a moment later.
-        while Arc::strong_count(&self.stdout) > 1 || Arc::strong_count(&self.stderr) > 1 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+    async fn end(&mut self, signal: &str) {
+        if let Some(process) = self.running.take() {
+            process.signal(signal);
+            self.past += &process.ended().await.stderr;
         }
-        Ended { code: status.code(), stdout: self.said(), stderr: self.log() }
     }
 
-    /// Stops the process and waits; it has to end well.
-    pub(crate) async fn stop(self) -> Ended {
-        self.terminate();
-        let ended = self.ended().await;
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        ended
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Where a process serves.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Addresses {
-    grpc: Option<SocketAddr>,
-    pub(crate) http: SocketAddr,
-}
-
-impl Addresses {
-    /// Where gRPC is served; a worker serves none.
-    pub(crate) fn grpc(&self) -> SocketAddr {
-        self.grpc.unwrap()
-    }
-
-    /// A connection for gRPC, made at the first call.
+    /// A connection that is made with the first call, and made again when the program has been away.
     pub(crate) fn channel(&self) -> Channel {
-        let endpoint = Endpoint::from_shared(format!("http://{}", self.grpc())).unwrap();
-        endpoint.connect_lazy()
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
+        endpoint.connect_timeout(Duration::from_secs(1)).connect_lazy()
+    }
+
+    /// Where it serves gRPC.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Whether calls are welcome, as `/readyz` says; a program that does not answer has none.
+    pub(crate) async fn ready(&self) -> bool {
+        let address = self.settings["http-listen"].parse().unwrap();
+        let answer = http::probe(address, "/readyz", Duration::from_secs(5)).await;
+        answer.is_ok_and(|(status, _)| status == 200)
+    }
+
+    /// Its process.
+    pub(crate) fn process(&self) -> &Process {
+        self.running.as_ref().expect("the program runs")
+    }
+
+    /// The database's URL.
+    pub(crate) fn database_url(&self) -> String {
+        let file = || format!("sqlite://{}", self.data_dir().join("roster.db").display());
+        self.settings.get("database-url").cloned().unwrap_or_else(file)
+    }
+
+    /// The operator's key that a start of this installation left, which none does on PostgreSQL.
+    pub(crate) fn kept_operator_key(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.data_dir().join(OPERATOR_KEY_FILE)).ok()?;
+        Some(text.trim().to_owned())
+    }
+
+    /// An operator's key: the one that was left, or one that is made in the database.
+    pub(crate) async fn operator_key(&self) -> String {
+        if let Some(key) = self.kept_operator_key() {
+            return key;
+        }
+        let made = run(&["admin", "bootstrap-key", &format!("--database-url={}", self.database_url())], &[]).await;
+        assert_eq!(made.code, Some(0), "{made:?}");
+        made.stdout.trim().to_owned()
+    }
+
+    /// What the program has logged, in all runs.
+    pub(crate) fn log(&self) -> String {
+        let now = self.running.as_ref().map(Process::log).unwrap_or_default();
+        format!("{}{now}", self.past)
+    }
+
+    /// Where its files are.
+    pub(crate) fn data_dir(&self) -> &Path {
+        Path::new(&self.settings["data-dir"])
     }
 }
 
-/// Runs `roster` with these arguments to its end.
-pub(crate) async fn run<S: AsRef<str>>(arguments: &[S], environment: &[(&str, &str)]) -> Ended {
-    Process::start(arguments, environment).ended().await
-}
-
-fn collect(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<u8>>> {
-    let kept = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&kept);
-    std::thread::spawn(move || {
-        let mut buffer = [0; 16 * 1024];
-        while let Ok(length @ 1..) = pipe.read(&mut buffer) {
-            sink.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..length]);
+/// An address that is free and lies outside of the range that outgoing connections take theirs from: while the program is down, no client can come to
+/// sit on its port, or connect to itself there.
+fn free_address() -> SocketAddr {
+    loop {
+        let [high, low] = Entropy::system().bytes();
+        let port = 10_000 + u16::from_be_bytes([high, low]) % 20_000;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
         }
-    });
-    kept
-}
-
-fn text(bytes: &Mutex<Vec<u8>>) -> String {
-    String::from_utf8_lossy(&bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
 }

@@ -4,6 +4,7 @@
 //! service key.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt;
@@ -94,14 +95,18 @@ impl Scenario {
         (invitation, token)
     }
 
-    /// Invites by anybody's right.
-    pub(crate) async fn invite(&self, credential: &str, email: &str, roles: &[&str]) -> Result<Invitation, Status> {
-        let request = CreateInvitationRequest {
+    /// An invitation of this address, in the default role.
+    pub(crate) fn invitation(&self, email: &str) -> CreateInvitationRequest {
+        CreateInvitationRequest {
             organization_id: self.organization_id.clone(),
             email: email.to_owned(),
-            roles: texts(roles),
             ..CreateInvitationRequest::default()
-        };
+        }
+    }
+
+    /// Invites by anybody's right.
+    pub(crate) async fn invite(&self, credential: &str, email: &str, roles: &[&str]) -> Result<Invitation, Status> {
+        let request = CreateInvitationRequest { roles: texts(roles), ..self.invitation(email) };
         let request = self.world.as_service(credential, request);
         let response = self.world.invitations().create_invitation(request).await?;
         Ok(response.into_inner().invitation.unwrap())
@@ -188,8 +193,12 @@ pub(crate) async fn create_organization(world: &World, model: &str, kind: &str, 
 
 /// Signs in.
 pub(crate) async fn sign_in(world: &World, email: &str, password: &str) -> Result<SignInResponse, Status> {
-    let request = SignInRequest { email: email.to_owned(), password: password.to_owned(), ..SignInRequest::default() };
-    world.sessions().sign_in(request).await.map(Response::into_inner)
+    world.sessions().sign_in(credentials(email, password)).await.map(Response::into_inner)
+}
+
+/// An attempt to sign in.
+pub(crate) fn credentials(email: &str, password: &str) -> SignInRequest {
+    SignInRequest { email: email.to_owned(), password: password.to_owned(), ..SignInRequest::default() }
 }
 
 /// Accepts as a new person with [`PASSWORD`].
@@ -198,19 +207,29 @@ pub(crate) async fn accept_as_new(
     token: &str,
     given_name: &str,
 ) -> Result<AcceptInvitationResponse, Status> {
-    let request = AcceptInvitationRequest {
-        token: token.to_owned(),
-        sign_up: Some(SignUp { given_name: given_name.to_owned(), password: PASSWORD.to_owned(), ..SignUp::default() }),
-        ..AcceptInvitationRequest::default()
-    };
+    let mut request = signing_up(token, PASSWORD);
+    request.sign_up = request.sign_up.map(|sign_up| SignUp { given_name: given_name.to_owned(), ..sign_up });
     world.invitations().accept_invitation(request).await.map(Response::into_inner)
 }
 
 /// Accepts as somebody who has an account.
 pub(crate) async fn accept_as(world: &World, session: &str, token: &str) -> Result<AcceptInvitationResponse, Status> {
-    let request = AcceptInvitationRequest { token: token.to_owned(), ..AcceptInvitationRequest::default() };
-    let request = world.as_session(session, request);
+    let request = world.as_session(session, accepting(token));
     world.invitations().accept_invitation(request).await.map(Response::into_inner)
+}
+
+/// An acceptance by a new person.
+pub(crate) fn signing_up(token: &str, password: &str) -> AcceptInvitationRequest {
+    AcceptInvitationRequest {
+        token: token.to_owned(),
+        sign_up: Some(SignUp { given_name: "Bea".to_owned(), password: password.to_owned(), ..SignUp::default() }),
+        ..AcceptInvitationRequest::default()
+    }
+}
+
+/// An acceptance by whoever's session comes with it.
+pub(crate) fn accepting(token: &str) -> AcceptInvitationRequest {
+    AcceptInvitationRequest { token: token.to_owned(), ..AcceptInvitationRequest::default() }
 }
 
 /// A new service account with these scopes, and a key of it that does not expire: the account's id and the key.
@@ -267,6 +286,11 @@ impl Refused {
     }
 }
 
+/// When a status says to try again.
+pub(crate) fn retry_delay(status: &Status) -> Option<Duration> {
+    status.get_details_retry_info().and_then(|info| info.retry_delay)
+}
+
 /// Holds that a call was refused with this code and this reason; answers with the rest.
 #[track_caller]
 pub(crate) fn assert_refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, reason: &str) -> Refused {
@@ -287,7 +311,7 @@ pub(crate) async fn settled(world: &World) {
     let leased =
         "SELECT COUNT(*) AS n FROM outbox_messages WHERE state = 'queued' AND attempts > 0 AND last_error IS NULL";
     while world.count(leased).await > 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

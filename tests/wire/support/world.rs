@@ -6,6 +6,7 @@ use settings::{configuration, flags, founded, settings};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use super::mailbox::Mailbox;
 use super::pb;
 use super::place::passing;
 use super::postgres::{self, TestDatabase};
+use super::process::Addresses;
 use super::runner::Database;
 use super::sqlite;
 
@@ -113,6 +115,18 @@ impl World {
         row.try_get("", "n").unwrap()
     }
 
+    /// The value of a flag that the servers of this world are started with.
+    pub(crate) fn flag(&self, name: &str) -> String {
+        let start = format!("--{name}=");
+        let flags = self.flags();
+        flags.iter().find_map(|flag| flag.strip_prefix(&start)).unwrap().to_owned()
+    }
+
+    /// The database's file; `None` on PostgreSQL.
+    pub(crate) fn sqlite_file(&self) -> Option<PathBuf> {
+        self.flag("database-url").strip_prefix("sqlite://").map(PathBuf::from)
+    }
+
     /// A folder of this world's own, gone with it.
     pub(crate) fn folder(&self) -> &std::path::Path {
         self.inner.folder.path()
@@ -194,6 +208,13 @@ impl World {
     /// Stops the server, for a test whose servers are processes of their own.
     pub(crate) async fn stop(&self) {
         self.first().stop().await;
+    }
+
+    /// Has a process answer the clients of this world, in place of the server that was stopped.
+    pub(crate) fn answered_by(&self, addresses: &Addresses) {
+        let (grpc_address, http_address) = (addresses.grpc(), addresses.http);
+        *lock(&self.inner.first) =
+            Replica { channel: addresses.channel(), grpc_address, http_address, server: Arc::default() };
     }
 
     /// The flags that the servers of this world are started with, for a server in a process of its own.

@@ -6,7 +6,7 @@ use std::path::Path;
 use roster_test_macros::wire_test;
 
 use super::laptop_flags;
-use crate::support::program::run;
+use crate::support::process::run;
 
 /// `roster models check` takes a good document, and names line or field of what is wrong in a bad one.
 #[wire_test(once)]

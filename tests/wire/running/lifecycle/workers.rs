@@ -8,17 +8,18 @@ use sea_orm::ConnectionTrait;
 
 use crate::support::mailbox::Fault;
 use crate::support::pb::invitation_service_client::InvitationServiceClient;
-use crate::support::program::Process;
-use crate::support::safety_kit::{Team, settled};
+use crate::support::process::Process;
+use crate::support::scenario::Scenario;
+use crate::support::waiting::all_sent;
 use crate::support::world::World;
 
 /// `roster worker` delivers what a server has queued that is gone since.
 #[wire_test(postgres)]
 async fn a_worker_delivers_what_a_server_queued(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     world.mailbox.inject(Fault::Unavailable);
     for number in 0..5 {
-        let request = world.as_session(&team.owner, team.invitation(&format!("bea{number}@example.com")));
+        let request = world.as_session(&team.owner.session, team.invitation(&format!("bea{number}@example.com")));
         world.invitations().create_invitation(request).await.unwrap();
     }
     world.stop().await;
@@ -33,7 +34,7 @@ async fn a_worker_delivers_what_a_server_queued(world: World) {
     for number in 0..5 {
         world.mailbox.wait_for(&format!("bea{number}@example.com"), 1).await;
     }
-    settled(&world).await;
+    all_sent(&world).await;
     assert_eq!(world.mailbox.mails().len(), 5);
     worker.stop().await;
 }
@@ -42,7 +43,7 @@ async fn a_worker_delivers_what_a_server_queued(world: World) {
 #[wire_test(postgres)]
 async fn a_server_and_a_worker_share_the_outbox(world: World) {
     const MESSAGES: usize = 60;
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     world.stop().await;
     let (server, addresses) = Process::serve(&world.flags(), &[]).await;
     let worker = Process::start(&[&["worker".to_owned()], &worker_flags(&world)[..]].concat(), &[]);
@@ -51,13 +52,13 @@ async fn a_server_and_a_worker_share_the_outbox(world: World) {
     world.mailbox.inject(Fault::Slow(Duration::from_millis(20)));
     let mut invitations = InvitationServiceClient::new(addresses.channel());
     for number in 0..MESSAGES {
-        let request = world.as_session(&team.owner, team.invitation(&format!("bea{number}@example.com")));
+        let request = world.as_session(&team.owner.session, team.invitation(&format!("bea{number}@example.com")));
         invitations.create_invitation(request).await.unwrap();
     }
     for number in 0..MESSAGES {
         world.mailbox.wait_for(&format!("bea{number}@example.com"), 1).await;
     }
-    settled(&world).await;
+    all_sent(&world).await;
     assert_eq!(world.mailbox.mails().len(), MESSAGES);
     let shares = [server.stop().await, worker.stop().await].map(|ended| ended.stderr.matches("\"mail sent\"").count());
     assert_eq!(shares.iter().sum::<usize>(), MESSAGES);

@@ -7,7 +7,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::{AT_ONCE, health, list};
 use crate::support::pb::ListOrganizationsResponse;
-use crate::support::safety_kit::Team;
+use crate::support::scenario::Scenario;
 use crate::support::world::World;
 
 /// One request over HTTP/1.1, with the answer's head and body.
@@ -69,7 +69,7 @@ async fn browsers_call_where_the_operator_lets_them(world: World) {
     assert!(!answer.starts_with(b"HTTP/1.1 200"), "HTTP/1.1 is answered without the setting");
 
     world.restart_with(&[("grpc-web", "true")]).await;
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     let (head, _) = http1(&world, &preflight, &[]).await;
     assert!(head.starts_with("http/1.1 200"), "{head}");
     for header in [

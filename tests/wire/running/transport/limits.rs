@@ -10,9 +10,11 @@ use tonic::transport::Endpoint;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::{AT_ONCE, health, list};
+use crate::support::contents::dump;
 use crate::support::pb::organization_service_client::OrganizationServiceClient;
 use crate::support::pb::{ImportUsersRequest, ImportedMembership, ListOrganizationsRequest, UserToImport};
-use crate::support::safety_kit::{PASSWORD, Team, credentials, dump, hold_organizations, reason, retry_delay};
+use crate::support::scenario::{PASSWORD, Scenario, credentials, refusal, retry_delay};
+use crate::support::waiting::hold_organizations;
 use crate::support::world::World;
 
 /// The requests of an import that says nothing, and that ends when what comes with them is dropped.
@@ -24,11 +26,12 @@ fn silent() -> (oneshot::Sender<()>, impl Stream<Item = ImportUsersRequest>) {
 /// ab_13: a message of more than 256 KiB is refused before it is read, as is a header of more than 16 KiB; the connection serves others on.
 #[wire_test]
 async fn ab_13_oversized_messages_and_headers_are_refused(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     let before = dump(world.database()).await;
     let mut request = team.invitation("bea@example.com");
     request.personal_message = "x".repeat(300 * 1024);
-    let refused = world.invitations().create_invitation(world.as_session(&team.owner, request)).await.unwrap_err();
+    let refused =
+        world.invitations().create_invitation(world.as_session(&team.owner.session, request)).await.unwrap_err();
     assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
     let mut request = world.as_operator(ListOrganizationsRequest::default());
     request.metadata_mut().insert("x-huge", "x".repeat(64 * 1024).parse().unwrap());
@@ -41,14 +44,15 @@ async fn ab_13_oversized_messages_and_headers_are_refused(world: World) {
 /// ab_13: one connection has so many calls at once and no more: the next waits for a place, on that connection only.
 #[wire_test]
 async fn ab_13_a_connection_has_a_limit_of_calls(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     world.restart_with(&[("max-streams", "2")]).await;
     let held = hold_organizations(&world).await;
     // The client learns of the limit with the first answer.
     list(&world).await.unwrap();
     let mut waiting = Vec::new();
     for email in ["a@example.com", "b@example.com"] {
-        let (mut client, request) = (world.invitations(), world.as_session(&team.owner, team.invitation(email)));
+        let (mut client, request) =
+            (world.invitations(), world.as_session(&team.owner.session, team.invitation(email)));
         waiting.push(tokio::spawn(async move { client.create_invitation(request).await }));
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -66,12 +70,12 @@ async fn ab_13_a_connection_has_a_limit_of_calls(world: World) {
 /// ab_12: a call whose deadline passes while it waits for a lock ends then, changes nothing, then or later, and leaves nothing locked.
 #[wire_test]
 async fn ab_12_a_deadline_ends_the_work(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     let before = dump(world.database()).await;
     let held = hold_organizations(&world).await;
     let start = Instant::now();
     for email in ["a@example.com", "b@example.com", "c@example.com"] {
-        let mut request = world.as_session(&team.owner, team.invitation(email));
+        let mut request = world.as_session(&team.owner.session, team.invitation(email));
         request.set_timeout(Duration::from_millis(200));
         let late = world.invitations().create_invitation(request).await.unwrap_err();
         assert!(matches!(late.code(), Code::DeadlineExceeded | Code::Cancelled), "{late}");
@@ -80,7 +84,7 @@ async fn ab_12_a_deadline_ends_the_work(world: World) {
     held.rollback().await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(dump(world.database()).await, before);
-    let request = world.as_session(&team.owner, team.invitation("a@example.com"));
+    let request = world.as_session(&team.owner.session, team.invitation("a@example.com"));
     tokio::time::timeout(AT_ONCE, world.invitations().create_invitation(request))
         .await
         .expect("something is still locked")
@@ -90,14 +94,14 @@ async fn ab_12_a_deadline_ends_the_work(world: World) {
 /// ab_12: the server has a time limit of its own, for callers that name none.
 #[wire_test]
 async fn ab_12_the_server_has_a_time_limit(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     world.restart_with(&[("request-timeout", "300ms")]).await;
     let before = dump(world.database()).await;
     let held = hold_organizations(&world).await;
     let start = Instant::now();
-    let request = world.as_session(&team.owner, team.invitation("bea@example.com"));
+    let request = world.as_session(&team.owner.session, team.invitation("bea@example.com"));
     let late = world.invitations().create_invitation(request).await.unwrap_err();
-    assert_eq!((late.code(), reason(&late)), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()));
+    assert_eq!((late.code(), refusal(&late).reason), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()));
     assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
     held.rollback().await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -135,7 +139,7 @@ async fn ab_13_who_takes_nothing_holds_up_nobody(world: World) {
 /// ab_13: a message of a stream that is at work has a place, as a call has, and gives it back with its answer; and it waits for one, since what has begun is not refused in the middle.
 #[wire_test]
 async fn ab_13_a_stream_at_work_has_a_place(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     world.restart_with(&[("max-concurrent-requests", "1")]).await;
     let membership =
         ImportedMembership { organization_id: team.organization_id.clone(), roles: vec!["member".to_owned()] };
@@ -157,7 +161,7 @@ async fn ab_13_a_stream_at_work_has_a_place(world: World) {
     tokio::time::sleep(Duration::from_millis(200)).await;
     for _ in 0..3 {
         let refused = list(&world).await.unwrap_err();
-        assert_eq!((refused.code(), reason(&refused)), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
+        assert_eq!((refused.code(), refusal(&refused).reason), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
     }
     held.rollback().await.unwrap();
     let answer = answer.await.unwrap().unwrap().unwrap();
@@ -171,19 +175,20 @@ async fn ab_13_a_stream_at_work_has_a_place(world: World) {
 /// Load beyond the limit is refused at once, with the time to come back after; health is answered all the same, and a place that is free is given again.
 #[wire_test]
 async fn excess_calls_are_refused_at_once(world: World) {
-    let team = Team::found(&world).await;
+    let team = Scenario::acme(&world).await;
     world.restart_with(&[("max-concurrent-requests", "2")]).await;
     let held = hold_organizations(&world).await;
     let mut waiting = Vec::new();
     for email in ["a@example.com", "b@example.com"] {
-        let (mut client, request) = (world.invitations(), world.as_session(&team.owner, team.invitation(email)));
+        let (mut client, request) =
+            (world.invitations(), world.as_session(&team.owner.session, team.invitation(email)));
         waiting.push(tokio::spawn(async move { client.create_invitation(request).await }));
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     for _ in 0..20 {
         let start = Instant::now();
         let refused = list(&world).await.unwrap_err();
-        assert_eq!((refused.code(), reason(&refused)), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
+        assert_eq!((refused.code(), refusal(&refused).reason), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
         assert!(retry_delay(&refused).is_some_and(|delay| delay > Duration::ZERO));
         assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
     }
@@ -198,7 +203,7 @@ async fn excess_calls_are_refused_at_once(world: World) {
 /// ab_14: sign-ins beyond what the hashing threads and their queue take are refused at once, with the time to come back after; other calls go on.
 #[wire_test]
 async fn ab_14_excess_sign_ins_are_refused_at_once(world: World) {
-    Team::found(&world).await;
+    Scenario::acme(&world).await;
     // One hash of these takes some tenths of a second.
     let costly =
         [("hashing-threads", "1"), ("hashing-queue", "1"), ("argon2-memory-kib", "65536"), ("argon2-iterations", "8")];
@@ -222,11 +227,13 @@ async fn ab_14_excess_sign_ins_are_refused_at_once(world: World) {
         answers.into_iter().partition(|(status, _)| status.code() == Code::ResourceExhausted);
     assert!((1..=3).contains(&tried.len()), "{} were tried", tried.len());
     assert!(
-        tried.iter().all(|(status, _)| status.code() == Code::Unauthenticated && reason(status) == "SIGN_IN_FAILED")
+        tried
+            .iter()
+            .all(|(status, _)| status.code() == Code::Unauthenticated && refusal(status).reason == "SIGN_IN_FAILED")
     );
     let hash = tried.iter().map(|(_, took)| *took).min().unwrap();
     for (status, took) in &refused {
-        assert_eq!(reason(status), "OVERLOADED");
+        assert_eq!(refusal(status).reason, "OVERLOADED");
         assert!(retry_delay(status).is_some_and(|delay| delay > Duration::ZERO));
         assert!(*took < hash, "refused after {took:?}, a hash takes {hash:?}");
     }

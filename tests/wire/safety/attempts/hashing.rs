@@ -14,9 +14,8 @@ use crate::support::pb::{
     SignInResponse, SignUp, UserToImport,
 };
 use crate::support::race::told;
-use crate::support::safety_kit::retry_delay;
 use crate::support::scenario::{
-    PASSWORD, Scenario, assert_invalid, assert_refused, call, create_user, new_user, service_key, sign_in,
+    PASSWORD, Scenario, assert_invalid, assert_refused, call, create_user, new_user, retry_delay, service_key, sign_in,
 };
 use crate::support::world::World;
 

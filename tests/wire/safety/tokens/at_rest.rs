@@ -9,6 +9,7 @@ use roster_test_macros::wire_test;
 use tonic::{Request, Response, Status};
 
 use super::INVITED;
+use crate::support::contents::dump;
 use crate::support::mailbox::Fault;
 use crate::support::otlp::Receiver;
 use crate::support::pb::create_organization_request::Owner;
@@ -22,8 +23,8 @@ use crate::support::pb::{
     CreateUserRequest, GetUserRequest, ListOrganizationsRequest, NewUser, PreviewInvitationRequest,
     ResendInvitationRequest, VerifySessionRequest,
 };
-use crate::support::program::Process;
-use crate::support::safety_kit::{accepting, credentials, dump, flag, signing_up, sqlite_file};
+use crate::support::process::Process;
+use crate::support::scenario::{accepting, credentials, signing_up};
 use crate::support::world::World;
 
 /// The secrets of a flow, and every place where one must not turn up.
@@ -151,7 +152,7 @@ async fn ab_19_no_secret_rests_anywhere(world: World) {
     for (name, rows) in &table {
         found.extend(canaries.found_in(&format!("table {name}"), format!("-{}", rows.join("\n")).as_bytes()));
     }
-    if let Some(file) = sqlite_file(&world) {
+    if let Some(file) = world.sqlite_file() {
         for path in files(file.parent().unwrap()) {
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("roster.db")) {
                 let bytes = [b"-".as_slice(), &std::fs::read(&path).unwrap()].concat();
@@ -184,7 +185,7 @@ async fn flow(world: &World, channel: tonic::transport::Channel) -> Canaries {
     let mut users = UserServiceClient::new(channel);
     let operator = world.operator_key().to_owned();
     canaries.keep("the operator key", &operator);
-    canaries.keep("the secret key", &flag(world, "secret-key"));
+    canaries.keep("the secret key", &world.flag("secret-key"));
     let mut request_ids = (1..).map(|n| uuid::Uuid::from_u128(n).to_string());
     let mut request_id = || request_ids.next().unwrap();
 

@@ -21,7 +21,6 @@ use crate::support::pb::{
     RemoveMfaRequest, ResetPasswordRequest, SignInChallenge, SignInChallengeKind, UpdateOrganizationRequest,
     regenerate_recovery_codes_request, remove_mfa_request,
 };
-use crate::support::safety_kit::flag;
 use crate::support::scenario::{
     PASSWORD, Person, Scenario, assert_invalid, assert_refused, call, create_user, sign_in, time,
 };
@@ -62,7 +61,7 @@ pub(crate) async fn guard(world: &World, person: &Person) -> Guarded {
     let shown = code(&secret, world.clock.now());
     let confirmed = confirm(world, &person.session, &begun.enrollment_id, &shown).await.unwrap();
     // The notice is on its way out: what comes after it in a test is the next mail.
-    crate::support::safety_kit::settled(world).await;
+    crate::support::waiting::all_sent(world).await;
     world.clock.advance(STEP);
     Guarded { secret, recovery_codes: confirmed.recovery_codes }
 }
@@ -138,7 +137,7 @@ async fn a_rotated_key_keeps_second_factors(world: World) {
     let ada = create_user(&world, ADA).await;
     let guarded = guard(&world, &ada).await;
     let before = sealed_secrets(&world).await;
-    let old = flag(&world, "secret-key");
+    let old = world.flag("secret-key");
     let new = Keyring::generate(&Entropy::system());
     world.restart_with(&[("secret-key", &format!("{new},{old}"))]).await;
     let start = Instant::now();

@@ -13,7 +13,6 @@ use crate::services::credentials::mfa::{
 use crate::support::authenticator::code;
 use crate::support::pb::complete_sign_in_request::Code as Shown;
 use crate::support::pb::{ListMfaFactorsRequest, remove_mfa_request};
-use crate::support::safety_kit::flag;
 use crate::support::scenario::{PASSWORD, assert_refused, call, create_user, settled};
 use crate::support::world::World;
 
@@ -128,7 +127,7 @@ async fn a_factor_that_cannot_be_opened_stops_no_other(world: World) {
     let broken = "UPDATE mfa_factors SET sealed_secret = (SELECT sealed_secret FROM mfa_factors ORDER BY id DESC LIMIT 1) WHERE id = (SELECT id FROM mfa_factors ORDER BY id LIMIT 1)";
     world.database().execute_unprepared(broken).await.unwrap();
     let before = sealed_secrets(&world).await;
-    let old = flag(&world, "secret-key");
+    let old = world.flag("secret-key");
     let new = Keyring::generate(&Entropy::system());
     world.restart_with(&[("secret-key", &format!("{new},{old}"))]).await;
     let start = Instant::now();

@@ -223,7 +223,7 @@ async fn ab_19_a_reset_token_has_one_text(world: World) {
             "CHALLENGE_INVALID",
         );
     }
-    let rows = crate::support::safety_kit::dump(world.database()).await;
+    let rows = crate::support::contents::dump(world.database()).await;
     assert!(!rows.values().flatten().any(|row| row.contains(&token[4..])));
     assert_refused(
         call!(world, users.get_user, &token, GetUserRequest { user_id: ID.to_owned() }),

@@ -205,7 +205,7 @@ async fn ab_20_the_first_reset_takes_planted_ways_in_away(world: World) {
     link_identity(&world, &person.session, provider.token(&world, "1")).await.unwrap();
     guard(&world, &person).await;
 
-    crate::support::safety_kit::settled(&world).await;
+    crate::support::waiting::all_sent(&world).await;
     let before = world.mailbox.mails_for(ADA).len();
     let token = reset_token(&world, ADA).await;
     world.credentials().reset_password(reset(&token, ANOTHER)).await.unwrap();

@@ -12,7 +12,7 @@ use crate::support::pb::{
     ListAuditEntriesRequest, ListInstallationAuditEntriesRequest, RevokeServiceKeyRequest, ServiceAccount,
     UpdateServiceAccountRequest, VerifyInstallationAuditChainRequest, VerifyInstallationAuditChainResponse,
 };
-use crate::support::program::run;
+use crate::support::process::run;
 use crate::support::race::{Servers, at_once};
 use crate::support::runner::rounds;
 use crate::support::scenario::{Scenario, assert_refused, call, service_key, texts, with_credential};

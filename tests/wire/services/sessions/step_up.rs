@@ -87,7 +87,7 @@ async fn a_code_ends(world: World) {
     let (id, code) = start(&world, session, OWNER).await;
     world.clock.advance(TEN_MINUTES);
     assert_refused(complete(&world, session, &id, &code).await, Code::FailedPrecondition, "CHALLENGE_INVALID");
-    let rows = crate::support::safety_kit::dump(world.database()).await;
+    let rows = crate::support::contents::dump(world.database()).await;
     assert!(!rows["challenges"].iter().any(|row| row.contains(&code)), "no code rests in the clear");
 }
 

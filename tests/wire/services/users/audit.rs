@@ -13,7 +13,7 @@ use crate::support::pb::{
     RevokeUserSessionsRequest, SignOutRequest, SuspendUserRequest, UpdateUserRequest, User,
     VerifyUserAuditChainRequest, VerifyUserAuditChainResponse,
 };
-use crate::support::program::Process;
+use crate::support::process::Process;
 use crate::support::race::{Servers, at_once};
 use crate::support::runner::rounds;
 use crate::support::scenario::{

@@ -5,7 +5,7 @@ use sea_orm::ConnectionTrait;
 
 use super::{asking, busy, listed, rename, verify};
 use crate::support::pb::{AuditEntry, AuditFlaw};
-use crate::support::program::run;
+use crate::support::process::run;
 use crate::support::scenario::Scenario;
 use crate::support::world::World;
 
