@@ -118,6 +118,21 @@ pub fn default_threads() -> usize {
     thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
+/// How far a hashing thread stands behind the threads that answer calls, of 19: with both at work on one processor it has a tenth of it.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
+/// Lets all other threads go before this one. A hash takes a processor for a whole turn of the scheduler, and a call that has a millisecond of work would wait for it.
+#[cfg(target_os = "linux")]
+fn behind_others() {
+    // Where it is not allowed, calls wait a little longer.
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
+}
+
+/// Elsewhere a priority is that of the whole process.
+#[cfg(not(target_os = "linux"))]
+fn behind_others() {}
+
 impl Hasher {
     /// Starts `threads` threads (named `roster-argon2-N`), each with the memory that `params` asks for, one for dearer stored hashes, and in front of both a
     /// queue with room for `queue` waiting jobs (both numbers at least one).
@@ -135,7 +150,11 @@ impl Hasher {
         let (own, foreign) = (Arc::new(Queue::new(queue.max(1))), Arc::new(Queue::new(queue.max(1))));
         let start = |name: String, memory: Vec<argon2::Block>, queue: Arc<Queue>| {
             let thread = thread::Builder::new().name(name);
-            thread.spawn(move || work(memory, &queue)).map(drop).map_err(failed)
+            let work = move || {
+                behind_others();
+                work(memory, &queue);
+            };
+            thread.spawn(work).map(drop).map_err(failed)
         };
         let queues = Arc::new(Queues { own: Arc::clone(&own), foreign: Arc::clone(&foreign) });
         for number in 1..=threads.max(1) {
