@@ -76,7 +76,7 @@ struct Operator {
 fn verdict(found: &pb::VerifyAuditChainResponse, of: &str, out: &mut impl Write) -> Result<usize, String> {
     let whole = found.verified_entries.to_string();
     if found.intact {
-        line(out, &[of, "INTACT", &whole, &found.hash].join("\t"))?;
+        line(out, &[of, "INTACT", &whole, &found.hash, &found.sealed_entries.to_string()].join("\t"))?;
         return Ok(0);
     }
     let flaw = found.flaw().as_str_name().trim_start_matches("AUDIT_FLAW_");
@@ -194,6 +194,7 @@ impl Operator {
             broken_revision: found.broken_revision,
             flaw: found.flaw,
             hash: found.hash,
+            sealed_entries: found.sealed_entries,
         };
         verdict(&found, "installation", out)
     }

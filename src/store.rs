@@ -25,6 +25,7 @@ mod replays;
 mod restore;
 mod roster;
 mod rows;
+mod seals;
 mod service_accounts;
 mod sessions;
 mod sign_ins;
@@ -64,7 +65,8 @@ pub(crate) use log::{LogPlace, LogStep, SeenTransactions};
 pub(crate) use outbox::{ClaimedMessage, MailOf, MessageFilter, Settlement};
 pub(crate) use page::Cursor;
 pub(crate) use replays::ReplayKey;
-pub(crate) use roster::{RosterFacts, RosterFilter, RosterRow};
+pub(crate) use roster::{RosterFacts, RosterFilter, RosterQuery, RosterRow};
+pub(crate) use seals::{Seal, Seals};
 pub(crate) use service_accounts::KeyHolder;
 pub(crate) use sessions::SessionHolder;
 pub(crate) use sign_ins::SignInFilter;
@@ -79,11 +81,17 @@ pub(crate) struct Store {
     writer: WriterState,
     signals: Signals,
     skew: Skew,
+    seals: Seals,
     /// SQLite's.
     wal_index: Option<WalIndex>,
 }
 
 impl Store {
+    /// The same database, whose streams are sealed from now on.
+    pub(crate) fn sealing(self, seals: Seals) -> Self {
+        Self { seals, ..self }
+    }
+
     /// Reads committed rows, outside any transaction.
     pub(crate) fn read(&self) -> &View<DatabaseConnection> {
         &self.read
@@ -135,6 +143,7 @@ impl Store {
             view: View(Transaction::new(begun, self.writer.clone())),
             signals: self.signals.clone(),
             skew: self.skew.clone(),
+            seals: self.seals.clone(),
             queued: false,
             recorded: false,
         })
@@ -175,6 +184,7 @@ pub(crate) struct Tx {
     view: View<Transaction>,
     signals: Signals,
     skew: Skew,
+    seals: Seals,
     queued: bool,
     recorded: bool,
 }

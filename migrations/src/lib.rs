@@ -17,6 +17,7 @@ mod m20261126_000013_states_and_recipients;
 mod m20261126_000014_installation;
 mod m20261126_000015_streams;
 mod m20261126_000016_user_streams;
+mod m20261127_000017_sealed_heads;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000014_installation::Migration),
             Box::new(m20261126_000015_streams::Migration),
             Box::new(m20261126_000016_user_streams::Migration),
+            Box::new(m20261127_000017_sealed_heads::Migration),
         ]
     }
 }

@@ -9,6 +9,7 @@ use crate::{
         call::{
             access,
             context::Ctx,
+            directory::Freshness,
             error::Result,
             paging::{Page, PageRequest},
         },
@@ -18,7 +19,7 @@ use crate::{
         error::Reason,
         stream::{CHAIN_START, INSTALLATION},
     },
-    store::{Cursor, EventFilter, EventRecord, Names, User, event_hash},
+    store::{Cursor, EventFilter, EventRecord, Names, Seal, User, event_hash},
 };
 
 /// Entries of one batch of an export, and entries that a verification holds at a time.
@@ -100,6 +101,7 @@ async fn entries(app: &App, stream: Uuid, filter: &EventFilter, page: &PageReque
 /// # Errors
 /// Those of [`access::enter`].
 pub(crate) async fn export(app: &App, ctx: &Ctx, organization: Uuid, after: i64) -> Result<Vec<Entry>> {
+    app.directory.confirm(Freshness::Full).await?;
     let access = access::enter(app, ctx, organization).await?;
     let view = app.store.read();
     let rows = view.events_after(access.organization.id, after, BATCH).await?;
@@ -152,6 +154,8 @@ pub(crate) struct Verified {
     pub(crate) stream_id: Uuid,
     /// The last whole entry.
     pub(crate) last: Anchor,
+    /// The revision of the entry that the head was sealed at; 0 where it has no seal, or one whose key is not in the list any more.
+    pub(crate) sealed: i64,
     /// Where the record is broken first; `None`: it is whole.
     pub(crate) broken: Option<Break>,
 }
@@ -163,9 +167,11 @@ pub(crate) struct Verified {
 pub(crate) async fn verify(app: &App, ctx: &Ctx, question: Verify) -> Result<Verified> {
     // The newest entry first: whatever is there now, the organization's row, which is read after it, knows of.
     let newest = app.store.read().newest_event(question.organization_id).await?;
-    let organization = access::enter(app, ctx, question.organization_id).await?.organization;
-    let head = Anchor { revision: organization.revision, hash: organization.chain_hash };
-    walk(app, organization.id, &head, newest, question.known).await
+    let now = app.store.snapshot().await?;
+    let organization = access::enter_at(app, ctx, &now, question.organization_id).await?.organization;
+    let end = Anchor { revision: organization.revision, hash: organization.chain_hash };
+    let head = Head { stream_id: organization.id, end, seal: organization.chain_seal, newest };
+    walk(app, &head, question.known).await
 }
 
 /// The same for an account.
@@ -188,34 +194,62 @@ pub(crate) async fn verify_installation(app: &App, known: Option<Anchor>) -> Res
 async fn verify_stream(app: &App, stream: Uuid, known: Option<Anchor>) -> Result<Verified> {
     let newest = app.store.read().newest_event(stream).await?;
     let head = app.store.read().stream_head(stream).await?;
-    let head = Anchor { revision: head.revision, hash: head.chain_hash };
-    walk(app, stream, &head, newest, known).await
+    let end = Anchor { revision: head.revision, hash: head.chain_hash };
+    walk(app, &Head { stream_id: stream, end, seal: head.chain_seal, newest }, known).await
 }
 
-async fn walk(app: &App, stream_id: Uuid, head: &Anchor, newest: i64, known: Option<Anchor>) -> Result<Verified> {
-    let mut verification = Verification::begin(CHAIN_START.to_vec(), known);
-    let broken = first_break(app, stream_id, head, newest, &mut verification).await?;
-    Ok(Verified { stream_id, last: verification.verified().clone(), broken })
+/// What a stream's head says, and the newest entry there is.
+struct Head {
+    stream_id: Uuid,
+    end: Anchor,
+    seal: Option<Vec<u8>>,
+    newest: i64,
+}
+
+async fn walk(app: &App, head: &Head, known: Option<Anchor>) -> Result<Verified> {
+    let seal = head.seal.as_deref().and_then(Seal::read);
+    let mut verification = Verification::begin(CHAIN_START.to_vec(), known, seal.map(|seal| seal.revision));
+    let mut sealed = 0;
+    let broken = match first_break(app, head, seal, &mut verification, &mut sealed).await? {
+        None if seal.is_none() && seal_was_taken_away(app, head).await? => Some(verification.without_seal()),
+        broken => broken,
+    };
+    Ok(Verified { stream_id: head.stream_id, last: verification.verified().clone(), sealed, broken })
+}
+
+/// Whether a head without a seal had one: all have been sealed since the installation's is.
+async fn seal_was_taken_away(app: &App, head: &Head) -> Result<bool> {
+    let begun = head.end.revision > 0 && head.stream_id != INSTALLATION;
+    Ok(begun && app.store.read().stream_head(INSTALLATION).await?.chain_seal.is_some())
 }
 
 async fn first_break(
     app: &App,
-    stream: Uuid,
-    head: &Anchor,
-    newest: i64,
+    head: &Head,
+    seal: Option<Seal<'_>>,
     verification: &mut Verification,
+    sealed: &mut i64,
 ) -> Result<Option<Break>> {
     loop {
         let after = verification.verified().revision;
-        let mut rows = app.store.read().events_after(stream, after, BATCH).await?;
-        rows.retain(|row| row.revision <= head.revision);
+        let mut rows = app.store.read().events_after(head.stream_id, after, BATCH).await?;
+        rows.retain(|row| row.revision <= head.end.revision);
         if rows.is_empty() {
-            return Ok(verification.finish(head, newest).err());
+            return Ok(verification.finish(&head.end, head.newest).err());
         }
         for row in rows {
             let computed = event_hash(&verification.verified().hash, &row);
             if let Err(broken) = verification.take(row.revision, &row.hash, &computed) {
                 return Ok(Some(broken));
+            }
+            // A seal of a key that is not in the list any more says nothing.
+            if let Some(seal) = seal.filter(|_| verification.at_seal())
+                && let Ok(holds) = seal.holds(&app.keyring, head.stream_id, &row.hash)
+            {
+                if let Err(broken) = verification.take_seal(holds) {
+                    return Ok(Some(broken));
+                }
+                *sealed = seal.revision;
             }
         }
     }

@@ -145,6 +145,7 @@ impl Mutation for PreparedCreate {
             delete_time: None,
             mfa_required: false,
             state_before_deletion: None,
+            chain_seal: None,
         };
         tx.insert_organization(organization.clone()).await?;
         let data = json!({ "display_name": organization.display_name, "access_model": organization.access_model });

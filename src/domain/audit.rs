@@ -17,6 +17,8 @@ pub enum Flaw {
     EntryAdded,
     /// The chain fits together, and is another one than the organization's row or the caller knows of.
     ChainReplaced,
+    /// The chain fits together, and nobody who has the secret key has sealed it.
+    SealBroken,
 }
 
 /// Where a record is broken first, and how.
@@ -42,12 +44,31 @@ pub struct Anchor {
 pub struct Verification {
     verified: Anchor,
     known: Option<Anchor>,
+    sealed: Option<i64>,
 }
 
 impl Verification {
-    /// Begins before the first entry, with the hash that chains begin with. `known` is what the caller has kept outside.
-    pub fn begin(start: Vec<u8>, known: Option<Anchor>) -> Self {
-        Self { verified: Anchor { revision: 0, hash: start }, known }
+    /// Begins before the first entry, with the hash that chains begin with. `known` is what the caller has kept outside, `sealed` the revision that the head's seal tells.
+    pub fn begin(start: Vec<u8>, known: Option<Anchor>, sealed: Option<i64>) -> Self {
+        Self { verified: Anchor { revision: 0, hash: start }, known, sealed }
+    }
+
+    /// Whether the last entry is the one that was sealed.
+    pub fn at_seal(&self) -> bool {
+        self.sealed == Some(self.verified.revision)
+    }
+
+    /// The break where the head has lost its seal.
+    pub fn without_seal(&self) -> Break {
+        broken(self.verified.revision, Flaw::SealBroken)
+    }
+
+    /// Takes what was found of the seal of the last entry.
+    ///
+    /// # Errors
+    /// It does not hold.
+    pub fn take_seal(&self, holds: bool) -> Result<(), Break> {
+        if holds { Ok(()) } else { Err(broken(self.verified.revision, Flaw::SealBroken)) }
     }
 
     /// The last entry that was found to be whole; revision 0 before the first.
@@ -81,7 +102,7 @@ impl Verification {
     /// Where the record is broken.
     pub fn finish(&self, head: &Anchor, newest: i64) -> Result<(), Break> {
         let behind = self.verified.revision + 1;
-        let known = self.known.as_ref().map_or(0, |known| known.revision);
+        let known = self.known.as_ref().map_or(0, |known| known.revision).max(self.sealed.unwrap_or(0));
         if behind <= head.revision.max(known) {
             return Err(broken(behind, Flaw::EndMissing));
         }
@@ -109,7 +130,7 @@ mod tests {
 
     /// Takes entries whose hash is their revision.
     fn taken(entries: &[i64], known: Option<Anchor>) -> Result<Verification, Break> {
-        let mut verification = Verification::begin(vec![0], known);
+        let mut verification = Verification::begin(vec![0], known, None);
         for revision in entries {
             let hash = [u8::try_from(*revision).unwrap()];
             verification.take(*revision, &hash, &hash)?;

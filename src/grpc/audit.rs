@@ -278,6 +278,7 @@ impl From<Verified> for pb::VerifyAuditChainResponse {
             broken_revision: verified.broken.map_or(0, |broken| broken.revision),
             flaw: verified.broken.map_or(pb::AuditFlaw::Unspecified, |broken| broken.flaw.into()).into(),
             hash: hex(&verified.last.hash),
+            sealed_entries: verified.sealed,
         }
     }
 }
@@ -292,6 +293,7 @@ impl From<Verified> for pb::VerifyUserAuditChainResponse {
             broken_revision: found.broken_revision,
             flaw: found.flaw,
             hash: found.hash,
+            sealed_entries: found.sealed_entries,
         }
     }
 }
@@ -305,6 +307,7 @@ impl From<Verified> for pb::VerifyInstallationAuditChainResponse {
             broken_revision: found.broken_revision,
             flaw: found.flaw,
             hash: found.hash,
+            sealed_entries: found.sealed_entries,
         }
     }
 }
@@ -317,6 +320,7 @@ impl From<Flaw> for pb::AuditFlaw {
             Flaw::EndMissing => pb::AuditFlaw::EndMissing,
             Flaw::EntryAdded => pb::AuditFlaw::EntryAdded,
             Flaw::ChainReplaced => pb::AuditFlaw::ChainReplaced,
+            Flaw::SealBroken => pb::AuditFlaw::SealBroken,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::{constant_time, digest, hmac};
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
@@ -141,13 +141,30 @@ impl Keyring {
     /// is another digest.
     #[must_use]
     pub fn digest(&self, context: &str, of: &[&[u8]]) -> Vec<u8> {
-        let mut digest = hmac::Context::with_key(&self.sealing.naming);
-        for part in [context.as_bytes()].iter().chain(of) {
-            // With its length, so that no two lists of parts are one text.
-            digest.update(&(part.len() as u64).to_be_bytes());
-            digest.update(part);
+        digest_of(&self.sealing, context, of).sign().as_ref().to_vec()
+    }
+
+    /// An authentication code of something, by which whoever has the key knows that it was made by somebody who has it. `context` keeps codes for different uses apart. It names its key:
+    /// version (1 byte), key id (4), HMAC-SHA-256 (32).
+    #[must_use]
+    pub fn mac(&self, context: &str, of: &[&[u8]]) -> Vec<u8> {
+        let tag = digest_of(&self.sealing, context, of).sign();
+        [&[VERSION][..], &self.sealing.id, tag.as_ref()].concat()
+    }
+
+    /// Whether [`Keyring::mac`] made a code of this, with whichever key of the list.
+    ///
+    /// # Errors
+    /// [`KeyringError::UnknownFormat`], [`KeyringError::UnknownKey`] or [`KeyringError::Rejected`].
+    pub fn verify_mac(&self, context: &str, of: &[&[u8]], mac: &[u8]) -> Result<(), KeyringError> {
+        let (version, rest) = mac.split_first().ok_or(KeyringError::UnknownFormat)?;
+        let (id, tag) = rest.split_first_chunk::<ID_LEN>().ok_or(KeyringError::UnknownFormat)?;
+        if *version != VERSION {
+            return Err(KeyringError::UnknownFormat);
         }
-        digest.sign().as_ref().to_vec()
+        let key = self.keys().find(|key| key.id == *id).ok_or(KeyringError::UnknownKey(u32::from_be_bytes(*id)))?;
+        let computed = digest_of(key, context, of).sign();
+        constant_time::verify_slices_are_equal(computed.as_ref(), tag).map_err(|_| KeyringError::Rejected)
     }
 
     /// What everything begins with that was sealed with the first key. What begins otherwise should be sealed again before its key is taken out of the list.
@@ -160,6 +177,16 @@ impl Keyring {
     fn keys(&self) -> impl Iterator<Item = &Key> {
         std::iter::once(&*self.sealing).chain(self.older.iter())
     }
+}
+
+fn digest_of(key: &Key, context: &str, of: &[&[u8]]) -> hmac::Context {
+    let mut digest = hmac::Context::with_key(&key.naming);
+    for part in [context.as_bytes()].iter().chain(of) {
+        // With its length, so that no two lists of parts are one text.
+        digest.update(&(part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    digest
 }
 
 impl Key {
@@ -223,6 +250,20 @@ mod tests {
         assert_ne!(ring.digest("use", &[b"a", b"bc"]), digest);
         assert_ne!(ring.digest("another", &[b"ab", b"c"]), digest);
         assert_ne!(other.digest("use", &[b"ab", b"c"]), digest);
+    }
+
+    #[test]
+    fn a_code_is_known_by_all_keys_of_the_list() {
+        let (first, second) = (fresh(), fresh());
+        let old = Keyring::parse(&first).unwrap().mac("use", &[b"ab", b"c"]);
+        let rotated = Keyring::parse(&format!("{second},{first}")).unwrap();
+        assert_eq!(rotated.verify_mac("use", &[b"ab", b"c"], &old), Ok(()));
+        assert_eq!(rotated.verify_mac("use", &[b"a", b"bc"], &old), Err(KeyringError::Rejected));
+        assert_eq!(rotated.verify_mac("another", &[b"ab", b"c"], &old), Err(KeyringError::Rejected));
+        assert_eq!(rotated.verify_mac("use", &[b"ab", b"c"], &old[..20]), Err(KeyringError::Rejected));
+        assert_eq!(rotated.verify_mac("use", &[b"ab", b"c"], b"x"), Err(KeyringError::UnknownFormat));
+        let stranger = Keyring::parse(&second).unwrap().verify_mac("use", &[b"ab", b"c"], &old);
+        assert!(matches!(stranger, Err(KeyringError::UnknownKey(_))));
     }
 
     #[test]

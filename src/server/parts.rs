@@ -28,7 +28,7 @@ use crate::{
     outbox::{Links, MailDirectory, Mailer, Renderer, Sender, Settings, SmtpRelay, Transport, Worker},
     platform::{entropy::Entropy, hashing::Hasher, https::Fetcher, keyring::Keyring},
     server::{Platform, StartError, data_dir},
-    store::{SchemaState, Store, StoreSettings},
+    store::{SchemaState, Seals, Store, StoreSettings},
 };
 
 /// The first and the longest wait for a database that does not answer.
@@ -96,9 +96,10 @@ impl Parts {
     async fn open(database: &DatabaseConfig, keys: &KeyConfig, entropy: &Entropy) -> Result<Self, StartError> {
         data_dir::ensure(&database.data_dir)?;
         let keyring = data_dir::keyring(keys.secret_key(), &database.data_dir, entropy)?;
-        let store = connect(database).await?;
+        let keyring = Arc::new(keyring);
+        let store = connect(database).await?.sealing(Seals::with(keyring.clone()));
         require_schema(&store).await?;
-        Ok(Self { store: Arc::new(store), keyring: Arc::new(keyring), data_dir: database.data_dir.clone() })
+        Ok(Self { store: Arc::new(store), keyring, data_dir: database.data_dir.clone() })
     }
 
     /// The use cases.

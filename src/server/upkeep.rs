@@ -1,6 +1,6 @@
 //! What runs beside the calls: readiness, forgetting what has had its time, and sealing again after a rotation of keys.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::TimeDelta;
 
@@ -10,7 +10,7 @@ use crate::{
     http::Readiness,
     platform::{clock::Clock, shutdown::Shutdown},
     server::{Platform, parts::Parts},
-    store::{Store, StoreError},
+    store::{LogPlace, Store, StoreError},
 };
 
 /// How often the database is asked for a sign of life.
@@ -29,6 +29,10 @@ const CHALLENGES: TimeDelta = TimeDelta::days(1);
 const SESSIONS: TimeDelta = TimeDelta::days(30);
 /// How long messages are kept that were sent, given up or cancelled, unless an invitation tells by one how far its mail is.
 const MESSAGES: TimeDelta = TimeDelta::days(90);
+
+/// Events that are read at a time to find out which streams have moved, and streams that are told of at a time.
+const LOG_STEP: usize = 1000;
+const MOST_HEADS: usize = 10_000;
 
 /// Asks the database once, and starts asking.
 pub(super) async fn start(parts: &Parts, platform: &Platform, readiness: &Readiness, shutdown: &Shutdown) {
@@ -49,6 +53,15 @@ pub(super) async fn start(parts: &Parts, platform: &Platform, readiness: &Readin
     let (forgetting, keyring, platform) = (parts.store.clone(), parts.keyring.clone(), platform.clone());
     let clock = platform.clock.clone();
     shutdown.spawn(shutdown.token().run_until_cancelled_owned(async move {
+        let mut place = None;
+        match forgetting.seal_heads_once().await {
+            Ok(0) => {}
+            Ok(count) => tracing::warn!(
+                count,
+                "sealed the ends of streams that had no seal, as after the upgrade that brings seals"
+            ),
+            Err(error) => tracing::warn!(%error, "could not seal the ends of streams"),
+        }
         loop {
             let now = clock.now();
             tidy("answers", forgetting.forget_replays(now)).await;
@@ -63,6 +76,9 @@ pub(super) async fn start(parts: &Parts, platform: &Platform, readiness: &Readin
                 Ok(count) => tracing::info!(count, "took over what the version before recorded of users"),
                 Err(error) => tracing::warn!(%error, "could not take over what the version before recorded of users"),
             }
+            if let Err(error) = log_heads(&forgetting, &mut place).await {
+                tracing::warn!(%error, "could not tell how far the records are");
+            }
             match reseal_factors(&forgetting, &keyring, &platform.entropy).await {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "sealed second factors with the new key"),
@@ -71,6 +87,30 @@ pub(super) async fn start(parts: &Parts, platform: &Platform, readiness: &Readin
             tokio::time::sleep(FORGET).await;
         }
     }));
+}
+
+/// Tells in the log how far each stream is that has moved since the last time: who keeps the log elsewhere has what `known_revision` and `known_hash` ask for, out of reach of whoever
+/// writes to the database (ab_49).
+async fn log_heads(store: &Store, place: &mut Option<LogPlace>) -> Result<(), StoreError> {
+    let Some(mut from) = place.take() else {
+        *place = Some(store.read().log_end().await?.place);
+        return Ok(());
+    };
+    let mut heads = BTreeMap::new();
+    loop {
+        let step = store.read().read_log(&from, LOG_STEP).await?;
+        heads.extend(step.events.into_iter().map(|event| (event.stream_id, (event.revision, event.hash))));
+        from = step.place;
+        if step.up_to_date || heads.len() >= MOST_HEADS {
+            break;
+        }
+    }
+    *place = Some(from);
+    for (stream, (revision, hash)) in heads {
+        let hash = data_encoding::HEXLOWER.encode(&hash);
+        tracing::info!(%stream, revision, hash, "the end of a record");
+    }
+    Ok(())
 }
 
 /// Moves what the version before has recorded of users, while it was replaced, into their streams: user by user, each in a transaction.

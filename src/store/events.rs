@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Organization, Result, StoreError, StreamHead, Tx, View,
+    Organization, Result, Seals, StoreError, StreamHead, Tx, View,
     entities::{events, organizations, stream_heads, user_events},
 };
 use crate::domain::{
@@ -56,9 +56,12 @@ impl Tx {
         };
         let row = place.row(event);
         organization.chain_hash = row.hash.clone();
+        let last = organization.chain_seal.take();
+        organization.chain_seal = self.seals.seal(organization.id, organization.revision, &row.hash, last);
         let moved = organizations::Entity::update_many()
             .col_expr(organizations::Column::Revision, Expr::value(organization.revision))
             .col_expr(organizations::Column::ChainHash, Expr::value(organization.chain_hash.clone()))
+            .col_expr(organizations::Column::ChainSeal, Expr::value(organization.chain_seal.clone()))
             .filter(organizations::Column::Id.eq(organization.id))
             .filter(organizations::Column::Revision.eq(organization.revision - 1))
             .exec(&self.view.0)
@@ -99,14 +102,15 @@ impl Tx {
     }
 
     async fn append(&mut self, stream: StreamKind, head: StreamHead, event: Event) -> Result<()> {
-        let (head, row) = head.next(stream, event);
+        let (head, row) = head.next(&self.seals, stream, event);
         head.into_active_model().reset_all().update(&self.view.0).await?;
         self.insert_events(vec![row]).await
     }
 
     /// Writes the first event of each of these users, who are new.
     pub(super) async fn begin_streams(&mut self, first: Vec<(Uuid, Event)>) -> Result<()> {
-        let begun = first.into_iter().map(|(user, event)| StreamHead::begin(user).next(StreamKind::User, event));
+        let begun =
+            first.into_iter().map(|(user, event)| StreamHead::begin(user).next(&self.seals, StreamKind::User, event));
         let (heads, rows): (Vec<_>, Vec<_>) = begun.map(|(head, row)| (head.into_active_model(), row)).unzip();
         stream_heads::Entity::insert_many(heads).exec_without_returning(&self.view.0).await?;
         self.insert_events(rows).await
@@ -186,15 +190,16 @@ impl Place<'_> {
 
 impl StreamHead {
     fn begin(stream_id: Uuid) -> Self {
-        Self { stream_id, revision: 0, chain_hash: CHAIN_START.to_vec() }
+        Self { stream_id, revision: 0, chain_hash: CHAIN_START.to_vec(), chain_seal: None }
     }
 
     /// The row of the next event, and the head behind it.
-    fn next(self, stream: StreamKind, event: Event) -> (Self, events::Model) {
+    fn next(self, seals: &Seals, stream: StreamKind, event: Event) -> (Self, events::Model) {
         let revision = self.revision + 1;
         let place = Place { stream, id: self.stream_id, revision, previous: &self.chain_hash };
         let row = place.row(event);
-        (Self { stream_id: self.stream_id, revision, chain_hash: row.hash.clone() }, row)
+        let chain_seal = seals.seal(self.stream_id, revision, &row.hash, self.chain_seal);
+        (Self { stream_id: self.stream_id, revision, chain_hash: row.hash.clone(), chain_seal }, row)
     }
 }
 

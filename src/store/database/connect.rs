@@ -10,6 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 use crate::{
     platform::Skew,
+    store::Seals,
     store::{
         Result, Signals, Store, StoreError, Tx, View, WalIndex,
         database::writer::{WriterState, is_between_transactions},
@@ -19,6 +20,8 @@ use crate::{
 /// Any number that no other program takes on the same database.
 const MIGRATION_LOCK: i64 = 0x726f_7374_6572;
 
+/// A connection that was used within that time is taken for alive. Where it is not, a call fails as if it had broken in the middle.
+const TRUSTED: Duration = Duration::from_secs(1);
 /// How long to wait for a connection of the pool. A caller's deadline is usually shorter.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -86,7 +89,15 @@ impl Store {
         let many = SqlitePoolOptions::new();
         let read = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(many, settings.max_connections, true).await?);
         let wal_index = Some(WalIndex::of(options.get_filename()));
-        Ok(Self { read: View(read), write, writer, signals: Signals::new(), skew: Skew::default(), wal_index })
+        Ok(Self {
+            read: View(read),
+            write,
+            writer,
+            signals: Signals::new(),
+            skew: Skew::default(),
+            seals: Seals::default(),
+            wal_index,
+        })
     }
 
     async fn connect_postgres(url: &str, settings: &StoreSettings) -> Result<Self> {
@@ -95,6 +106,8 @@ impl Store {
             .max_connections(settings.max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_timeout(ACQUIRE_TIMEOUT)
+            // Without this every statement is preceded by a round trip that asks whether the connection lives.
+            .test_before_acquire_if_idle_for(TRUSTED)
             // Statements stand in our own spans; here they would carry values.
             .sqlx_logging(false)
             .set_application_name("roster");
@@ -107,6 +120,7 @@ impl Store {
             writer: WriterState::default(),
             signals,
             skew: Skew::default(),
+            seals: Seals::default(),
             wal_index: None,
         })
     }

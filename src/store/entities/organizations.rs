@@ -23,6 +23,7 @@ pub(crate) struct Model {
     pub(crate) delete_time: Option<DateTime<Utc>>,
     pub(crate) mfa_required: bool,
     pub(crate) state_before_deletion: Option<OrganizationState>,
+    pub(crate) chain_seal: Option<Vec<u8>>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -9,6 +9,7 @@ pub(crate) struct Model {
     pub(crate) stream_id: Uuid,
     pub(crate) revision: i64,
     pub(crate) chain_hash: Vec<u8>,
+    pub(crate) chain_seal: Option<Vec<u8>>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -24,7 +24,7 @@ use crate::support::pb::{
 };
 use crate::support::postgres;
 use crate::support::process::{Process, run};
-use crate::support::scenario::{PASSWORD, Scenario, create_user, credentials};
+use crate::support::scenario::{PASSWORD, Scenario, call, create_user, credentials};
 use crate::support::waiting::all_sent;
 use crate::support::world::World;
 
@@ -76,9 +76,19 @@ async fn counts(connection: &DatabaseConnection) -> BTreeMap<String, usize> {
 
 /// Rows of every kind: an organization with an owner, a second member, invitations pending, accepted and revoked, mail sent, failed and queued, a replay.
 async fn fill(world: &World) -> Scenario {
-    use crate::support::pb::{CreateServiceAccountRequest, RevokeInvitationRequest};
+    use crate::support::pb::{
+        CreateServiceAccountRequest, Organization, RevokeInvitationRequest, UpdateOrganizationRequest,
+    };
+
     let team = Scenario::with(world, "default", "", OWNER).await;
-    create_user(&world, "Zo\u{eb}@B\u{fc}cher.example").await;
+    let organization = Organization {
+        organization_id: team.organization_id.clone(),
+        display_name: "Analytical Engines".to_owned(),
+        ..Default::default()
+    };
+    let request = UpdateOrganizationRequest { organization: Some(organization), ..Default::default() };
+    call!(world, organizations.update_organization, world.operator_key(), request).unwrap();
+    create_user(world, "Zo\u{eb}@B\u{fc}cher.example").await;
     let (_, token) = team.invited_by(&team.owner.session, "bea@example.com", &[]).await;
     world.invitations().accept_invitation(crate::support::scenario::signing_up(&token, PASSWORD)).await.unwrap();
     team.invited_by(&team.owner.session, "pending@example.com", &[]).await;
@@ -293,7 +303,7 @@ async fn serve(world: &World, url: &str, version: &str) {
     ]);
     let (process, addresses) = Process::serve(&flags, &[]).await;
     let mut sessions = SessionServiceClient::new(addresses.channel());
-    for email in ["bea@example.com", "zo\u{eb}@xn--bcher-kva.example"] {
+    for email in [OWNER, "bea@example.com", "zo\u{eb}@xn--bcher-kva.example"] {
         sessions
             .sign_in(credentials(email, PASSWORD))
             .await

@@ -1,7 +1,7 @@
 //! The audit chain, and what verifies it.
 
 use roster_test_macros::wire_test;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbBackend};
 
 use super::{asking, busy, listed, rename, verify};
 use crate::support::pb::{AuditEntry, AuditFlaw};
@@ -21,11 +21,12 @@ async fn ab_30_an_edited_or_deleted_entry_is_named(world: World) {
     let other = Scenario::with(&world, "default", "", "other@example.com").await;
     let sound = verify(&acme, None).await;
     assert_eq!((sound.intact, sound.verified_entries, sound.broken_revision), (true, 9, 0));
+    assert_eq!(sound.sealed_entries, 9);
     let all = listed(&acme, asking(&acme)).await;
     assert_eq!(sound.hash, all[0].hash);
     for keep in [
         "CREATE TABLE kept_events AS SELECT * FROM events",
-        "CREATE TABLE kept_organizations AS SELECT id, revision, chain_hash FROM organizations",
+        "CREATE TABLE kept_organizations AS SELECT id, revision, chain_hash, chain_seal FROM organizations",
     ] {
         world.database().execute_unprepared(keep).await.unwrap();
     }
@@ -94,11 +95,28 @@ async fn ab_30_an_edited_or_deleted_entry_is_named(world: World) {
         assert!(verify(&acme, Some(&all[0])).await.intact, "{attack}");
     }
 
-    // Whoever takes the end away and sets the organization's row back leaves a chain that is whole in itself: only what was kept outside shows it.
+    // Whoever takes the end away and sets the organization's row back leaves a chain that is whole in itself. The seal shows it.
     execute(&world, &format!("DELETE FROM events WHERE revision > 6 AND {here}")).await;
     execute(&world, &format!("UPDATE organizations SET revision = 6, chain_hash = (SELECT hash FROM kept_events k WHERE k.revision = 6 AND k.organization_id = organizations.id) WHERE {mine}")).await;
-    assert!(verify(&acme, None).await.intact);
-    assert!(verify(&acme, Some(&all[5])).await.intact);
+    let found = verify(&acme, None).await;
+    assert_eq!((found.broken_revision, found.flaw(), found.sealed_entries), (7, EndMissing, 0));
+    // Without a seal, with that of another organization, and with one that somebody has made up.
+    let of_other = format!(
+        "(SELECT k.chain_seal FROM kept_organizations k WHERE NOT ({mine}))",
+        mine = mine.replace("id =", "k.id =")
+    );
+    let older = match world.database().get_database_backend() {
+        DbBackend::Postgres => "decode('0000000000000006', 'hex') || substring(chain_seal FROM 9)",
+        _ => "CAST(X'0000000000000006' || SUBSTR(chain_seal, 9) AS BLOB)",
+    };
+    for forged in ["NULL", &of_other, older] {
+        execute(&world, &format!("UPDATE organizations SET chain_seal = {forged} WHERE {mine}")).await;
+        let found = verify(&acme, None).await;
+        let expected = if forged == of_other { (2, SealBroken, 0) } else { (6, SealBroken, 0) };
+        assert_eq!((found.broken_revision, found.flaw(), found.sealed_entries), expected, "{forged}");
+        execute(&world, &format!("UPDATE organizations SET chain_seal = (SELECT k.chain_seal FROM kept_organizations k WHERE k.id = organizations.id) WHERE {mine}")).await;
+    }
+    // What was kept outside shows it, too.
     let found = verify(&acme, Some(&all[0])).await;
     assert_eq!((found.broken_revision, found.flaw()), (7, EndMissing));
     let foreign = AuditEntry { hash: all[0].hash.clone(), revision: 4, ..AuditEntry::default() };
