@@ -123,6 +123,7 @@ fn question(team: &Team, number: usize) -> CheckPermissionRequest {
         user_id: team.member(number),
         permission: "members.read".to_owned(),
         consistency: None,
+        ..CheckPermissionRequest::default()
     }
 }
 
@@ -148,6 +149,7 @@ async fn slice(site: &Site, effort: Effort, at_once: usize, kind: Kind) -> Slice
                     user_id: members[number % members.len()].clone(),
                     permission: "members.read".to_owned(),
                     consistency: requirement.map(|requirement| Consistency { requirement: Some(requirement) }),
+                    ..CheckPermissionRequest::default()
                 };
                 let request = with(&key, request);
                 async move {

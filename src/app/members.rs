@@ -1,5 +1,7 @@
 //! The roster of an organization, and the roles of its members.
 
+pub(crate) mod holders;
+pub(crate) mod preview;
 pub(crate) mod profiles;
 pub(crate) mod states;
 
@@ -12,7 +14,7 @@ use crate::{
         call::{
             access::{self, Access, Asked},
             context::Ctx,
-            error::Result,
+            error::{Error, Result},
             mutation::Mutation,
             paging::{Page, PageRequest},
             rule::Rule,
@@ -20,13 +22,15 @@ use crate::{
         require_etag,
     },
     domain::{
-        access_model::RoleSet,
+        access_model::{PermissionId, RoleSet},
         actions::{Row, allowed_actions},
         authority::{Owners, decide_set_roles},
         error::Reason,
         member::{Action, MemberState},
     },
-    store::{Cursor, Member, MemberActivity, Organization, RosterFacts, RosterFilter, RosterRow, Tx, User},
+    store::{
+        Cursor, Member, MemberActivity, Organization, RosterFacts, RosterFilter, RosterQuery, RosterRow, Tx, User,
+    },
 };
 
 /// A row of the roster, as this caller sees it.
@@ -137,6 +141,8 @@ pub(crate) struct List {
     pub(crate) organization_id: Uuid,
     /// The filter.
     pub(crate) filter: RosterFilter,
+    /// Only those whose roles give this permission.
+    pub(crate) permission: Option<PermissionId>,
     /// Which page.
     pub(crate) page: PageRequest,
 }
@@ -145,20 +151,45 @@ pub(crate) struct List {
 ///
 /// # Errors
 /// Those of [`access::enter`].
-pub(crate) async fn list(app: &App, ctx: &Ctx, mut query: List) -> Result<(Page<RosterEntry>, i64)> {
+pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<(Page<RosterEntry>, i64)> {
+    let (access, page, facts) = read(app, ctx, &query).await?;
+    let roster_page = RosterPage { app, ctx, access: &access, facts };
+    Ok((page.map(|row| roster_page.entry(row)).await, access.organization.revision))
+}
+
+/// The rows of a page, and the organization as it was at their moment.
+pub(super) async fn read(app: &App, ctx: &Ctx, query: &List) -> Result<(Access, Page<RosterRow>, RosterFacts)> {
+    let access = access::enter(app, ctx, query.organization_id).await?;
+    // What is counted is counted at the moment of the page.
+    if !query.page.counts()
+        && let Some((rows, facts)) = app.store.read().roster_page(&query.asked(ctx, &access)).await?
+    {
+        return Ok((access, query.page.page(rows, None, RosterRow::cursor), facts));
+    }
+    // It has changed since the caller was let in: once more, at one moment.
     let view = app.store.snapshot().await?;
     let access = access::enter_at(app, ctx, &view, query.organization_id).await?;
-    query.filter.invited &= access.model.invitations().in_roster;
-    let id = access.organization.id;
-    let rows = view.roster_page(id, &query.filter, query.page.after(), query.page.limit()).await?;
-    let total = query.page.total(view.roster_count(id, &query.filter)).await?;
-    let page = query.page.page(rows, total, RosterRow::cursor);
-    let members: Vec<Uuid> = page.items.iter().filter_map(RosterRow::user_id).collect();
-    let (owner, counters) = shown(ctx, &access);
-    let roster_page =
-        RosterPage { app, ctx, access: &access, facts: view.roster_facts(id, owner, &members, counters).await? };
-    let revision = access.organization.revision;
-    Ok((page.map(|row| roster_page.entry(row)).await, revision))
+    let asked = query.asked(ctx, &access);
+    let found = view.roster_page(&asked).await?;
+    let (rows, facts) =
+        found.ok_or_else(|| Error::Unavailable("the organization changed within a moment".to_owned()))?;
+    let total = query.page.total(view.roster_count(access.organization.id, &asked.filter)).await?;
+    Ok((access, query.page.page(rows, total, RosterRow::cursor), facts))
+}
+
+impl List {
+    fn asked<'a>(&'a self, ctx: &Ctx, access: &'a Access) -> RosterQuery<'a> {
+        let (owner_role, with_counters) = shown(ctx, access);
+        let mut filter = self.filter.clone();
+        filter.invited &= access.model.invitations().in_roster;
+        if let Some(permission) = &self.permission {
+            filter.roles = access.roles_with(permission.as_str());
+            // Where no role gives it, nobody has it.
+            filter.states.retain(|_| !filter.roles.is_empty());
+        }
+        let (after, limit) = (self.page.after(), self.page.limit());
+        RosterQuery { organization: &access.organization, owner_role, filter, after, limit, with_counters }
+    }
 }
 
 /// Whose holders are counted, and whether counters are shown.

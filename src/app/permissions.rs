@@ -1,7 +1,9 @@
 //! Permission checks.
 
 pub(crate) mod access_models;
+pub(crate) mod denial;
 pub(crate) mod effective_models;
+pub(crate) mod explanation;
 
 use std::collections::BTreeSet;
 
@@ -11,19 +13,26 @@ use crate::{
     app::{
         App,
         call::{
-            access::{began, interruption},
+            access::{began, interruption, roles_with},
             context::Ctx,
             directory::{KnownOrganization, Seat},
             error::Result,
         },
+        permissions::{
+            denial::Denial,
+            explanation::{Explanation, explain},
+        },
     },
     domain::{
-        access_model::{PermissionId, RoleSet},
-        member::{self, DenyReason},
+        access_model::{PermissionId, RoleId, RoleSet},
+        member::{self, DenyReason, MembershipFacts},
         mfa, session,
     },
     store::{Member, Organization, Session},
 };
+
+/// What somebody needs who is told of roles that they do not hold: the permission of ListRoles.
+const READING_ROLES: &str = "members.read";
 
 /// One question: may this user do this in this organization?
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,15 +43,8 @@ pub(crate) struct Check {
     pub(crate) user_id: Uuid,
     /// The permission.
     pub(crate) permission: PermissionId,
-}
-
-/// Why a check was answered with no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Denial {
-    /// The user may do nothing there. That they are no member, or one of the two does not exist: the answer does not tell which.
-    Denied(DenyReason),
-    /// The roles do not hold the permission.
-    NotGranted,
+    /// Whether the answer says why.
+    pub(crate) explain: bool,
 }
 
 /// The answer to a check.
@@ -77,11 +79,28 @@ impl Effective {
 ///
 /// # Errors
 /// `USER_NOT_FOUND` for a user who asks about another.
-pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<Decision> {
+pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<(Decision, Option<Explanation>)> {
     ctx.require_self(question.user_id)?;
     let seat = app.directory.seat(app, ctx.freshness, question.organization_id, question.user_id).await?;
     let lacking = without_factor(app, seat.iter()).await?;
-    Ok(decide(ctx.session(), seat.as_ref(), &lacking, question.permission.as_str()))
+    let permission = question.permission.as_str();
+    let decision = decide(ctx.session(), seat.as_ref(), &lacking, permission);
+    let explanation = question.explain.then(|| {
+        let seat = seat.as_ref();
+        let facts = seat.and_then(|seat| {
+            let member = seat.member.as_ref()?;
+            Some(facts(ctx.session(), &seat.organization.organization, member, &lacking))
+        });
+        explain(permission, seat, facts, seat.and_then(|seat| giving(ctx, seat, permission)))
+    });
+    Ok((decision, explanation))
+}
+
+/// The roles of the organization that give a permission, where the caller may read its roles: a service that acts for nobody, or a member who may.
+fn giving(ctx: &Ctx, seat: &Seat, permission: &str) -> Option<Vec<RoleId>> {
+    let (known, member) = (&seat.organization, seat.member.as_ref()?);
+    let allowed = ctx.caller.is_service_alone() || known.model.allows(&member.roles, READING_ROLES);
+    allowed.then(|| roles_with(&known.model, known.organization.kind.as_deref(), permission))
 }
 
 /// Checks many. Each membership is read once, however many of the questions are about it.
@@ -186,11 +205,20 @@ fn standing(
     member: &Member,
     lacking: &BTreeSet<SeatKey>,
 ) -> Option<DenyReason> {
+    member::deny_reason(facts(session, organization, member, lacking))
+}
+
+fn facts(
+    session: Option<&Session>,
+    organization: &Organization,
+    member: &Member,
+    lacking: &BTreeSet<SeatKey>,
+) -> MembershipFacts {
     let session = session.filter(|session| session.user_id == member.user_id);
-    member::deny_reason(member::MembershipFacts {
+    MembershipFacts {
         organization: organization.state,
         member: Some(member.state),
         session_outdated: session.is_some_and(|session| session::outdated(began(session), interruption(member))),
         factor_missing: lacking.contains(&(organization.id, member.user_id)),
-    })
+    }
 }

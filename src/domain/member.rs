@@ -45,14 +45,22 @@ pub enum DenyReason {
 /// What keeps somebody from acting in an organization at all, whatever their roles: the first of what does, or nothing. Calls and checks ask here alone, so that a product that asks is
 /// told what Roster itself would do (ab_36).
 pub fn deny_reason(facts: MembershipFacts) -> Option<DenyReason> {
-    match (facts.organization, facts.member) {
-        (OrganizationState::Deleted, _) | (_, None | Some(MemberState::Removed)) => Some(DenyReason::NotAMember),
-        _ if facts.session_outdated => Some(DenyReason::SessionOutdated),
-        (_, Some(MemberState::Suspended)) => Some(DenyReason::MemberSuspended),
-        _ if facts.factor_missing => Some(DenyReason::MfaRequired),
-        (OrganizationState::Suspended, Some(MemberState::Active)) => Some(DenyReason::OrganizationSuspended),
-        (OrganizationState::Active, Some(MemberState::Active)) => None,
-    }
+    obstacles(facts).next()
+}
+
+/// Everything that keeps somebody from acting in an organization, in the order in which it counts. Of an organization that somebody does not belong to nothing else is told.
+pub fn obstacles(facts: MembershipFacts) -> impl Iterator<Item = DenyReason> {
+    let belongs = facts.organization != OrganizationState::Deleted
+        && facts.member.is_some_and(|state| state != MemberState::Removed);
+    [
+        (!belongs, DenyReason::NotAMember),
+        (belongs && facts.session_outdated, DenyReason::SessionOutdated),
+        (belongs && facts.member == Some(MemberState::Suspended), DenyReason::MemberSuspended),
+        (belongs && facts.factor_missing, DenyReason::MfaRequired),
+        (belongs && facts.organization == OrganizationState::Suspended, DenyReason::OrganizationSuspended),
+    ]
+    .into_iter()
+    .filter_map(|(applies, reason)| applies.then_some(reason))
 }
 
 /// Something that a caller may do to a row of the roster.

@@ -9,7 +9,10 @@ use crate::{
     app::{
         etag,
         invitations::invited_name,
-        members::{self, RosterEntry, SHOWN_BY_DEFAULT},
+        members::{
+            self, RosterEntry, SHOWN_BY_DEFAULT,
+            preview::{self, PreviewRoles, RolePreview},
+        },
         records::{Invitation, Member, Organization, RosterFilter, RosterRow, User},
     },
     domain::{access_model::RoleId, member::MemberState},
@@ -59,6 +62,14 @@ impl MemberService for Edge {
     ) -> Result<Response<pb::SetMemberRolesResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
+    }
+
+    async fn preview_role_change(
+        &self,
+        request: Request<pb::PreviewRoleChangeRequest>,
+    ) -> Result<Response<pb::PreviewRoleChangeResponse>, Status> {
+        let (ctx, asked) = self.admit(request)?;
+        Ok(Response::new(preview::preview_roles(&self.app, &ctx, asked).await?.into()))
     }
 
     async fn create_member(
@@ -136,9 +147,10 @@ impl Parse for pb::ListMembersRequest {
                     true => SHOWN_BY_DEFAULT.to_vec(),
                     false => states.into_iter().flatten().collect(),
                 },
-                role: role?.map(RoleId::from),
+                roles: role?.map(RoleId::from).into_iter().collect(),
                 email_key: email?.map(|email| email.key().to_owned()),
             },
+            permission: None,
             page: page?,
         })
     }
@@ -172,6 +184,17 @@ impl Parse for pb::ListUserMembershipsRequest {
         let user_id = fields.uuid("user_id", &self.user_id);
         let page = fields.page(self);
         Some(members::ListOfUser { user_id: user_id?, page: page? })
+    }
+}
+
+impl Parse for pb::PreviewRoleChangeRequest {
+    type Command = PreviewRoles;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let organization_id = fields.uuid("organization_id", &self.organization_id);
+        let user_id = fields.uuid("user_id", &self.user_id);
+        let roles = fields.roles("roles", &self.roles);
+        Some(PreviewRoles { organization_id: organization_id?, user_id: user_id?, roles: roles? })
     }
 }
 
@@ -249,6 +272,18 @@ fn of_invitation(invitation: Invitation) -> pb::Member {
 impl From<RosterEntry> for pb::GetMemberResponse {
     fn from(entry: RosterEntry) -> Self {
         Self { member: Some(row(entry)) }
+    }
+}
+
+impl From<RolePreview> for pb::PreviewRoleChangeResponse {
+    fn from(preview: RolePreview) -> Self {
+        Self {
+            roles_before: roles(&preview.before),
+            roles_after: roles(&preview.after),
+            gained_permissions: preview.gained,
+            lost_permissions: preview.lost,
+            revision: preview.revision,
+        }
     }
 }
 

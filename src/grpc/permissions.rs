@@ -7,13 +7,21 @@ use tonic::{Request, Response, Status};
 use crate::{
     app::{
         call::directory::Freshness,
-        permissions::{self, Check, Decision, Denial, Effective},
+        members::{
+            List,
+            holders::{self, Holder, Holders},
+        },
+        permissions::{self, Check, Decision, Effective, denial::Denial, explanation::Explanation},
+        records::RosterFilter,
     },
-    domain::{access_model::PermissionId, member::DenyReason},
+    domain::{
+        access_model::{PermissionId, RoleId},
+        member::{DenyReason, MemberState},
+    },
     grpc::{
         pb::{self, consistency::Requirement, permission_service_server::PermissionService},
         wire::{
-            convert::roles,
+            convert::{count, roles},
             edge::Edge,
             fields::{Fields, Parse},
         },
@@ -49,13 +57,22 @@ impl PermissionService for Edge {
         let effective = permissions::list_effective(&self.app, &ctx, organization, user).await?;
         Ok(Response::new(effective.into()))
     }
+
+    async fn list_permission_holders(
+        &self,
+        request: Request<pb::ListPermissionHoldersRequest>,
+    ) -> Result<Response<pb::ListPermissionHoldersResponse>, Status> {
+        let (ctx, query) = self.admit(request)?;
+        Ok(Response::new(holders::list(&self.app, &ctx, query).await?.into()))
+    }
 }
 
 fn check(fields: &mut Fields<'_>, organization: &str, user: &str, permission: &str) -> Option<Check> {
     let organization_id = fields.uuid("organization_id", organization);
     let user_id = fields.uuid("user_id", user);
     let permission = fields.identifier("permission", permission);
-    Some(Check { organization_id: organization_id?, user_id: user_id?, permission: PermissionId::from(permission?) })
+    let permission = PermissionId::from(permission?);
+    Some(Check { organization_id: organization_id?, user_id: user_id?, permission, explain: false })
 }
 
 impl Parse for pb::CheckPermissionRequest {
@@ -64,7 +81,7 @@ impl Parse for pb::CheckPermissionRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let question = check(fields, &self.organization_id, &self.user_id, &self.permission);
         consistency(fields, self.consistency.as_ref())?;
-        question
+        Some(Check { explain: self.explain, ..question? })
     }
 }
 
@@ -129,7 +146,65 @@ impl From<Decision> for pb::CheckPermissionResponse {
             None => (pb::Decision::Allow, pb::DenyReason::Unspecified),
             Some(denial) => (pb::Decision::Deny, denial.into()),
         };
-        Self { decision: answer.into(), deny_reason: reason.into(), revision: decision.revision }
+        Self { decision: answer.into(), deny_reason: reason.into(), revision: decision.revision, explanation: None }
+    }
+}
+
+impl From<(Decision, Option<Explanation>)> for pb::CheckPermissionResponse {
+    fn from((decision, explanation): (Decision, Option<Explanation>)) -> Self {
+        Self { explanation: explanation.map(Into::into), ..decision.into() }
+    }
+}
+
+impl From<Explanation> for pb::CheckExplanation {
+    fn from(explanation: Explanation) -> Self {
+        let obstacles = explanation.obstacles.into_iter().map(|denial| pb::DenyReason::from(denial).into());
+        Self {
+            summary: explanation.summary,
+            member_roles: roles(&explanation.roles),
+            granting_roles: ids(&explanation.granting),
+            roles_with_permission: ids(&explanation.giving),
+            obstacles: obstacles.collect(),
+        }
+    }
+}
+
+fn ids(roles: &[RoleId]) -> Vec<String> {
+    roles.iter().map(|role| role.as_str().to_owned()).collect()
+}
+
+impl Parse for pb::ListPermissionHoldersRequest {
+    type Command = List;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        let organization_id = fields.uuid("organization_id", &self.organization_id);
+        let permission = fields.identifier("permission", &self.permission);
+        let page = fields.page(self);
+        Some(List {
+            organization_id: organization_id?,
+            filter: RosterFilter { states: vec![MemberState::Active], ..RosterFilter::default() },
+            permission: Some(PermissionId::from(permission?)),
+            page: page?,
+        })
+    }
+}
+
+impl From<Holders> for pb::ListPermissionHoldersResponse {
+    fn from(found: Holders) -> Self {
+        let holder = |holder: Holder| pb::PermissionHolder {
+            user_id: holder.user.id.to_string(),
+            display_name: holder.user.effective_display_name(),
+            email: holder.user.email,
+            roles: ids(&holder.roles),
+            deny_reason: holder.deny_reason.map_or(pb::DenyReason::Unspecified, Into::into).into(),
+        };
+        Self {
+            holders: found.page.items.into_iter().map(holder).collect(),
+            next_page_token: found.page.next_page_token,
+            total_size: count(found.page.total_size),
+            roles: ids(&found.roles),
+            revision: found.revision,
+        }
     }
 }
 

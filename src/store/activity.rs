@@ -100,16 +100,28 @@ impl<C: ConnectionTrait> View<C> {
         for row in active {
             found.entry(row.user_id).or_default().last_active_time = Some(row.last_active_time);
         }
-        if !with_counters {
-            return Ok(found);
+        if with_counters {
+            for (user, counters) in self.member_counters(organization, users).await? {
+                found.entry(user).or_default().counters = counters;
+            }
         }
+        Ok(found)
+    }
+
+    /// The counters of these members, by name.
+    pub(crate) async fn member_counters(
+        &self,
+        organization: Uuid,
+        users: &[Uuid],
+    ) -> Result<BTreeMap<Uuid, BTreeMap<String, i64>>> {
+        let mut found: BTreeMap<Uuid, BTreeMap<String, i64>> = BTreeMap::new();
         let counters = member_counters::Entity::find()
             .filter(member_counters::Column::OrganizationId.eq(organization))
             .filter(member_counters::Column::UserId.is_in(users.iter().copied()))
             .all(&self.0)
             .await?;
         for row in counters {
-            found.entry(row.user_id).or_default().counters.insert(row.name, row.value);
+            found.entry(row.user_id).or_default().insert(row.name, row.value);
         }
         Ok(found)
     }

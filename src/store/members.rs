@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, RelationDef, Set,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationDef, Set,
+    sea_query::{Expr, ExprTrait, IntoColumnRef, SelectStatement},
 };
 use uuid::Uuid;
 
 use super::{
     Member, Organization, Result, Tx, View,
-    entities::{members, organizations, role_holders},
+    entities::{members, organizations, role_holders, users},
 };
 use crate::domain::{member::MemberState, organization::OrganizationState};
 
@@ -42,21 +43,35 @@ impl<C: ConnectionTrait> View<C> {
     }
 
     /// Which of these users belong to other organizations too, deleted ones aside.
-    pub(crate) async fn who_belong_elsewhere(&self, organization: Uuid, users: &[Uuid]) -> Result<BTreeSet<Uuid>> {
-        let found: Vec<Uuid> = members::Entity::find()
+    pub(crate) async fn who_belong_elsewhere(
+        &self,
+        organization: Uuid,
+        users_asked: &[Uuid],
+    ) -> Result<BTreeSet<Uuid>> {
+        let user = (users::Entity, users::Column::Id);
+        let found: Vec<Uuid> = users::Entity::find()
             .select_only()
-            .column(members::Column::UserId)
-            .distinct()
-            .join(JoinType::InnerJoin, organization_of_member())
-            .filter(members::Column::UserId.is_in(users.iter().copied()))
-            .filter(members::Column::OrganizationId.ne(organization))
-            .filter(members::Column::State.ne(MemberState::Removed))
-            .filter(organizations::Column::State.ne(OrganizationState::Deleted))
+            .column(users::Column::Id)
+            .filter(users::Column::Id.is_in(users_asked.iter().copied()))
+            .filter(Expr::exists(belongs_elsewhere(organization, user)))
             .into_tuple()
             .all(&self.0)
             .await?;
         Ok(found.into_iter().collect())
     }
+}
+
+/// The statement that finds a membership of a user in another organization, deleted ones aside.
+pub(super) fn belongs_elsewhere(organization: Uuid, user: impl IntoColumnRef) -> SelectStatement {
+    members::Entity::find()
+        .select_only()
+        .column(members::Column::UserId)
+        .join(JoinType::InnerJoin, organization_of_member())
+        .filter(Expr::col((members::Entity, members::Column::UserId)).equals(user))
+        .filter(members::Column::OrganizationId.ne(organization))
+        .filter(members::Column::State.ne(MemberState::Removed))
+        .filter(organizations::Column::State.ne(OrganizationState::Deleted))
+        .into_query()
 }
 
 fn organization_of_member() -> RelationDef {

@@ -87,8 +87,9 @@ impl<C: ConnectionTrait> View<C> {
     /// The active holders of a role whose accounts are in use. Under the organization's lock it stays what it is: an account goes out of use under the
     /// locks of its organizations.
     pub(crate) async fn count_active_holders(&self, organization: Uuid, role: &str) -> Result<u64> {
-        let in_use = Expr::exists(active_users((role_holders::Entity, role_holders::Column::UserId)));
-        Ok(active_holders(organization, role).filter(in_use).count(&self.0).await?)
+        let row = self.0.query_one(&active_holder_count(organization, role)).await?;
+        let count: Option<i64> = row.map(|row| row.try_get_by_index(0)).transpose()?;
+        Ok(u64::try_from(count.unwrap_or(0)).unwrap_or(0))
     }
 
     /// The active holders of a role whose accounts are out of use.
@@ -214,6 +215,13 @@ impl Tx {
         organization.into_active_model().reset_all().update(&self.view.0).await?;
         Ok(())
     }
+}
+
+/// The statement behind [`View::count_active_holders`].
+pub(super) fn active_holder_count(organization: Uuid, role: &str) -> SelectStatement {
+    let in_use = Expr::exists(active_users((role_holders::Entity, role_holders::Column::UserId)));
+    let count = Expr::col((role_holders::Entity, role_holders::Column::UserId)).count();
+    active_holders(organization, role).select_only().expr(count).filter(in_use).into_query()
 }
 
 fn active_holders(organization: Uuid, role: &str) -> Select<role_holders::Entity> {

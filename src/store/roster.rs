@@ -1,18 +1,19 @@
 //! The roster: members and pending invitations in one list, by name.
 
+mod page;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QuerySelect, RelationDef, Select,
-    SelectTwoModel,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QuerySelect,
+    RelationDef, Select,
     sea_query::{Expr, ExprTrait, IntoCondition},
 };
 use uuid::Uuid;
 
 use super::{
-    Cursor, Invitation, Member, MemberActivity, Result, User, View,
+    Cursor, Invitation, Member, MemberActivity, Organization, Result, User, View,
     entities::{invitations, members, role_holders, users},
-    page,
 };
 use crate::domain::{access_model::RoleId, invitation::InvitationState, member::MemberState};
 
@@ -51,10 +52,27 @@ pub(crate) struct RosterFilter {
     pub(crate) states: Vec<MemberState>,
     /// Whether pending invitations are rows.
     pub(crate) invited: bool,
-    /// Only holders of this role.
-    pub(crate) role: Option<RoleId>,
+    /// Only holders of one of these roles; none at all means everybody.
+    pub(crate) roles: Vec<RoleId>,
     /// Only this address.
     pub(crate) email_key: Option<String>,
+}
+
+/// Which page of a roster.
+#[derive(Debug)]
+pub(crate) struct RosterQuery<'a> {
+    /// The organization, at the revision that the page has to be of.
+    pub(crate) organization: &'a Organization,
+    /// Whose holders are counted.
+    pub(crate) owner_role: &'a str,
+    /// Which rows.
+    pub(crate) filter: RosterFilter,
+    /// Behind this place.
+    pub(crate) after: Option<&'a Cursor>,
+    /// Rows at the most.
+    pub(crate) limit: u64,
+    /// Whether counters are shown.
+    pub(crate) with_counters: bool,
 }
 
 /// What is shown of roster rows beside what stands in them.
@@ -84,47 +102,19 @@ impl<C: ConnectionTrait> View<C> {
         })
     }
 
-    /// A page of the roster. Members in each state, and the invited, are read in order by an index and merged, so a page costs the same however
-    /// long the list is (JS19).
-    pub(crate) async fn roster_page(
-        &self,
-        organization: Uuid,
-        filter: &RosterFilter,
-        after: Option<&Cursor>,
-        limit: u64,
-    ) -> Result<Vec<RosterRow>> {
-        let mut rows = Vec::new();
-        for state in &filter.states {
-            let query = member_rows(organization, filter, &[*state]);
-            let query = query.select_also(users::Entity);
-            let query = match filter.role {
-                Some(_) => {
-                    page::by_key(query, role_holders::Column::SortKey, role_holders::Column::UserId, after, limit)
-                }
-                None => page::by_key(query, members::Column::SortKey, members::Column::UserId, after, limit),
-            };
-            let found = self.page_of::<SelectTwoModel<Member, User>>(query).await?;
-            rows.extend(found.into_iter().filter_map(|(member, user)| Some(RosterRow::Member(member, user?))));
-        }
-        if filter.invited {
-            let query = invited_rows(organization, filter);
-            let query = page::by_key(query, invitations::Column::SortKey, invitations::Column::Id, after, limit);
-            let found = self.page(query).await?;
-            rows.extend(found.into_iter().map(RosterRow::Invited));
-        }
-        rows.sort_by_cached_key(|row| {
-            let cursor = row.cursor();
-            (cursor.key, cursor.id)
-        });
-        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(rows)
-    }
-
     /// How many rows the filter leaves.
     pub(crate) async fn roster_count(&self, organization: Uuid, filter: &RosterFilter) -> Result<u64> {
         let mut count = 0;
         if !filter.states.is_empty() {
-            count += member_rows(organization, filter, &filter.states).count(&self.0).await?;
+            let query = member_rows(organization, filter, &filter.states);
+            count += match filter.roles.is_empty() {
+                true => query.count(&self.0).await?,
+                // Whoever holds two of the roles is one.
+                false => {
+                    let query = holding(query, organization, &filter.roles, &filter.states);
+                    query.select_only().column(members::Column::UserId).distinct().count(&self.0).await?
+                }
+            };
         }
         if filter.invited {
             count += invited_rows(organization, filter).count(&self.0).await?;
@@ -169,18 +159,14 @@ fn user_of_member() -> RelationDef {
     members::Entity::belongs_to(users::Entity).from(members::Column::UserId).to(users::Column::Id).into()
 }
 
-/// Members in one of these states. Holders of a role are read from [`role_holders`], which has what a member's row has to be found and put in order by.
+/// Members in one of these states, whatever they hold.
 fn member_rows(organization: Uuid, filter: &RosterFilter, states: &[MemberState]) -> Select<members::Entity> {
-    let mut query = members::Entity::find()
+    let query = members::Entity::find()
         .join(JoinType::InnerJoin, user_of_member())
         .filter(members::Column::OrganizationId.eq(organization));
-    query = match &filter.role {
-        Some(role) => query
-            .join(JoinType::InnerJoin, holder_of_member())
-            .filter(role_holders::Column::OrganizationId.eq(organization))
-            .filter(role_holders::Column::Role.eq(role.as_str()))
-            .filter(role_holders::Column::State.is_in(states.iter().copied())),
-        None => query.filter(members::Column::State.is_in(states.iter().copied())),
+    let query = match filter.roles.is_empty() {
+        true => query.filter(members::Column::State.is_in(states.iter().copied())),
+        false => query,
     };
     match &filter.email_key {
         Some(key) => query.filter(users::Column::EmailKey.eq(key.as_str())),
@@ -188,13 +174,28 @@ fn member_rows(organization: Uuid, filter: &RosterFilter, states: &[MemberState]
     }
 }
 
+/// Those who hold one of these roles, read from [`role_holders`], which has what a member's row has to be found and put in order by.
+fn holding(
+    query: Select<members::Entity>,
+    organization: Uuid,
+    roles: &[RoleId],
+    states: &[MemberState],
+) -> Select<members::Entity> {
+    query
+        .join(JoinType::InnerJoin, holder_of_member())
+        .filter(role_holders::Column::OrganizationId.eq(organization))
+        .filter(role_holders::Column::Role.is_in(roles.iter().map(RoleId::as_str)))
+        .filter(role_holders::Column::State.is_in(states.iter().copied()))
+}
+
 fn invited_rows(organization: Uuid, filter: &RosterFilter) -> Select<invitations::Entity> {
     let mut query = invitations::Entity::find()
         .filter(invitations::Column::OrganizationId.eq(organization))
         .filter(invitations::Column::State.eq(InvitationState::Pending));
-    if let Some(role) = &filter.role {
+    if !filter.roles.is_empty() {
         // Roles rest as a JSON list, and no character of an id needs escaping in it or in LIKE but the underscore, which at worst matches more.
-        query = query.filter(invitations::Column::Roles.like(format!("%\"{}\"%", role.as_str())));
+        let holds = |role: &RoleId| invitations::Column::Roles.like(format!("%\"{}\"%", role.as_str()));
+        query = query.filter(filter.roles.iter().map(holds).fold(Condition::any(), Condition::add));
     }
     if let Some(key) = &filter.email_key {
         query = query.filter(invitations::Column::EmailKey.eq(key.as_str()));

@@ -13,7 +13,7 @@ use crate::{
         },
     },
     domain::{
-        access_model::{AccessModel, RoleSet},
+        access_model::{AccessModel, RoleId, RoleSet},
         authority::{Authority, Owners, Situation},
         error::{Reason, Refusal},
         member::{DenyReason, MembershipFacts, deny_reason},
@@ -85,6 +85,11 @@ impl Access {
         })
     }
 
+    /// The roles that give a permission here.
+    pub(crate) fn roles_with(&self, permission: &str) -> Vec<RoleId> {
+        roles_with(&self.model, self.organization.kind.as_deref(), permission)
+    }
+
     /// Whether the caller may do here what another permission guards, which is also the name of the scope that a service needs for it.
     pub(crate) fn also_allows(&self, ctx: &Ctx, permission: &str) -> bool {
         let service = ctx.caller.service.is_none() || ctx.caller.has_scope(permission);
@@ -97,12 +102,22 @@ impl Access {
     }
 }
 
+/// The roles of an organization of this kind that give a permission.
+pub(crate) fn roles_with(model: &AccessModel, kind: Option<&str>, permission: &str) -> Vec<RoleId> {
+    let giving = model.roles().iter().filter(|role| role.in_kind(kind) && role.permissions.contains(permission));
+    giving.map(|role| role.id.clone()).collect()
+}
+
 /// Admits a caller to read in an organization.
 ///
 /// # Errors
 /// `ORGANIZATION_NOT_FOUND` where there is none or the caller is no member, `PERMISSION_REQUIRED`, `ORGANIZATION_SUSPENDED` for members.
 pub(crate) async fn enter(app: &App, ctx: &Ctx, organization: Uuid) -> Result<Access> {
-    let found = app.store.read().entrance(organization, ctx.caller.user_id()).await?;
+    let seat = app.directory.entrance(app, ctx.freshness, organization, ctx.caller.user_id()).await?;
+    let found = seat.map(|seat| {
+        let member = seat.member.as_deref().cloned();
+        (seat.organization.organization.clone(), member)
+    });
     let_in(app, ctx, found)
 }
 

@@ -55,7 +55,7 @@ impl Directory {
     pub(crate) fn new(store: &Arc<Store>, bytes: u64) -> Self {
         Self((bytes > 0).then(|| {
             let kept = Arc::new(Kept::new(bytes));
-            let confirmation = Confirmation::start(store.clone(), kept.clone());
+            let confirmation = Confirmation::new(store.clone(), kept.clone());
             (kept, confirmation)
         }))
     }
@@ -175,6 +175,30 @@ impl Directory {
         }
         let loading = self.loading();
         let found = app.store.read().organization_and_member(organization, user).await?;
+        found.map(|(organization, member)| self.seat_of(app, organization, member, loading)).transpose()
+    }
+
+    /// An organization, and the place in it of the user who asks, where it is a user; `None` where there is no such organization.
+    ///
+    /// # Errors
+    /// As [`Self::seat`].
+    pub(crate) async fn entrance(
+        &self,
+        app: &App,
+        freshness: Freshness,
+        organization: Uuid,
+        user: Option<Uuid>,
+    ) -> Result<Option<Seat>> {
+        if let Some(user) = user {
+            return self.seat(app, freshness, organization, user).await;
+        }
+        if let Some([Value::Organization(organization)]) =
+            self.kept().and_then(|kept| kept.find([Key::Organization(organization)]))
+        {
+            return Ok(Some(Seat { organization, member: None }));
+        }
+        let loading = self.loading();
+        let found = app.store.read().entrance(organization, None).await?;
         found.map(|(organization, member)| self.seat_of(app, organization, member, loading)).transpose()
     }
 

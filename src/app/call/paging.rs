@@ -93,6 +93,11 @@ impl PageRequest {
         }
     }
 
+    /// Whether the rows are counted.
+    pub(crate) fn counts(&self) -> bool {
+        self.count
+    }
+
     /// Makes the page of the rows that were read.
     pub(crate) fn page<T>(&self, mut items: Vec<T>, total_size: Option<u64>, cursor: impl Fn(&T) -> Cursor) -> Page<T> {
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);

@@ -30,6 +30,7 @@ fn question(organization_id: &str, user_id: &str) -> CheckPermissionRequest {
         user_id: user_id.to_owned(),
         permission: PERMISSION.to_owned(),
         consistency: None,
+        ..CheckPermissionRequest::default()
     }
 }
 
@@ -51,8 +52,9 @@ async fn allowed(at: &Replica, key: &str, of: &Scenario, who: &Person) -> bool {
     let many =
         call!(at, permissions.batch_check_permissions, key, BatchCheckPermissionsRequest { checks, consistency: None })
             .unwrap();
+    let allowed = one.decision() == Decision::Allow;
     assert_eq!(many.results, [one]);
-    one.decision() == Decision::Allow
+    allowed
 }
 
 /// Whatever takes a right away on one server, the very next check on another knows it, and knows when it is given back.

@@ -1,5 +1,6 @@
 //! The roster: its columns, order and filters, and the roles of its members.
 
+mod preview;
 mod roles;
 
 use std::time::Duration;

@@ -1,5 +1,8 @@
 //! Permission checks, one by one and many at once, and for whom a service may act.
 
+mod explanations;
+mod holders;
+
 use std::collections::BTreeSet;
 
 use roster_test_macros::wire_test;

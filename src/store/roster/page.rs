@@ -1,0 +1,180 @@
+//! A page of the roster.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ConnectionTrait, DbErr, FromQueryResult, JoinType, QueryResult, QueryTrait,
+    sea_query::{Expr, ExprTrait, Query, SelectStatement, UnionType},
+};
+use uuid::Uuid;
+
+use super::{RosterFacts, RosterQuery, RosterRow, holding, invited_rows, member_rows};
+use crate::{
+    domain::{access_model::RoleId, member::MemberState},
+    platform::in_steps,
+    store::{
+        Invitation, Member, MemberActivity, Result, User, View,
+        entities::{invitations, member_activity, members, organizations, role_holders, users},
+        members::belongs_elsewhere,
+        organizations::active_holder_count,
+        page,
+    },
+};
+
+/// A member of a page, as the statement finds it.
+struct FoundMember {
+    /// The organization's revision.
+    revision: i64,
+    owners: u64,
+    /// `None` in the one row of a page that has none.
+    row: Option<(Member, User)>,
+    elsewhere: bool,
+    last_active_time: Option<DateTime<Utc>>,
+}
+
+impl FoundMember {
+    fn read(row: &QueryResult, members: bool) -> std::result::Result<Self, DbErr> {
+        let owners: i64 = row.try_get("", "here_owners")?;
+        let mut found = Self {
+            revision: row.try_get("", "here_revision")?,
+            owners: u64::try_from(owners).unwrap_or(0),
+            row: None,
+            elsewhere: false,
+            last_active_time: None,
+        };
+        if members && let Some(member) = Member::from_query_result_optional(row, "A_")? {
+            found.row = Some((member, User::from_query_result(row, "B_")?));
+            found.elsewhere = row.try_get("", "here_elsewhere")?;
+            found.last_active_time = row.try_get("", "here_last_active_time")?;
+        }
+        Ok(found)
+    }
+}
+
+impl<C: ConnectionTrait> View<C> {
+    /// A page of the roster with what is shown beside its rows, by one statement, and another where pending invitations are rows and for counters. Members in each state, and the invited, are
+    /// read in order by an index and merged, so a page costs the same however long the list is (JS19).
+    ///
+    /// `None` where the organization is not at this revision any more: then two statements do not tell of one moment.
+    pub(crate) async fn roster_page(&self, query: &RosterQuery<'_>) -> Result<Option<(Vec<RosterRow>, RosterFacts)>> {
+        let mut facts = RosterFacts::default();
+        let organization = query.organization;
+        let members = self.roster_members(query).await?;
+        if members.first().is_none_or(|first| first.revision != organization.revision) {
+            return Ok(None);
+        }
+        let mut rows = Vec::new();
+        for found in members {
+            facts.owners = found.owners;
+            let Some((member, user)) = found.row else { continue };
+            if found.elsewhere {
+                facts.elsewhere.insert(member.user_id);
+            }
+            let activity = MemberActivity { last_active_time: found.last_active_time, ..MemberActivity::default() };
+            facts.activity.insert(member.user_id, activity);
+            rows.push(RosterRow::Member(member, user));
+        }
+        if query.filter.invited {
+            let Some(invited) = self.roster_invited(query).await? else { return Ok(None) };
+            rows.extend(invited.into_iter().map(RosterRow::Invited));
+        }
+        rows.sort_by_cached_key(|row| {
+            let cursor = row.cursor();
+            (cursor.key, cursor.id)
+        });
+        // Whoever holds two of the roles is found by both.
+        rows.dedup_by(|one, next| one.cursor() == next.cursor());
+        rows.truncate(usize::try_from(query.limit).unwrap_or(usize::MAX));
+        if query.with_counters {
+            let members: Vec<Uuid> = rows.iter().filter_map(RosterRow::user_id).collect();
+            for (user, counters) in self.member_counters(organization.id, &members).await? {
+                facts.activity.entry(user).or_default().counters = counters;
+            }
+        }
+        Ok(Some((rows, facts)))
+    }
+
+    async fn roster_members(&self, asked: &RosterQuery<'_>) -> Result<Vec<FoundMember>> {
+        let found = self.0.query_all(&members_statement(asked)).await?;
+        let members = !asked.filter.states.is_empty();
+        let rows = in_steps(found, move |row| FoundMember::read(&row, members)).await;
+        Ok(rows.into_iter().collect::<std::result::Result<_, _>>()?)
+    }
+
+    /// The pending invitations of a page; `None` where the organization is not at this revision any more.
+    async fn roster_invited(&self, asked: &RosterQuery<'_>) -> Result<Option<Vec<Invitation>>> {
+        let organization = asked.organization;
+        let query = invited_rows(organization.id, &asked.filter);
+        let (key, id) = (invitations::Column::SortKey, invitations::Column::Id);
+        let query = page::by_key(query, key, id, asked.after, asked.limit);
+        let query = Query::select()
+            .expr_as(Expr::col(("here", organizations::Column::Revision)), "here_revision")
+            .expr(Expr::cust("found.*"))
+            .from_as(organizations::Entity, "here")
+            .join_subquery(JoinType::LeftJoin, query.into_query(), "found", Expr::val(true))
+            .and_where(Expr::col(("here", organizations::Column::Id)).eq(organization.id))
+            .take();
+        let found = self.0.query_all(&query).await?;
+        let at: Option<i64> = found.first().map(|row| row.try_get("", "here_revision")).transpose()?;
+        if at != Some(organization.revision) {
+            return Ok(None);
+        }
+        let rows = in_steps(found, |row| Invitation::from_query_result_optional(&row, "")).await;
+        Ok(Some(rows.into_iter().filter_map(std::result::Result::transpose).collect::<std::result::Result<_, _>>()?))
+    }
+}
+
+/// The members of a page in each of the states, each with what is shown beside it, and one row without a member where there is none.
+fn members_statement(asked: &RosterQuery<'_>) -> SelectStatement {
+    let RosterQuery { filter, after, limit, owner_role, .. } = asked;
+    let organization = asked.organization.id;
+    let list = |(state, role): (&MemberState, Option<&RoleId>)| {
+        let query = member_rows(organization, filter, &[*state]);
+        let query = match role {
+            Some(role) => {
+                let query = holding(query, organization, std::slice::from_ref(role), &[*state]);
+                let query = query.select_also(users::Entity);
+                page::by_key(query, role_holders::Column::SortKey, role_holders::Column::UserId, *after, *limit)
+            }
+            None => page::by_key(
+                query.select_also(users::Entity),
+                members::Column::SortKey,
+                members::Column::UserId,
+                *after,
+                *limit,
+            ),
+        };
+        // Around each, because SQLite takes no order inside of a union.
+        Query::select().expr(Expr::cust("*")).from_subquery(query.into_query(), "one").take()
+    };
+    let roles: Vec<Option<&RoleId>> = match filter.roles.is_empty() {
+        true => vec![None],
+        false => filter.roles.iter().map(Some).collect(),
+    };
+    let lists = filter.states.iter().flat_map(|state| roles.iter().map(move |role| (state, *role)));
+    let mut lists = lists.map(list);
+    let mut query = Query::select()
+        .expr_as(Expr::col(("here", organizations::Column::Revision)), "here_revision")
+        .expr_as(Expr::SubQuery(None, Box::new(active_holder_count(organization, owner_role).into())), "here_owners")
+        .from_as(organizations::Entity, "here")
+        .and_where(Expr::col(("here", organizations::Column::Id)).eq(organization))
+        .take();
+    if let Some(mut union) = lists.next() {
+        for next in lists {
+            union.union(UnionType::All, next);
+        }
+        query
+            .expr(Expr::cust("found.*"))
+            .expr_as(Expr::exists(belongs_elsewhere(organization, ("found", "A_user_id"))), "here_elsewhere")
+            .expr_as(Expr::col(("activity", member_activity::Column::LastActiveTime)), "here_last_active_time")
+            .join_subquery(JoinType::LeftJoin, union, "found", Expr::val(true))
+            .join_as(
+                JoinType::LeftJoin,
+                member_activity::Entity,
+                "activity",
+                Expr::col(("activity", member_activity::Column::OrganizationId))
+                    .eq(organization)
+                    .and(Expr::col(("activity", member_activity::Column::UserId)).equals(("found", "A_user_id"))),
+            );
+    }
+    query
+}
