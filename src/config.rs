@@ -232,6 +232,21 @@ pub enum ModelsCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Run the tests of documents, and say how many there are. A document whose tests do not hold is loaded by no server.
+    Test {
+        /// Documents, or ids of shipped models; none means all shipped ones.
+        #[arg(value_name = "MODEL")]
+        models: Vec<String>,
+    },
+    /// Say what the second model decides otherwise than the first.
+    Diff {
+        /// A document, or the id of a shipped model.
+        #[arg(value_name = "FROM")]
+        from: String,
+        /// Another one.
+        #[arg(value_name = "TO")]
+        to: String,
+    },
 }
 
 #[cfg(test)]

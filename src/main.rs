@@ -3,13 +3,15 @@
 use std::{
     io::{IsTerminal, Write},
     net::SocketAddr,
+    path::Path,
     process::ExitCode,
+    sync::Arc,
 };
 
 use roster::{
     admin::{self, Done},
     config::{Cli, Command, HealthcheckArgs, ModelsArgs, ModelsCommand, TelemetryConfig, settings_markdown},
-    domain::access_model::AccessModel,
+    domain::access_model::{AccessModel, DocumentError, Models, difference},
     http,
     platform::{clock::Clock, entropy::Entropy, shutdown::Shutdown, telemetry::Telemetry},
     server::{self, Platform, Server, StartError},
@@ -122,13 +124,46 @@ async fn healthcheck(arguments: &HealthcheckArgs) -> Answer {
 }
 
 fn models(arguments: &ModelsArgs) -> Answer {
-    let ModelsCommand::Check { file } = &arguments.command;
-    let source = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    match AccessModel::parse(&source) {
-        Ok(model) => say(&format!("{}: fine, {} roles", model.id(), model.roles().len())),
-        Err(errors) => {
-            let lines: Vec<String> = errors.iter().map(|error| format!("{}: {error}", file.display())).collect();
-            Err(lines.join("\n"))
+    match &arguments.command {
+        ModelsCommand::Check { file } => {
+            let model = document(file)?;
+            say(&format!("{}: fine, {} roles", model.id(), model.roles().len()))
+        }
+        ModelsCommand::Test { models } => {
+            let shipped = Models::shipped().map_err(all_lines)?;
+            let every = || shipped.iter().map(|model| model.id().to_owned()).collect();
+            for name in if models.is_empty() { every() } else { models.clone() } {
+                let model = named_model(&name)?;
+                say(&format!("{}: {} tests hold", model.id(), model.assertions()))?;
+            }
+            Ok(())
+        }
+        ModelsCommand::Diff { from, to } => {
+            let (from, to) = (named_model(from)?, named_model(to)?);
+            for line in difference(&from, &to) {
+                say(&line)?;
+            }
+            Ok(())
         }
     }
+}
+
+/// A shipped model by its id, or the document of this path.
+fn named_model(name: &str) -> Result<Arc<AccessModel>, String> {
+    match Models::shipped().map_err(all_lines)?.get(name) {
+        Some(model) => Ok(model.clone()),
+        None => document(Path::new(name)).map(Arc::new),
+    }
+}
+
+fn document(file: &Path) -> Result<AccessModel, String> {
+    let source = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    AccessModel::parse(&source).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(|error| format!("{}: {error}", file.display())).collect();
+        lines.join("\n")
+    })
+}
+
+fn all_lines(errors: Vec<DocumentError>) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

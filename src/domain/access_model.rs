@@ -4,6 +4,7 @@
 //! a field here. What the document may say, and which combinations are refused, stands in [`validation`].
 
 mod custom;
+mod difference;
 mod document;
 mod matrix;
 mod registry;
@@ -21,6 +22,7 @@ use chrono::TimeDelta;
 #[cfg(test)]
 pub(crate) use custom::covers;
 pub use custom::{CUSTOM_PREFIX, CustomRole, CustomRoles, MAX_CUSTOM_ROLES};
+pub use difference::difference;
 pub use matrix::matrix;
 pub use registry::{DocumentError, Models};
 pub use role_set::{PermissionId, RoleId, RoleSet};
@@ -71,6 +73,7 @@ pub struct AccessModel {
     members: MemberRules,
     mfa_required: bool,
     labels: Labels,
+    assertions: usize,
 }
 
 /// One thing that somebody may be allowed to do.
@@ -311,6 +314,11 @@ impl AccessModel {
     /// Whether every member has to have a second factor. An organization may ask for one where its model does not, and never the other way round.
     pub fn mfa_required(&self) -> bool {
         self.mfa_required
+    }
+
+    /// How many assertions the document makes about its roles. They hold, or it would not be a model.
+    pub fn assertions(&self) -> usize {
+        self.assertions
     }
 
     /// The product's words for the states of a roster row.

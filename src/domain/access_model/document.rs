@@ -39,6 +39,7 @@ pub(super) struct Document {
     pub(super) members: MembersSection,
     pub(super) mfa: MfaSection,
     pub(super) labels: LabelsSection,
+    pub(super) assertions: Vec<AssertionEntry>,
 }
 
 /// The top of the document. It names the sections only so that serde knows them, and misses them.
@@ -66,6 +67,8 @@ pub(super) struct Head {
     _mfa: IgnoredAny,
     #[serde(rename = "labels")]
     _labels: IgnoredAny,
+    #[serde(default, rename = "tests")]
+    _tests: IgnoredAny,
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,6 +97,25 @@ pub(super) struct RoleEntry {
     #[serde(default)]
     pub(super) manages: Vec<Text>,
     pub(super) invitable: Option<Spanned<bool>>,
+}
+
+/// What the document asserts of a role, as the last word about it: `*` stands for everything that the other list does not name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AssertionEntry {
+    pub(super) role: Text,
+    #[serde(default)]
+    pub(super) may: Vec<Text>,
+    #[serde(default)]
+    pub(super) may_not: Vec<Text>,
+    #[serde(default)]
+    pub(super) grants: Vec<Text>,
+    #[serde(default)]
+    pub(super) grants_not: Vec<Text>,
+    #[serde(default)]
+    pub(super) manages: Vec<Text>,
+    #[serde(default)]
+    pub(super) manages_not: Vec<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -245,6 +267,7 @@ fn read(tree: Spanned<DeTable<'_>>, faults: &mut Vec<Fault>) -> Option<Document>
     let head: Option<Head> = section(Spanned::new(tree.span(), DeValue::Table(tree.get_ref().clone())), faults);
     let (mut permissions, mut permissions_span) = (Vec::new(), 0..0);
     let (mut roles, mut roles_span) = (Vec::new(), 0..0);
+    let mut assertions = Vec::new();
     let (mut ownership, mut invitations, mut members, mut mfa, mut labels) = (None, None, None, None, None);
     for (key, value) in tree.into_inner() {
         match key.get_ref().as_ref() {
@@ -256,6 +279,7 @@ fn read(tree: Spanned<DeTable<'_>>, faults: &mut Vec<Fault>) -> Option<Document>
                 roles_span = key.span();
                 roles = list(value, faults);
             }
+            "tests" => assertions = list(value, faults),
             "ownership" => ownership = section(value, faults),
             "invitations" => invitations = section(value, faults),
             "members" => members = section(value, faults),
@@ -275,6 +299,7 @@ fn read(tree: Spanned<DeTable<'_>>, faults: &mut Vec<Fault>) -> Option<Document>
         members: members?,
         mfa: mfa?,
         labels: labels?,
+        assertions,
     })
 }
 

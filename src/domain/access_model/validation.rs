@@ -8,6 +8,7 @@
 //! - **The owner role is the source of authority and the one exception.** It may give roles with permissions that it does not use itself, such as
 //!   a billing role. So only the owner role may give itself or change its holders, and no role inherits it.
 
+mod assertions;
 mod roles;
 
 pub(crate) use roles::{CHANGING, GIVING};
@@ -72,6 +73,10 @@ pub(super) fn validate(source: &str, document: Document) -> Result<AccessModel, 
     let invitations = check.invitations(&document.invitations);
     let members = check.members(&document.members);
     let labels = check.labels(&document.labels);
+    // Of roles that are wrong by themselves nothing is asserted.
+    if check.faults.is_empty() {
+        assertions::validate(&mut check, &document.assertions, &roles, &permissions);
+    }
 
     if !check.faults.is_empty() {
         return Err(check.faults);
@@ -92,6 +97,7 @@ pub(super) fn validate(source: &str, document: Document) -> Result<AccessModel, 
         members,
         mfa_required: *document.mfa.required.get_ref(),
         labels,
+        assertions: document.assertions.len(),
     })
 }
 

@@ -15,6 +15,8 @@ use crate::support::world::World;
 async fn with_model(world: &World, id: &str, changes: &[(&str, &str)]) {
     let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/models/default.toml");
     let document = std::fs::read_to_string(shipped).unwrap();
+    // Without its tests, which say what the shipped roles come to.
+    let document = document.split("[[tests]]").next().unwrap();
     let mut document = document.replace("id = \"default\"", &format!("id = \"{id}\""));
     for (from, to) in changes {
         assert!(document.contains(from), "{from}");

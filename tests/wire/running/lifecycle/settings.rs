@@ -8,6 +8,32 @@ use roster_test_macros::wire_test;
 use super::laptop_flags;
 use crate::support::process::run;
 
+/// `roster models test` counts the tests that hold and names one that does not, and `roster models diff` tells what another document decides otherwise.
+#[wire_test(once)]
+async fn the_command_line_tests_and_compares_models() {
+    let all = run(&["models", "test"], &[]).await;
+    assert_eq!((all.code, all.stdout.matches(" tests hold\n").count()), (Some(0), 6), "{} {}", all.stdout, all.stderr);
+    let same = run(&["models", "diff", "portal", "portal"], &[]).await;
+    assert_eq!((same.code, same.stdout.as_str()), (Some(0), ""));
+
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/models/default.toml");
+    let document = std::fs::read_to_string(shipped).unwrap();
+    let changed = document.replace(
+        "permissions = [\"members.read\", \"organization.read\"]",
+        "permissions = [\"members.read\", \"organization.read\", \"audit.read\"]",
+    );
+    assert_ne!(changed, document);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("changed.toml");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, &changed).unwrap();
+    let told = run(&["models", "test", path], &[]).await;
+    assert!(told.code == Some(1) && told.stderr.contains("`member` may not `audit.read`"), "{}", told.stderr);
+    std::fs::write(&file, changed.split("[[tests]]").next().unwrap()).unwrap();
+    let told = run(&["models", "diff", "default", path], &[]).await;
+    assert_eq!(told.stdout, "+ role member may audit.read\n", "{}", told.stderr);
+}
+
 /// `roster models check` takes a good document, and names line or field of what is wrong in a bad one.
 #[wire_test(once)]
 async fn models_check_names_what_is_wrong() {
