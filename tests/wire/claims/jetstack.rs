@@ -15,9 +15,10 @@ use crate::support::dynamic::Contract;
 use crate::support::pb::{
     ActivateMemberRequest, BatchCreateInvitationsRequest, Contact, CreateContactRequest, CreateInvitationRequest,
     CreateMemberRequest, CreateRoleRequest, DeleteContactRequest, DeleteOrganizationRequest, DeleteRoleRequest, Member,
-    MemberAction, MemberState, NewInvitation, Organization, RemoveMemberRequest, ResendInvitationRequest,
-    RestoreMemberRequest, RevokeInvitationRequest, Role, SetMemberRolesRequest, SuspendMemberRequest,
-    TransferOwnershipRequest, UpdateContactRequest, UpdateMemberRequest, UpdateOrganizationRequest, UpdateRoleRequest,
+    MemberAction, MemberState, NewInvitation, Organization, PreviewRoleChangeRequest, RemoveMemberRequest,
+    ResendInvitationRequest, RestoreMemberRequest, RevokeInvitationRequest, Role, SetMemberRolesRequest,
+    SuspendMemberRequest, TransferOwnershipRequest, UpdateContactRequest, UpdateMemberRequest,
+    UpdateOrganizationRequest, UpdateRoleRequest,
 };
 use crate::support::race::told;
 use crate::support::scenario::{
@@ -78,6 +79,11 @@ async fn js_01_members_see_and_change_nothing(world: World) {
         "RevokeInvitation",
         invitations.revoke_invitation,
         RevokeInvitationRequest { organization_id: id(), invitation_id: invitation }
+    );
+    try_to!(
+        "PreviewRoleChange",
+        members.preview_role_change,
+        PreviewRoleChangeRequest { organization_id: id(), user_id: user(&admin), roles: texts(&["member"]) }
     );
     try_to!(
         "SetMemberRoles",

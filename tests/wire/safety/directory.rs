@@ -1,5 +1,7 @@
 //! What is kept in memory for checks and authentication is as exact as the database: a right that was taken away on one server is gone on every other at the next call.
 
+mod traps;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;

@@ -1,10 +1,11 @@
-//! A line between a server and PostgreSQL that can be cut at the worst moment: at COMMIT.
+//! A line between a server and PostgreSQL that can be cut at the worst moment, at COMMIT, and that can hang.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// What a client sends at the beginning and at the end of a transaction: simple queries.
 const BEGIN: &[u8] = b"BEGIN";
@@ -26,6 +27,7 @@ type Next = Arc<Mutex<Option<(Cut, String)>>>;
 pub(crate) struct Proxy {
     address: SocketAddr,
     next: Next,
+    hangs: watch::Sender<bool>,
 }
 
 impl Proxy {
@@ -35,13 +37,15 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let next = Next::default();
         let cut = next.clone();
+        let hangs = watch::Sender::new(false);
+        let hanging = hangs.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 // Whatever ends a line ends it for both sides.
-                tokio::spawn(pass_on(client, upstream, cut.clone()));
+                tokio::spawn(pass_on(client, upstream, cut.clone(), hanging.subscribe()));
             }
         });
-        Self { address, next }
+        Self { address, next, hangs }
     }
 
     /// A database's URL by way of here.
@@ -56,13 +60,25 @@ impl Proxy {
         *lock(&self.next) = Some((cut, text.to_owned()));
     }
 
+    /// Lets nothing pass, in either direction, while every connection stays open; or lets it go on.
+    pub(crate) fn hang(&self, hangs: bool) {
+        self.hangs.send_replace(hangs);
+    }
+
     /// Whether a cut is still to come.
     pub(crate) fn waits(&self) -> bool {
         lock(&self.next).is_some()
     }
 }
 
-async fn pass_on(mut client: TcpStream, upstream: SocketAddr, next: Next) -> std::io::Result<()> {
+async fn pass_on(
+    mut client: TcpStream,
+    upstream: SocketAddr,
+    next: Next,
+    mut hangs: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let mut pass = async || drop(hangs.wait_for(|hangs| !hangs).await);
+    pass().await;
     let mut server = TcpStream::connect(upstream).await?;
     let (mut asked, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     let mut meant = false;
@@ -80,6 +96,7 @@ async fn pass_on(mut client: TcpStream, upstream: SocketAddr, next: Next) -> std
                 if now == Some(Cut::Before) {
                     return Ok(());
                 }
+                pass().await;
                 server.write_all(bytes).await?;
                 if now == Some(Cut::After) {
                     let _ = server.read(&mut answered).await?;
@@ -91,6 +108,7 @@ async fn pass_on(mut client: TcpStream, upstream: SocketAddr, next: Next) -> std
                 if bytes.is_empty() {
                     return Ok(());
                 }
+                pass().await;
                 client.write_all(bytes).await?;
             }
         }

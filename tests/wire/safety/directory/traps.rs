@@ -1,0 +1,101 @@
+//! What makes a server believe that it knows the newest: each of these shows a right that was taken away for as long as nobody thought of it.
+
+use std::time::Duration;
+
+use roster_test_macros::wire_test;
+use sea_orm::ConnectionTrait;
+use tonic::{Code, Status};
+
+use super::{allowed, asking, question};
+use crate::support::pb::permission_service_client::PermissionServiceClient;
+use crate::support::pb::{CheckPermissionRequest, Decision, consistency::Requirement};
+use crate::support::process::Process;
+use crate::support::proxy::Proxy;
+use crate::support::scenario::{Person, Scenario, assert_refused, call, with_credential};
+use crate::support::waiting::soon;
+use crate::support::world::{Replica, World};
+
+/// Longer than what `minimize_latency` may be behind.
+const LATE: Duration = Duration::from_millis(1200);
+
+fn recent(of: &Scenario, who: &Person) -> CheckPermissionRequest {
+    CheckPermissionRequest {
+        consistency: asking(Requirement::MinimizeLatency(true)),
+        ..question(&of.organization_id, &who.user_id)
+    }
+}
+
+async fn recently_allowed(at: &Replica, key: &str, of: &Scenario, who: &Person) -> Result<bool, Status> {
+    let answer = call!(at, permissions.check_permission, key, recent(of, who))?;
+    Ok(answer.decision() == Decision::Allow)
+}
+
+/// A process that was stopped for longer than a second and goes on does not take what it knew for recent.
+#[wire_test]
+async fn a_stopped_process_knows_that_time_has_passed(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let bob = acme.join("bob@example.com", &["admin"]).await;
+    let (process, addresses) = Process::serve(&world.flags(), &[]).await;
+    let mut there = PermissionServiceClient::new(addresses.channel());
+    let key = world.operator_key();
+    let mut ask = async || {
+        let answer = there.check_permission(with_credential(key, recent(&acme, &bob))).await.unwrap();
+        answer.into_inner().decision() == Decision::Allow
+    };
+    assert!(ask().await);
+    process.signal("STOP");
+    acme.set_roles(key, &bob.user_id, &["member"]).await.unwrap();
+    tokio::time::sleep(LATE).await;
+    process.signal("CONT");
+    assert!(!ask().await);
+    process.stop().await;
+}
+
+/// Where the line to the database hangs, nobody is told what was true before: a check is refused in time, and right again when the line is.
+#[wire_test(postgres)]
+async fn a_hanging_line_shows_nothing_old(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let bob = acme.join("bob@example.com", &["admin"]).await;
+    let direct = world.flag("database-url");
+    let port = direct.split_once('@').unwrap().1.split_once('/').unwrap().0;
+    let proxy = Proxy::before(port.parse().unwrap()).await;
+    let there = world.server_with(&[("database-url", &proxy.url(&direct)), ("database-max-connections", "4")]).await;
+    let key = world.operator_key();
+    assert!(allowed(&there, key, &acme, &bob).await);
+    proxy.hang(true);
+    acme.set_roles(key, &bob.user_id, &["member"]).await.unwrap();
+    let full = call!(there, permissions.check_permission, key, question(&acme.organization_id, &bob.user_id));
+    assert_refused(full, Code::Unavailable, "DATABASE_UNAVAILABLE");
+    assert_refused(recently_allowed(&there, key, &acme, &bob).await, Code::Unavailable, "DATABASE_UNAVAILABLE");
+    proxy.hang(false);
+    let again = async {
+        loop {
+            if let Ok(allowed) = recently_allowed(&there, key, &acme, &bob).await {
+                return allowed;
+            }
+        }
+    };
+    assert!(!soon("the line", again).await);
+}
+
+/// A standby that answers in place of the primary may lag behind it: it is not believed. This one is a primary that calls itself a standby.
+#[wire_test(postgres)]
+async fn a_standby_is_not_believed(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let statements = [
+        "CREATE FUNCTION public.pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database()); END $$",
+    ];
+    for statement in statements {
+        world.database().execute_unprepared(statement).await.unwrap();
+    }
+    let there = world.second_server().await;
+    let asked = question(&acme.organization_id, &acme.owner.user_id);
+    let refused = call!(there, permissions.check_permission, world.operator_key(), asked.clone());
+    assert_refused(refused, Code::Unavailable, "DATABASE_UNAVAILABLE");
+    // Lines that were there before still lead to the primary.
+    assert_eq!(
+        call!(world, permissions.check_permission, world.operator_key(), asked).unwrap().decision(),
+        Decision::Allow
+    );
+}
