@@ -29,7 +29,7 @@ pub const MAX_PAGES: usize = 64;
 const PAGE_TIME: Duration = Duration::from_secs(5);
 
 /// More than any answer that [`probe`] is made for, in bytes.
-const PROBE_LIMIT: u64 = 64 * 1024;
+const PROBE_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// Whether this process should get calls, and if not, why. Clones share it.
 ///

@@ -14,6 +14,7 @@ pub mod keyring;
 pub mod limited_listener;
 pub mod network;
 pub mod shutdown;
+pub mod statements;
 pub mod steps;
 pub mod telemetry;
 

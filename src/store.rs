@@ -38,7 +38,7 @@ use sea_orm::{
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
-use crate::platform::Skew;
+use crate::platform::{Skew, statements};
 
 pub(crate) use activity::{ActivityFilter, MemberActivity};
 pub(crate) use audit::{EventFilter, Names};
@@ -110,29 +110,25 @@ impl Store {
             // In WAL mode the first statement decides what the others see.
             sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
         };
+        // BEGIN, on PostgreSQL what kind of transaction it is, and later its end.
+        statements::note(if postgres { 3 } else { 2 });
         Ok(View(self.read.0.begin_with_options(options).await?))
     }
 
     /// Begins a transaction that writes.
     ///
     /// On SQLite it is IMMEDIATE: a deferred one that reads and then writes fails at once when another writer came between, whatever the busy
-    /// timeout. On PostgreSQL it is READ COMMITTED, so that the statements after the organization's lock see what the previous holder committed; with a
+    /// timeout. On PostgreSQL it is READ COMMITTED, as its connections are told when they are made, so that the statements after the organization's lock see what the previous holder committed; with a
     /// snapshot taken before the lock, two demotions each still count the other's owner.
     ///
     /// # Errors
     /// The database does not answer, or is busy.
     pub(crate) async fn begin(&self) -> Result<Tx> {
         let options = TransactionOptions {
-            isolation_level: match self.write.get_database_backend() {
-                DbBackend::Postgres => Some(IsolationLevel::ReadCommitted),
-                _ => None,
-            },
-            access_mode: match self.write.get_database_backend() {
-                DbBackend::Postgres => Some(AccessMode::ReadWrite),
-                _ => None,
-            },
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
         };
+        statements::note(1);
         let begun = match self.write.begin_with_options(options).await {
             Ok(begun) => begun,
             // Waiting for a connection in vain says nothing about what its holder does with it.

@@ -128,8 +128,10 @@ pub(super) async fn changed_entry(
     user: User,
 ) -> Result<(RosterEntry, i64)> {
     access.refresh_member(&member);
-    let (owner, counters) = shown(ctx, access);
-    let facts = tx.roster_facts(access.organization.id, owner, &[member.user_id], counters).await?;
+    let (owner_role, with_counters) = shown(ctx, access);
+    let query = RosterQuery::of_user(&access.organization, owner_role, member.user_id, with_counters);
+    let found = tx.roster_page(&query).await?;
+    let (_, facts) = found.ok_or_else(|| Error::Internal("an organization moved under its lock".to_owned()))?;
     let entry = RosterPage { app, ctx, access, facts }.entry(RosterRow::Member(member, user));
     Ok((entry, access.organization.revision))
 }
@@ -170,9 +172,7 @@ pub(super) async fn read(app: &App, ctx: &Ctx, query: &List) -> Result<(Access, 
     let view = app.store.snapshot().await?;
     let access = access::enter_at(app, ctx, &view, query.organization_id).await?;
     let asked = query.asked(ctx, &access);
-    let found = view.roster_page(&asked).await?;
-    let (rows, facts) =
-        found.ok_or_else(|| Error::Unavailable("the organization changed within a moment".to_owned()))?;
+    let (rows, facts) = view.roster_page(&asked).await?.ok_or_else(moved)?;
     let total = query.page.total(view.roster_count(access.organization.id, &asked.filter)).await?;
     Ok((access, query.page.page(rows, total, RosterRow::cursor), facts))
 }
@@ -187,6 +187,8 @@ impl List {
             // Where no role gives it, nobody has it.
             filter.states.retain(|_| !filter.roles.is_empty());
         }
+        // Who asks for holders of a permission is shown no counters.
+        let with_counters = with_counters && self.permission.is_none();
         let (after, limit) = (self.page.after(), self.page.limit());
         RosterQuery { organization: &access.organization, owner_role, filter, after, limit, with_counters }
     }
@@ -204,17 +206,27 @@ fn shown<'a>(ctx: &Ctx, access: &'a Access) -> (&'a str, bool) {
 /// `MEMBER_NOT_FOUND`.
 pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) -> Result<RosterEntry> {
     let access = access::enter(app, ctx, organization).await?;
-    let view = app.store.read();
-    let found = view.member_row(access.organization.id, user).await?;
-    let (member, user) = found.ok_or(Reason::MemberNotFound)?;
-    let (owner, counters) = shown(ctx, &access);
-    let roster_page = RosterPage {
-        app,
-        ctx,
-        access: &access,
-        facts: view.roster_facts(access.organization.id, owner, &[member.user_id], counters).await?,
+    let (owner_role, with_counters) = shown(ctx, &access);
+    let query = RosterQuery::of_user(&access.organization, owner_role, user, with_counters);
+    let (access, (rows, facts)) = match app.store.read().roster_page(&query).await? {
+        Some(found) => (access, found),
+        // It has changed since the caller was let in: once more, at one moment.
+        None => {
+            let view = app.store.snapshot().await?;
+            let access = access::enter_at(app, ctx, &view, organization).await?;
+            let (owner_role, with_counters) = shown(ctx, &access);
+            let query = RosterQuery::of_user(&access.organization, owner_role, user, with_counters);
+            let found = view.roster_page(&query).await?;
+            (access, found.ok_or_else(moved)?)
+        }
     };
-    Ok(roster_page.entry(RosterRow::Member(member, user)))
+    let row = rows.into_iter().next().ok_or(Reason::MemberNotFound)?;
+    Ok(RosterPage { app, ctx, access: &access, facts }.entry(row))
+}
+
+/// A snapshot is of one moment: it shows an organization at one revision.
+fn moved() -> Error {
+    Error::Internal("an organization moved within a snapshot".to_owned())
 }
 
 /// Whose memberships.

@@ -149,6 +149,7 @@ impl Parse for pb::ListMembersRequest {
                 },
                 roles: role?.map(RoleId::from).into_iter().collect(),
                 email_key: email?.map(|email| email.key().to_owned()),
+                ..RosterFilter::default()
             },
             permission: None,
             page: page?,

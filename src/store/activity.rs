@@ -84,30 +84,6 @@ impl<C: ConnectionTrait> View<C> {
         Ok(filtered(filter).count(&self.0).await?)
     }
 
-    /// What services have reported of some members of an organization, by user; the counters only where they are asked for. Two statements, however many.
-    pub(crate) async fn member_activity(
-        &self,
-        organization: Uuid,
-        users: &[Uuid],
-        with_counters: bool,
-    ) -> Result<BTreeMap<Uuid, MemberActivity>> {
-        let mut found: BTreeMap<Uuid, MemberActivity> = BTreeMap::new();
-        let active = member_activity::Entity::find()
-            .filter(member_activity::Column::OrganizationId.eq(organization))
-            .filter(member_activity::Column::UserId.is_in(users.iter().copied()))
-            .all(&self.0)
-            .await?;
-        for row in active {
-            found.entry(row.user_id).or_default().last_active_time = Some(row.last_active_time);
-        }
-        if with_counters {
-            for (user, counters) in self.member_counters(organization, users).await? {
-                found.entry(user).or_default().counters = counters;
-            }
-        }
-        Ok(found)
-    }
-
     /// The counters of these members, by name.
     pub(crate) async fn member_counters(
         &self,

@@ -56,6 +56,8 @@ pub(crate) struct RosterFilter {
     pub(crate) roles: Vec<RoleId>,
     /// Only this address.
     pub(crate) email_key: Option<String>,
+    /// Only this user.
+    pub(crate) user: Option<Uuid>,
 }
 
 /// Which page of a roster.
@@ -75,6 +77,20 @@ pub(crate) struct RosterQuery<'a> {
     pub(crate) with_counters: bool,
 }
 
+impl<'a> RosterQuery<'a> {
+    /// One member, in whatever state.
+    pub(crate) fn of_user(
+        organization: &'a Organization,
+        owner_role: &'a str,
+        user: Uuid,
+        with_counters: bool,
+    ) -> Self {
+        let states = vec![MemberState::Active, MemberState::Suspended, MemberState::Removed];
+        let filter = RosterFilter { states, user: Some(user), ..RosterFilter::default() };
+        Self { organization, owner_role, filter, after: None, limit: 1, with_counters }
+    }
+}
+
 /// What is shown of roster rows beside what stands in them.
 #[derive(Debug, Default)]
 pub(crate) struct RosterFacts {
@@ -87,21 +103,6 @@ pub(crate) struct RosterFacts {
 }
 
 impl<C: ConnectionTrait> View<C> {
-    /// What is shown of these members' rows beside what stands in them; the activity's counters only where they are asked for.
-    pub(crate) async fn roster_facts(
-        &self,
-        organization: Uuid,
-        owner_role: &str,
-        members: &[Uuid],
-        with_counters: bool,
-    ) -> Result<RosterFacts> {
-        Ok(RosterFacts {
-            owners: self.count_active_holders(organization, owner_role).await?,
-            elsewhere: self.who_belong_elsewhere(organization, members).await?,
-            activity: self.member_activity(organization, members, with_counters).await?,
-        })
-    }
-
     /// How many rows the filter leaves.
     pub(crate) async fn roster_count(&self, organization: Uuid, filter: &RosterFilter) -> Result<u64> {
         let mut count = 0;
@@ -168,10 +169,9 @@ fn member_rows(organization: Uuid, filter: &RosterFilter, states: &[MemberState]
         true => query.filter(members::Column::State.is_in(states.iter().copied())),
         false => query,
     };
-    match &filter.email_key {
-        Some(key) => query.filter(users::Column::EmailKey.eq(key.as_str())),
-        None => query,
-    }
+    let one = filter.user.map(|user| members::Column::UserId.eq(user));
+    let address = filter.email_key.as_ref().map(|key| users::Column::EmailKey.eq(key.as_str()));
+    query.filter(Condition::all().add_option(one).add_option(address))
 }
 
 /// Those who hold one of these roles, read from [`role_holders`], which has what a member's row has to be found and put in order by.

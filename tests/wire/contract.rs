@@ -10,5 +10,6 @@ pub(crate) mod models;
 pub(crate) mod paging;
 pub(crate) mod recorded;
 pub(crate) mod repeatable;
+mod statements;
 pub(crate) mod surface;
 pub(crate) mod tour;

@@ -9,7 +9,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use crate::{
     app::call::rule::Rule,
     grpc::layers::around::{Around, Inner},
-    platform::clock::Stopwatch,
+    platform::{clock::Stopwatch, statements},
 };
 
 /// The services that are served here and are not ours.
@@ -19,6 +19,7 @@ const OTHERS: [&str; 2] = ["/grpc.health.v1.Health", "/grpc.reflection"];
 #[derive(Clone)]
 pub(crate) struct Trace {
     duration: Histogram<f64>,
+    statements: Histogram<u64>,
 }
 
 impl Trace {
@@ -30,6 +31,13 @@ impl Trace {
                 .with_unit("s")
                 .with_description("Duration of each call, by method and status code.")
                 .with_boundaries(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0])
+                .build(),
+            statements: global::meter("roster")
+                .u64_histogram("roster.call.statements")
+                .with_description(
+                    "Statements that each call has sent to the database, by method: round trips of PostgreSQL.",
+                )
+                .with_boundaries(vec![0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 100.0])
                 .build(),
         }
     }
@@ -62,7 +70,8 @@ impl Around for Trace {
         let _ = span.set_parent(parent);
         let (stopwatch, outer) = (Stopwatch::start(), span.clone());
         let measured = async move {
-            let response = inner.call(request).await;
+            let (response, statements) = statements::counted(inner.call(request)).await;
+            self.statements.record(statements, &[KeyValue::new("rpc.method", method)]);
             if let Ok(response) = &response {
                 let code = code(response.headers());
                 outer.record("rpc.grpc.status_code", code);

@@ -9,10 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::{
-    platform::Skew,
-    store::Seals,
+    platform::{Skew, statements},
     store::{
-        Result, Signals, Store, StoreError, Tx, View, WalIndex,
+        Result, Seals, Signals, Store, StoreError, Tx, View, WalIndex,
         database::writer::{WriterState, is_between_transactions},
     },
 };
@@ -22,6 +21,8 @@ const MIGRATION_LOCK: i64 = 0x726f_7374_6572;
 
 /// A connection that was used within that time is taken for alive. Where it is not, a call fails as if it had broken in the middle.
 const TRUSTED: Duration = Duration::from_secs(1);
+/// See [`Store::begin`].
+const TRANSACTIONS: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
 /// How long to wait for a connection of the pool. A caller's deadline is usually shorter.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -85,9 +86,11 @@ impl Store {
             })
             .before_acquire(|connection, _| Box::pin(async move { Ok(is_between_transactions(connection)) }));
         // The writer first: it creates the file and turns WAL on.
-        let write = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(one, 1, false).await?);
+        let mut write = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(one, 1, false).await?);
         let many = SqlitePoolOptions::new();
-        let read = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(many, settings.max_connections, true).await?);
+        let mut read = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(many, settings.max_connections, true).await?);
+        read.set_metric_callback(|_| statements::note(1));
+        write.set_metric_callback(|_| statements::note(1));
         let wal_index = Some(WalIndex::of(options.get_filename()));
         Ok(Self {
             read: View(read),
@@ -110,8 +113,15 @@ impl Store {
             .test_before_acquire_if_idle_for(TRUSTED)
             // Statements stand in our own spans; here they would carry values.
             .sqlx_logging(false)
-            .set_application_name("roster");
-        let connection = Database::connect(options).await?;
+            .set_application_name("roster")
+            // What every transaction that writes begins with, said once: otherwise each says it in a statement of its own.
+            .map_sqlx_postgres_pool_opts(|pool| {
+                pool.after_connect(|connection, _| {
+                    Box::pin(async move { sqlx::query(TRANSACTIONS).execute(connection).await.map(drop) })
+                })
+            });
+        let mut connection = Database::connect(options).await?;
+        connection.set_metric_callback(|_| statements::note(1));
         let signals = Signals::new();
         signals.connect(connection.get_postgres_connection_pool());
         Ok(Self {

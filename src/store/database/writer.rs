@@ -14,7 +14,10 @@ use sea_orm::{
 use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
 
-use crate::store::{ReplayKey, Result, Store, StoreError};
+use crate::{
+    platform::statements,
+    store::{ReplayKey, Result, Store, StoreError},
+};
 
 /// How the writing of one process goes. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -127,6 +130,7 @@ impl Transaction {
             return Err(StoreError::Defect(AFTER_FAILURE.to_owned()));
         }
         let (on_sqlite, before) = (inner.get_database_backend() == DbBackend::Sqlite, state.commits());
+        statements::note(1);
         inner.commit().await.map_err(|error| state.failure(error))?;
         // The driver answers "committed" without a word to SQLite where it believes that no transaction is open, and releases a savepoint where it believes that two are.
         if on_sqlite && state.commits() == before {
@@ -140,6 +144,7 @@ impl Transaction {
     /// Takes everything back.
     pub(crate) async fn rollback(self) -> Result<()> {
         let Self { inner, state, .. } = self;
+        statements::note(1);
         inner.rollback().await.map_err(|error| state.failure(error))
     }
 

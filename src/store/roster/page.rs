@@ -127,11 +127,11 @@ impl<C: ConnectionTrait> View<C> {
 fn members_statement(asked: &RosterQuery<'_>) -> SelectStatement {
     let RosterQuery { filter, after, limit, owner_role, .. } = asked;
     let organization = asked.organization.id;
-    let list = |(state, role): (&MemberState, Option<&RoleId>)| {
-        let query = member_rows(organization, filter, &[*state]);
+    let list = |(states, role): (&[MemberState], Option<&RoleId>)| {
+        let query = member_rows(organization, filter, states);
         let query = match role {
             Some(role) => {
-                let query = holding(query, organization, std::slice::from_ref(role), &[*state]);
+                let query = holding(query, organization, std::slice::from_ref(role), states);
                 let query = query.select_also(users::Entity);
                 page::by_key(query, role_holders::Column::SortKey, role_holders::Column::UserId, *after, *limit)
             }
@@ -150,7 +150,12 @@ fn members_statement(asked: &RosterQuery<'_>) -> SelectStatement {
         true => vec![None],
         false => filter.roles.iter().map(Some).collect(),
     };
-    let lists = filter.states.iter().flat_map(|state| roles.iter().map(move |role| (state, *role)));
+    // One by one, or an index would not have them in order. One user's row needs none.
+    let states: Vec<&[MemberState]> = match filter.user {
+        Some(_) => vec![&filter.states],
+        None => filter.states.chunks(1).collect(),
+    };
+    let lists = states.iter().flat_map(|states| roles.iter().map(move |role| (*states, *role)));
     let mut lists = lists.map(list);
     let mut query = Query::select()
         .expr_as(Expr::col(("here", organizations::Column::Revision)), "here_revision")

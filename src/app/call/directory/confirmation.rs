@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::kept::Kept;
 use crate::{
     app::call::error::{Error, Result},
-    platform::clock::Stopwatch,
+    platform::{clock::Stopwatch, statements},
     store::{CommitMark, LogPlace, Store, StoreError},
 };
 
@@ -126,7 +126,9 @@ impl Confirmation {
         // Counted before the reading begins: who arrives later waits for the next one.
         let arrived = self.arrived.load(Ordering::SeqCst);
         let begun = Stopwatch::start();
-        let failure: Option<Arc<str>> = match tokio::time::timeout(READING, self.catch_up(place)).await {
+        // Not of the call that happens to read: it reads for all.
+        let (outcome, _) = statements::counted(tokio::time::timeout(READING, self.catch_up(place))).await;
+        let failure: Option<Arc<str>> = match outcome {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string().into()),
             Err(_) => Some("the log could not be read in time".into()),
