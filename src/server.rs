@@ -78,6 +78,7 @@ impl Server {
         server.operator_key = data_dir::first_key(&app, &config.database).await?;
         let (listener, address) = bind(config.grpc.listen).await?;
         server.grpc_address = Some(address);
+        upkeep::watch_directory(app.clone(), &shutdown);
         listener::serve(app, &config, listener, &server.readiness, &shutdown)?;
         server.run_worker(mailer, &config.outbox, &platform);
         server.watch_over(&platform).await;

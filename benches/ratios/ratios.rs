@@ -1,6 +1,6 @@
 //! The ratios.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use roster::grpc::pb::{
     BatchCheckPermissionsRequest, CheckPermissionRequest, Consistency, Decision, ListMembersRequest, PermissionCheck,
@@ -9,6 +9,7 @@ use roster::grpc::pb::{
     session_service_client::SessionServiceClient,
 };
 use sqlx::Connection;
+use tokio::sync::Mutex;
 use tonic::transport::Channel;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
@@ -56,7 +57,21 @@ pub(crate) async fn measure(site: &Site, effort: Effort, names: &[&String]) -> V
         found.push(told("check_batch", site, "checks a second", ">= 10", rates(&batches, 100.0), rates(&checks, 1.0)));
     }
     ratio!("verify_session", rate, ">= 0.5", in_turn(site, effort, 64, Kind::VerifySession, Kind::Health));
-    ratio!("roster_growth", cost, "<= 1.2", in_turn(site, effort, 8, Kind::Roster(true), Kind::Roster(false)));
+    ratio!(
+        "roster_growth",
+        cost,
+        "<= 1.2",
+        in_turn(site, effort, 8, Kind::Roster(Page::First), Kind::Roster(Page::Small))
+    );
+    ratio!(
+        "roster_growth_last",
+        cost,
+        "<= 1.2",
+        in_turn(site, effort, 8, Kind::Roster(Page::Last), Kind::Roster(Page::Small))
+    );
+    if wanted("roster_page") && site.database == Database::Postgres {
+        found.push(roster_page(site, effort).await);
+    }
     if wanted("check_under_sign_in") {
         found.push(under_sign_in(site, effort).await);
     }
@@ -89,9 +104,21 @@ enum Kind {
     Check(Option<Requirement>),
     Batch,
     VerifySession,
-    /// Of the large or of the small organization.
-    Roster(bool),
+    Roster(Page),
+    /// The rows and columns of a page, by a prepared join.
+    Join,
     SelectAndHealth,
+}
+
+/// A page of a roster.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Page {
+    /// The first of the large organization.
+    First,
+    /// The last of it.
+    Last,
+    /// The first of the small one.
+    Small,
 }
 
 /// Measures two kinds of call in turn.
@@ -188,20 +215,78 @@ async fn slice(site: &Site, effort: Effort, at_once: usize, kind: Kind) -> Slice
             })
             .await
         }
-        Kind::Roster(large) => {
-            let team = if large { &site.large } else { &site.small };
+        Kind::Roster(page) => {
+            let team = if page == Page::Small { &site.small } else { &site.large };
             let organization = team.organization_id.clone();
+            let token = if page == Page::Last { last_page(site).await } else { String::new() };
             run(site, time, at_once, move |number| {
                 let mut client = MemberServiceClient::new(at(number));
-                let request =
-                    ListMembersRequest { organization_id: organization.clone(), page_size: 50, ..Default::default() };
+                let request = ListMembersRequest {
+                    organization_id: organization.clone(),
+                    page_size: 50,
+                    page_token: token.clone(),
+                    ..Default::default()
+                };
                 let request = with(&key, request);
                 async move { assert_eq!(client.list_members(request).await.unwrap().into_inner().members.len(), 50) }
             })
             .await
         }
+        Kind::Join => join(site, effort, at_once).await,
         Kind::SelectAndHealth => select_and_health(site, effort, at(0)).await,
     }
+}
+
+/// The token of the last page of the large organization, found once.
+async fn last_page(site: &Site) -> String {
+    let find = async || {
+        let mut client = MemberServiceClient::new(site.servers[0].connect().await);
+        let (mut before, mut token) = (String::new(), String::new());
+        loop {
+            let request = ListMembersRequest {
+                organization_id: site.large.organization_id.clone(),
+                page_size: 1000,
+                page_token: token.clone(),
+                ..Default::default()
+            };
+            let page = client.list_members(with(&site.key, request)).await.unwrap().into_inner();
+            let more = page.next_page_token;
+            if more.is_empty() {
+                return if page.members.len() >= 50 { token } else { before };
+            }
+            (before, token) = (token, more);
+        }
+    };
+    site.last_page.get_or_init(find).await.clone()
+}
+
+/// What a page costs the database that is asked for its rows and nothing else.
+async fn join(site: &Site, effort: Effort, at_once: usize) -> Slice {
+    let mut connections = Vec::new();
+    for _ in 0..at_once {
+        connections.push(Arc::new(Mutex::new(sqlx::PgConnection::connect(&site.url).await.unwrap())));
+    }
+    let organization = site.large.organization_id.parse::<uuid::Uuid>().unwrap();
+    run(site, effort.slice, at_once, move |number| {
+        let connection = connections[number % connections.len()].clone();
+        async move {
+            let rows = sqlx::query(
+                "SELECT m.*, u.* FROM members m JOIN users u ON u.id = m.user_id \
+                 WHERE m.organization_id = $1 AND m.state = 'active' ORDER BY m.sort_key, m.user_id LIMIT 51",
+            );
+            let rows = rows.bind(organization).fetch_all(&mut *connection.lock().await).await.unwrap();
+            assert_eq!(rows.len(), 51);
+        }
+    })
+    .await
+}
+
+/// A page against the join and a health check.
+async fn roster_page(site: &Site, effort: Effort) -> Ratio {
+    let (page, join) = in_turn(site, effort, 8, Kind::Roster(Page::First), Kind::Join).await;
+    let health = slice(site, effort, 8, Kind::Health).await.cost;
+    let costs = |slices: &[Slice], more: f64| slices.iter().map(|slice| slice.cost + more).collect();
+    told("roster_page", site, "cost", "<= 3", costs(&page, 0.0), costs(&join, health))
 }
 
 /// One prepared `SELECT 1` of the database, and then one health check. On SQLite there is no round trip to the database: the health check alone.
@@ -210,7 +295,7 @@ async fn select_and_health(site: &Site, effort: Effort, channel: Channel) -> Sli
         Database::Postgres => Some(sqlx::PgConnection::connect(&site.url).await.unwrap()),
         Database::Sqlite => None,
     };
-    let shared = std::sync::Arc::new(tokio::sync::Mutex::new((database, HealthClient::new(channel))));
+    let shared = Arc::new(Mutex::new((database, HealthClient::new(channel))));
     run(site, effort.slice, 1, move |_| {
         let shared = shared.clone();
         async move {

@@ -100,6 +100,8 @@ pub(crate) struct Site {
     pub(crate) large: Team,
     pub(crate) small: Team,
     pub(crate) session: String,
+    /// The token of the last page of the large organization.
+    pub(crate) last_page: tokio::sync::OnceCell<String>,
     flags: Vec<String>,
     _folder: tempfile::TempDir,
 }
@@ -135,7 +137,18 @@ impl Site {
         // Filled behind its back: another server begins with what is there now.
         drop(first);
         let servers = vec![Server::start(&flags)];
-        Self { database, url, servers, key, large, small, session, flags, _folder: folder }
+        Self {
+            database,
+            url,
+            servers,
+            key,
+            large,
+            small,
+            session,
+            last_page: tokio::sync::OnceCell::new(),
+            flags,
+            _folder: folder,
+        }
     }
 
     /// Starts one more server on the same database.

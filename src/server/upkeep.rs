@@ -1,11 +1,11 @@
 //! What runs beside the calls: readiness, forgetting what has had its time, and sealing again after a rotation of keys.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 
 use crate::{
-    app::credentials::resealing::reseal_factors,
+    app::{App, credentials::resealing::reseal_factors},
     domain::activity::REMEMBERED_DAYS,
     http::Readiness,
     platform::{clock::Clock, shutdown::Shutdown},
@@ -33,6 +33,19 @@ const MESSAGES: TimeDelta = TimeDelta::days(90);
 /// Events that are read at a time to find out which streams have moved, and streams that are told of at a time.
 const LOG_STEP: usize = 1000;
 const MOST_HEADS: usize = 10_000;
+
+/// How often the size of the directory is noted.
+const MEASURE: Duration = Duration::from_secs(1);
+
+/// Notes from time to time how large the directory is, and how old what it knows.
+pub(super) fn watch_directory(app: Arc<App>, shutdown: &Shutdown) {
+    shutdown.spawn(shutdown.token().run_until_cancelled_owned(async move {
+        loop {
+            app.directory.measure();
+            tokio::time::sleep(MEASURE).await;
+        }
+    }));
+}
 
 /// Asks the database once, and starts asking.
 pub(super) async fn start(parts: &Parts, platform: &Platform, readiness: &Readiness, shutdown: &Shutdown) {

@@ -7,6 +7,7 @@ mod confirmation;
 mod entries;
 mod kept;
 mod marks;
+mod metrics;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -62,6 +63,13 @@ impl Directory {
 
     fn kept(&self) -> Option<&Kept> {
         self.0.as_ref().map(|(kept, _)| kept.as_ref())
+    }
+
+    /// Notes for operators how large it is, and how old what it knows.
+    pub(crate) fn measure(&self) {
+        if let Some((kept, confirmation)) = &self.0 {
+            kept.measure(confirmation.age());
+        }
     }
 
     /// Makes sure that whatever was committed before now counts in what is found afterwards, or what was a second ago.

@@ -15,6 +15,7 @@ use crate::support::pb::session_service_client::SessionServiceClient;
 use crate::support::pb::{ListOrganizationsRequest, SignInRequest};
 use crate::support::process::Process;
 use crate::support::scenario::Scenario;
+use crate::support::waiting::soon;
 use crate::support::world::World;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -130,6 +131,42 @@ async fn the_pages_show_life_and_measurements(world: World) {
     assert!(counted("/roster.v1.SessionService/SignIn", 16), "{text}");
     assert!(counted("/roster.v1.OrganizationService/ListOrganizations", 0), "{text}");
     assert!(!text.contains("evil") && !text.contains("nobody@example.com"), "{text}");
+    process.stop().await;
+}
+
+/// Operators see whether the directory serves: what it found, what it read and why, how large it is and how old what it knows; and how many statements calls send.
+#[wire_test]
+async fn the_directory_is_measured(world: World) {
+    let (process, addresses) = Process::serve(&world.flags(), &[]).await;
+    world.stop().await;
+    world.answered_by(&addresses);
+    let acme = Scenario::acme(&world).await;
+    let bob = acme.join("bob@example.com", &["admin"]).await;
+    for _ in 0..3 {
+        assert!(acme.may(&bob.user_id, "members.invite").await);
+    }
+    acme.set_roles(world.operator_key(), &bob.user_id, &["member"]).await.unwrap();
+    assert!(!acme.may(&bob.user_id, "members.invite").await);
+    // Sizes are noted once a second.
+    let measured = async |start: &str| -> f64 {
+        let look = async {
+            loop {
+                let (_, page) = probe(addresses.http, "/metrics", PATIENCE).await.unwrap();
+                if let Some(line) = page.lines().find(|line| line.starts_with(start)) {
+                    return line.rsplit(' ').next().unwrap().parse().unwrap();
+                }
+            }
+        };
+        soon(start, look).await
+    };
+    for start in ["roster_directory_hits_total", "roster_directory_loads_total"] {
+        assert!(measured(start).await > 0.0, "{start}");
+    }
+    assert!(measured("roster_directory_drops_total{cause=\"changed\"").await > 0.0);
+    assert!(measured("roster_directory_age_seconds").await < 60.0);
+    for start in ["roster_directory_bytes", "roster_directory_entries", "roster_call_statements_sum"] {
+        measured(start).await;
+    }
     process.stop().await;
 }
 

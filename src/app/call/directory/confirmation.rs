@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::{MutexGuard, Notify, watch};
 use uuid::Uuid;
 
-use super::kept::Kept;
+use super::{kept::Kept, metrics::Cause};
 use crate::{
     app::call::error::{Error, Result},
     platform::{clock::Stopwatch, statements},
@@ -117,6 +117,11 @@ impl Confirmation {
         }
     }
 
+    /// How long ago the last reading began that told of everything.
+    pub(super) fn age(&self) -> Option<Duration> {
+        self.read.borrow().complete_since.map(|since| since.elapsed())
+    }
+
     /// One reading for all calls that have arrived by now.
     async fn read_for_all(&self, place: &mut Option<(LogPlace, Uuid)>) {
         let last = self.read.borrow().clone();
@@ -153,10 +158,10 @@ impl Confirmation {
             };
             // Another log than the one that was followed, or none yet: nothing is known of what was loaded before.
             let same = place.as_ref().is_some_and(|(_, epoch)| step.known && *epoch == step.epoch);
-            self.kept.change(|marks| match same {
-                true => marks.apply(&step.events),
-                false => marks.forget(),
-            });
+            match same {
+                true => self.kept.change(|marks| marks.apply(&step.events)),
+                false => self.kept.forget(Cause::LogLost),
+            }
             let done = step.up_to_date && step.known;
             *place = step.known.then_some((step.place, step.epoch));
             if done {
@@ -167,7 +172,7 @@ impl Confirmation {
         if let (Some(known), Some(mark)) = (known.take(), &mark)
             && mark.foreign_since(&known)
         {
-            self.kept.change(|marks| marks.forget());
+            self.kept.forget(Cause::Foreign);
         }
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = mark;
         Ok(())

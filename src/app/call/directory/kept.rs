@@ -1,13 +1,16 @@
 //! What has been read, in memory.
 
-use std::sync::{PoisonError, RwLock};
+use std::{
+    sync::{PoisonError, RwLock},
+    time::Duration,
+};
 
-use opentelemetry::{global, metrics::Counter};
-use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, sync::Cache};
 
 use super::{
     entries::{Bytes, Entry, Key, Value},
     marks::Marks,
+    metrics::{Cause, Evictions, Metrics},
 };
 use crate::platform::clock::Stopwatch;
 
@@ -16,25 +19,19 @@ const EXPECTED_ENTRIES: usize = 10_000;
 
 /// What has been read, and how far the log has been.
 pub(super) struct Kept {
-    cache: Cache<Key, Entry, Bytes>,
+    cache: Cache<Key, Entry, Bytes, DefaultHashBuilder, Evictions>,
     marks: RwLock<Marks>,
-    hits: Counter<u64>,
-    loads: Counter<u64>,
+    metrics: Metrics,
 }
 
 impl Kept {
     pub(super) fn new(bytes: u64) -> Self {
-        let counter = |name: &'static str, description: &'static str| {
-            global::meter("roster").u64_counter(name).with_description(description).build()
-        };
+        let metrics = Metrics::new();
+        let evictions = Evictions(metrics.clone());
         Self {
-            cache: Cache::with_weighter(EXPECTED_ENTRIES, bytes, Bytes),
+            cache: Cache::with(EXPECTED_ENTRIES, bytes, Bytes, DefaultHashBuilder::default(), evictions),
             marks: RwLock::default(),
-            hits: counter("roster.directory.hits", "What authentication and checks found in memory."),
-            loads: counter(
-                "roster.directory.loads",
-                "What they read from the database, because it was not there or had changed.",
-            ),
+            metrics,
         }
     }
 
@@ -42,24 +39,43 @@ impl Kept {
     pub(super) fn find<const N: usize>(&self, keys: [Key; N]) -> Option<[Value; N]> {
         let entries = keys.map(|key| self.cache.get(&key).map(|entry| (key, entry)));
         let marks = self.marks.read().unwrap_or_else(PoisonError::into_inner);
-        let good = entries.iter().flatten().filter(|(key, entry)| !entry.outlived() && marks.good(key, entry)).count();
+        let reason = |(key, entry): &(Key, Entry)| match (entry.outlived(), marks.good(key, entry)) {
+            (_, false) => Some(Cause::Changed),
+            (true, true) => Some(Cause::Outlived),
+            (false, true) => None,
+        };
+        let reasons = entries.each_ref().map(|entry| entry.as_ref().and_then(reason));
         drop(marks);
-        if good < N {
+        for cause in reasons.iter().flatten() {
+            self.metrics.dropped(*cause);
+        }
+        if entries.iter().any(Option::is_none) || reasons.iter().any(Option::is_some) {
             return None;
         }
-        self.hits.add(N as u64, &[]);
+        self.metrics.hits.add(N as u64, &[]);
         let values: Vec<Value> = entries.into_iter().flatten().map(|(_, entry)| entry.value).collect();
         values.try_into().ok()
     }
 
     /// How far the log has been applied: to be asked before something is loaded.
     pub(super) fn applied(&self) -> u64 {
-        self.loads.add(1, &[]);
+        self.metrics.loads.add(1, &[]);
         self.marks.read().unwrap_or_else(PoisonError::into_inner).applied()
     }
 
     pub(super) fn keep(&self, key: Key, value: Value, loaded: u64) {
         self.cache.insert(key, Entry { value, loaded, kept: Stopwatch::start() });
+    }
+
+    /// Everything that was loaded until now counts as changed.
+    pub(super) fn forget(&self, cause: Cause) {
+        self.metrics.dropped(cause);
+        self.change(Marks::forget);
+    }
+
+    /// Notes how large this is, and how old what it knows.
+    pub(super) fn measure(&self, age: Option<Duration>) {
+        self.metrics.note(self.cache.weight(), self.cache.len(), age);
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut Marks)) {
