@@ -1,6 +1,7 @@
 //! What an operator does from the command line. Everything goes over gRPC to a running server, so that it never goes behind a cache; only the key of
 //! last resort is made in the database itself, and a restored database is cleared there before anybody may call.
 
+mod audit;
 mod import;
 mod restore;
 
@@ -8,7 +9,7 @@ use std::io::Write;
 
 use secrecy::ExposeSecret;
 use tonic::{
-    Code, Request, Status,
+    Request, Status,
     metadata::{Ascii, MetadataValue},
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
@@ -17,8 +18,7 @@ use tonic_types::StatusExt;
 use crate::{
     config::{AdminArgs, AdminCommand},
     grpc::pb::{
-        self, audit_service_client::AuditServiceClient, delivery_service_client::DeliveryServiceClient,
-        organization_service_client::OrganizationServiceClient,
+        self, delivery_service_client::DeliveryServiceClient, organization_service_client::OrganizationServiceClient,
         service_account_service_client::ServiceAccountServiceClient,
     },
     platform::{clock::Clock, entropy::Entropy},
@@ -72,19 +72,6 @@ struct Operator {
     authorization: MetadataValue<Ascii>,
 }
 
-/// Says how a record was found. One where it is broken, none where it is whole.
-fn verdict(found: &pb::VerifyAuditChainResponse, of: &str, out: &mut impl Write) -> Result<usize, String> {
-    let whole = found.verified_entries.to_string();
-    if found.intact {
-        line(out, &[of, "INTACT", &whole, &found.hash, &found.sealed_entries.to_string()].join("\t"))?;
-        return Ok(0);
-    }
-    let flaw = found.flaw().as_str_name().trim_start_matches("AUDIT_FLAW_");
-    let place = found.broken_revision.to_string();
-    line(out, &[of, "BROKEN", &whole, &place, flaw].join("\t"))?;
-    Ok(1)
-}
-
 impl Operator {
     async fn connect(arguments: &AdminArgs) -> Result<Self, String> {
         let key = arguments.operator_key()?;
@@ -136,67 +123,6 @@ impl Operator {
         });
         let mut client = OrganizationServiceClient::new(self.channel.clone());
         Ok(client.list_organizations(request).await.map_err(sentence)?.into_inner())
-    }
-
-    /// Verifies the named organizations, or all. A broken one is an error, but the others are looked at all the same.
-    async fn verify(&self, named: &[String], out: &mut impl Write) -> Result<(), String> {
-        let mut broken = 0;
-        for id in named {
-            broken += self.verify_one(id, out).await?;
-        }
-        if named.is_empty() {
-            broken += self.verify_installation(out).await?;
-        }
-        let mut page_token = String::new();
-        while named.is_empty() {
-            let page = self.organizations_page(page_token).await?;
-            for row in page.organizations {
-                broken += self.verify_one(&row.organization_id, out).await?;
-            }
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                break;
-            }
-        }
-        match broken {
-            0 => Ok(()),
-            count => Err(format!("{count} records are broken")),
-        }
-    }
-
-    /// One where the record is broken, none where it is whole.
-    async fn verify_one(&self, id: &str, out: &mut impl Write) -> Result<usize, String> {
-        let request = self.request(pb::VerifyAuditChainRequest {
-            organization_id: id.to_owned(),
-            ..pb::VerifyAuditChainRequest::default()
-        });
-        let mut client = AuditServiceClient::new(self.channel.clone());
-        let found = client.verify_audit_chain(request).await.map_err(sentence)?.into_inner();
-        verdict(&found, id, out)
-    }
-
-    /// The same for the installation. A key that is no operator's does not read its record, which is said and is no break.
-    async fn verify_installation(&self, out: &mut impl Write) -> Result<usize, String> {
-        let request = self.request(pb::VerifyInstallationAuditChainRequest::default());
-        let mut client = AuditServiceClient::new(self.channel.clone());
-        let found = match client.verify_installation_audit_chain(request).await {
-            Ok(found) => found.into_inner(),
-            Err(status) if status.code() == Code::PermissionDenied => {
-                line(out, "installation\tNOT_ALLOWED")?;
-                return Ok(0);
-            }
-            Err(status) => return Err(sentence(status)),
-        };
-        let found = pb::VerifyAuditChainResponse {
-            organization_id: String::new(),
-            intact: found.intact,
-            verified_entries: found.verified_entries,
-            broken_revision: found.broken_revision,
-            flaw: found.flaw,
-            hash: found.hash,
-            sealed_entries: found.sealed_entries,
-        };
-        verdict(&found, "installation", out)
     }
 
     async fn service_accounts(&self, out: &mut impl Write) -> Result<(), String> {

@@ -91,7 +91,8 @@ pub enum AdminCommand {
         #[arg(required = true, value_name = "MESSAGE")]
         messages: Vec<String>,
     },
-    /// Verify the records of changes: id, INTACT or BROKEN, whole entries, and the last whole entry's hash, or the broken entry and its flaw.
+    /// Verify the records of changes: id, INTACT or BROKEN, whole entries, and the last whole entry's hash and how many are sealed, or the broken entry and its flaw. Then compare members,
+    /// service accounts and keys with what the records say: id, DIFFERS, whose row, what is recorded, what is there.
     Verify {
         /// Only these organizations; none means all.
         #[arg(value_name = "ORGANIZATION")]

@@ -83,7 +83,7 @@ async fn js_01_members_see_and_change_nothing(world: World) {
     try_to!(
         "PreviewRoleChange",
         members.preview_role_change,
-        PreviewRoleChangeRequest { organization_id: id(), user_id: user(&admin), roles: texts(&["member"]) }
+        PreviewRoleChangeRequest { organization_id: id(), user_id: user(&admin) }
     );
     try_to!(
         "SetMemberRoles",

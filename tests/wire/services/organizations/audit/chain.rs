@@ -4,10 +4,10 @@ use roster_test_macros::wire_test;
 use sea_orm::{ConnectionTrait, DbBackend};
 
 use super::{asking, busy, listed, rename, verify};
-use crate::support::pb::{AuditEntry, AuditFlaw};
+use crate::support::pb::{AuditEntry, AuditFlaw, DisableServiceAccountRequest, SuspendMemberRequest};
 use crate::support::process::run;
-use crate::support::scenario::Scenario;
-use crate::support::world::World;
+use crate::support::scenario::{Scenario, call, service_account};
+use crate::support::world::{World, literal};
 
 async fn execute(world: &World, statement: &str) {
     let done = world.database().execute_unprepared(statement).await.unwrap();
@@ -154,6 +154,53 @@ async fn the_command_line_verifies_all_organizations(world: World) {
         all.stdout,
         all.stderr
     );
+}
+
+/// ab_49: `roster admin verify` compares members, service accounts and keys with what the records say of them, and names what somebody has changed in the rows alone.
+#[wire_test]
+async fn ab_49_rows_that_the_record_does_not_tell_of_are_named(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let bob = acme.join("bob@example.com", &["member"]).await;
+    let carl = acme.join("carl@example.com", &["admin"]).await;
+    acme.set_roles(world.operator_key(), &carl.user_id, &["member"]).await.unwrap();
+    let (account, _) = service_account(&world, &["permissions.check"]).await;
+    let request = DisableServiceAccountRequest { service_account_id: account.clone(), ..Default::default() };
+    call!(world, service_accounts.disable_service_account, world.operator_key(), request).unwrap();
+    let request = SuspendMemberRequest {
+        organization_id: acme.organization_id.clone(),
+        user_id: bob.user_id.clone(),
+        ..Default::default()
+    };
+    call!(world, members.suspend_member, world.operator_key(), request).unwrap();
+    let endpoint = format!("--endpoint=http://{}", world.grpc_address());
+    let key = [("ROSTER_OPERATOR_KEY", world.operator_key())];
+    let verify = async || run(&["admin", &endpoint, "verify"], &key).await;
+    let sound = verify().await;
+    assert_eq!((sound.code, sound.stdout.contains("DIFFERS")), (Some(0), false), "{} {}", sound.stdout, sound.stderr);
+
+    let id = |id: &str| literal(&world, id);
+    let statements = [
+        format!("UPDATE members SET roles = '[\"owner\"]' WHERE user_id = {}", id(&carl.user_id)),
+        format!("UPDATE members SET state = 'active' WHERE user_id = {}", id(&bob.user_id)),
+        format!("UPDATE service_accounts SET scopes = '[\"operator\"]' WHERE id = {}", id(&account)),
+    ];
+    for statement in &statements {
+        execute(&world, statement).await;
+    }
+    // Rows that are changed by hand are not noticed by what is in memory.
+    world.restart_with(&[]).await;
+    let endpoint = format!("--endpoint=http://{}", world.grpc_address());
+    let found = run(&["admin", &endpoint, "verify"], &key).await;
+    assert_eq!(found.code, Some(1), "{} {}", found.stdout, found.stderr);
+    for (who, recorded, now) in [
+        (&carl.user_id, "active member", "active owner"),
+        (&bob.user_id, "suspended member", "active member"),
+        (&account, "disabled permissions.check", "disabled operator"),
+    ] {
+        let line = format!("DIFFERS\t{who}\trecorded: {recorded}\tnow: {now}");
+        assert!(found.stdout.contains(&line), "{line} in {}", found.stdout);
+    }
+    assert!(found.stderr.contains("2 records are broken"), "{}", found.stderr);
 }
 
 /// Entries that are recorded while a verification goes on are no flaw.
