@@ -167,8 +167,11 @@ pub(crate) struct Verified {
 pub(crate) async fn verify(app: &App, ctx: &Ctx, question: Verify) -> Result<Verified> {
     // The newest entry first: whatever is there now, the organization's row, which is read after it, knows of.
     let newest = app.store.read().newest_event(question.organization_id).await?;
-    let now = app.store.snapshot().await?;
-    let organization = access::enter_at(app, ctx, &now, question.organization_id).await?.organization;
+    // Not by what is in memory, and over before the walk begins: a long one must not keep a transaction open.
+    let organization = {
+        let now = app.store.snapshot().await?;
+        access::enter_at(app, ctx, &now, question.organization_id).await?.organization
+    };
     let end = Anchor { revision: organization.revision, hash: organization.chain_hash };
     let head = Head { stream_id: organization.id, end, seal: organization.chain_seal, newest };
     walk(app, &head, question.known).await

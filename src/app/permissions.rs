@@ -13,7 +13,7 @@ use crate::{
     app::{
         App,
         call::{
-            access::{began, interruption, roles_with},
+            access::{began, interruption},
             context::Ctx,
             directory::{KnownOrganization, Seat},
             error::Result,
@@ -100,7 +100,7 @@ pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<(Deci
 fn giving(ctx: &Ctx, seat: &Seat, permission: &str) -> Option<Vec<RoleId>> {
     let (known, member) = (&seat.organization, seat.member.as_ref()?);
     let allowed = ctx.caller.is_service_alone() || known.model.allows(&member.roles, READING_ROLES);
-    allowed.then(|| roles_with(&known.model, known.organization.kind.as_deref(), permission))
+    allowed.then(|| known.model.roles_with(permission, known.organization.kind.as_deref()))
 }
 
 /// Checks many. Each membership is read once, however many of the questions are about it.

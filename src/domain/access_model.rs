@@ -345,6 +345,17 @@ impl AccessModel {
         self.known(roles).flat_map(|role| &role.permissions).collect()
     }
 
+    /// The roles that give a permission in organizations of this kind.
+    pub fn roles_with(&self, permission: &str, organization_kind: Option<&str>) -> Vec<RoleId> {
+        let giving = |role: &&Role| role.in_kind(organization_kind) && role.permissions.contains(permission);
+        self.roles.iter().filter(giving).map(|role| role.id.clone()).collect()
+    }
+
+    /// Those of somebody's roles that give a permission.
+    pub fn granting<'a>(&'a self, roles: &'a RoleSet, permission: &str) -> Vec<RoleId> {
+        self.known(roles).filter(|role| role.permissions.contains(permission)).map(|role| role.id.clone()).collect()
+    }
+
     /// Whether a holder of these roles may give the role.
     pub fn may_grant(&self, roles: &RoleSet, role: &RoleId) -> bool {
         self.known(roles).any(|held| held.grants.contains(role))

@@ -87,7 +87,7 @@ impl Access {
 
     /// The roles that give a permission here.
     pub(crate) fn roles_with(&self, permission: &str) -> Vec<RoleId> {
-        roles_with(&self.model, self.organization.kind.as_deref(), permission)
+        self.model.roles_with(permission, self.organization.kind.as_deref())
     }
 
     /// Whether the caller may do here what another permission guards, which is also the name of the scope that a service needs for it.
@@ -100,12 +100,6 @@ impl Access {
     fn authority<'a>(&'a self, ctx: &Ctx) -> Authority<'a> {
         ctx.authority(self.membership.as_ref())
     }
-}
-
-/// The roles of an organization of this kind that give a permission.
-pub(crate) fn roles_with(model: &AccessModel, kind: Option<&str>, permission: &str) -> Vec<RoleId> {
-    let giving = model.roles().iter().filter(|role| role.in_kind(kind) && role.permissions.contains(permission));
-    giving.map(|role| role.id.clone()).collect()
 }
 
 /// Admits a caller to read in an organization.

@@ -9,7 +9,6 @@ use crate::{
             paging::Page,
         },
         members::{self, List},
-        permissions::explanation::granting,
     },
     domain::{
         access_model::RoleId,
@@ -60,7 +59,7 @@ pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Holders> {
             session_outdated: false,
             factor_missing: factor_asked && !user.mfa_enabled,
         };
-        let roles = granting(model, &member.roles, permission.as_str());
+        let roles = model.granting(&member.roles, permission.as_str());
         Some(Holder { roles, deny_reason: deny_reason(facts), user })
     };
     let Page { items, next_page_token, total_size } = page;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::{
     app::{call::directory::Seat, permissions::denial::Denial},
     domain::{
-        access_model::{AccessModel, RoleId, RoleSet},
+        access_model::{RoleId, RoleSet},
         member::{self, DenyReason, MembershipFacts},
     },
 };
@@ -39,7 +39,7 @@ pub(super) fn explain(
     if obstacles.contains(&Denial::Denied(DenyReason::NotAMember)) {
         return nobody();
     }
-    let granting = granting(&known.model, &member.roles, permission);
+    let granting = known.model.granting(&member.roles, permission);
     if granting.is_empty() {
         obstacles.push(Denial::NotGranted);
     }
@@ -72,12 +72,6 @@ fn nobody() -> Explanation {
         obstacles: vec![Denial::Denied(DenyReason::NotAMember)],
         ..Explanation::default()
     }
-}
-
-/// Those of the roles that give a permission.
-pub(crate) fn granting(model: &AccessModel, roles: &RoleSet, permission: &str) -> Vec<RoleId> {
-    let gives = |role: &&RoleId| model.role(role.as_str()).is_some_and(|role| role.permissions.contains(permission));
-    roles.iter().filter(gives).cloned().collect()
 }
 
 fn named<'a>(roles: impl IntoIterator<Item = &'a RoleId>) -> String {

@@ -1,22 +1,21 @@
-//! Permission checks, one by one and many at once, and for whom a service may act.
+//! Permission checks, one by one and many at once.
 
 mod explanations;
 mod holders;
+mod on_behalf;
 
 use std::collections::BTreeSet;
 
 use roster_test_macros::wire_test;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 
 use crate::support::pb::{
-    BatchCheckPermissionsRequest, CheckPermissionRequest, CheckPermissionResponse, CreateInvitationRequest, Decision,
-    DenyReason, GetOrganizationRequest, ListEffectivePermissionsRequest, ListEffectivePermissionsResponse,
-    ListMembersRequest, ListUsersRequest, PermissionCheck, RemoveMemberRequest, RestoreMemberRequest, SignOutRequest,
-    SuspendMemberRequest,
+    BatchCheckPermissionsRequest, CheckPermissionRequest, CheckPermissionResponse, Decision, DenyReason,
+    GetOrganizationRequest, ListEffectivePermissionsRequest, ListEffectivePermissionsResponse, ListUsersRequest,
+    Organization, PermissionCheck, RemoveMemberRequest, RestoreMemberRequest, SuspendMemberRequest,
+    UpdateOrganizationRequest,
 };
-use crate::support::scenario::{
-    Scenario, assert_invalid, assert_refused, call, create_user, service_account, service_key, texts, traces,
-};
+use crate::support::scenario::{Scenario, assert_invalid, assert_refused, call, create_user, service_key, texts};
 use crate::support::world::World;
 
 const BOB: &str = "bob@example.com";
@@ -55,19 +54,16 @@ async fn revision(scenario: &Scenario) -> i64 {
     answer.organization.unwrap().revision
 }
 
-fn as_actor<T>(world: &World, key: &str, user_id: &str, message: T) -> Request<T> {
-    let mut request = world.as_service(key, message);
-    request.metadata_mut().insert("roster-actor", user_id.parse().unwrap());
-    request
-}
-
-fn invitation(scenario: &Scenario, email: &str, role: &str) -> CreateInvitationRequest {
-    CreateInvitationRequest {
-        organization_id: scenario.organization_id.clone(),
-        email: email.to_owned(),
-        roles: texts(&[role]),
-        ..CreateInvitationRequest::default()
-    }
+/// Has the organization ask its members for a second factor.
+async fn ask_for_a_factor(of: &Scenario) {
+    let organization =
+        Organization { organization_id: of.organization_id.clone(), mfa_required: true, ..Default::default() };
+    let request = UpdateOrganizationRequest {
+        organization: Some(organization),
+        update_mask: Some(prost_types::FieldMask { paths: texts(&["mfa_required"]) }),
+        ..Default::default()
+    };
+    call!(of.world, organizations.update_organization, of.world.operator_key(), request).unwrap();
 }
 
 /// A check answers with a decision, never with an error: what does not exist is no, and which of the two does not exist is not told.
@@ -309,132 +305,4 @@ async fn jh_14_support_finds_and_checks(world: World) {
         assert_eq!(answer.decision(), decision, "{permission}");
     }
     assert_refused(scenario.roster(&support).await, Code::PermissionDenied, "SCOPE_REQUIRED");
-}
-
-/// On behalf of a user a service needs both: its own scope and the user's permission. Both stand in the record.
-#[wire_test]
-async fn on_behalf_of_needs_both_rights(world: World) {
-    let scenario = Scenario::acme(&world).await;
-    let admin = scenario.join("admin@example.com", &["admin"]).await;
-    let member = scenario.join(BOB, &["member"]).await;
-    let (account, key) = service_account(&world, &["invitations.write"]).await;
-    let reader = service_key(&world, &["invitations.read", "members.read"]).await;
-    let before = traces(&world).await;
-    let invite = async |key: &str, session: &str, role: &str| {
-        let request = world.on_behalf_of(key, session, invitation(&scenario, "cy@example.com", role));
-        world.invitations().create_invitation(request).await
-    };
-    assert_eq!(
-        assert_refused(invite(&reader, &admin.session, "member").await, Code::PermissionDenied, "SCOPE_REQUIRED")
-            .metadata["scope"],
-        "invitations.write"
-    );
-    assert_refused(invite(&key, &member.session, "member").await, Code::PermissionDenied, "PERMISSION_REQUIRED");
-    assert_refused(
-        invite(world.operator_key(), &member.session, "member").await,
-        Code::PermissionDenied,
-        "PERMISSION_REQUIRED",
-    );
-    assert_refused(
-        invite(world.operator_key(), &admin.session, "owner").await,
-        Code::PermissionDenied,
-        "ROLE_NOT_GRANTABLE",
-    );
-    let stranger = create_user(&world, "stranger@example.com").await;
-    assert_refused(
-        invite(world.operator_key(), &stranger.session, "member").await,
-        Code::NotFound,
-        "ORGANIZATION_NOT_FOUND",
-    );
-    let rest: Vec<_> =
-        traces(&world).await.into_iter().filter(|(table, _)| !["users", "sessions"].contains(table)).collect();
-    assert_eq!(
-        rest,
-        before.into_iter().filter(|(table, _)| !["users", "sessions"].contains(table)).collect::<Vec<_>>()
-    );
-
-    let made = invite(&key, &admin.session, "admin").await.unwrap().into_inner().invitation.unwrap();
-    assert_eq!((made.inviter_user_id, made.inviter_service_account_id), (admin.user_id.clone(), account));
-    let roster = world.on_behalf_of(
-        &reader,
-        &member.session,
-        ListMembersRequest { organization_id: scenario.organization_id.clone(), ..ListMembersRequest::default() },
-    );
-    let rows = world.members().list_members(roster).await.unwrap().into_inner().members;
-    assert!(rows.len() == 4 && rows.iter().all(|row| row.allowed_actions.is_empty()));
-}
-
-/// A session that is over speaks for nobody, and only a service speaks for somebody else.
-#[wire_test]
-async fn on_behalf_of_needs_a_live_session(world: World) {
-    let scenario = Scenario::acme(&world).await;
-    let admin = scenario.join("admin@example.com", &["admin"]).await;
-    let key = service_key(&world, &["members.read"]).await;
-    let roster =
-        || ListMembersRequest { organization_id: scenario.organization_id.clone(), ..ListMembersRequest::default() };
-    let attempt = async |request: Request<ListMembersRequest>| world.members().list_members(request).await;
-    attempt(world.on_behalf_of(&key, &admin.session, roster())).await.unwrap();
-    for session in [world.operator_key(), "rss_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "x"] {
-        assert_refused(
-            attempt(world.on_behalf_of(&key, session, roster())).await,
-            Code::Unauthenticated,
-            "CREDENTIALS_INVALID",
-        );
-    }
-    assert_refused(
-        attempt(world.on_behalf_of(&admin.session, &scenario.owner.session, roster())).await,
-        Code::Unauthenticated,
-        "CREDENTIALS_INVALID",
-    );
-    let mut alone = Request::new(roster());
-    alone.metadata_mut().insert("roster-on-behalf-of", admin.session.parse().unwrap());
-    assert_refused(attempt(alone).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-    assert_refused(attempt(Request::new(roster())).await, Code::Unauthenticated, "CREDENTIALS_MISSING");
-    call!(world, sessions.sign_out, &admin.session, SignOutRequest {}).unwrap();
-    assert_refused(
-        attempt(world.on_behalf_of(&key, &admin.session, roster())).await,
-        Code::Unauthenticated,
-        "CREDENTIALS_INVALID",
-    );
-}
-
-/// With the scope `act_as_user` a service names the user itself; the user's permission is asked all the same.
-#[wire_test]
-async fn acting_as_a_user_needs_its_scope(world: World) {
-    let scenario = Scenario::acme(&world).await;
-    let member = scenario.join(BOB, &["member"]).await;
-    let without = service_key(&world, &["members.read", "invitations.write"]).await;
-    let with = service_key(&world, &["members.read", "invitations.write", "act_as_user"]).await;
-    let invite = async |request: Request<CreateInvitationRequest>| world.invitations().create_invitation(request).await;
-    let asked = || invitation(&scenario, "cy@example.com", "member");
-    let before = traces(&world).await;
-    let refused = assert_refused(
-        invite(as_actor(&world, &without, &scenario.owner.user_id, asked())).await,
-        Code::PermissionDenied,
-        "SCOPE_REQUIRED",
-    );
-    assert_eq!(refused.metadata["scope"], "act_as_user");
-    assert_refused(
-        invite(as_actor(&world, &with, &member.user_id, asked())).await,
-        Code::PermissionDenied,
-        "PERMISSION_REQUIRED",
-    );
-    for nobody in [NOBODY, "x", BOB] {
-        assert_refused(
-            invite(as_actor(&world, &with, nobody, asked())).await,
-            Code::Unauthenticated,
-            "CREDENTIALS_INVALID",
-        );
-    }
-    let mut two = world.on_behalf_of(&with, &member.session, asked());
-    two.metadata_mut().insert("roster-actor", scenario.owner.user_id.parse().unwrap());
-    assert_refused(invite(two).await, Code::Unauthenticated, "CREDENTIALS_INVALID");
-    assert_refused(
-        invite(as_actor(&world, &member.session, &scenario.owner.user_id, asked())).await,
-        Code::Unauthenticated,
-        "CREDENTIALS_INVALID",
-    );
-    assert_eq!(traces(&world).await, before);
-    let made = invite(as_actor(&world, &with, &scenario.owner.user_id, asked())).await.unwrap().into_inner();
-    assert_eq!(made.invitation.unwrap().inviter_user_id, scenario.owner.user_id);
 }

@@ -3,9 +3,9 @@
 use roster_test_macros::wire_test;
 use tonic::Status;
 
+use super::ask_for_a_factor;
 use crate::support::pb::{
-    CheckExplanation, CheckPermissionRequest, Decision, DenyReason, Organization, SuspendMemberRequest,
-    SuspendOrganizationRequest, UpdateOrganizationRequest,
+    CheckExplanation, CheckPermissionRequest, Decision, DenyReason, SuspendMemberRequest, SuspendOrganizationRequest,
 };
 use crate::support::scenario::{Scenario, call, create_user, service_key};
 use crate::support::world::World;
@@ -67,14 +67,7 @@ async fn an_explanation_names_every_obstacle(world: World) {
     let team = Scenario::acme(&world).await;
     let bob = team.join("bob@example.com", &["member"]).await;
     let operator = world.operator_key();
-    let organization =
-        Organization { organization_id: team.organization_id.clone(), mfa_required: true, ..Default::default() };
-    let request = UpdateOrganizationRequest {
-        organization: Some(organization),
-        update_mask: Some(prost_types::FieldMask { paths: vec!["mfa_required".to_owned()] }),
-        ..Default::default()
-    };
-    call!(world, organizations.update_organization, operator, request).unwrap();
+    ask_for_a_factor(&team).await;
     let request = SuspendMemberRequest {
         organization_id: team.organization_id.clone(),
         user_id: bob.user_id.clone(),

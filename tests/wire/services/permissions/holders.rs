@@ -3,9 +3,9 @@
 use roster_test_macros::wire_test;
 use tonic::{Code, Status};
 
+use super::ask_for_a_factor;
 use crate::support::pb::{
-    DenyReason, ListPermissionHoldersRequest, ListPermissionHoldersResponse, Organization, SuspendMemberRequest,
-    UpdateOrganizationRequest,
+    DenyReason, ListPermissionHoldersRequest, ListPermissionHoldersResponse, SuspendMemberRequest,
 };
 use crate::support::scenario::{Scenario, assert_refused, call, create_user};
 use crate::support::world::World;
@@ -84,14 +84,7 @@ async fn what_keeps_a_holder_from_it_is_told(world: World) {
     let team = Scenario::acme(&world).await;
     let bob = team.join("bob@example.com", &["member"]).await;
     let operator = world.operator_key();
-    let organization =
-        Organization { organization_id: team.organization_id.clone(), mfa_required: true, ..Default::default() };
-    let request = UpdateOrganizationRequest {
-        organization: Some(organization),
-        update_mask: Some(prost_types::FieldMask { paths: vec!["mfa_required".to_owned()] }),
-        ..Default::default()
-    };
-    call!(world, organizations.update_organization, operator, request).unwrap();
+    ask_for_a_factor(&team).await;
     let found = holders(&team, operator, "members.read", (0, "")).await.unwrap();
     let reasons: Vec<DenyReason> = found.holders.iter().map(|holder| holder.deny_reason()).collect();
     assert_eq!(reasons, [DenyReason::MfaRequired; 2]);
