@@ -3,6 +3,7 @@
 
 mod audit;
 mod import;
+mod models;
 mod restore;
 
 use std::io::Write;
@@ -61,6 +62,9 @@ pub async fn run(arguments: &AdminArgs, out: &mut (impl Write + Send)) -> Result
         }
         AdminCommand::Messages { failed } => Operator::connect(arguments).await?.messages(*failed, out).await,
         AdminCommand::RetryMessages { messages } => Operator::connect(arguments).await?.retry(messages, out).await,
+        AdminCommand::PutModel { file, validate_only } => {
+            Operator::connect(arguments).await?.put_model(file, *validate_only, out).await
+        }
         AdminCommand::Import(file) => return import::run(&Operator::connect(arguments).await?, file, out).await,
         AdminCommand::Verify { organizations } => Operator::connect(arguments).await?.verify(organizations, out).await,
     }?;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::{
     domain::{
-        access_model::{AccessModel, Models},
+        access_model::AccessModel,
         error::{Reason, Refusal},
         link::LinkTemplate,
         password::PasswordPolicy,
@@ -30,9 +30,9 @@ use crate::{
 /// The records that use cases are asked by and answer with, as the store keeps them.
 pub(crate) mod records {
     pub(crate) use crate::store::{
-        Challenge, Contact, EventFilter, EventRecord, Invitation, InvitationFilter, InvitationRow, LinkedIdentity,
-        Member, Message, MessageFilter, MfaFactor, Organization, RosterFilter, RosterRow, ServiceAccount, ServiceKey,
-        Session, Transfer, User, Waiter,
+        Challenge, Contact, EventFilter, EventRecord, HeldRoles, Invitation, InvitationFilter, InvitationRow,
+        LinkedIdentity, Member, Message, MessageFilter, MfaFactor, Organization, RosterFilter, RosterRow,
+        ServiceAccount, ServiceKey, Session, Transfer, User, Waiter,
     };
 }
 
@@ -42,8 +42,8 @@ pub(crate) struct App {
     pub(crate) store: Arc<Store>,
     /// What authentication and checks read.
     pub(crate) directory: call::directory::Directory,
-    /// The loaded access models.
-    pub(crate) models: Models,
+    /// The access models.
+    pub(crate) models: Arc<call::models::LoadedModels>,
     /// The models that organizations have laid their own roles over.
     pub(crate) effective_models: permissions::effective_models::EffectiveModels,
     /// Seals what has to be kept but not read.
@@ -71,13 +71,12 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// A loaded access model.
+    /// An access model.
     ///
     /// # Errors
     /// `ACCESS_MODEL_NOT_FOUND`.
     pub(crate) fn model(&self, id: &str) -> call::error::Result<Arc<AccessModel>> {
-        let model = self.models.get(id).cloned();
-        model.ok_or_else(|| Refusal::new(Reason::AccessModelNotFound).with("access_model", id).into())
+        self.models.get(id).ok_or_else(|| Refusal::new(Reason::AccessModelNotFound).with("access_model", id).into())
     }
 
     /// The access model of an organization, without its own roles. That it is loaded is made sure of when the server starts.
@@ -85,7 +84,7 @@ impl App {
     /// # Errors
     /// Internal, where the installation has lost the model meanwhile.
     pub(crate) fn base_model_of(&self, organization: &Organization) -> call::error::Result<Arc<AccessModel>> {
-        self.models.get(&organization.access_model).cloned().ok_or_else(|| {
+        self.models.get(&organization.access_model).ok_or_else(|| {
             call::error::Error::Internal(format!("the access model {} is not loaded", organization.access_model))
         })
     }

@@ -3,6 +3,7 @@
 //! [`View`] reads, inside or outside a transaction; [`Tx`] writes. There is one file per aggregate. SQLite has one connection that writes and a pool
 //! that reads, because its writers exclude each other anyhow and a pool of them only waits longer; PostgreSQL has one pool for both.
 
+mod access_models;
 mod activity;
 mod attempts;
 mod audit;
@@ -40,6 +41,7 @@ use sea_orm::{
 
 use crate::platform::{Skew, statements};
 
+pub(crate) use access_models::HeldRoles;
 pub(crate) use activity::{ActivityFilter, MemberActivity};
 pub(crate) use audit::{EventFilter, Names};
 use database::writer::{Transaction, WriterState};
@@ -51,13 +53,13 @@ pub(crate) use database::{
     signal::{Signal, Signals, Waiter},
 };
 pub(crate) use entities::{
-    activities::Model as Activity, attempts::Model as Attempts, challenges::Model as Challenge,
-    contacts::Model as Contact, events::Model as EventRecord, identities::Model as LinkedIdentity,
-    imported_users::Model as ImportedUser, invitations::Model as Invitation, members::Model as Member,
-    mfa_factors::Model as MfaFactor, organizations::Model as Organization, outbox_messages::Model as Message,
-    ownership_transfers::Model as Transfer, service_accounts::Model as ServiceAccount,
-    service_keys::Model as ServiceKey, sessions::Model as Session, sign_ins::Model as SignInRecord,
-    stream_heads::Model as StreamHead, users::Model as User,
+    access_models::Model as StoredModel, activities::Model as Activity, attempts::Model as Attempts,
+    challenges::Model as Challenge, contacts::Model as Contact, events::Model as EventRecord,
+    identities::Model as LinkedIdentity, imported_users::Model as ImportedUser, invitations::Model as Invitation,
+    members::Model as Member, mfa_factors::Model as MfaFactor, organizations::Model as Organization,
+    outbox_messages::Model as Message, ownership_transfers::Model as Transfer,
+    service_accounts::Model as ServiceAccount, service_keys::Model as ServiceKey, sessions::Model as Session,
+    sign_ins::Model as SignInRecord, stream_heads::Model as StreamHead, users::Model as User,
 };
 pub(crate) use events::{Actor, Event, event_hash};
 pub(crate) use invitations::{InvitationFilter, InvitationRow, Sender};
@@ -142,6 +144,7 @@ impl Store {
             seals: self.seals.clone(),
             queued: false,
             recorded: false,
+            models_revision: None,
         })
     }
 
@@ -183,6 +186,8 @@ pub(crate) struct Tx {
     seals: Seals,
     queued: bool,
     recorded: bool,
+    /// That of the access models, since an organization is locked: until the transaction ends they stay what they are.
+    models_revision: Option<i64>,
 }
 
 impl Deref for Tx {

@@ -346,6 +346,7 @@ fn kinds(row: &str) -> Vec<&str> {
 /// Whether a text is written as kinds of events are, and is no permission, scope or setting.
 fn is_kind(text: &str) -> bool {
     let streams = [
+        "access_model",
         "organization",
         "member",
         "invitation",
@@ -357,7 +358,7 @@ fn is_kind(text: &str) -> bool {
         "service_key",
         "installation",
     ];
-    let done = ["ed", "left", "set", "restored", "over", "resent"];
+    let done = ["ed", "left", "set", "put", "restored", "over", "resent"];
     text.split_once('.').is_some_and(|(stream, what)| {
         streams.contains(&stream)
             && done.iter().any(|end| what.ends_with(end))

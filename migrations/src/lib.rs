@@ -18,6 +18,7 @@ mod m20261126_000014_installation;
 mod m20261126_000015_streams;
 mod m20261126_000016_user_streams;
 mod m20261127_000017_sealed_heads;
+mod m20261130_000018_access_models;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000015_streams::Migration),
             Box::new(m20261126_000016_user_streams::Migration),
             Box::new(m20261127_000017_sealed_heads::Migration),
+            Box::new(m20261130_000018_access_models::Migration),
         ]
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod caller;
 pub(crate) mod context;
 pub(crate) mod directory;
 pub(crate) mod error;
+pub(crate) mod models;
 pub(crate) mod mutation;
 pub(crate) mod paging;
 pub(crate) mod rule;

@@ -86,7 +86,7 @@ enum ReadyOwner {
 /// An organization whose first owner is known, or ready to be added.
 pub(crate) struct PreparedCreate {
     display_name: OrganizationName,
-    model: std::sync::Arc<AccessModel>,
+    access_model: Option<String>,
     kind: Option<String>,
     owner: ReadyOwner,
     validate_only: bool,
@@ -100,10 +100,8 @@ impl Prepare for Create {
     type Mutation = PreparedCreate;
 
     async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedCreate> {
-        let model = app.model(self.access_model.as_deref().unwrap_or(DEFAULT_MODEL))?;
-        if let Some(kind) = self.kind.as_ref().filter(|kind| !model.organization_kinds().contains(*kind)) {
-            return Err(Refusal::new(Reason::OrganizationKindUnknown).with("organization_kind", kind.as_str()).into());
-        }
+        // Nothing is hashed for an organization that cannot be.
+        chosen_model(app, self.access_model.as_deref(), self.kind.as_deref())?;
         let owner = match self.owner {
             FirstOwner::User(id) => ReadyOwner::User(id),
             FirstOwner::New(person) => ReadyOwner::New(Box::new(app.hashed(ctx, person, &[]).await?)),
@@ -111,7 +109,7 @@ impl Prepare for Create {
         };
         Ok(PreparedCreate {
             display_name: self.display_name,
-            model,
+            access_model: self.access_model,
             kind: self.kind,
             owner,
             validate_only: self.validate_only,
@@ -119,10 +117,20 @@ impl Prepare for Create {
     }
 }
 
+/// The access model of a new organization.
+fn chosen_model(app: &App, id: Option<&str>, kind: Option<&str>) -> Result<std::sync::Arc<AccessModel>> {
+    let model = app.model(id.unwrap_or(DEFAULT_MODEL))?;
+    match kind.filter(|kind| !model.organization_kinds().contains(*kind)) {
+        Some(kind) => Err(Refusal::new(Reason::OrganizationKindUnknown).with("organization_kind", kind).into()),
+        None => Ok(model),
+    }
+}
+
 impl Mutation for PreparedCreate {
     type Outcome = Created;
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Created> {
+        let model = chosen_model(app, self.access_model.as_deref(), self.kind.as_deref())?;
         let owner = match &self.owner {
             // Under the user's lock: an account that is being deleted or suspended either counts this organization among what it owns, or is out of use here.
             ReadyOwner::User(id) => Some(in_use(tx.lock_user(*id).await?.ok_or(Reason::UserNotFound)?)?),
@@ -133,7 +141,7 @@ impl Mutation for PreparedCreate {
         let mut organization = Organization {
             id: app.entropy.uuid(ctx.now),
             display_name: self.display_name.as_str().to_owned(),
-            access_model: self.model.id().to_owned(),
+            access_model: model.id().to_owned(),
             kind: self.kind.clone(),
             state: OrganizationState::Active,
             revision: 0,
@@ -150,7 +158,7 @@ impl Mutation for PreparedCreate {
         tx.insert_organization(organization.clone()).await?;
         let data = json!({ "display_name": organization.display_name, "access_model": organization.access_model });
         ctx.record(tx, &mut organization, "organization.created", None, data).await?;
-        let mut access = Access::of_new(organization, self.model.clone());
+        let mut access = Access::of_new(organization, model);
         let invitation = match (&self.owner, &owner) {
             (_, Some(user)) => {
                 self.add_owner(ctx, tx, &mut access, user).await?;
@@ -179,7 +187,7 @@ fn in_use(user: User) -> Result<User> {
 
 impl PreparedCreate {
     async fn add_owner(&self, ctx: &Ctx, tx: &mut Tx, access: &mut Access, user: &User) -> Result<()> {
-        let member = Member::new(&access.organization, user, founding_roles(&self.model), ctx.now);
+        let member = Member::new(&access.organization, user, founding_roles(&access.model), ctx.now);
         let data = json!({ "roles": member.roles });
         tx.insert_member(member).await?;
         ctx.record(tx, &mut access.organization, "member.added", Some(user.id), data).await
@@ -194,7 +202,7 @@ impl PreparedCreate {
         email: &EmailAddress,
         locale: Option<Locale>,
     ) -> Result<InvitationRow> {
-        let roles = decide_invite(&access.situation(ctx, Owners { active: 0 }), &founding_roles(&self.model))?;
+        let roles = decide_invite(&access.situation(ctx, Owners { active: 0 }), &founding_roles(&access.model))?;
         let known = tx.user_by_email(email.key()).await?.map(|user| user.id);
         let command = invitations::Create {
             organization_id: access.organization.id,

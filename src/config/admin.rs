@@ -98,6 +98,15 @@ pub enum AdminCommand {
         #[arg(value_name = "ORGANIZATION")]
         organizations: Vec<String>,
     },
+    /// Put an access model in place: what it decides otherwise, whose rights change, and how many members' they are. Every server decides by it from the next call on.
+    PutModel {
+        /// The document.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Only tell what would come of it.
+        #[arg(long)]
+        validate_only: bool,
+    },
     /// Bring people in from another system, out of a file of JSON Lines. Started again with the same file, it goes on where it ended. Ends with 0 where
     /// everybody has come, with 3 where lines were refused, and with 1 where it could not go on.
     Import(ImportArgs),

@@ -8,6 +8,7 @@ mod difference;
 mod document;
 mod matrix;
 mod registry;
+mod replacement;
 mod role_set;
 mod service_permissions;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use chrono::TimeDelta;
+use data_encoding::HEXLOWER;
 
 #[cfg(test)]
 pub(crate) use custom::covers;
@@ -25,12 +27,13 @@ pub use custom::{CUSTOM_PREFIX, CustomRole, CustomRoles, MAX_CUSTOM_ROLES};
 pub use difference::difference;
 pub use matrix::matrix;
 pub use registry::{DocumentError, Models};
+pub use replacement::{Holders, Invited, Owned, RightsChange, Usage, rights_changes, stranded};
 pub use role_set::{PermissionId, RoleId, RoleSet};
 pub use service_permissions::{SERVICE_PERMISSIONS, ServicePermission, is_service_permission};
 pub(crate) use validation::{CHANGING, GIVING};
 pub use validation::{EDITABLE_FIELDS, MAX_PERMISSIONS, MAX_ROLES, MAX_ROLES_PER_MEMBER, valid_id};
 
-use crate::domain::member::MemberState;
+use crate::domain::{digest::sha256, member::MemberState};
 
 /// One mistake in a document, by place. Ordered as in the document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
@@ -239,6 +242,11 @@ impl AccessModel {
     /// The document that the model was read from.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Names the document that the model was read from: another one has another name.
+    pub fn etag(&self) -> String {
+        HEXLOWER.encode(sha256(self.source.as_bytes()).first_chunk::<16>().map_or(&[], |first| first))
     }
 
     /// The model's id.

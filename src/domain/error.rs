@@ -45,6 +45,7 @@ reasons! {
     UserNotFound, "USER_NOT_FOUND", "There is no such user.";
     SessionNotFound, "SESSION_NOT_FOUND", "The user has no such session.";
     AccessModelNotFound, "ACCESS_MODEL_NOT_FOUND", "No access model of that id is loaded.";
+    AccessModelInUse, "ACCESS_MODEL_IN_USE", "Somebody would be left with something that the new access model does not know.";
     ServiceAccountNotFound, "SERVICE_ACCOUNT_NOT_FOUND", "There is no such service account.";
     ServiceKeyNotFound, "SERVICE_KEY_NOT_FOUND", "The service account has no such key.";
     MessageNotFound, "MESSAGE_NOT_FOUND", "There is no such message.";

@@ -17,6 +17,7 @@ pub const ALL: &[&str] = &[
     ACT_AS_USER,
     INVITATION_LINK,
     "access_models.read",
+    "access_models.write",
     "activity.read",
     "activity.write",
     "audit.read",

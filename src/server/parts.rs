@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use crate::{
     app::{
         App,
-        call::directory::Directory,
+        call::{directory::Directory, models::LoadedModels},
         credentials::{
             attempts::Attempts,
             providers::{FETCH_TIME, ProviderPolicy, Providers},
@@ -113,10 +113,11 @@ impl Parts {
         let long = |duration: Duration| {
             chrono::Duration::from_std(duration).map_err(|error| StartError::Installation(error.to_string()))
         };
+        let models = Arc::new(LoadedModels::of(models(config.models.access_models_dir.as_deref())?));
         Ok(Arc::new(App {
             store: self.store.clone(),
-            directory: Directory::new(&self.store, config.directory.directory_bytes),
-            models: models(config.models.access_models_dir.as_deref())?,
+            directory: Directory::new(&self.store, &models, config.directory.directory_bytes),
+            models,
             effective_models: EffectiveModels::new(),
             keyring: self.keyring.clone(),
             hasher,
@@ -225,8 +226,9 @@ fn models(directory: Option<&Path>) -> Result<Models, StartError> {
     })
 }
 
-/// Refuses to start where organizations are under a model that is not loaded: every check in them would fail.
+/// Loads the access models that operators have put in place, and refuses to start where organizations are under one that is not loaded: every check in them would fail.
 pub(super) async fn require_models(app: &App) -> Result<(), StartError> {
+    app.models.load(&app.store).await?;
     for id in app.store.read().access_models_in_use().await? {
         if app.models.get(&id).is_none() {
             return Err(StartError::Installation(format!(

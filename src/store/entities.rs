@@ -2,6 +2,7 @@
 //! No entity uses sea-orm's relations or hooks: joins are written where they are needed.
 //! One file for each table.
 
+pub(crate) mod access_models;
 pub(crate) mod activities;
 pub(crate) mod activity_reports;
 pub(crate) mod attempts;

@@ -72,10 +72,12 @@ impl Tx {
         self.insert_events(vec![row]).await
     }
 
-    /// Writes an event of the installation, and moves its revision by one. It is the last lock that a transaction takes.
-    pub(crate) async fn record_installation(&mut self, event: Event) -> Result<()> {
+    /// Writes an event of the installation, moves its revision by one, and answers with it. It is the last lock that a transaction takes.
+    pub(crate) async fn record_installation(&mut self, event: Event) -> Result<i64> {
         let head = self.lock_head(INSTALLATION).await?;
-        self.append(StreamKind::Installation, head, event).await
+        let revision = head.revision + 1;
+        self.append(StreamKind::Installation, head, event).await?;
+        Ok(revision)
     }
 
     /// Writes an event of a user without a change of what the account is. Needs the user's lock: so no two transactions wait for the stream's lock that hold what the other needs.

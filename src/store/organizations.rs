@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, Order,
-    PaginatorTrait, QueryFilter, QuerySelect, QueryTrait, RelationDef, Select, SelectTwoModel,
-    sea_query::{Expr, ExprTrait, IntoColumnRef, LockType, SelectStatement},
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, JoinType,
+    Order, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait, RelationDef, Select, SelectTwoModel,
+    sea_query::{Expr, ExprTrait, IntoColumnRef, LockType, Query, SelectStatement, SimpleExpr},
 };
 use uuid::Uuid;
 
 use super::{
-    Cursor, Member, Organization, OwnRoles, Result, Tx, View,
+    Cursor, Member, Organization, OwnRoles, Result, StoreError, Tx, View, access_models,
     entities::{members, organizations, role_holders, users},
     page,
 };
@@ -191,12 +191,27 @@ impl Tx {
     /// second waits here, and decides on what the first has committed. `FOR NO KEY UPDATE` and not `FOR UPDATE`: the latter conflicts with the key
     /// share locks that inserts of child rows take, and deadlocks with them. On SQLite the IMMEDIATE transaction is the lock.
     pub(crate) async fn lock_organization(&mut self, id: Uuid) -> Result<Option<Organization>> {
-        Ok(organizations::Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(&self.view.0).await?)
+        let models = SimpleExpr::from(access_models::last_revision());
+        let locked =
+            organizations::Entity::find_by_id(id).expr_as(models, "models_revision").lock(LockType::NoKeyUpdate);
+        let Some(row) = self.view.0.query_one(&locked.into_query()).await? else { return Ok(None) };
+        self.models_revision = Some(row.try_get::<Option<i64>>("", "models_revision")?.unwrap_or_default());
+        Ok(Some(Organization::from_query_result(&row, "")?))
+    }
+
+    /// The revision of the access models that hold until the transaction ends, because [`Tx::lock_all_organizations`] waits for it; `None` before it has locked or added an organization.
+    pub(crate) fn held_models_revision(&self) -> Option<i64> {
+        self.models_revision
     }
 
     /// Adds an organization.
     pub(crate) async fn insert_organization(&mut self, organization: Organization) -> Result<()> {
-        organizations::Entity::insert(organization.into_active_model()).exec_without_returning(&self.view.0).await?;
+        let mut insert = organizations::Entity::insert(organization.into_active_model()).into_query();
+        let models = SimpleExpr::from(access_models::last_revision());
+        insert.returning(Query::returning().expr(models));
+        let row = self.view.0.query_one(&insert).await?;
+        let row = row.ok_or_else(|| StoreError::Defect("an insert answered nothing".to_owned()))?;
+        self.models_revision = Some(row.try_get_by_index::<Option<i64>>(0)?.unwrap_or_default());
         Ok(())
     }
 

@@ -11,6 +11,7 @@ pub(crate) mod grpcurl;
 pub(crate) mod identity_provider;
 pub(crate) mod ledger;
 pub(crate) mod mailbox;
+pub(crate) mod models;
 pub(crate) mod otlp;
 pub(crate) mod place;
 pub(crate) mod postgres;

@@ -144,7 +144,8 @@ impl Ctx {
         Ok(tx.record(organization, self.event(kind, subject, data)).await?)
     }
 
-    /// Records what the caller has done to the installation: to a service account or a key. Takes the installation's lock, so it is the last thing that a transaction does.
+    /// Records what the caller has done to the installation: to a service account, a key or an access model. Takes the installation's lock, so it is the last thing that a transaction does. Answers
+    /// with the installation's revision.
     ///
     /// # Errors
     /// The database's.
@@ -152,10 +153,10 @@ impl Ctx {
         &self,
         tx: &mut Tx,
         kind: &'static str,
-        subject: Uuid,
+        subject: impl Into<Option<Uuid>>,
         data: Value,
-    ) -> Result<()> {
-        Ok(tx.record_installation(self.event(kind, Some(subject), data)).await?)
+    ) -> Result<i64> {
+        Ok(tx.record_installation(self.event(kind, subject.into(), data)).await?)
     }
 
     /// Records what the caller has done to an account, and stores the account as it is now. Needs the user's lock, and moves their revision by one.

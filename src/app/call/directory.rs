@@ -23,7 +23,10 @@ use self::{
     kept::Kept,
 };
 use crate::{
-    app::{App, call::error::Result},
+    app::{
+        App,
+        call::{error::Result, models::LoadedModels},
+    },
     store::{KeyHolder, Member, Organization, SessionHolder, Store, User},
 };
 
@@ -49,25 +52,31 @@ pub(crate) struct Seat {
 }
 
 /// The directory of one process; every call asks the database where it is switched off.
-pub(crate) struct Directory(Option<(Arc<Kept>, Confirmation)>);
+pub(crate) struct Directory {
+    on: Option<(Arc<Kept>, Confirmation)>,
+    store: Arc<Store>,
+    models: Arc<LoadedModels>,
+}
 
 impl Directory {
     /// Keeps up to so many bytes; with 0 it is switched off.
-    pub(crate) fn new(store: &Arc<Store>, bytes: u64) -> Self {
-        Self((bytes > 0).then(|| {
+    pub(crate) fn new(store: &Arc<Store>, models: &Arc<LoadedModels>, bytes: u64) -> Self {
+        let (store, models) = (store.clone(), models.clone());
+        let on = (bytes > 0).then(|| {
             let kept = Arc::new(Kept::new(bytes));
-            let confirmation = Confirmation::new(store.clone(), kept.clone());
+            let confirmation = Confirmation::new(store.clone(), models.clone(), kept.clone());
             (kept, confirmation)
-        }))
+        });
+        Self { on, store, models }
     }
 
     fn kept(&self) -> Option<&Kept> {
-        self.0.as_ref().map(|(kept, _)| kept.as_ref())
+        self.on.as_ref().map(|(kept, _)| kept.as_ref())
     }
 
     /// Notes for operators how large it is, and how old what it knows.
     pub(crate) fn measure(&self) {
-        if let Some((kept, confirmation)) = &self.0 {
+        if let Some((kept, confirmation)) = &self.on {
             kept.measure(confirmation.age());
         }
     }
@@ -77,10 +86,10 @@ impl Directory {
     /// # Errors
     /// The database does not answer.
     pub(crate) async fn confirm(&self, freshness: Freshness) -> Result<()> {
-        match (&self.0, freshness) {
+        match (&self.on, freshness) {
             (Some((_, confirmation)), Freshness::Full) => confirmation.wait().await,
             (Some((_, confirmation)), Freshness::Revision(_) | Freshness::Recent) => confirmation.wait_recent().await,
-            (None, _) => Ok(()),
+            (None, _) => Ok(self.models.catch_up(&self.store).await?),
         }
     }
 

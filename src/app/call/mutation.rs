@@ -143,10 +143,12 @@ impl App {
         if let Some((organization, asked)) = mutation.organization() {
             access::require(self, ctx, organization, asked).await?;
         }
+        let models = self.models.revision();
         let mut tx = self.store.begin().await?;
         // An early return drops the transaction, which takes everything back.
         let answer = A::of(mutation.apply(self, ctx, &mut tx).await?);
         ctx.require_proof()?;
+        self.models.require_those_of(&tx, &self.store, models).await?;
         if mutation.validate_only() {
             tx.rollback().await?;
             return Ok(answer);

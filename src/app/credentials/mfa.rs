@@ -109,7 +109,7 @@ impl App {
         };
         let demanding = demands.into_iter().find(|(_, model, required)| {
             let model = self.models.get(model);
-            *required || model.is_some_and(|model| mfa::enforced(model, false))
+            *required || model.is_some_and(|model| mfa::enforced(&model, false))
         });
         Ok(demanding.map(|(organization, ..)| organization))
     }

@@ -75,6 +75,11 @@ impl Models {
         self.0.insert(model.id().to_owned(), model);
     }
 
+    /// Takes a model out.
+    pub fn remove(&mut self, id: &str) {
+        self.0.remove(id);
+    }
+
     fn add<S: AsRef<str>>(mut self, documents: &[(S, S)]) -> Result<Self, Vec<DocumentError>> {
         let mut names = BTreeMap::new();
         let mut errors = Vec::new();

@@ -1,17 +1,18 @@
 //! AccessModelService.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tonic::{Request, Response, Status};
 
 use crate::{
-    app::permissions::access_models,
-    domain::access_model::{AccessModel, Permission, Role},
+    app::permissions::access_models::{self, ChangedMember, Replaced},
+    domain::access_model::{AccessModel, Permission, PermissionId, RightsChange, Role},
     grpc::{
         pb::{self, access_model_service_server::AccessModelService},
         wire::{
+            convert::count,
             edge::Edge,
-            fields::{Fields, Parse},
+            fields::{ETAG, Fields, Parse},
         },
     },
 };
@@ -33,6 +34,68 @@ impl AccessModelService for Edge {
         let (_ctx, id) = self.admit(request)?;
         Ok(Response::new(access_models::get(&self.app, &id)?.into()))
     }
+
+    async fn put_access_model(
+        &self,
+        request: Request<pb::PutAccessModelRequest>,
+    ) -> Result<Response<pb::PutAccessModelResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
+    }
+}
+
+impl Parse for pb::PutAccessModelRequest {
+    type Command = access_models::Put;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        let etag = fields.at_most("etag", &self.etag, ETAG);
+        let model = fields.access_model("document", &self.document).map(Arc::new);
+        Some(access_models::Put { model: model?, etag: etag?, validate_only: self.validate_only })
+    }
+}
+
+impl From<Replaced> for pb::PutAccessModelResponse {
+    fn from(replaced: Replaced) -> Self {
+        let members = replaced.changes.iter().map(|change| change.holders.members).sum();
+        Self {
+            access_model: Some(whole(&replaced.model)),
+            differences: replaced.differences,
+            rights_changes: replaced.changes.into_iter().map(Into::into).collect(),
+            changed_member_count: count(Some(members)),
+            changed_members: replaced.members.into_iter().map(Into::into).collect(),
+            revision: replaced.revision,
+        }
+    }
+}
+
+impl From<RightsChange> for pb::RightsChange {
+    fn from(change: RightsChange) -> Self {
+        Self {
+            gained_permissions: texts(&change.gained),
+            lost_permissions: texts(&change.lost),
+            organization_kind: change.holders.organization_kind.unwrap_or_default(),
+            roles: change.holders.roles.to_strings(),
+            member_count: count(Some(change.holders.members)),
+            organization_count: count(Some(change.holders.organizations)),
+        }
+    }
+}
+
+impl From<ChangedMember> for pb::ChangedMember {
+    fn from(member: ChangedMember) -> Self {
+        Self {
+            organization_id: member.held.organization_id.to_string(),
+            user_id: member.held.user_id.to_string(),
+            roles: member.held.roles.to_strings(),
+            gained_permissions: texts(&member.change.gained),
+            lost_permissions: texts(&member.change.lost),
+        }
+    }
+}
+
+fn texts(permissions: &BTreeSet<PermissionId>) -> Vec<String> {
+    permissions.iter().map(ToString::to_string).collect()
 }
 
 impl Parse for pb::GetAccessModelRequest {
@@ -51,9 +114,13 @@ impl From<Vec<Arc<AccessModel>>> for pb::ListAccessModelsResponse {
 
 impl From<Arc<AccessModel>> for pb::GetAccessModelResponse {
     fn from(model: Arc<AccessModel>) -> Self {
-        let document = model.source().to_owned();
-        Self { access_model: Some(pb::AccessModel { document, ..summary(&model) }) }
+        Self { access_model: Some(whole(&model)) }
     }
+}
+
+/// A model with its document.
+fn whole(model: &AccessModel) -> pb::AccessModel {
+    pb::AccessModel { document: model.source().to_owned(), ..summary(model) }
 }
 
 fn summary(model: &AccessModel) -> pb::AccessModel {
@@ -69,6 +136,7 @@ fn summary(model: &AccessModel) -> pb::AccessModel {
         owner_role: model.owner_role().to_string(),
         invitation_ttl: Some(prost_types::Duration { seconds: ttl.num_seconds(), nanos: ttl.subsec_nanos() }),
         document: String::new(),
+        etag: model.etag(),
     }
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     app::{call::error::Error, credentials::chosen_password::ChosenPassword},
     domain::{
-        access_model::{CUSTOM_PREFIX, RoleSet, valid_id},
+        access_model::{AccessModel, CUSTOM_PREFIX, RoleSet, valid_id},
         email::EmailAddress,
         error::Violation,
         password::PasswordPolicy,
@@ -26,6 +26,8 @@ pub(crate) const TOKEN: usize = 256;
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 /// Characters of a password that is compared and not kept.
 pub(crate) const PASSWORD: usize = 1024;
+/// Characters of an access model's document at the most.
+const MAX_DOCUMENT: usize = 131_072;
 /// Roles that one request may name.
 const MAX_ROLES: usize = 50;
 
@@ -229,6 +231,17 @@ impl<'a> Fields<'a> {
             }
             None => Some(Some(text.to_owned())),
         }
+    }
+
+    /// "required; access model": every mistake of the document is a violation.
+    pub(crate) fn access_model(&mut self, field: &str, document: &str) -> Option<AccessModel> {
+        if document.is_empty() {
+            self.violation(field, "is required");
+            return None;
+        }
+        self.at_most(field, document, MAX_DOCUMENT)?;
+        let read = AccessModel::parse(document);
+        read.map_err(|mistakes| mistakes.iter().for_each(|mistake| self.violation(field, mistake.to_string()))).ok()
     }
 
     /// "required; identifier".

@@ -183,6 +183,7 @@ fn code(reason: Reason) -> Code {
         | Reason::SessionNotRecent
         | Reason::SecondFactorExhausted
         | Reason::CursorExpired
+        | Reason::AccessModelInUse
         | Reason::PasswordIncorrect => Code::FailedPrecondition,
         Reason::EtagMismatch | Reason::Conflict => Code::Aborted,
         Reason::Overloaded | Reason::TooManyAttempts | Reason::InvitationRecentlySent | Reason::MailBudgetSpent => {

@@ -16,7 +16,8 @@ const CALLERS: [Who; 3] = [
 ];
 
 /// What rights rest on, and what others are told of organizations and accounts.
-const RIGHTS: [&str; 13] = [
+const RIGHTS: [&str; 14] = [
+    "access_models",
     "contacts",
     "identities",
     "invitations",

@@ -4,6 +4,7 @@ use roster_test_macros::wire_test;
 use tonic::Code;
 
 use crate::support::mailbox::Fault;
+use crate::support::models::document;
 use crate::support::pb::{
     BatchCreateInvitationsRequest, CreateInvitationRequest, CreateRoleRequest, DeliveryState, GetInvitationRequest,
     Invitation, InvitationState, NewInvitation, PreviewInvitationRequest, ResendInvitationRequest,
@@ -13,15 +14,7 @@ use crate::support::world::World;
 
 /// Starts the server again with a product of its own beside the shipped ones: the default model with these changes.
 async fn with_model(world: &World, id: &str, changes: &[(&str, &str)]) {
-    let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/models/default.toml");
-    let document = std::fs::read_to_string(shipped).unwrap();
-    // Without its tests, which say what the shipped roles come to.
-    let document = document.split("[[tests]]").next().unwrap();
-    let mut document = document.replace("id = \"default\"", &format!("id = \"{id}\""));
-    for (from, to) in changes {
-        assert!(document.contains(from), "{from}");
-        document = document.replace(from, to);
-    }
+    let document = document(id, changes);
     let folder = world.folder().join("models");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(format!("{id}.toml")), document).unwrap();

@@ -1,5 +1,6 @@
 //! Permission checks, one by one and many at once.
 
+mod access_models;
 mod explanations;
 mod holders;
 mod on_behalf;

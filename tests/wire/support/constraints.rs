@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 
 use super::dynamic::{Place, field_comment, oneof_comment};
+use super::models::document;
 
 /// One term of a `Constraints:` comment.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +26,8 @@ pub(crate) enum Term {
     Password,
     /// "password hash": one that can be compared with, and does not cost too much.
     PasswordHash,
+    /// "access model": its document.
+    AccessModel,
     Identifier,
     LanguageTag,
     Username,
@@ -65,6 +68,7 @@ impl Term {
             "text" => Some(Self::Text),
             "password" => Some(Self::Password),
             "password hash" => Some(Self::PasswordHash),
+            "access model" => Some(Self::AccessModel),
             "identifier" => Some(Self::Identifier),
             "language tag" => Some(Self::LanguageTag),
             "username" => Some(Self::Username),
@@ -150,6 +154,13 @@ impl Term {
                 "$scrypt$ln=18,r=8,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
                 &"x".repeat(100_000),
             ]),
+            Self::AccessModel => texts(&[
+                "id = \"acme\"",
+                "no document",
+                &document("Acme", &[]),
+                &document("acme", &[("\"members.read\", ", "\"no.such\", ")]),
+                &format!("{}#{}", document("acme", &[]), "x".repeat(131_072)),
+            ]),
             Self::Identifier => {
                 texts(&["Upper", "a..b", ".a", "a.", "a b", "1a", "a-b", "\u{430}dmin", &"x".repeat(65)])
             }
@@ -207,6 +218,7 @@ impl Term {
                 "$2a$14$Nfi7wvDw1xDSBJ3hJi7KN.8kTKFNh9Sb9FWtqj5rsCVJV0/KEkmMS",
                 "$pbkdf2-sha256$2000000$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
             ]),
+            Self::AccessModel => texts(&[&document("acme", &[])]),
             Self::Identifier => texts(&["x", "a.b_c9", &"x".repeat(64)]),
             Self::CustomRole => texts(&["custom.x", &format!("custom.{}", "x".repeat(57))]),
             Self::LanguageTag => texts(&["en", "PT-br", "zh-Hant-TW", "es-419"]),

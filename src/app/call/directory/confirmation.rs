@@ -14,7 +14,10 @@ use uuid::Uuid;
 
 use super::{kept::Kept, metrics::Cause};
 use crate::{
-    app::call::error::{Error, Result},
+    app::call::{
+        error::{Error, Result},
+        models::{self, LoadedModels},
+    },
     platform::{clock::Stopwatch, statements},
     store::{CommitMark, LogPlace, Store, StoreError},
 };
@@ -45,6 +48,7 @@ struct Reading {
 /// Reads the log for those who wait.
 pub(super) struct Confirmation {
     store: Arc<Store>,
+    models: Arc<LoadedModels>,
     kept: Arc<Kept>,
     arrived: AtomicU64,
     read: watch::Sender<Reading>,
@@ -57,9 +61,10 @@ pub(super) struct Confirmation {
 }
 
 impl Confirmation {
-    pub(super) fn new(store: Arc<Store>, kept: Arc<Kept>) -> Self {
+    pub(super) fn new(store: Arc<Store>, models: Arc<LoadedModels>, kept: Arc<Kept>) -> Self {
         Self {
             store,
+            models,
             kept,
             arrived: AtomicU64::new(0),
             read: watch::Sender::new(Reading::default()),
@@ -158,6 +163,10 @@ impl Confirmation {
             };
             // Another log than the one that was followed, or none yet: nothing is known of what was loaded before.
             let same = place.as_ref().is_some_and(|(_, epoch)| step.known && *epoch == step.epoch);
+            // Before what was resolved by the models until now counts as changed: nothing is to be resolved by them afterwards.
+            if !same || step.events.iter().any(|event| event.kind == models::PUT) {
+                self.models.load(&self.store).await?;
+            }
             match same {
                 true => self.kept.change(|marks| marks.apply(&step.events)),
                 false => self.kept.forget(Cause::LogLost),
@@ -172,6 +181,7 @@ impl Confirmation {
         if let (Some(known), Some(mark)) = (known.take(), &mark)
             && mark.foreign_since(&known)
         {
+            self.models.catch_up(&self.store).await?;
             self.kept.forget(Cause::Foreign);
         }
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = mark;

@@ -6,12 +6,15 @@ use uuid::Uuid;
 
 use super::entries::{Entry, Key, Value};
 use crate::{
+    app::call::models,
     domain::stream::{INSTALLATION, StreamKind},
     store::EventRecord,
 };
 
 /// Changes that are remembered one by one. With more, everything that was loaded before counts as changed.
 const MOST: usize = 200_000;
+/// Events of the installation that change what is in other streams, too.
+const EVERYTHING: [&str; 2] = ["installation.restored", models::PUT];
 
 /// When what was changed last, counted in steps of the log. An entry is good that was loaded after every change of what it was read from.
 #[derive(Debug, Default)]
@@ -47,8 +50,8 @@ impl Marks {
         self.applied += 1;
         for event in events {
             self.streams.insert(event.stream_id, self.applied);
-            // What `after-restore` has ended is told by this one event.
-            if event.stream == StreamKind::Installation && event.kind == "installation.restored" {
+            // What `after-restore` has ended is told by this one event, and whose rights another access model changes by that one.
+            if event.stream == StreamKind::Installation && EVERYTHING.contains(&event.kind.as_str()) {
                 self.floor = self.applied;
             }
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
 use super::super::dynamic::{field_comment, is_ours};
+use super::super::models::document;
 use super::super::scenario::{PASSWORD, Person};
 use super::{NEXT, OWN_ROLE, Tenant, fresh_address};
 
@@ -128,6 +129,7 @@ impl Values<'_> {
             "report_id" => {
                 return Some(uuid::Uuid::from_u64_pair(7, NEXT.fetch_add(1, Ordering::Relaxed) as u64).to_string());
             }
+            "document" => return Some(document(&format!("model{}", NEXT.fetch_add(1, Ordering::Relaxed)), &[])),
             "action" | "actions" => "assets.import",
             "summary" => "Imported 12 assets",
             "counter" => "imports",
