@@ -69,10 +69,15 @@ impl Clock {
 
     /// Moves a manual clock forward, for all its clones, and answers whether it did: the system clock cannot be moved.
     pub fn advance(&self, by: Duration) -> bool {
+        self.jump(TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX))
+    }
+
+    /// The same in either direction, as a machine's clock is set.
+    pub fn jump(&self, by: TimeDelta) -> bool {
         match &self.source {
             Source::System => false,
             Source::Manual(micros) => {
-                let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+                let by = by.num_microseconds().unwrap_or(i64::MAX);
                 // The closure always answers Some, so the update always happens.
                 let _ = micros.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |at| Some(at.saturating_add(by)));
                 true

@@ -4,6 +4,7 @@ pub(crate) mod clocks;
 pub(crate) mod database_faults;
 pub(crate) mod disk;
 pub(crate) mod first_start;
+pub(crate) mod following;
 pub(crate) mod harness;
 pub(crate) mod import_command;
 pub(crate) mod kill;

@@ -1,13 +1,9 @@
 //! What is kept in memory for checks and authentication is as exact as the database: a right that was taken away on one server is gone on every other at the next call.
 
+mod history;
 mod traps;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
-
 use roster_test_macros::wire_test;
-use sea_orm::{ConnectionTrait, DbBackend};
 use tonic::{Code, Status};
 
 use crate::support::pb::{
@@ -161,79 +157,6 @@ async fn a_session_that_was_used_there_is_not_idle_here(world: World) {
         check(&there, &acme.owner.session, &acme, &acme.owner).await.unwrap();
     }
     check(&here, &acme.owner.session, &acme, &acme.owner).await.unwrap();
-}
-
-/// What was seen of a member who is promoted and demoted by one writer.
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    begin: Instant,
-    end: Instant,
-    revision: i64,
-    allowed: bool,
-}
-
-/// The history of one member's role, changed by one server and looked at by three at once, while connections to the database are cut: each answer is that of the revision beside it, is
-/// not older than what was acknowledged before it was asked for, and never older than an answer that was there before it.
-#[wire_test]
-async fn every_answer_has_its_place_in_one_history(world: World) {
-    let acme = Scenario::acme(&world).await;
-    let bob = acme.join("bob@example.com", &["admin"]).await;
-    let servers = [world.first(), world.second_server().await, world.second_server().await];
-    let stop = Arc::new(AtomicBool::new(false));
-    let readers: Vec<_> = (0..6)
-        .map(|number| {
-            let (at, stop) = (servers[number % 3].clone(), stop.clone());
-            let (key, acme, bob) = (world.operator_key().to_owned(), acme.clone(), bob.clone());
-            tokio::spawn(async move {
-                let mut seen = Vec::new();
-                while !stop.load(Ordering::Relaxed) {
-                    let begin = Instant::now();
-                    let Ok(answer) = check(&at, &key, &acme, &bob).await else { continue };
-                    let allowed = answer.decision() == Decision::Allow;
-                    seen.push(Seen { begin, end: Instant::now(), revision: answer.revision, allowed });
-                }
-                seen
-            })
-        })
-        .collect();
-    // By revision: whether the member may, and when it was acknowledged.
-    let mut written = std::collections::BTreeMap::new();
-    for change in 0..4 * rounds() {
-        let role = if change % 2 == 0 { "member" } else { "admin" };
-        if change % 8 == 7 && world.database().get_database_backend() == DbBackend::Postgres {
-            let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-            let _ = world.database().execute_unprepared(cut).await;
-        }
-        if let Ok(member) = acme.set_roles(world.operator_key(), &bob.user_id, &[role]).await {
-            let _ = member;
-            let now = check(&servers[0], world.operator_key(), &acme, &bob).await;
-            if let Ok(answer) = now {
-                written.insert(answer.revision, (role == "admin", Instant::now()));
-            }
-        }
-    }
-    stop.store(true, Ordering::Relaxed);
-    let mut all = Vec::new();
-    for reader in readers {
-        all.extend(reader.await.unwrap());
-    }
-    all.sort_by_key(|seen| seen.begin);
-    let mut answered: Vec<Seen> = Vec::new();
-    let mut newest_end = Vec::new();
-    for seen in &all {
-        if let Some((allowed, _)) = written.get(&seen.revision) {
-            assert_eq!(seen.allowed, *allowed, "{seen:?}");
-        }
-        let acknowledged = written.iter().filter(|(_, (_, at))| *at < seen.begin).map(|(revision, _)| *revision).max();
-        assert!(acknowledged.is_none_or(|revision| seen.revision >= revision), "{seen:?} after {acknowledged:?}");
-        answered.push(*seen);
-        newest_end.push((seen.end, seen.revision));
-    }
-    for seen in &all {
-        let before = newest_end.iter().filter(|(end, _)| *end < seen.begin).map(|(_, revision)| *revision).max();
-        assert!(before.is_none_or(|revision| seen.revision >= revision), "{seen:?} after an answer of {before:?}");
-    }
-    assert!(all.len() > 20 && written.len() > rounds(), "{} answers, {} changes", all.len(), written.len());
 }
 
 /// Whoever names the revision that a change has answered with is told of that change, on every server; and who takes what is there is told of it a second later at the latest.

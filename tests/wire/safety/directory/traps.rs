@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use roster_test_macros::wire_test;
 use sea_orm::ConnectionTrait;
 use tonic::{Code, Status};
@@ -98,4 +99,24 @@ async fn a_standby_is_not_believed(world: World) {
         call!(world, permissions.check_permission, world.operator_key(), asked).unwrap().decision(),
         Decision::Allow
     );
+}
+
+/// The clock of a server jumps, in either direction: how old its knowledge is does not go by it.
+#[wire_test]
+async fn a_clock_that_jumps_makes_nothing_newer(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let bob = acme.join("bob@example.com", &["admin"]).await;
+    let key = world.operator_key();
+    for (jump, role) in [(TimeDelta::hours(-2), "member"), (TimeDelta::hours(4), "admin")] {
+        let there = world.second_server().await;
+        let may = role == "member";
+        assert_eq!(recently_allowed(&there, key, &acme, &bob).await.unwrap(), may);
+        world.clock.jump(jump);
+        acme.set_roles(key, &bob.user_id, &[role]).await.unwrap();
+        assert_eq!(allowed(&there, key, &acme, &bob).await, !may, "at full, after a jump of {jump}");
+        acme.set_roles(key, &bob.user_id, &[["admin", "member"][usize::from(!may)]]).await.unwrap();
+        acme.set_roles(key, &bob.user_id, &[role]).await.unwrap();
+        tokio::time::sleep(LATE).await;
+        assert_eq!(recently_allowed(&there, key, &acme, &bob).await.unwrap(), !may, "a second after a jump of {jump}");
+    }
 }
