@@ -270,7 +270,14 @@ fn entry(event: EventRecord, names: &Names) -> Entry {
         _ => event.subject_id.filter(|id| names.users.contains_key(id)),
     };
     let (before, after) = sides(&event.data);
-    let named = |side: &Option<Value>| Some(side.as_ref()?.get("display_name")?.as_str()?.to_owned());
+    let text = |side: &Option<Value>, name: &str| Some(side.as_ref()?.get(name)?.as_str()?.to_owned());
+    let named = |side: &Option<Value>| {
+        // A key is called as its account is, with what it is recognized by.
+        let account =
+            text(side, "service_account_id").and_then(|id| names.service_accounts.get(&id.parse().ok()?).cloned());
+        let key = account.zip(text(side, "hint")).map(|(account, hint)| format!("{account} ({hint})"));
+        text(side, "display_name").or(key).or_else(|| text(side, "access_model"))
+    };
     let known = event.subject_id.and_then(|id| {
         let called = || names.invitations.get(&id).or_else(|| names.service_accounts.get(&id)).cloned();
         user_name(id).or_else(called)

@@ -91,7 +91,9 @@ impl<C: ConnectionTrait> View<C> {
         let people = events.iter().flat_map(|event| [event.actor_user_id, event.subject_id]);
         let people: BTreeSet<Uuid> = people.flatten().collect();
         let subjects: BTreeSet<Uuid> = events.iter().filter_map(|event| event.subject_id).collect();
-        let services = events.iter().flat_map(|event| [event.actor_service_account_id, event.subject_id]);
+        let services = events
+            .iter()
+            .flat_map(|event| [event.actor_service_account_id, event.subject_id, event.service_account_of_key()]);
         let services: BTreeSet<Uuid> = services.flatten().collect();
         let found = users::Entity::find().filter(users::Column::Id.is_in(people)).all(&self.0).await?;
         let invited = invitations::Entity::find()

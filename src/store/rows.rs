@@ -1,6 +1,8 @@
 //! What rows are to the domain: the facts that decisions rest on.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{
     domain::{
@@ -12,7 +14,7 @@ use crate::{
         text::sort_key,
         user::full_name,
     },
-    store::{Invitation, Member, Organization, Transfer, User},
+    store::{EventRecord, Invitation, Member, Organization, Transfer, User},
 };
 
 impl User {
@@ -72,6 +74,18 @@ impl Invitation {
     /// How far it is at a time.
     pub(crate) fn status(&self, now: DateTime<Utc>) -> InvitationStatus {
         self.facts().status(now)
+    }
+}
+
+impl EventRecord {
+    /// The service account of the key that the event is about.
+    pub(crate) fn service_account_of_key(&self) -> Option<Uuid> {
+        if !self.kind.starts_with("service_key.") {
+            return None;
+        }
+        let data: Value = serde_json::from_str(&self.data).ok()?;
+        let side = ["after", "before"].into_iter().find_map(|side| data.get(side).filter(|side| side.is_object()))?;
+        side.get("service_account_id")?.as_str()?.parse().ok()
     }
 }
 

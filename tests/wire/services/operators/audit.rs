@@ -92,6 +92,10 @@ async fn ab_37_who_made_and_widened_a_key_is_told(world: World) {
             && format!("{:?}", widened.after).contains("users.write")
     );
     assert_eq!((widened.organization_id.as_str(), widened.subject_display_name.as_str()), ("", "Shop"));
+    // A key by its account, and by what it is recognized by.
+    for told in [&entries[1], &entries[3]] {
+        assert_eq!(told.subject_display_name, format!("Shop ({})", &key.key[..8]));
+    }
     assert!(
         entries
             .iter()

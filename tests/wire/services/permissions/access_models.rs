@@ -103,6 +103,7 @@ async fn rights_change_everywhere_when_it_is_put(world: World) {
         let request = ListInstallationAuditEntriesRequest::default();
         let entries = call!(world, audit.list_installation_audit_entries, operator, request).unwrap().entries;
         let entry = entries.iter().find(|entry| entry.kind == "access_model.put").unwrap();
+        assert_eq!(entry.subject_display_name, "default");
         let (before, after) = (format!("{:?}", entry.before), format!("{:?}", entry.after));
         assert!(before.contains("etag") && !before.contains("members.invite"), "{before}");
         assert!(after.contains("default") && after.contains("- role admin may members.invite"), "{after}");
