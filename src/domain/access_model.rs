@@ -27,7 +27,7 @@ pub use custom::{CUSTOM_PREFIX, CustomRole, CustomRoles, MAX_CUSTOM_ROLES};
 pub use difference::difference;
 pub use matrix::matrix;
 pub use registry::{DocumentError, Models};
-pub use replacement::{Holders, Invited, Owned, RightsChange, Usage, rights_changes, stranded};
+pub use replacement::{Holders, Invited, Owned, PermissionChange, RightsChange, Usage, rights_changes, stranded};
 pub use role_set::{PermissionId, RoleId, RoleSet};
 pub use service_permissions::{SERVICE_PERMISSIONS, ServicePermission, is_service_permission};
 pub(crate) use validation::{CHANGING, GIVING};

@@ -20,7 +20,7 @@ use crate::{
         organizations::organization,
         pb::{self, member_service_server::MemberService},
         wire::{
-            convert::{id, roles, timestamp},
+            convert::{id, permissions, roles, timestamp},
             edge::Edge,
             fields::{ETAG, Fields, Parse},
         },
@@ -281,8 +281,8 @@ impl From<RolePreview> for pb::PreviewRoleChangeResponse {
         Self {
             roles_before: roles(&preview.before),
             roles_after: roles(&preview.after),
-            gained_permissions: preview.gained,
-            lost_permissions: preview.lost,
+            gained_permissions: permissions(&preview.change.gained),
+            lost_permissions: permissions(&preview.change.lost),
             revision: preview.revision,
         }
     }

@@ -30,8 +30,6 @@ pub(crate) struct HeldRoles {
     pub(crate) organization_id: Uuid,
     /// The user.
     pub(crate) user_id: Uuid,
-    /// The kind of the organization.
-    pub(crate) organization_kind: Option<String>,
     /// The organization's own roles, where the member holds one of them.
     pub(crate) custom_roles: CustomRoles,
     /// The roles that the member holds.
@@ -51,7 +49,6 @@ struct HoldersRow {
 struct HeldRow {
     organization_id: Uuid,
     user_id: Uuid,
-    kind: Option<String>,
     own: Option<OwnRoles>,
     roles: RoleSet,
 }
@@ -202,7 +199,6 @@ impl<C: ConnectionTrait> View<C> {
             .select_only()
             .column(members::Column::OrganizationId)
             .column(members::Column::UserId)
-            .column(organizations::Column::Kind)
             .expr_as(custom_roles_where_held(), "own")
             .column(members::Column::Roles)
             .filter(members::Column::Roles.is_in(roles.iter().cloned()))
@@ -217,7 +213,6 @@ impl<C: ConnectionTrait> View<C> {
             Ok(HeldRoles {
                 organization_id: row.organization_id,
                 user_id: row.user_id,
-                organization_kind: row.kind,
                 custom_roles: custom_roles(row.own)?,
                 roles: row.roles,
             })

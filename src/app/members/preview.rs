@@ -1,7 +1,5 @@
 //! What a change of roles would do.
 
-use std::collections::BTreeSet;
-
 use uuid::Uuid;
 
 use crate::{
@@ -10,7 +8,7 @@ use crate::{
         call::{access, context::Ctx, error::Result},
     },
     domain::{
-        access_model::{PermissionId, RoleSet},
+        access_model::{PermissionChange, RoleSet},
         authority::{Owners, decide_set_roles},
         error::Reason,
     },
@@ -34,10 +32,8 @@ pub(crate) struct RolePreview {
     pub(crate) before: RoleSet,
     /// Those that the member would hold.
     pub(crate) after: RoleSet,
-    /// Permissions that come with the change.
-    pub(crate) gained: Vec<String>,
-    /// Permissions that go with it.
-    pub(crate) lost: Vec<String>,
+    /// Permissions that come and go with the change.
+    pub(crate) change: PermissionChange,
     /// The revision that the answer holds for.
     pub(crate) revision: i64,
 }
@@ -56,9 +52,6 @@ pub(crate) async fn preview_roles(app: &App, ctx: &Ctx, asked: PreviewRoles) -> 
     let situation = access.situation(ctx, Owners { active });
     let after = decide_set_roles(&situation, &member.target(&user), &asked.roles)?;
     let [had, has] = [&member.roles, &after].map(|roles| model.permissions_of(roles));
-    let only = |these: &BTreeSet<&PermissionId>, those: &BTreeSet<&PermissionId>| {
-        these.difference(those).map(|permission| permission.as_str().to_owned()).collect()
-    };
-    let (gained, lost) = (only(&has, &had), only(&had, &has));
-    Ok(RolePreview { revision: organization.revision, before: member.roles, after, gained, lost })
+    let change = PermissionChange::between(&had, &has);
+    Ok(RolePreview { revision: organization.revision, before: member.roles, after, change })
 }

@@ -12,7 +12,9 @@ use crate::{
         require_state,
     },
     domain::{
-        access_model::{AccessModel, Holders, RightsChange, RoleSet, Usage, difference, rights_changes, stranded},
+        access_model::{
+            AccessModel, PermissionChange, RightsChange, RoleSet, Usage, difference, rights_changes, stranded,
+        },
         error::{Reason, Refusal},
     },
     store::{StoredModel, Tx},
@@ -22,8 +24,8 @@ use crate::{
 const TOLD_DIFFERENCES: usize = 200;
 /// Sentences about whom a model would strand that a refusal carries.
 const TOLD_STRANDED: usize = 10;
-/// Members that an answer names one by one.
-pub(crate) const NAMED_MEMBERS: usize = 1000;
+/// Rows of each list of an answer at the most: of differences, of changes of rights, and of members who are named one by one.
+const LISTED: usize = 1000;
 
 /// The access models, by id.
 pub(crate) fn list(app: &App) -> Vec<Arc<AccessModel>> {
@@ -56,6 +58,8 @@ pub(crate) struct Replaced {
     pub(crate) differences: Vec<String>,
     /// Whose rights change.
     pub(crate) changes: Vec<RightsChange>,
+    /// How many members there are whose rights change.
+    pub(crate) changed_members: u64,
     /// Members whose rights change, one by one: so many of them as are named.
     pub(crate) members: Vec<ChangedMember>,
     /// The installation's revision that tells of the last change of a model.
@@ -67,7 +71,7 @@ pub(crate) struct ChangedMember {
     /// Who it is, and with which roles.
     pub(crate) held: HeldRoles,
     /// What changes for them.
-    pub(crate) change: RightsChange,
+    pub(crate) change: PermissionChange,
 }
 
 impl Mutation for Put {
@@ -87,6 +91,7 @@ impl Mutation for Put {
             model: self.model.clone(),
             differences: Vec::new(),
             changes: Vec::new(),
+            changed_members: 0,
             members: Vec::new(),
             revision: app.models.revision(),
         };
@@ -99,6 +104,7 @@ impl Mutation for Put {
         if !self.validate_only {
             answer.revision = self.store(ctx, tx, before.as_deref(), &answer.differences).await?;
         }
+        answer.differences.truncate(LISTED);
         Ok(answer)
     }
 
@@ -116,7 +122,9 @@ impl Put {
         self.refuse_stranding(&usage)?;
         answer.differences = difference(before, &self.model);
         answer.changes = rights_changes(before, &self.model, &usage);
-        answer.members = named(tx, before.id(), &answer.changes).await?;
+        answer.changed_members = answer.changes.iter().map(|change| change.members).sum();
+        answer.members = self.named(tx, before, &answer.changes).await?;
+        answer.changes.truncate(LISTED);
         Ok(())
     }
 
@@ -151,29 +159,23 @@ impl Put {
         tx.insert_access_model(StoredModel { revision, id, document, put_time: ctx.now }).await?;
         Ok(revision)
     }
-}
 
-/// The first members whose rights change, by organization and user.
-async fn named(tx: &Tx, model: &str, changes: &[RightsChange]) -> Result<Vec<ChangedMember>> {
-    let roles: BTreeSet<RoleSet> = changes.iter().map(|change| change.holders.roles.clone()).collect();
-    let mut members = Vec::new();
-    let mut after = None;
-    while !roles.is_empty() && members.len() < NAMED_MEMBERS {
-        let held = tx.members_with_roles(model, &roles, after, NAMED_MEMBERS as u64).await?;
-        let Some(last) = held.last() else { break };
-        after = Some((last.organization_id, last.user_id));
-        members.extend(held.into_iter().filter_map(|held| {
-            let change = changes.iter().find(|change| is_of(&held, &change.holders))?.clone();
-            Some(ChangedMember { held, change })
-        }));
+    /// The first members whose rights change, by organization and user.
+    async fn named(&self, tx: &Tx, before: &AccessModel, changes: &[RightsChange]) -> Result<Vec<ChangedMember>> {
+        let roles: BTreeSet<RoleSet> = changes.iter().map(|change| change.roles.clone()).collect();
+        let mut members = Vec::new();
+        let mut after = None;
+        while !roles.is_empty() && members.len() < LISTED {
+            let held = tx.members_with_roles(before.id(), &roles, after, LISTED as u64).await?;
+            let Some(last) = held.last() else { break };
+            after = Some((last.organization_id, last.user_id));
+            let changed = held.into_iter().map(|held| {
+                let change = PermissionChange::by_model(before, &self.model, &held.custom_roles, &held.roles);
+                ChangedMember { held, change }
+            });
+            members.extend(changed.filter(|member| !member.change.is_empty()));
+        }
+        members.truncate(LISTED);
+        Ok(members)
     }
-    members.truncate(NAMED_MEMBERS);
-    Ok(members)
-}
-
-/// Whether a member is one of these holders.
-fn is_of(held: &HeldRoles, holders: &Holders) -> bool {
-    held.roles == holders.roles
-        && held.organization_kind == holders.organization_kind
-        && held.custom_roles == holders.custom_roles
 }

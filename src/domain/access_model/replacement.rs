@@ -1,5 +1,6 @@
 //! What comes of it when an access model takes the place of another one under organizations that are at work: whose rights change, and who would be left with something that means nothing.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{AccessModel, CustomRoles, OwnershipRule, PermissionId, RoleSet};
@@ -54,30 +55,82 @@ pub struct Usage {
     pub transfers: u64,
 }
 
-/// What members gain and lose who hold the same roles in organizations of the same kind with the same roles of their own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RightsChange {
-    /// Who they are.
-    pub holders: Holders,
-    /// The permissions that each of them gains.
+/// Permissions that come and go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PermissionChange {
+    /// Those that come.
     pub gained: BTreeSet<PermissionId>,
-    /// The permissions that each of them loses.
+    /// Those that go.
     pub lost: BTreeSet<PermissionId>,
 }
 
-/// Whose rights change when `new` takes the place of `old`.
-pub fn rights_changes(old: &AccessModel, new: &AccessModel, usage: &Usage) -> Vec<RightsChange> {
-    let change = |holders: &Holders| {
-        let (old, new) = (old.with_custom_roles(&holders.custom_roles), new.with_custom_roles(&holders.custom_roles));
-        let (before, after) = (old.permissions_of(&holders.roles), new.permissions_of(&holders.roles));
+impl PermissionChange {
+    /// What changes from these permissions to those.
+    pub fn between(before: &BTreeSet<&PermissionId>, after: &BTreeSet<&PermissionId>) -> Self {
         let only = |one: &BTreeSet<&PermissionId>, other: &BTreeSet<&PermissionId>| {
-            one.difference(other).map(|id| (*id).clone()).collect::<BTreeSet<_>>()
+            one.difference(other).map(|id| (*id).clone()).collect()
         };
-        let (gained, lost) = (only(&after, &before), only(&before, &after));
-        let changes = !gained.is_empty() || !lost.is_empty();
-        changes.then(|| RightsChange { holders: holders.clone(), gained, lost })
+        Self { gained: only(after, before), lost: only(before, after) }
+    }
+
+    /// What changes for a holder of these roles, with the roles of their organization's own, when `new` takes the place of `old`.
+    pub fn by_model(old: &AccessModel, new: &AccessModel, custom_roles: &CustomRoles, roles: &RoleSet) -> Self {
+        let (old, new) = (overlaid(old, custom_roles), overlaid(new, custom_roles));
+        Self::between(&old.permissions_of(roles), &new.permissions_of(roles))
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.gained.is_empty() && self.lost.is_empty()
+    }
+}
+
+/// What members gain and lose who hold the same roles in organizations of the same kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RightsChange {
+    /// The kind of their organizations.
+    pub organization_kind: Option<String>,
+    /// The roles that each of them holds.
+    pub roles: RoleSet,
+    /// What changes for each of them.
+    pub change: PermissionChange,
+    /// How many they are.
+    pub members: u64,
+    /// In how many organizations.
+    pub organizations: u64,
+}
+
+/// Whose rights change when `new` takes the place of `old`: those of most members first.
+pub fn rights_changes(old: &AccessModel, new: &AccessModel, usage: &Usage) -> Vec<RightsChange> {
+    let mut counts: BTreeMap<(Option<String>, RoleSet, PermissionChange), (u64, u64)> = BTreeMap::new();
+    for group in &usage.holders {
+        let change = PermissionChange::by_model(old, new, &group.custom_roles, &group.roles);
+        if !change.is_empty() {
+            // Roles of organizations' own may be of the same name and differ in what counts for nobody else.
+            let key = (group.organization_kind.clone(), group.roles.clone(), change);
+            let (members, organizations) = counts.entry(key).or_default();
+            *members += group.members;
+            *organizations += group.organizations;
+        }
+    }
+    let told = |((organization_kind, roles, change), (members, organizations))| RightsChange {
+        organization_kind,
+        roles,
+        change,
+        members,
+        organizations,
     };
-    usage.holders.iter().filter_map(change).collect()
+    let mut changes: Vec<RightsChange> = counts.into_iter().map(told).collect();
+    changes.sort_by_key(|change| std::cmp::Reverse(change.members));
+    changes
+}
+
+/// A model with an organization's own roles; itself where there are none.
+fn overlaid<'a>(model: &'a AccessModel, custom_roles: &CustomRoles) -> Cow<'a, AccessModel> {
+    match custom_roles.is_empty() {
+        true => Cow::Borrowed(model),
+        false => Cow::Owned(model.with_custom_roles(custom_roles)),
+    }
 }
 
 /// Who would be stranded under `new`: one sentence for each way, with numbers. Where there is none, `new` may take the place of the model in use.
@@ -92,7 +145,7 @@ pub fn stranded(new: &AccessModel, usage: &Usage) -> Vec<String> {
     let mut held: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
     let mut too_many = 0;
     for group in &usage.holders {
-        let model = new.with_custom_roles(&group.custom_roles);
+        let model = overlaid(new, &group.custom_roles);
         for role in unknown(&model, &group.roles, group.organization_kind.as_deref()) {
             let counts = held.entry((role, kind_of(&group.organization_kind))).or_default();
             *counts = (counts.0 + group.members, counts.1 + group.organizations);
@@ -192,10 +245,10 @@ mod tests {
         let usage = Usage { holders: vec![holders(&["admin"], 4), holders(&["member"], 9)], ..Usage::default() };
         let changes = rights_changes(&old, &new, &usage);
         let [change] = changes.as_slice() else { panic!("{changes:?}") };
-        assert_eq!((change.holders.members, change.gained.len()), (4, 0));
-        assert_eq!(change.lost, ["members.invite".into()].into());
+        assert_eq!((change.members, change.change.gained.len()), (4, 0));
+        assert_eq!(change.change.lost, ["members.invite".into()].into());
         let [back] = &rights_changes(&new, &old, &usage)[..] else { panic!("one change") };
-        assert_eq!((back.gained.len(), back.lost.len()), (1, 0));
+        assert_eq!((back.change.gained.len(), back.change.lost.len()), (1, 0));
         // A role of an organization's own loses what the model does not have any more.
         let own = CustomRole {
             id: "custom.inviter".into(),
@@ -207,12 +260,14 @@ mod tests {
             changed_revision: 1,
         };
         let custom_roles = CustomRoles::default().with(own);
-        let usage = Usage {
-            holders: vec![Holders { custom_roles, ..holders(&["admin", "custom.inviter"], 1) }],
-            ..Usage::default()
-        };
-        assert_eq!(rights_changes(&old, &new, &usage).len(), 1);
-        assert_eq!(stranded(&new, &usage), ["1 members hold more than 1 roles"]);
+        let other = CustomRoles::default()
+            .with(CustomRole { changed_revision: 2, ..custom_roles.iter().next().unwrap().clone() });
+        let of = |custom_roles| Holders { custom_roles, ..holders(&["admin", "custom.inviter"], 1) };
+        let usage = Usage { holders: vec![of(custom_roles), of(other)], ..Usage::default() };
+        // In one line where nothing that is told of them differs.
+        let changes = rights_changes(&old, &new, &usage);
+        assert_eq!((changes.len(), changes[0].members, changes[0].organizations), (1, 2, 2));
+        assert_eq!(stranded(&new, &usage), ["2 members hold more than 1 roles"]);
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! AccessModelService.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
 use crate::{
     app::permissions::access_models::{self, ChangedMember, Replaced},
-    domain::access_model::{AccessModel, Permission, PermissionId, RightsChange, Role},
+    domain::access_model::{AccessModel, Permission, RightsChange, Role},
     grpc::{
         pb::{self, access_model_service_server::AccessModelService},
         wire::{
-            convert::count,
+            convert::{count, permissions},
             edge::Edge,
             fields::{ETAG, Fields, Parse},
         },
@@ -57,12 +57,11 @@ impl Parse for pb::PutAccessModelRequest {
 
 impl From<Replaced> for pb::PutAccessModelResponse {
     fn from(replaced: Replaced) -> Self {
-        let members = replaced.changes.iter().map(|change| change.holders.members).sum();
         Self {
             access_model: Some(whole(&replaced.model)),
             differences: replaced.differences,
             rights_changes: replaced.changes.into_iter().map(Into::into).collect(),
-            changed_member_count: count(Some(members)),
+            changed_member_count: count(Some(replaced.changed_members)),
             changed_members: replaced.members.into_iter().map(Into::into).collect(),
             revision: replaced.revision,
         }
@@ -72,12 +71,12 @@ impl From<Replaced> for pb::PutAccessModelResponse {
 impl From<RightsChange> for pb::RightsChange {
     fn from(change: RightsChange) -> Self {
         Self {
-            gained_permissions: texts(&change.gained),
-            lost_permissions: texts(&change.lost),
-            organization_kind: change.holders.organization_kind.unwrap_or_default(),
-            roles: change.holders.roles.to_strings(),
-            member_count: count(Some(change.holders.members)),
-            organization_count: count(Some(change.holders.organizations)),
+            organization_kind: change.organization_kind.unwrap_or_default(),
+            roles: change.roles.to_strings(),
+            gained_permissions: permissions(&change.change.gained),
+            lost_permissions: permissions(&change.change.lost),
+            member_count: count(Some(change.members)),
+            organization_count: count(Some(change.organizations)),
         }
     }
 }
@@ -88,14 +87,10 @@ impl From<ChangedMember> for pb::ChangedMember {
             organization_id: member.held.organization_id.to_string(),
             user_id: member.held.user_id.to_string(),
             roles: member.held.roles.to_strings(),
-            gained_permissions: texts(&member.change.gained),
-            lost_permissions: texts(&member.change.lost),
+            gained_permissions: permissions(&member.change.gained),
+            lost_permissions: permissions(&member.change.lost),
         }
     }
-}
-
-fn texts(permissions: &BTreeSet<PermissionId>) -> Vec<String> {
-    permissions.iter().map(ToString::to_string).collect()
 }
 
 impl Parse for pb::GetAccessModelRequest {

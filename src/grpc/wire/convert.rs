@@ -1,11 +1,13 @@
 //! Times and states in the contract's terms.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
 
 use crate::{
     domain::{
-        access_model::RoleSet,
+        access_model::{PermissionId, RoleSet},
         delivery::DeliveryState,
         invitation::InvitationStatus,
         member::{Action, MemberState},
@@ -52,6 +54,11 @@ pub(crate) fn json(value: serde_json::Value) -> prost_types::Value {
         }),
     };
     prost_types::Value { kind: Some(kind) }
+}
+
+/// The ids of permissions, sorted.
+pub(crate) fn permissions(permissions: &BTreeSet<PermissionId>) -> Vec<String> {
+    permissions.iter().map(ToString::to_string).collect()
 }
 
 /// Role ids of the contract.
