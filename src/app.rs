@@ -31,7 +31,7 @@ use crate::{
 pub(crate) mod records {
     pub(crate) use crate::store::{
         Challenge, Contact, EventFilter, EventRecord, HeldRoles, Invitation, InvitationFilter, InvitationRow,
-        LinkedIdentity, Member, Message, MessageFilter, MfaFactor, Organization, RosterFilter, RosterRow,
+        LinkedIdentity, Member, Message, MessageFilter, MfaFactor, Organization, Profile, RosterFilter, RosterRow,
         ServiceAccount, ServiceKey, Session, Transfer, User, Waiter,
     };
 }

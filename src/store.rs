@@ -1,7 +1,7 @@
 //! The database: the only place that knows sea-orm.
 //!
 //! [`View`] reads, inside or outside a transaction; [`Tx`] writes. There is one file per aggregate. SQLite has one connection that writes and a pool
-//! that reads, because its writers exclude each other anyhow and a pool of them only waits longer; PostgreSQL has one pool for both.
+//! that reads, because its writers exclude each other anyhow and a pool of them only waits longer; PostgreSQL has one pool for both, and a smaller one for [`Store::planned_once`].
 
 mod access_models;
 mod activity;
@@ -63,11 +63,11 @@ pub(crate) use entities::{
 };
 pub(crate) use events::{Actor, Event, event_hash};
 pub(crate) use invitations::{InvitationFilter, InvitationRow, Sender};
-pub(crate) use log::{LogPlace, LogStep, SeenTransactions};
+pub(crate) use log::{LogConnection, LogPlace, LogStep, SeenTransactions};
 pub(crate) use outbox::{ClaimedMessage, MailOf, MessageFilter, Settlement};
 pub(crate) use page::Cursor;
 pub(crate) use replays::ReplayKey;
-pub(crate) use roster::{RosterFacts, RosterFilter, RosterQuery, RosterRow};
+pub(crate) use roster::{Profile, RosterFacts, RosterFilter, RosterQuery, RosterRow};
 pub(crate) use seals::{Seal, Seals};
 pub(crate) use service_accounts::KeyHolder;
 pub(crate) use sessions::SessionHolder;
@@ -79,6 +79,7 @@ pub(crate) type Result<T> = std::result::Result<T, StoreError>;
 /// The database of one process.
 pub(crate) struct Store {
     read: View<DatabaseConnection>,
+    planned_once: View<DatabaseConnection>,
     write: DatabaseConnection,
     writer: WriterState,
     signals: Signals,
@@ -97,6 +98,12 @@ impl Store {
     /// Reads committed rows, outside any transaction.
     pub(crate) fn read(&self) -> &View<DatabaseConnection> {
         &self.read
+    }
+
+    /// The same by statements that PostgreSQL plans once for each connection, in place of once for each call: the few that are asked most, each of which finds few rows by indexes that do not depend on
+    /// its values ([decision 50](../docs/decisions/0050-some-statements-are-planned-once.md)).
+    pub(crate) fn planned_once(&self) -> &View<DatabaseConnection> {
+        &self.planned_once
     }
 
     /// Reads what was committed at one moment, by however many statements: what claims a revision is read together with it (ab_56). Whoever reads by one
@@ -162,6 +169,7 @@ impl Store {
     pub(crate) async fn close(&self) {
         // By reference: whoever still holds the store gets an error from now on.
         let _ = self.write.close_by_ref().await;
+        let _ = self.planned_once.0.close_by_ref().await;
         let _ = self.read.0.close_by_ref().await;
     }
 }

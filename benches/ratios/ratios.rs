@@ -78,7 +78,7 @@ pub(crate) async fn measure(site: &Site, effort: Effort, names: &[&String]) -> V
     if wanted("replicas") && site.database == Database::Postgres {
         found.push(replicas(site, effort).await);
     }
-    if wanted("staleness") && site.database == Database::Postgres {
+    if wanted("staleness") {
         found.push(staleness(site, effort).await);
     }
     found
@@ -360,7 +360,7 @@ async fn replicas(site: &Site, effort: Effort) -> Ratio {
 
 /// Takes a right away on one server and asks another at once, again and again: how many are told that it is still there.
 async fn staleness(site: &Site, effort: Effort) -> Ratio {
-    let mut two = Site::open(Database::Postgres, Effort { members: 100, ..effort }).await;
+    let mut two = Site::open(site.database, Effort { members: 100, ..effort }).await;
     two.another();
     let mut here = MemberServiceClient::new(two.servers[0].connect().await);
     let mut there = PermissionServiceClient::new(two.servers[1].connect().await);
@@ -380,7 +380,8 @@ async fn staleness(site: &Site, effort: Effort) -> Ratio {
             stale += 1.0;
         }
     }
-    println!("{} rounds of staleness in {:.0} s", effort.rounds, start.elapsed().as_secs_f64());
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{} rounds of staleness on {:?} in {seconds:.0} s", effort.rounds, site.database);
     two.close().await;
     told("staleness", site, "answers", "0 stale", vec![stale], vec![1.0])
 }

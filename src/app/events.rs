@@ -122,14 +122,14 @@ impl Batch {
 /// # Errors
 /// `CURSOR_EXPIRED`.
 pub(crate) async fn read(app: &App, follow: &Follow) -> Result<Batch> {
-    let view = app.store.read();
+    let store = &app.store;
     let read_time = app.clock.now();
     let step = match &follow.from {
-        Start::Beginning => view.read_log(&view.log_start(), follow.batch).await?,
-        Start::Now => view.log_end().await?,
+        Start::Beginning => store.read_log(&store.log_start(), follow.batch).await?,
+        Start::Now => store.log_end().await?,
         Start::Cursor(cursor) => {
-            let step = view.read_log(&cursor.place, follow.batch).await?;
-            require_same_log(cursor, &step, view.log_start())?;
+            let step = store.read_log(&cursor.place, follow.batch).await?;
+            require_same_log(cursor, &step, store.log_start())?;
             step
         }
     };

@@ -27,6 +27,7 @@ use crate::{
         authority::{Owners, decide_set_roles},
         error::Reason,
         member::{Action, MemberState},
+        user::UserState,
     },
     store::{
         Cursor, Member, MemberActivity, Organization, RosterFacts, RosterFilter, RosterQuery, RosterRow, Tx, User,
@@ -72,10 +73,28 @@ struct RosterPage<'a> {
     ctx: &'a Ctx,
     access: &'a Access,
     facts: RosterFacts,
+    /// What may be done to the members so far: most of a page are alike to the rules, which are asked once for all of those.
+    decided: Vec<(Alike, Vec<Action>)>,
 }
 
-impl RosterPage<'_> {
-    fn entry(&self, row: RosterRow) -> RosterEntry {
+/// How many kinds of members a page tells apart.
+const MOST_ALIKE: usize = 32;
+
+/// What the rules look at in a member who is not the caller.
+#[derive(PartialEq, Eq)]
+struct Alike {
+    roles: RoleSet,
+    state: MemberState,
+    account: UserState,
+    belongs_elsewhere: bool,
+}
+
+impl<'a> RosterPage<'a> {
+    fn of(app: &'a App, ctx: &'a Ctx, access: &'a Access, facts: RosterFacts) -> Self {
+        Self { app, ctx, access, facts, decided: Vec::new() }
+    }
+
+    fn entry(&mut self, row: RosterRow) -> RosterEntry {
         let labels = self.access.model.labels();
         RosterEntry {
             status_label: match &row {
@@ -83,13 +102,35 @@ impl RosterPage<'_> {
                 RosterRow::Invited(_) => labels.invited.clone(),
             },
             allowed_actions: self.allowed_actions(&row),
-            activity: row.user_id().and_then(|user| self.facts.activity.get(&user).cloned()).unwrap_or_default(),
+            activity: row.user_id().and_then(|user| self.facts.activity.remove(&user)).unwrap_or_default(),
             row,
         }
     }
 
-    fn allowed_actions(&self, row: &RosterRow) -> Vec<Action> {
-        let Self { app, ctx, access, facts } = self;
+    fn allowed_actions(&mut self, row: &RosterRow) -> Vec<Action> {
+        let RosterRow::Member(member, profile) = row else { return self.decide_actions(row) };
+        if self.ctx.caller.user_id() == Some(member.user_id) {
+            return self.decide_actions(row);
+        }
+        let alike = Alike {
+            roles: member.roles.clone(),
+            state: member.state,
+            account: profile.state,
+            belongs_elsewhere: self.facts.elsewhere.contains(&member.user_id),
+        };
+        if let Some((_, actions)) = self.decided.iter().find(|(known, _)| *known == alike) {
+            return actions.clone();
+        }
+        let actions = self.decide_actions(row);
+        // Where hardly two are alike, looking for one costs more than asking.
+        if self.decided.len() < MOST_ALIKE {
+            self.decided.push((alike, actions.clone()));
+        }
+        actions
+    }
+
+    fn decide_actions(&self, row: &RosterRow) -> Vec<Action> {
+        let Self { app, ctx, access, facts, .. } = self;
         // Whatever the rules say, no method changes anything in an organization that is out of use.
         if access.organization.state.usable().is_err() {
             return Vec::new();
@@ -100,9 +141,9 @@ impl RosterPage<'_> {
         };
         let situation = access.situation(ctx, Owners { active: facts.owners });
         match row {
-            RosterRow::Member(member, user) => {
+            RosterRow::Member(member, profile) => {
                 let row = Row::Member {
-                    target: member.target(user),
+                    target: member.target(profile.state),
                     belongs_elsewhere: facts.elsewhere.contains(&member.user_id),
                 };
                 allowed_actions(&situation, in_scope, &row, ctx.now)
@@ -132,7 +173,7 @@ pub(super) async fn changed_entry(
     let query = RosterQuery::of_user(&access.organization, owner_role, member.user_id, with_counters);
     let found = tx.roster_page(&query).await?;
     let (_, facts) = found.ok_or_else(|| Error::Internal("an organization moved under its lock".to_owned()))?;
-    let entry = RosterPage { app, ctx, access, facts }.entry(RosterRow::Member(member, user));
+    let entry = RosterPage::of(app, ctx, access, facts).entry(RosterRow::Member(member, user.into()));
     Ok((entry, access.organization.revision))
 }
 
@@ -155,7 +196,7 @@ pub(crate) struct List {
 /// Those of [`access::enter`].
 pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<(Page<RosterEntry>, i64)> {
     let (access, page, facts) = read(app, ctx, &query).await?;
-    let roster_page = RosterPage { app, ctx, access: &access, facts };
+    let mut roster_page = RosterPage::of(app, ctx, &access, facts);
     Ok((page.map(|row| roster_page.entry(row)).await, access.organization.revision))
 }
 
@@ -164,7 +205,7 @@ pub(super) async fn read(app: &App, ctx: &Ctx, query: &List) -> Result<(Access, 
     let access = access::enter(app, ctx, query.organization_id).await?;
     // What is counted is counted at the moment of the page.
     if !query.page.counts()
-        && let Some((rows, facts)) = app.store.read().roster_page(&query.asked(ctx, &access)).await?
+        && let Some((rows, facts)) = app.store.planned_once().roster_page(&query.asked(ctx, &access)).await?
     {
         return Ok((access, query.page.page(rows, None, RosterRow::cursor), facts));
     }
@@ -208,7 +249,7 @@ pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) ->
     let access = access::enter(app, ctx, organization).await?;
     let (owner_role, with_counters) = shown(ctx, &access);
     let query = RosterQuery::of_user(&access.organization, owner_role, user, with_counters);
-    let (access, (rows, facts)) = match app.store.read().roster_page(&query).await? {
+    let (access, (rows, facts)) = match app.store.planned_once().roster_page(&query).await? {
         Some(found) => (access, found),
         // It has changed since the caller was let in: once more, at one moment.
         None => {
@@ -221,7 +262,7 @@ pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) ->
         }
     };
     let row = rows.into_iter().next().ok_or(Reason::MemberNotFound)?;
-    Ok(RosterPage { app, ctx, access: &access, facts }.entry(row))
+    Ok(RosterPage::of(app, ctx, &access, facts).entry(row))
 }
 
 /// A snapshot is of one moment: it shows an organization at one revision.
@@ -278,7 +319,7 @@ impl Mutation for SetRoles {
         let (mut member, user) = found.ok_or(Reason::MemberNotFound)?;
         require_etag(&self.etag, member.changed_revision)?;
         let owners = access::owners_where_it_matters(tx, &access, &[&member.roles, &self.roles]).await?;
-        let roles = decide_set_roles(&access.situation(ctx, owners), &member.target(&user), &self.roles)?;
+        let roles = decide_set_roles(&access.situation(ctx, owners), &member.target(user.state), &self.roles)?;
 
         let before = std::mem::replace(&mut member.roles, roles);
         member.changed_revision = access.organization.next_revision();

@@ -86,7 +86,7 @@ pub struct DatabaseConfig {
     /// A file that holds the database URL.
     #[arg(long, env = "ROSTER_DATABASE_URL_FILE", conflicts_with = "database_url", value_name = "FILE")]
     pub database_url_file: Option<SecretFile>,
-    /// The most connections to PostgreSQL, or readers of the SQLite file.
+    /// The most connections to PostgreSQL, or readers of the SQLite file. Of those to PostgreSQL a quarter, and never less than one, is for what is read most; one more reads the log.
     #[arg(long, env = "ROSTER_DATABASE_MAX_CONNECTIONS", default_value_t = 10, value_name = "NUMBER")]
     pub database_max_connections: u32,
 }

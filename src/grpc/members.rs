@@ -13,7 +13,7 @@ use crate::{
             self, RosterEntry, SHOWN_BY_DEFAULT,
             preview::{self, PreviewRoles, RolePreview},
         },
-        records::{Invitation, Member, Organization, RosterFilter, RosterRow, User},
+        records::{Invitation, Member, Organization, Profile, RosterFilter, RosterRow},
     },
     domain::{access_model::RoleId, member::MemberState},
     grpc::{
@@ -214,7 +214,7 @@ impl Parse for pb::SetMemberRolesRequest {
 
 fn row(entry: RosterEntry) -> pb::Member {
     let shown = match entry.row {
-        RosterRow::Member(member, user) => of_member(member, user, entry.activity.last_active_time),
+        RosterRow::Member(member, profile) => of_member(member, profile, entry.activity.last_active_time),
         RosterRow::Invited(invitation) => of_invitation(invitation),
     };
     pb::Member {
@@ -229,22 +229,22 @@ fn row(entry: RosterEntry) -> pb::Member {
     }
 }
 
-fn of_member(member: Member, user: User, reported: Option<DateTime<Utc>>) -> pb::Member {
+fn of_member(member: Member, profile: Profile, reported: Option<DateTime<Utc>>) -> pb::Member {
     pb::Member {
         organization_id: member.organization_id.to_string(),
         user_id: member.user_id.to_string(),
         invitation_id: id(member.invitation_id),
-        display_name: user.effective_display_name(),
-        email: user.email,
-        username: user.username.unwrap_or_default(),
-        given_name: user.given_name,
-        family_name: user.family_name,
+        display_name: profile.effective_display_name(),
+        email: profile.email,
+        username: profile.username.unwrap_or_default(),
+        given_name: profile.given_name,
+        family_name: profile.family_name,
         roles: roles(&member.roles),
         state: pb::MemberState::from(member.state).into(),
-        last_sign_in_time: user.last_sign_in_time.map(timestamp),
-        last_active_time: user.last_active_time.max(reported).map(timestamp),
-        mfa_enabled: user.mfa_enabled,
-        has_signed_in: user.last_sign_in_time.is_some(),
+        last_sign_in_time: profile.last_sign_in_time.map(timestamp),
+        last_active_time: profile.last_active_time.max(reported).map(timestamp),
+        mfa_enabled: profile.mfa_enabled,
+        has_signed_in: profile.last_sign_in_time.is_some(),
         invitation_sent_time: member.invitation_sent_time.map(timestamp),
         invitation_accepted_time: member.invitation_accepted_time.map(timestamp),
         create_time: Some(timestamp(member.create_time)),

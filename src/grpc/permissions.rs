@@ -192,7 +192,7 @@ impl Parse for pb::ListPermissionHoldersRequest {
 impl From<Holders> for pb::ListPermissionHoldersResponse {
     fn from(found: Holders) -> Self {
         let holder = |holder: Holder| pb::PermissionHolder {
-            user_id: holder.user.id.to_string(),
+            user_id: holder.user.user_id.to_string(),
             display_name: holder.user.effective_display_name(),
             email: holder.user.email,
             roles: ids(&holder.roles),

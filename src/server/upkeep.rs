@@ -106,12 +106,12 @@ pub(super) async fn start(parts: &Parts, platform: &Platform, readiness: &Readin
 /// writes to the database (ab_49).
 async fn log_heads(store: &Store, place: &mut Option<LogPlace>) -> Result<(), StoreError> {
     let Some(mut from) = place.take() else {
-        *place = Some(store.read().log_end().await?.place);
+        *place = Some(store.log_end().await?.place);
         return Ok(());
     };
     let mut heads = BTreeMap::new();
     loop {
-        let step = store.read().read_log(&from, LOG_STEP).await?;
+        let step = store.read_log(&from, LOG_STEP).await?;
         heads.extend(step.events.into_iter().map(|event| (event.stream_id, (event.revision, event.hash))));
         from = step.place;
         if step.up_to_date || heads.len() >= MOST_HEADS {

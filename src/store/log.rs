@@ -3,10 +3,14 @@
 //! On PostgreSQL a place is a snapshot: what a later one sees and it did not is what is new, in whatever order transactions were committed
 //! ([decision 45](../../docs/decisions/0045-events-are-in-streams.md)). On SQLite it is the row's position, because one writer commits after the other.
 
+mod connection;
+
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryResult, Statement};
 use uuid::Uuid;
 
-use super::{EventRecord, Result, StoreError, Tx, View};
+pub(crate) use connection::LogConnection;
+
+use super::{EventRecord, Result, Store, StoreError, Tx, View};
 
 /// A snapshot of PostgreSQL: which transactions it sees, as `pg_snapshot` writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +81,12 @@ impl LogPlace {
         }
     }
 
+    /// Whether what is behind it is found by the transactions that wrote it, however much else the log has: behind a snapshot there are few events as a rule. In the middle of a difference, and at the
+    /// start, it may be all of the log: there PostgreSQL decides by the place whether it goes by the transactions or through the streams.
+    fn by_transactions(&self) -> bool {
+        matches!(self, LogPlace::Seen(seen) if *seen != SeenTransactions::NONE)
+    }
+
     /// The last transaction that the place knows of.
     fn horizon(&self) -> u64 {
         match self {
@@ -104,70 +114,106 @@ pub(crate) struct LogStep {
 
 const COLUMNS: &str = "e.organization_id, e.revision, e.stream, e.kind, e.actor_user_id, e.actor_service_account_id, e.subject_id, e.data, e.hash, e.create_time";
 
-impl<C: ConnectionTrait> View<C> {
+impl Store {
     /// The place before the first event.
     pub(crate) fn log_start(&self) -> LogPlace {
-        match self.backend() {
-            DbBackend::Postgres => LogPlace::Seen(SeenTransactions::NONE),
-            _ => LogPlace::Position(0),
+        match self.embedded() {
+            true => LogPlace::Position(0),
+            false => LogPlace::Seen(SeenTransactions::NONE),
         }
     }
 
     /// The place behind everything that has been committed.
     pub(crate) async fn log_end(&self) -> Result<LogStep> {
-        let step = match self.backend() {
-            DbBackend::Postgres => self.read_snapshots(&LogPlace::Seen(SeenTransactions::NONE), 0).await?,
-            _ => self.read_positions(i64::MAX, 0).await?,
+        let step = match self.embedded() {
+            true => self.read.read_positions(i64::MAX, 0).await?,
+            false => self.read.read_snapshots(&self.log_start(), 0).await?,
         };
         Ok(LogStep { events: Vec::new(), up_to_date: true, known: true, ..step })
-    }
-
-    /// Whether nothing has become visible behind a place of this epoch. It says so at half the price of [`Self::read_log`], which PostgreSQL plans anew each time: no plan is good for all snapshots.
-    /// SQLite has a cheaper way ([`super::CommitMark`]), and answers no.
-    pub(crate) async fn log_stands_at(&self, place: &LogPlace, epoch: Uuid) -> Result<bool> {
-        let LogPlace::Seen(seen) = place else { return Ok(false) };
-        let sql = "SELECT pg_current_snapshot()::text AS now_seen, pg_is_in_recovery() AS standby, (SELECT epoch FROM installation) AS epoch";
-        let row = self.0.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
-        let row = row.ok_or_else(|| StoreError::Defect("the log answered nothing".to_owned()))?;
-        refuse_standby(&row)?;
-        Ok(row.try_get::<String>("", "now_seen")? == seen.to_string() && self::epoch(&row)? == epoch)
     }
 
     /// The next events behind a place, and so many at the most: one statement.
     ///
     /// A place of the other database is not known here.
     pub(crate) async fn read_log(&self, place: &LogPlace, most: usize) -> Result<LogStep> {
-        match (self.backend(), place) {
-            (DbBackend::Postgres, LogPlace::Position(_)) => {
-                Ok(LogStep { known: false, ..self.read_snapshots(&self.log_start(), 1).await? })
+        match (self.embedded(), place) {
+            (true, LogPlace::Position(position)) => self.read.read_positions(*position, most).await,
+            (true, _) => Ok(LogStep { known: false, ..self.read.read_positions(0, 1).await? }),
+            (false, LogPlace::Position(_)) => {
+                Ok(LogStep { known: false, ..self.read.read_snapshots(&self.log_start(), 1).await? })
             }
-            (DbBackend::Postgres, place) => self.read_snapshots(place, most).await,
-            (_, LogPlace::Position(position)) => self.read_positions(*position, most).await,
-            _ => Ok(LogStep { known: false, ..self.read_positions(0, 1).await? }),
+            (false, place) if place.by_transactions() => {
+                let mut connection = self.planned_once.0.get_postgres_connection_pool().acquire().await?;
+                connection::read_by_transactions(&mut connection, place, most).await
+            }
+            (false, place) => self.read.read_snapshots(place, most).await,
         }
     }
+}
 
+impl<C: ConnectionTrait> View<C> {
+    /// The difference between a place and now, or the rest of one, in the order of streams.
     async fn read_snapshots(&self, place: &LogPlace, most: usize) -> Result<LogStep> {
-        // Sorted by stream and revision: of two transactions that wrote to one stream, the one with the lower number may have come second, since it takes its number before the lock.
         let (target, begun) = match place {
             LogPlace::Between { next, stream, revision, .. } => (Some(next.to_string()), Some((*stream, *revision))),
             _ => (None, None),
         };
-        let sql = format!(
-            "SELECT now.seen::text AS now_seen, pg_is_in_recovery() AS standby, (SELECT epoch FROM installation) AS epoch, {COLUMNS} \
-             FROM (SELECT pg_current_snapshot() AS seen) now LEFT JOIN LATERAL ( \
-               SELECT * FROM events e WHERE e.tx >= pg_snapshot_xmin($1::pg_snapshot) AND NOT pg_visible_in_snapshot(e.tx, $1::pg_snapshot) \
-               {} {} ORDER BY e.organization_id, e.revision LIMIT $2) e ON true",
+        let more = format!(
+            "{} {}",
             if target.is_some() { "AND pg_visible_in_snapshot(e.tx, $3::pg_snapshot)" } else { "" },
             if begun.is_some() { "AND (e.organization_id, e.revision) > ($4, $5)" } else { "" },
         );
-        let mut values = vec![place.seen().to_string().into(), count(most.saturating_add(1)).into()];
+        let mut values = vec![place.seen().to_string().into(), rows(most).into()];
         values.extend(target.map(Into::into));
         if let Some((stream, revision)) = begun {
             values.extend([stream.into(), revision.into()]);
         }
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
-        let rows = self.0.query_all_raw(statement).await?;
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, difference(&more), values);
+        LogStep::of_difference(place, most, &self.0.query_all_raw(statement).await?)
+    }
+
+    async fn read_positions(&self, position: i64, most: usize) -> Result<LogStep> {
+        let sql = format!(
+            "SELECT (SELECT MAX(position) FROM events) AS newest, (SELECT epoch FROM installation) AS epoch, e.position, {COLUMNS} \
+             FROM (SELECT 1) LEFT JOIN (SELECT * FROM events WHERE position > ? ORDER BY position LIMIT ?) e ON true ORDER BY e.position"
+        );
+        let values = [position.into(), rows(most).into()];
+        let rows = self.0.query_all_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
+        let first = rows.first().ok_or_else(|| StoreError::Defect("the log answered nothing".to_owned()))?;
+        let newest = first.try_get::<Option<i64>>("", "newest")?.unwrap_or(0);
+        let mut events = rows.iter().filter_map(|row| event(row).transpose()).collect::<Result<Vec<_>>>()?;
+        let up_to_date = events.len() <= most;
+        events.truncate(most);
+        let last = match events.len().checked_sub(1).and_then(|at| rows.get(at)) {
+            Some(row) => row.try_get("", "position")?,
+            None => position.min(newest),
+        };
+        let place = LogPlace::Position(last);
+        Ok(LogStep { events, place, up_to_date, epoch: epoch(first)?, known: position <= newest })
+    }
+}
+
+/// The statement that reads what is behind the snapshot `$1`, `$2` rows at the most, and of those what a further condition says.
+///
+/// Sorted by stream and revision: of two transactions that wrote to one stream, the one with the lower number may have come second, since it takes its number before the lock.
+fn difference(more: &str) -> String {
+    format!(
+        "SELECT now.seen::text AS now_seen, pg_is_in_recovery() AS standby, (SELECT epoch FROM installation) AS epoch, {COLUMNS} \
+         FROM (SELECT pg_current_snapshot() AS seen) now LEFT JOIN LATERAL ( \
+           SELECT * FROM (SELECT * FROM events e WHERE e.tx >= pg_snapshot_xmin($1::pg_snapshot) \
+             AND NOT pg_visible_in_snapshot(e.tx, $1::pg_snapshot) {more}) e \
+           ORDER BY e.organization_id, e.revision LIMIT $2) e ON true"
+    )
+}
+
+/// One more than so many: whether there are more.
+fn rows(most: usize) -> i64 {
+    i64::try_from(most.saturating_add(1)).unwrap_or(i64::MAX)
+}
+
+impl LogStep {
+    /// The step from a place by the rows of a [`difference`].
+    fn of_difference(place: &LogPlace, most: usize, rows: &[QueryResult]) -> Result<Self> {
         let first = rows.first().ok_or_else(|| StoreError::Defect("the log answered nothing".to_owned()))?;
         refuse_standby(first)?;
         let text: String = first.try_get("", "now_seen")?;
@@ -188,27 +234,7 @@ impl<C: ConnectionTrait> View<C> {
             }
             None => LogPlace::Seen(next),
         };
-        Ok(LogStep { events, place, up_to_date, epoch, known })
-    }
-
-    async fn read_positions(&self, position: i64, most: usize) -> Result<LogStep> {
-        let sql = format!(
-            "SELECT (SELECT MAX(position) FROM events) AS newest, (SELECT epoch FROM installation) AS epoch, e.position, {COLUMNS} \
-             FROM (SELECT 1) LEFT JOIN (SELECT * FROM events WHERE position > ? ORDER BY position LIMIT ?) e ON true ORDER BY e.position"
-        );
-        let values = [position.into(), count(most.saturating_add(1)).into()];
-        let rows = self.0.query_all_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await?;
-        let first = rows.first().ok_or_else(|| StoreError::Defect("the log answered nothing".to_owned()))?;
-        let newest = first.try_get::<Option<i64>>("", "newest")?.unwrap_or(0);
-        let mut events = rows.iter().filter_map(|row| event(row).transpose()).collect::<Result<Vec<_>>>()?;
-        let up_to_date = events.len() <= most;
-        events.truncate(most);
-        let last = match events.len().checked_sub(1).and_then(|at| rows.get(at)) {
-            Some(row) => row.try_get("", "position")?,
-            None => position.min(newest),
-        };
-        let place = LogPlace::Position(last);
-        Ok(LogStep { events, place, up_to_date, epoch: epoch(first)?, known: position <= newest })
+        Ok(Self { events, place, up_to_date, epoch, known })
     }
 }
 
@@ -231,10 +257,6 @@ fn refuse_standby(row: &QueryResult) -> Result<()> {
         true => Err(StoreError::Unavailable("a standby answers in place of the primary".to_owned())),
         false => Ok(()),
     }
-}
-
-fn count(most: usize) -> i64 {
-    i64::try_from(most).unwrap_or(i64::MAX)
 }
 
 fn epoch(row: &QueryResult) -> Result<Uuid> {

@@ -12,7 +12,7 @@ use crate::{
         member::MemberState,
         ownership::{self, TransferStatus},
         text::sort_key,
-        user::full_name,
+        user::{UserState, full_name},
     },
     store::{EventRecord, Invitation, Member, Organization, Transfer, User},
 };
@@ -20,11 +20,13 @@ use crate::{
 impl User {
     /// The name that people see: one of its own, or given and family name.
     pub(crate) fn effective_display_name(&self) -> String {
-        match &self.display_name {
-            Some(name) => name.clone(),
-            None => full_name(&self.given_name, &self.family_name),
-        }
+        display_name(self.display_name.as_deref(), &self.given_name, &self.family_name)
     }
+}
+
+/// The name that people see of somebody with these.
+pub(super) fn display_name(own: Option<&str>, given: &str, family: &str) -> String {
+    own.map_or_else(|| full_name(given, family), str::to_owned)
 }
 
 impl Organization {
@@ -55,8 +57,8 @@ impl Member {
     }
 
     /// The member as the target of a decision, with their account as it is.
-    pub(crate) fn target<'a>(&'a self, user: &User) -> Target<'a> {
-        Target { user_id: self.user_id, roles: &self.roles, state: self.state, account: user.state }
+    pub(crate) fn target(&self, account: UserState) -> Target<'_> {
+        Target { user_id: self.user_id, roles: &self.roles, state: self.state, account }
     }
 }
 

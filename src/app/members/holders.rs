@@ -16,14 +16,14 @@ use crate::{
         mfa,
         user::UserState,
     },
-    store::{RosterRow, User},
+    store::{Profile, RosterRow},
 };
 
 /// Somebody whose roles give the permission.
 #[derive(Debug)]
 pub(crate) struct Holder {
     /// The user.
-    pub(crate) user: User,
+    pub(crate) user: Profile,
     /// The roles that give it.
     pub(crate) roles: Vec<RoleId>,
     /// What keeps the user from using it all the same.

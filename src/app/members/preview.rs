@@ -50,7 +50,7 @@ pub(crate) async fn preview_roles(app: &App, ctx: &Ctx, asked: PreviewRoles) -> 
     let (member, user) = found.ok_or(Reason::MemberNotFound)?;
     let active = view.count_active_holders(organization.id, model.owner_role().as_str()).await?;
     let situation = access.situation(ctx, Owners { active });
-    let after = decide_set_roles(&situation, &member.target(&user), &asked.roles)?;
+    let after = decide_set_roles(&situation, &member.target(user.state), &asked.roles)?;
     let [had, has] = [&member.roles, &after].map(|roles| model.permissions_of(roles));
     let change = PermissionChange::between(&had, &has);
     Ok(RolePreview { revision: organization.revision, before: member.roles, after, change })

@@ -150,7 +150,7 @@ impl Mutation for Update {
         let owners = access::owners_where_it_matters(tx, &access, &[]).await?;
         let elsewhere = tx.who_belong_elsewhere(self.organization_id, &[self.user_id]).await?;
         let fields: Vec<&str> = self.fields.iter().map(String::as_str).collect();
-        decide_update(&access.situation(ctx, owners), &member.target(&user), &fields, !elsewhere.is_empty())?;
+        decide_update(&access.situation(ctx, owners), &member.target(user.state), &fields, !elsewhere.is_empty())?;
 
         let username = user.username.clone();
         let changed = self.change.apply(&mut user);

@@ -128,7 +128,7 @@ impl Mutation for ChangeMemberState {
         let (mut member, user) = member.zip(user).ok_or(Reason::MemberNotFound)?;
         require_etag(&self.etag, member.changed_revision)?;
         let owners = access::owners_where_it_matters(tx, &access, &[&member.roles]).await?;
-        let (state, roles) = self.change.decide(&access.situation(ctx, owners), &member.target(&user))?;
+        let (state, roles) = self.change.decide(&access.situation(ctx, owners), &member.target(user.state))?;
 
         let before = std::mem::replace(&mut member.state, state);
         member.roles = roles;

@@ -66,7 +66,7 @@ impl Sides {
     /// The facts that decisions rest on: of the owner, of the nominee.
     fn targets(&self) -> [Target<'_>; 2] {
         let [owner, nominee] = &self.users;
-        [self.owner.target(owner), self.nominee.target(nominee)]
+        [self.owner.target(owner.state), self.nominee.target(nominee.state)]
     }
 
     /// Gives both their new roles: one commit, so that nobody ever sees two owners or none (JS12). Answers with the roles that they had: owner, nominee.

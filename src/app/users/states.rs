@@ -205,7 +205,7 @@ async fn require_other_owners(app: &App, tx: &Tx, user: &User, seats: &[(Organiz
     for (organization, member) in existing {
         let model = app.model_of(organization)?;
         let owners = Owners { active: tx.count_active_holders(organization.id, model.owner_role().as_str()).await? };
-        if is_last_owner(&model, &member.target(user), owners) {
+        if is_last_owner(&model, &member.target(user.state), owners) {
             owned.push(organization.id.to_string());
         }
     }

@@ -3,10 +3,15 @@
 use std::{collections::BTreeSet, str::FromStr, time::Duration};
 
 use roster_migrations::Migrator;
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, SqlxSqliteConnector, Statement};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, SqlxSqliteConnector, Statement,
+};
 use sea_orm_migration::MigratorTrait;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{
+    Executor,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
 
 use crate::{
     platform::{Skew, statements},
@@ -21,8 +26,13 @@ const MIGRATION_LOCK: i64 = 0x726f_7374_6572;
 
 /// A connection that was used within that time is taken for alive. Where it is not, a call fails as if it had broken in the middle.
 const TRUSTED: Duration = Duration::from_secs(1);
-/// See [`Store::begin`].
-const TRANSACTIONS: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
+/// What is said once to each connection to PostgreSQL. How transactions begin ([`Store::begin`]): otherwise each says it in a statement of its own. And that nothing is compiled: that takes 300 ms, and
+/// is done where the estimate is high, whatever the few rows of a call take.
+const CONNECTION: &str =
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; SET jit = off";
+/// The same for those of [`Store::planned_once`]: a plan is kept, and enters each table by an index for the few rows that are asked for.
+const PLANNED_ONCE: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+    SET enable_material = off; SET max_parallel_workers_per_gather = 0";
 /// How long to wait for a connection of the pool. A caller's deadline is usually shorter.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -93,6 +103,7 @@ impl Store {
         write.set_metric_callback(|_| statements::note(1));
         let wal_index = Some(WalIndex::of(options.get_filename()));
         Ok(Self {
+            planned_once: View(read.clone()),
             read: View(read),
             write,
             writer,
@@ -104,28 +115,15 @@ impl Store {
     }
 
     async fn connect_postgres(url: &str, settings: &StoreSettings) -> Result<Self> {
-        let mut options = ConnectOptions::new(url);
-        options
-            .max_connections(settings.max_connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_timeout(ACQUIRE_TIMEOUT)
-            // Without this every statement is preceded by a round trip that asks whether the connection lives.
-            .test_before_acquire_if_idle_for(TRUSTED)
-            // Statements stand in our own spans; here they would carry values.
-            .sqlx_logging(false)
-            .set_application_name("roster")
-            // What every transaction that writes begins with, said once: otherwise each says it in a statement of its own.
-            .map_sqlx_postgres_pool_opts(|pool| {
-                pool.after_connect(|connection, _| {
-                    Box::pin(async move { sqlx::query(TRANSACTIONS).execute(connection).await.map(drop) })
-                })
-            });
-        let mut connection = Database::connect(options).await?;
-        connection.set_metric_callback(|_| statements::note(1));
+        let planned_once = (settings.max_connections / 4).max(1);
+        let others = settings.max_connections.saturating_sub(planned_once).max(1);
+        let connection = postgres_pool(url, others, &[CONNECTION]).await?;
+        let planned_once = postgres_pool(url, planned_once, &[CONNECTION, PLANNED_ONCE]).await?;
         let signals = Signals::new();
         signals.connect(connection.get_postgres_connection_pool());
         Ok(Self {
             read: View(connection.clone()),
+            planned_once: View(planned_once),
             write: connection,
             writer: WriterState::default(),
             signals,
@@ -182,6 +180,36 @@ impl Tx {
         }
         Ok(())
     }
+}
+
+async fn postgres_pool(
+    url: &str,
+    max_connections: u32,
+    settings: &'static [&'static str],
+) -> Result<DatabaseConnection> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_timeout(ACQUIRE_TIMEOUT)
+        // Without this every statement is preceded by a round trip that asks whether the connection lives.
+        .test_before_acquire_if_idle_for(TRUSTED)
+        // Statements stand in our own spans; here they would carry values.
+        .sqlx_logging(false)
+        .set_application_name("roster")
+        .map_sqlx_postgres_pool_opts(move |pool| {
+            pool.after_connect(move |connection, _| {
+                Box::pin(async move {
+                    for set in settings {
+                        connection.execute(*set).await?;
+                    }
+                    Ok(())
+                })
+            })
+        });
+    let mut connection = Database::connect(options).await?;
+    connection.set_metric_callback(|_| statements::note(1));
+    Ok(connection)
 }
 
 async fn schema_state<C: ConnectionTrait>(connection: &C) -> Result<SchemaState> {

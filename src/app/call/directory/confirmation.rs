@@ -19,7 +19,7 @@ use crate::{
         models::{self, LoadedModels},
     },
     platform::{clock::Stopwatch, statements},
-    store::{CommitMark, LogPlace, Store, StoreError},
+    store::{CommitMark, LogConnection, LogPlace, Store, StoreError},
 };
 
 /// Events that are read at a time.
@@ -45,6 +45,13 @@ struct Reading {
     complete_since: Option<Stopwatch>,
 }
 
+/// How far the log has been read, and by which connection.
+#[derive(Default)]
+struct Reader {
+    place: Option<(LogPlace, Uuid)>,
+    connection: LogConnection,
+}
+
 /// Reads the log for those who wait.
 pub(super) struct Confirmation {
     store: Arc<Store>,
@@ -52,8 +59,8 @@ pub(super) struct Confirmation {
     kept: Arc<Kept>,
     arrived: AtomicU64,
     read: watch::Sender<Reading>,
-    /// How far the log has been read. Whoever holds this reads.
-    place: tokio::sync::Mutex<Option<(LogPlace, Uuid)>>,
+    /// Whoever holds this reads.
+    reader: tokio::sync::Mutex<Reader>,
     /// Tells one of those who wait that nobody reads.
     free: Notify,
     /// SQLite: the commits that the directory knows of.
@@ -68,7 +75,7 @@ impl Confirmation {
             kept,
             arrived: AtomicU64::new(0),
             read: watch::Sender::new(Reading::default()),
-            place: tokio::sync::Mutex::default(),
+            reader: tokio::sync::Mutex::default(),
             free: Notify::new(),
             known: Mutex::default(),
         }
@@ -88,12 +95,12 @@ impl Confirmation {
         let arrived = self.arrived.fetch_add(1, Ordering::SeqCst) + 1;
         let mut read = self.read.subscribe();
         loop {
-            if let Ok(place) = self.place.try_lock() {
-                let mut turn = Turn { place: Some(place), free: &self.free };
+            if let Ok(reader) = self.reader.try_lock() {
+                let mut turn = Turn { reader: Some(reader), free: &self.free };
                 if read.borrow().arrived < arrived
-                    && let Some(place) = &mut turn.place
+                    && let Some(reader) = &mut turn.reader
                 {
-                    self.read_for_all(place).await;
+                    self.read_for_all(reader).await;
                 }
             }
             tokio::select! {
@@ -128,16 +135,18 @@ impl Confirmation {
     }
 
     /// One reading for all calls that have arrived by now.
-    async fn read_for_all(&self, place: &mut Option<(LogPlace, Uuid)>) {
+    async fn read_for_all(&self, reader: &mut Reader) {
         let last = self.read.borrow().clone();
         if last.served >= CROWD {
             tokio::time::sleep(PAUSE).await;
         }
+        // Whoever has arrived by now, and has only to be let in, is not left for another reading.
+        tokio::task::yield_now().await;
         // Counted before the reading begins: who arrives later waits for the next one.
         let arrived = self.arrived.load(Ordering::SeqCst);
         let begun = Stopwatch::start();
         // Not of the call that happens to read: it reads for all.
-        let (outcome, _) = statements::counted(tokio::time::timeout(READING, self.catch_up(place))).await;
+        let (outcome, _) = statements::counted(tokio::time::timeout(READING, self.catch_up(reader))).await;
         let failure: Option<Arc<str>> = match outcome {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string().into()),
@@ -148,18 +157,13 @@ impl Confirmation {
     }
 
     /// Applies what has been committed since the last time.
-    async fn catch_up(&self, place: &mut Option<(LogPlace, Uuid)>) -> std::result::Result<(), StoreError> {
-        if let Some((place, epoch)) = place
-            && self.store.read().log_stands_at(place, *epoch).await?
-        {
-            return Ok(());
-        }
+    async fn catch_up(&self, Reader { place, connection }: &mut Reader) -> std::result::Result<(), StoreError> {
         let mark = self.store.commit_mark();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         loop {
             let step = match &*place {
-                Some((from, _)) => self.store.read().read_log(from, STEP).await?,
-                None => self.store.read().log_end().await?,
+                Some((from, _)) => self.store.read_log_by(connection, from, STEP).await?,
+                None => self.store.log_end().await?,
             };
             // Another log than the one that was followed, or none yet: nothing is known of what was loaded before.
             let same = place.as_ref().is_some_and(|(_, epoch)| step.known && *epoch == step.epoch);
@@ -191,14 +195,14 @@ impl Confirmation {
 
 /// The right to read. When it ends, also because the call is given up in the middle, another one that waits is told that it may read.
 struct Turn<'a> {
-    place: Option<MutexGuard<'a, Option<(LogPlace, Uuid)>>>,
+    reader: Option<MutexGuard<'a, Reader>>,
     free: &'a Notify,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        // In this order: who is told before the place is free would find it taken, and wait for ever.
-        self.place = None;
+        // In this order: who is told before the turn is over would find it taken, and wait for ever.
+        self.reader = None;
         self.free.notify_one();
     }
 }

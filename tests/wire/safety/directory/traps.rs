@@ -79,6 +79,20 @@ async fn a_hanging_line_shows_nothing_old(world: World) {
     assert!(!soon("the line", again).await);
 }
 
+/// The connection by which a server reads the log may break while nobody calls. The next call is answered all the same: without the second attempt it got DATABASE_UNAVAILABLE.
+#[wire_test(postgres)]
+async fn a_broken_connection_refuses_nobody(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let bob = acme.join("bob@example.com", &["admin"]).await;
+    let there = world.second_server().await;
+    let key = world.operator_key();
+    assert!(allowed(&there, key, &acme, &bob).await);
+    // Wherever the server is: it reads the log by whatever connection is left.
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%now_seen%'";
+    assert!(world.database().execute_unprepared(cut).await.unwrap().rows_affected() > 0);
+    assert!(allowed(&there, key, &acme, &bob).await);
+}
+
 /// A standby that answers in place of the primary may lag behind it: it is not believed. This one is a primary that calls itself a standby.
 #[wire_test(postgres)]
 async fn a_standby_is_not_believed(world: World) {
