@@ -146,6 +146,7 @@ async fn rosters<I: sea_orm::TryGetable + ToString>(database: &DatabaseConnectio
 
 /// A dozen kills, in the long form 200, of the follower and of the two servers in turn, while two organizations change without a pause. The follower proves as it goes that each stream is whole, and its
 /// copy is at the end what the database has. Each new follower goes on at the other server than the one before.
+/// A follower that committed its cursor before what it had made of the batch missed an event within 200 kills.
 #[wire_test]
 async fn a_copy_is_whole_after_kills_of_follower_and_servers(world: World) {
     let key = service_key(&world, &["audit.read"]).await;
