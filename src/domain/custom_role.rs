@@ -8,8 +8,10 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use crate::domain::access_model::{
-    AccessModel, CHANGING, CUSTOM_PREFIX, CustomRole, CustomRoles, GIVING, MAX_CUSTOM_ROLES, RoleId,
+    AccessModel, CHANGING, CUSTOM_PREFIX, CustomRole, CustomRoles, GIVING, MAX_CUSTOM_ROLES, PermissionId, RoleId,
 };
 use crate::domain::authority::{Authority, Situation};
 use crate::domain::error::{Reason, Refusal};
@@ -19,6 +21,10 @@ const MANAGE: &str = "roles.manage";
 
 /// The permission that a change of a role needs that somebody holds.
 const SET_ROLES: &str = "members.set_roles";
+
+/// The names of one thing that is in the way of a role, and of all of them.
+const PERMISSIONS: (&str, &str) = ("permission", "permissions");
+const ROLES: (&str, &str) = ("role", "roles");
 
 /// Who has a role now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -107,8 +113,10 @@ impl CustomRoleRules<'_> {
         if !role.id.as_str().starts_with(CUSTOM_PREFIX) {
             return invalid("role", role.id.as_str(), "the id has to begin with custom.");
         }
-        if let Some(id) = role.permissions.iter().find(|id| self.base.permission(id.as_str()).is_none()) {
-            return invalid("permission", id.as_str(), "the access model has no such permission");
+        let unknown = role.permissions.iter().filter(|id| self.base.permission(id.as_str()).is_none());
+        let refusal = Refusal::new(Reason::RoleInvalid).naming(PERMISSIONS, unknown.map(PermissionId::as_str));
+        if refusal.states_facts() {
+            return Err(refusal.with("hint", "the access model has no such permission"));
         }
         for id in role.grants.iter().chain(&role.manages) {
             if id == self.base.owner_role() {
@@ -142,17 +150,14 @@ impl CustomRoleRules<'_> {
             return Ok(());
         };
         let model = self.situation.model;
-        let beyond = |key: &'static str, value: &str| Err(Refusal::new(Reason::RoleBeyondCaller).with(key, value));
-        if let Some(id) = role.permissions.iter().find(|id| !model.allows(roles, id.as_str())) {
-            return beyond("permission", id.as_str());
-        }
-        if let Some(id) = role.grants.iter().find(|id| !model.may_grant(roles, id)) {
-            return beyond("role", id.as_str());
-        }
-        if let Some(id) = role.manages.iter().find(|id| !model.may_manage(roles, id)) {
-            return beyond("role", id.as_str());
-        }
-        Ok(())
+        let lacking = role.permissions.iter().filter(|id| !model.allows(roles, id.as_str()));
+        let not_given = role.grants.iter().filter(|id| !model.may_grant(roles, id));
+        let not_managed = role.manages.iter().filter(|id| !model.may_manage(roles, id));
+        let beyond: BTreeSet<&str> = not_given.chain(not_managed).map(RoleId::as_str).collect();
+        let refusal = Refusal::new(Reason::RoleBeyondCaller)
+            .naming(PERMISSIONS, lacking.map(PermissionId::as_str))
+            .naming(ROLES, beyond.into_iter());
+        if refusal.states_facts() { Err(refusal) } else { Ok(()) }
     }
 
     /// A member could give the role as it will be, by another role than that itself: by its own strength it could be made to give everything that the member has

@@ -139,6 +139,9 @@ pub struct Refusal {
     pub metadata: Vec<(&'static str, String)>,
 }
 
+/// Ids that a refusal names.
+const NAMED_AT_MOST: usize = 20;
+
 impl Refusal {
     /// A refusal without facts.
     pub fn new(reason: Reason) -> Self {
@@ -150,6 +153,23 @@ impl Refusal {
     pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.metadata.push((key, value.into()));
         self
+    }
+
+    /// Adds the ids of a kind that are in the way, so that all can be mended at once, but twenty at the most, since an error has to fit into headers; the first also by itself, for whoever shows only
+    /// that. Where there are none, adds nothing.
+    #[must_use]
+    pub fn naming<'a>(self, (one, all): (&'static str, &'static str), ids: impl Iterator<Item = &'a str>) -> Self {
+        let ids: Vec<&str> = ids.take(NAMED_AT_MOST).collect();
+        match ids.first() {
+            Some(first) => self.with(one, *first).with(all, ids.join(", ")),
+            None => self,
+        }
+    }
+
+    /// Whether there is anything in it besides the reason.
+    #[must_use]
+    pub fn states_facts(&self) -> bool {
+        !self.metadata.is_empty()
     }
 }
 

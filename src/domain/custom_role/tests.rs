@@ -81,8 +81,14 @@ fn nobody_makes_more_than_they_have() {
     let roles = CustomRoles::default().with(maker);
     let make = |new: CustomRole| by(&base, &roles, &["custom.maker"], |rules| rules.decide_create(new));
     assert!(make(role("custom.reader", &["members.read"], &[], &[])).is_ok());
-    let beyond = refused(make(role("custom.x", &["members.read", "audit.read"], &[], &[])));
-    assert_eq!(beyond, (Reason::RoleBeyondCaller, vec![("permission", "audit.read".to_owned())]));
+    let beyond = refused(make(role("custom.x", &["members.read", "audit.read", "members.remove"], &[], &["member"])));
+    let named = [
+        ("permission", "audit.read"),
+        ("permissions", "audit.read, members.remove"),
+        ("role", "member"),
+        ("roles", "member"),
+    ];
+    assert_eq!(beyond, (Reason::RoleBeyondCaller, named.map(|(key, value)| (key, value.to_owned())).to_vec()));
     let admin = by(&base, &roles, &["admin"], |rules| rules.decide_create(role("custom.x", &[], &[], &[])));
     assert_eq!(refused(admin).0, Reason::PermissionRequired);
     // Both halves of what a giving role needs, but not the right to give.

@@ -216,9 +216,12 @@ async fn changes_are_checked(world: World) {
         ..DeleteRoleRequest::default()
     };
     assert_refused(call!(world, roles.delete_role, owner, request), Code::Aborted, "ETAG_MISMATCH");
-    let wrong =
-        assert_refused(make(&acme, owner, "custom.y", &["no.such"]).await, Code::FailedPrecondition, "ROLE_INVALID");
-    assert_eq!(wrong.metadata["permission"], "no.such");
+    let wrong = assert_refused(
+        make(&acme, owner, "custom.y", &["no.such", "members.read", "nor.this"]).await,
+        Code::FailedPrecondition,
+        "ROLE_INVALID",
+    );
+    assert_eq!([&wrong.metadata["permission"], &wrong.metadata["permissions"]], ["no.such", "no.such, nor.this"]);
     let giving = CreateRoleRequest { grants: texts(&["owner"]), ..making(&acme, "custom.y", &["members.invite"]) };
     let wrong =
         assert_refused(call!(world, roles.create_role, owner, giving), Code::FailedPrecondition, "ROLE_INVALID");
@@ -263,11 +266,12 @@ async fn ab_17_managing_roles_raises_nobody(world: World) {
 
     // A role with more than she has, to give or to keep.
     let beyond = assert_refused(
-        make(&acme, session, "custom.mine", &["audit.read"]).await,
+        make(&acme, session, "custom.mine", &["audit.read", "members.read", "members.remove"]).await,
         Code::PermissionDenied,
         "ROLE_BEYOND_CALLER",
     );
     assert_eq!(beyond.metadata["permission"], "audit.read");
+    assert_eq!(beyond.metadata["permissions"], "audit.read, members.remove");
     let giving = CreateRoleRequest { grants: texts(&["admin"]), ..making(&acme, "custom.mine", &["members.invite"]) };
     assert_refused(call!(world, roles.create_role, session, giving), Code::FailedPrecondition, "ROLE_INVALID");
     // Her own role, the accomplice's, and one that is stronger than she is.
