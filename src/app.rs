@@ -31,8 +31,8 @@ use crate::{
 pub(crate) mod records {
     pub(crate) use crate::store::{
         Challenge, Contact, EventFilter, EventRecord, HeldRoles, Invitation, InvitationFilter, InvitationRow,
-        LinkedIdentity, Member, Message, MessageFilter, MfaFactor, Organization, Profile, RosterFilter, RosterRow,
-        ServiceAccount, ServiceKey, Session, Transfer, User, Waiter,
+        InvitedRows, LinkedIdentity, Member, Message, MessageFilter, MfaFactor, Organization, Profile, RosterFilter,
+        RosterRow, ServiceAccount, ServiceKey, Session, Transfer, User, Waiter,
     };
 }
 

@@ -26,7 +26,8 @@ use crate::{
         actions::{Row, allowed_actions},
         authority::{Owners, decide_set_roles},
         error::Reason,
-        member::{Action, MemberState},
+        invitation::InvitationStatus,
+        member::{Action, MemberState, RowState},
         user::UserState,
     },
     store::{
@@ -39,7 +40,9 @@ use crate::{
 pub(crate) struct RosterEntry {
     /// The row.
     pub(crate) row: RosterRow,
-    /// The access model's word for its state.
+    /// What it is.
+    pub(crate) state: RowState,
+    /// The access model's word for that.
     pub(crate) status_label: String,
     /// What the caller may do to it now.
     pub(crate) allowed_actions: Vec<Action>,
@@ -95,12 +98,16 @@ impl<'a> RosterPage<'a> {
     }
 
     fn entry(&mut self, row: RosterRow) -> RosterEntry {
-        let labels = self.access.model.labels();
-        RosterEntry {
-            status_label: match &row {
-                RosterRow::Member(member, _) => self.access.model.label(member.state).to_owned(),
-                RosterRow::Invited(_) => labels.invited.clone(),
+        let state = match &row {
+            RosterRow::Member(member, _) => RowState::Member(member.state),
+            RosterRow::Invited(invitation) => match invitation.status(self.ctx.now) {
+                InvitationStatus::Expired => RowState::InvitationExpired,
+                _ => RowState::Invited,
             },
+        };
+        RosterEntry {
+            status_label: self.access.model.label(state).to_owned(),
+            state,
             allowed_actions: self.allowed_actions(&row),
             activity: row.user_id().and_then(|user| self.facts.activity.remove(&user)).unwrap_or_default(),
             row,
@@ -170,7 +177,7 @@ pub(super) async fn changed_entry(
 ) -> Result<(RosterEntry, i64)> {
     access.refresh_member(&member);
     let (owner_role, with_counters) = shown(ctx, access);
-    let query = RosterQuery::of_user(&access.organization, owner_role, member.user_id, with_counters);
+    let query = RosterQuery::of_user(&access.organization, owner_role, member.user_id, with_counters, ctx.now);
     let found = tx.roster_page(&query).await?;
     let (_, facts) = found.ok_or_else(|| Error::Internal("an organization moved under its lock".to_owned()))?;
     let entry = RosterPage::of(app, ctx, access, facts).entry(RosterRow::Member(member, user.into()));
@@ -214,7 +221,7 @@ pub(super) async fn read(app: &App, ctx: &Ctx, query: &List) -> Result<(Access, 
     let access = access::enter_at(app, ctx, &view, query.organization_id).await?;
     let asked = query.asked(ctx, &access);
     let (rows, facts) = view.roster_page(&asked).await?.ok_or_else(moved)?;
-    let total = query.page.total(view.roster_count(access.organization.id, &asked.filter)).await?;
+    let total = query.page.total(view.roster_count(&asked)).await?;
     Ok((access, query.page.page(rows, total, RosterRow::cursor), facts))
 }
 
@@ -222,7 +229,7 @@ impl List {
     fn asked<'a>(&'a self, ctx: &Ctx, access: &'a Access) -> RosterQuery<'a> {
         let (owner_role, with_counters) = shown(ctx, access);
         let mut filter = self.filter.clone();
-        filter.invited &= access.model.invitations().in_roster;
+        filter.invited = filter.invited.filter(|_| access.model.invitations().in_roster);
         if let Some(permission) = &self.permission {
             filter.roles = access.roles_with(permission.as_str());
             // Where no role gives it, nobody has it.
@@ -231,7 +238,8 @@ impl List {
         // Who asks for holders of a permission is shown no counters.
         let with_counters = with_counters && self.permission.is_none();
         let (after, limit) = (self.page.after(), self.page.limit());
-        RosterQuery { organization: &access.organization, owner_role, filter, after, limit, with_counters }
+        let now = ctx.now;
+        RosterQuery { organization: &access.organization, owner_role, filter, after, limit, with_counters, now }
     }
 }
 
@@ -248,7 +256,7 @@ fn shown<'a>(ctx: &Ctx, access: &'a Access) -> (&'a str, bool) {
 pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) -> Result<RosterEntry> {
     let access = access::enter(app, ctx, organization).await?;
     let (owner_role, with_counters) = shown(ctx, &access);
-    let query = RosterQuery::of_user(&access.organization, owner_role, user, with_counters);
+    let query = RosterQuery::of_user(&access.organization, owner_role, user, with_counters, ctx.now);
     let (access, (rows, facts)) = match app.store.planned_once().roster_page(&query).await? {
         Some(found) => (access, found),
         // It has changed since the caller was let in: once more, at one moment.
@@ -256,7 +264,7 @@ pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) ->
             let view = app.store.snapshot().await?;
             let access = access::enter_at(app, ctx, &view, organization).await?;
             let (owner_role, with_counters) = shown(ctx, &access);
-            let query = RosterQuery::of_user(&access.organization, owner_role, user, with_counters);
+            let query = RosterQuery::of_user(&access.organization, owner_role, user, with_counters, ctx.now);
             let found = view.roster_page(&query).await?;
             (access, found.ok_or_else(moved)?)
         }
@@ -320,6 +328,9 @@ impl Mutation for SetRoles {
         require_etag(&self.etag, member.changed_revision)?;
         let owners = access::owners_where_it_matters(tx, &access, &[&member.roles, &self.roles]).await?;
         let roles = decide_set_roles(&access.situation(ctx, owners), &member.target(user.state), &self.roles)?;
+        if roles == member.roles {
+            return changed_entry(app, ctx, tx, &mut access, member, user).await;
+        }
 
         let before = std::mem::replace(&mut member.roles, roles);
         member.changed_revision = access.organization.next_revision();
@@ -331,8 +342,13 @@ impl Mutation for SetRoles {
     }
 }
 
-/// The states of members that a list shows where the request does not say.
-pub(crate) const SHOWN_BY_DEFAULT: [MemberState; 2] = [MemberState::Active, MemberState::Suspended];
+/// The rows that a list shows where the request does not say.
+pub(crate) const SHOWN_BY_DEFAULT: [RowState; 4] = [
+    RowState::Member(MemberState::Active),
+    RowState::Member(MemberState::Suspended),
+    RowState::Invited,
+    RowState::InvitationExpired,
+];
 
 #[cfg(test)]
 mod tests {

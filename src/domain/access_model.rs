@@ -33,7 +33,10 @@ pub use service_permissions::{SERVICE_PERMISSIONS, ServicePermission, is_service
 pub(crate) use validation::{CHANGING, GIVING};
 pub use validation::{EDITABLE_FIELDS, MAX_PERMISSIONS, MAX_ROLES, MAX_ROLES_PER_MEMBER, valid_id};
 
-use crate::domain::{digest::sha256, member::MemberState};
+use crate::domain::{
+    digest::sha256,
+    member::{MemberState, RowState},
+};
 
 /// One mistake in a document, by place. Ordered as in the document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
@@ -220,8 +223,10 @@ pub enum Removal {
 pub struct Labels {
     /// Of an active member.
     pub active: String,
-    /// Of a pending invitation.
+    /// Of a pending invitation that is in time.
     pub invited: String,
+    /// Of one that has expired.
+    pub expired: String,
     /// Of a suspended member.
     pub suspended: String,
     /// Of a removed member.
@@ -329,17 +334,14 @@ impl AccessModel {
         self.assertions
     }
 
-    /// The product's words for the states of a roster row.
-    pub fn labels(&self) -> &Labels {
-        &self.labels
-    }
-
-    /// The product's word for a member's state.
-    pub fn label(&self, state: MemberState) -> &str {
+    /// The product's word for the state of a roster row.
+    pub fn label(&self, state: RowState) -> &str {
         match state {
-            MemberState::Active => &self.labels.active,
-            MemberState::Suspended => &self.labels.suspended,
-            MemberState::Removed => &self.labels.removed,
+            RowState::Member(MemberState::Active) => &self.labels.active,
+            RowState::Member(MemberState::Suspended) => &self.labels.suspended,
+            RowState::Member(MemberState::Removed) => &self.labels.removed,
+            RowState::Invited => &self.labels.invited,
+            RowState::InvitationExpired => &self.labels.expired,
         }
     }
 

@@ -14,6 +14,27 @@ text_enum! {
     }
 }
 
+/// What a row of a roster is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowState {
+    /// A member, or who was one.
+    Member(MemberState),
+    /// A pending invitation that can be accepted.
+    Invited,
+    /// One that has expired unanswered.
+    InvitationExpired,
+}
+
+impl RowState {
+    /// The member's; `None` for an invitation.
+    pub fn of_member(self) -> Option<MemberState> {
+        match self {
+            RowState::Member(state) => Some(state),
+            RowState::Invited | RowState::InvitationExpired => None,
+        }
+    }
+}
+
 /// What a user is in an organization, as far as acting there goes.
 #[derive(Debug, Clone, Copy)]
 pub struct MembershipFacts {

@@ -13,9 +13,12 @@ use crate::{
             self, RosterEntry, SHOWN_BY_DEFAULT,
             preview::{self, PreviewRoles, RolePreview},
         },
-        records::{Invitation, Member, Organization, Profile, RosterFilter, RosterRow},
+        records::{Invitation, InvitedRows, Member, Organization, Profile, RosterFilter, RosterRow},
     },
-    domain::{access_model::RoleId, member::MemberState},
+    domain::{
+        access_model::RoleId,
+        member::{MemberState, RowState},
+    },
     grpc::{
         organizations::organization,
         pb::{self, member_service_server::MemberService},
@@ -139,14 +142,17 @@ impl Parse for pb::ListMembersRequest {
         let role = fields.optional_identifier("role", &self.role);
         let email = fields.optional_email("email", &self.email);
         let states = states?;
+        let shown = if states.is_empty() { SHOWN_BY_DEFAULT.to_vec() } else { states };
         Some(members::List {
             organization_id: organization_id?,
             filter: RosterFilter {
-                invited: states.is_empty() || states.contains(&None),
-                states: match states.is_empty() {
-                    true => SHOWN_BY_DEFAULT.to_vec(),
-                    false => states.into_iter().flatten().collect(),
+                invited: match [RowState::Invited, RowState::InvitationExpired].map(|state| shown.contains(&state)) {
+                    [true, true] => Some(InvitedRows::All),
+                    [true, false] => Some(InvitedRows::InTime),
+                    [false, true] => Some(InvitedRows::Expired),
+                    [false, false] => None,
                 },
+                states: shown.into_iter().filter_map(RowState::of_member).collect(),
                 roles: role?.map(RoleId::from).into_iter().collect(),
                 email_key: email?.map(|email| email.key().to_owned()),
                 ..RosterFilter::default()
@@ -157,14 +163,14 @@ impl Parse for pb::ListMembersRequest {
     }
 }
 
-/// A state of a row: a member's, or `None` for a pending invitation.
-fn row_state(number: i32) -> Option<Option<MemberState>> {
+fn row_state(number: i32) -> Option<RowState> {
     match pb::MemberState::try_from(number).ok()? {
         pb::MemberState::Unspecified => None,
-        pb::MemberState::Active => Some(Some(MemberState::Active)),
-        pb::MemberState::Invited => Some(None),
-        pb::MemberState::Suspended => Some(Some(MemberState::Suspended)),
-        pb::MemberState::Removed => Some(Some(MemberState::Removed)),
+        pb::MemberState::Active => Some(RowState::Member(MemberState::Active)),
+        pb::MemberState::Invited => Some(RowState::Invited),
+        pb::MemberState::InvitationExpired => Some(RowState::InvitationExpired),
+        pb::MemberState::Suspended => Some(RowState::Member(MemberState::Suspended)),
+        pb::MemberState::Removed => Some(RowState::Member(MemberState::Removed)),
     }
 }
 
@@ -218,6 +224,7 @@ fn row(entry: RosterEntry) -> pb::Member {
         RosterRow::Invited(invitation) => of_invitation(invitation),
     };
     pb::Member {
+        state: pb::MemberState::from(entry.state).into(),
         counters: entry.activity.counters.into_iter().collect(),
         status_label: entry.status_label,
         allowed_actions: entry
@@ -240,7 +247,6 @@ fn of_member(member: Member, profile: Profile, reported: Option<DateTime<Utc>>) 
         given_name: profile.given_name,
         family_name: profile.family_name,
         roles: roles(&member.roles),
-        state: pb::MemberState::from(member.state).into(),
         last_sign_in_time: profile.last_sign_in_time.map(timestamp),
         last_active_time: profile.last_active_time.max(reported).map(timestamp),
         mfa_enabled: profile.mfa_enabled,
@@ -262,8 +268,8 @@ fn of_invitation(invitation: Invitation) -> pb::Member {
         given_name: invitation.given_name,
         family_name: invitation.family_name,
         roles: roles(&invitation.roles),
-        state: pb::MemberState::Invited.into(),
         invitation_sent_time: Some(timestamp(invitation.sent_time)),
+        expire_time: Some(timestamp(invitation.expire_time)),
         create_time: Some(timestamp(invitation.create_time)),
         etag: etag(invitation.changed_revision),
         ..pb::Member::default()

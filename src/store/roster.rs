@@ -5,6 +5,7 @@ mod profile;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QuerySelect,
     QueryTrait, RelationDef, Select,
@@ -57,14 +58,25 @@ impl RosterRow {
 pub(crate) struct RosterFilter {
     /// Members in these states; none at all leaves members out.
     pub(crate) states: Vec<MemberState>,
-    /// Whether pending invitations are rows.
-    pub(crate) invited: bool,
+    /// Which pending invitations are rows.
+    pub(crate) invited: Option<InvitedRows>,
     /// Only holders of one of these roles; none at all means everybody.
     pub(crate) roles: Vec<RoleId>,
     /// Only this address.
     pub(crate) email_key: Option<String>,
     /// Only this user.
     pub(crate) user: Option<Uuid>,
+}
+
+/// Which pending invitations are rows of a roster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InvitedRows {
+    /// All.
+    All,
+    /// Those that can be accepted.
+    InTime,
+    /// Those that have expired.
+    Expired,
 }
 
 /// Which page of a roster.
@@ -80,6 +92,8 @@ pub(crate) struct RosterQuery<'a> {
     pub(crate) after: Option<&'a Cursor>,
     /// Rows at the most.
     pub(crate) limit: u64,
+    /// What has expired by now.
+    pub(crate) now: DateTime<Utc>,
     /// Whether counters are shown.
     pub(crate) with_counters: bool,
 }
@@ -91,10 +105,11 @@ impl<'a> RosterQuery<'a> {
         owner_role: &'a str,
         user: Uuid,
         with_counters: bool,
+        now: DateTime<Utc>,
     ) -> Self {
         let states = vec![MemberState::Active, MemberState::Suspended, MemberState::Removed];
         let filter = RosterFilter { states, user: Some(user), ..RosterFilter::default() };
-        Self { organization, owner_role, filter, after: None, limit: 1, with_counters }
+        Self { organization, owner_role, filter, after: None, limit: 1, with_counters, now }
     }
 }
 
@@ -111,7 +126,8 @@ pub(crate) struct RosterFacts {
 
 impl<C: ConnectionTrait> View<C> {
     /// How many rows the filter leaves.
-    pub(crate) async fn roster_count(&self, organization: Uuid, filter: &RosterFilter) -> Result<u64> {
+    pub(crate) async fn roster_count(&self, asked: &RosterQuery<'_>) -> Result<u64> {
+        let (organization, filter) = (asked.organization.id, &asked.filter);
         let mut count = 0;
         if !filter.states.is_empty() {
             let query = member_rows(organization, filter, &filter.states);
@@ -124,8 +140,8 @@ impl<C: ConnectionTrait> View<C> {
                 }
             };
         }
-        if filter.invited {
-            count += invited_rows(organization, filter).count(&self.0).await?;
+        if let Some(which) = filter.invited {
+            count += invited_rows(asked, which).count(&self.0).await?;
         }
         Ok(count)
     }
@@ -208,9 +224,16 @@ fn holding(
         .filter(role_holders::Column::State.is_in(states.iter().copied()))
 }
 
-fn invited_rows(organization: Uuid, filter: &RosterFilter) -> Select<invitations::Entity> {
+fn invited_rows(asked: &RosterQuery<'_>, which: InvitedRows) -> Select<invitations::Entity> {
+    let filter = &asked.filter;
+    let expiry = match which {
+        InvitedRows::All => None,
+        InvitedRows::InTime => Some(invitations::Column::ExpireTime.gt(asked.now)),
+        InvitedRows::Expired => Some(invitations::Column::ExpireTime.lte(asked.now)),
+    };
     let mut query = invitations::Entity::find()
-        .filter(invitations::Column::OrganizationId.eq(organization))
+        .filter(invitations::Column::OrganizationId.eq(asked.organization.id))
+        .filter(Condition::all().add_option(expiry))
         .filter(invitations::Column::State.eq(InvitationState::Pending));
     if !filter.roles.is_empty() {
         // Roles rest as a JSON list, and no character of an id needs escaping in it or in LIKE but the underscore, which at worst matches more.

@@ -204,6 +204,7 @@ pub(super) struct MfaSection {
 pub(super) struct LabelsSection {
     pub(super) active: Text,
     pub(super) invited: Text,
+    pub(super) expired: Option<Text>,
     pub(super) suspended: Text,
     pub(super) removed: Text,
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{
     AccessModel, DocumentError, Models, OwnershipRule, RoleId, RoleSet, SERVICE_PERMISSIONS, is_service_permission,
 };
-use crate::domain::member::MemberState;
+use crate::domain::member::{MemberState, RowState};
 
 const DEFAULT: &str = include_str!("../../models/default.toml");
 const JETSTACK: &str = include_str!("../../models/jetstack.toml");
@@ -132,11 +132,15 @@ fn what_a_role_inherits_is_counted_in() {
 fn labels_are_the_products_words() {
     let words = |id: &str| {
         let model = shipped(id);
-        [MemberState::Active, MemberState::Suspended, MemberState::Removed].map(|state| model.label(state).to_owned())
+        [MemberState::Active, MemberState::Suspended, MemberState::Removed]
+            .map(|state| model.label(RowState::Member(state)).to_owned())
     };
     assert_eq!(words("jetpack"), ["Active", "Suspended", "Deactivated"]);
     assert_eq!(words("portal"), ["Active", "Suspended", "Revoked"]);
-    assert_eq!(shipped("jetpack").labels().invited, "Pending Invitation");
+    assert_eq!(shipped("jetpack").label(RowState::Invited), "Pending Invitation");
+    assert_eq!(shipped("jetpack").label(RowState::InvitationExpired), "Invitation Expired");
+    // Without a word of its own.
+    assert_eq!(shipped("jethub").label(RowState::InvitationExpired), "Inactive");
 }
 
 /// A document that lists all of the service's permissions, as all had to once, is still one; it may word them for itself.

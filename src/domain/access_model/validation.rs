@@ -341,6 +341,8 @@ impl Check {
         Labels {
             active: self.text(&section.active, MAX_NAME_LENGTH),
             invited: self.text(&section.invited, MAX_NAME_LENGTH),
+            // A product that has no word of its own for it goes on calling it invited.
+            expired: self.text(section.expired.as_ref().unwrap_or(&section.invited), MAX_NAME_LENGTH),
             suspended: self.text(&section.suspended, MAX_NAME_LENGTH),
             removed: self.text(&section.removed, MAX_NAME_LENGTH),
         }

@@ -10,7 +10,7 @@ use crate::{
         access_model::{PermissionId, RoleSet},
         delivery::DeliveryState,
         invitation::InvitationStatus,
-        member::{Action, MemberState},
+        member::{Action, MemberState, RowState},
         organization::OrganizationState,
     },
     grpc::pb,
@@ -107,6 +107,16 @@ impl From<MemberState> for pb::MemberState {
             MemberState::Active => pb::MemberState::Active,
             MemberState::Suspended => pb::MemberState::Suspended,
             MemberState::Removed => pb::MemberState::Removed,
+        }
+    }
+}
+
+impl From<RowState> for pb::MemberState {
+    fn from(state: RowState) -> Self {
+        match state {
+            RowState::Member(state) => state.into(),
+            RowState::Invited => pb::MemberState::Invited,
+            RowState::InvitationExpired => pb::MemberState::InvitationExpired,
         }
     }
 }

@@ -7,7 +7,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Profile, RosterFacts, RosterQuery, RosterRow, holding, invited_rows, member_rows};
+use super::{InvitedRows, Profile, RosterFacts, RosterQuery, RosterRow, holding, invited_rows, member_rows};
 use crate::{
     domain::{access_model::RoleId, member::MemberState},
     platform::in_steps,
@@ -133,8 +133,8 @@ impl<C: ConnectionTrait> View<C> {
             facts.activity.insert(member.user_id, activity);
             rows.push(RosterRow::Member(member, profile));
         }
-        if query.filter.invited {
-            let Some(invited) = self.roster_invited(query).await? else { return Ok(None) };
+        if let Some(which) = query.filter.invited {
+            let Some(invited) = self.roster_invited(query, which).await? else { return Ok(None) };
             rows.extend(invited.into_iter().map(RosterRow::Invited));
         }
         rows.sort_by(|one, other| one.place().cmp(&other.place()));
@@ -158,9 +158,9 @@ impl<C: ConnectionTrait> View<C> {
     }
 
     /// The pending invitations of a page; `None` where the organization is not at this revision any more.
-    async fn roster_invited(&self, asked: &RosterQuery<'_>) -> Result<Option<Vec<Invitation>>> {
+    async fn roster_invited(&self, asked: &RosterQuery<'_>, which: InvitedRows) -> Result<Option<Vec<Invitation>>> {
         let organization = asked.organization;
-        let query = invited_rows(organization.id, &asked.filter);
+        let query = invited_rows(asked, which);
         let (key, id) = (invitations::Column::SortKey, invitations::Column::Id);
         let query = page::by_key(query, key, id, asked.after, asked.limit);
         let query = Query::select()

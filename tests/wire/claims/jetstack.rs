@@ -40,7 +40,13 @@ async fn js_01_members_see_and_change_nothing(world: World) {
     team.remove(&admin.session, &gone.user_id).await.unwrap();
     let invitation = team.invite(&admin.session, "guest@example.com", &["member"]).await.unwrap().invitation_id;
     let contact = add(&team, "ops@example.com", "Operations", &["incidents"]).await.contact_id;
-    let every_state = [MemberState::Active, MemberState::Invited, MemberState::Suspended, MemberState::Removed];
+    let every_state = [
+        MemberState::Active,
+        MemberState::Invited,
+        MemberState::InvitationExpired,
+        MemberState::Suspended,
+        MemberState::Removed,
+    ];
     let rows = team.rows(&member.session, &every_state).await;
     assert_eq!(rows.len(), 6);
     assert!(rows.iter().all(|row| row.allowed_actions.is_empty()), "{rows:?}");
@@ -230,7 +236,7 @@ async fn js_06_an_expired_invitation_is_resent_from_the_roster(world: World) {
     for (email, guest) in [(&team.owner.email, "one@example.com"), (&admin.email, "two@example.com")] {
         let session = sign_in(&world, email, PASSWORD).await.unwrap().session_token;
         let row = team.row(&session, guest).await;
-        assert_eq!((row.state(), row.status_label.as_str()), (MemberState::Invited, "Invited"));
+        assert_eq!((row.state(), row.status_label.as_str()), (MemberState::InvitationExpired, "Invitation expired"));
         assert_eq!(
             row.allowed_actions().collect::<Vec<_>>(),
             [MemberAction::ResendInvitation, MemberAction::RevokeInvitation]

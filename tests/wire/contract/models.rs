@@ -308,7 +308,13 @@ async fn accepted_when_asked(scenario: &Scenario, credential: &str, row: &Member
 async fn agree(scenario: &Scenario, model: &AccessModel, caller: &str, session: Option<&str>) {
     let key = scenario.world.operator_key();
     let credential = session.unwrap_or(key);
-    let all = [MemberState::Active, MemberState::Invited, MemberState::Suspended, MemberState::Removed];
+    let all = [
+        MemberState::Active,
+        MemberState::Invited,
+        MemberState::InvitationExpired,
+        MemberState::Suspended,
+        MemberState::Removed,
+    ];
     let complete = scenario.rows(key, &all).await;
     let seen = match scenario.roster(credential).await {
         Ok(_) => Ok(scenario.rows(credential, &all).await),

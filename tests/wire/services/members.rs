@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 
 use crate::support::pb::{
     GetMemberRequest, ListMembersRequest, ListUserMembershipsRequest, Member, MemberAction, MemberState,
+    ResendInvitationRequest,
 };
 use crate::support::scenario::{
     OWNER, PASSWORD, Scenario, accept_as_new, assert_invalid, assert_refused, call, service_key, sign_in, texts, time,
@@ -179,6 +180,55 @@ async fn jp_14_the_roster_is_filtered(world: World) {
     };
     let refused = call!(world, members.list_members, world.operator_key(), wrong);
     assert_invalid(refused, &["page_size", "states[0]", "states[1]", "role", "email"]);
+}
+
+/// An invitation that has expired is a row of its own kind, and sending it again makes it pending.
+#[wire_test]
+async fn an_expired_invitation_is_told_from_a_pending_one(world: World) {
+    let scenario = Scenario::under(&world, "jetpack").await;
+    let key = world.operator_key();
+    let (old, _) = scenario.invited_by(key, "ed@example.com", &["customer_success"]).await;
+    world.clock.advance(Duration::from_secs(365 * 24 * 3600));
+    let (new, _) = scenario.invited_by(key, "flo@example.com", &["customer_success"]).await;
+    let rows = async |states: &[MemberState]| {
+        let states = states.iter().map(|state| i32::from(*state)).collect();
+        let request = ListMembersRequest { states, include_total_size: true, ..list(&scenario) };
+        let answer = call!(world, members.list_members, key, request).unwrap();
+        assert_eq!(answer.total_size, i64::try_from(answer.members.len()).unwrap());
+        answer.members
+    };
+    let [expired, pending] = [MemberState::InvitationExpired, MemberState::Invited];
+    for (states, expected) in [
+        (&[expired][..], &[(expired, "Invitation Expired", &old)][..]),
+        (&[pending], &[(pending, "Pending Invitation", &new)]),
+        (&[pending, expired], &[(expired, "Invitation Expired", &old), (pending, "Pending Invitation", &new)]),
+    ] {
+        let found = rows(states).await;
+        let found: Vec<_> = found
+            .iter()
+            .map(|row| (row.state(), row.status_label.as_str(), &row.invitation_id, row.expire_time))
+            .collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(state, label, invitation)| (*state, *label, &invitation.invitation_id, invitation.expire_time))
+            .collect();
+        assert_eq!(found, expected);
+    }
+    let owner = rows(&[]).await.into_iter().find(|row| !row.user_id.is_empty()).unwrap();
+    assert_eq!(owner.expire_time, None);
+    assert_eq!(rows(&[]).await.len(), 3);
+    let row = scenario.row(key, "ed@example.com").await;
+    assert_eq!(
+        row.allowed_actions().collect::<Vec<_>>(),
+        [MemberAction::ResendInvitation, MemberAction::RevokeInvitation]
+    );
+    let request = ResendInvitationRequest {
+        organization_id: scenario.organization_id.clone(),
+        invitation_id: row.invitation_id,
+        ..ResendInvitationRequest::default()
+    };
+    call!(world, invitations.resend_invitation, key, request).unwrap();
+    assert_eq!((rows(&[expired]).await.len(), rows(&[pending]).await.len()), (0, 2));
 }
 
 /// A suspended member may do nothing here, and is told so; a removed one is not even told that the organization exists (jp_12).

@@ -145,7 +145,13 @@ impl Scenario {
 
     /// The one row with this address, in whatever state.
     pub(crate) async fn row(&self, credential: &str, email: &str) -> Member {
-        let all = [MemberState::Active, MemberState::Invited, MemberState::Suspended, MemberState::Removed];
+        let all = [
+            MemberState::Active,
+            MemberState::Invited,
+            MemberState::InvitationExpired,
+            MemberState::Suspended,
+            MemberState::Removed,
+        ];
         // By its address: in a race of many rounds it is on no first page.
         let request = ListMembersRequest {
             organization_id: self.organization_id.clone(),
