@@ -274,8 +274,11 @@ impl Mutation for Update {
         if let Some(required) = self.mfa_required {
             organization.mfa_required = required;
         }
-        let data = json!({ "before": before, "after": settings(organization) });
-        store_change(ctx, tx, organization, "organization.updated", data).await?;
+        let after = settings(organization);
+        if after != before {
+            let data = json!({ "before": before, "after": after });
+            store_change(ctx, tx, organization, "organization.updated", data).await?;
+        }
         Ok(access.organization)
     }
 }

@@ -13,3 +13,4 @@ pub(crate) mod repeatable;
 mod statements;
 pub(crate) mod surface;
 pub(crate) mod tour;
+mod unchanged;

@@ -154,6 +154,9 @@ impl Mutation for Update {
 
         let username = user.username.clone();
         let changed = self.change.apply(&mut user);
+        if changed.nothing() {
+            return changed_entry(app, ctx, tx, &mut access, member, user).await;
+        }
         let data = changed.values.clone();
         if self.validate_only {
             // A caller who only tries it out is not told whether somebody has the username (ab_40).

@@ -130,10 +130,14 @@ impl Mutation for Update {
         if let Some(roles) = &self.notification_roles {
             contact.notification_roles = roles.clone();
         }
+        let after = facts(&contact);
+        if after == before {
+            return Ok((contact, access.organization.revision));
+        }
         contact.changed_revision = access.organization.next_revision();
         contact.update_time = ctx.now;
         tx.update_contact(contact.clone()).await?;
-        let data = json!({ "before": before, "after": facts(&contact) });
+        let data = json!({ "before": before, "after": after });
         ctx.record(tx, &mut access.organization, "contact.updated", Some(contact.id), data).await?;
         Ok((contact, access.organization.revision))
     }

@@ -207,8 +207,11 @@ impl Mutation for Update {
         new.changed_revision = access.organization.next_revision();
         let holders = holders(tx, &access, &self.role).await?;
         let changed = roles.rules(ctx, &access).decide_update(old, new.clone(), holders)?;
-        let data = json!({ "before": facts(old), "after": facts(&new) });
-        store(ctx, tx, &mut access, changed, "role.updated", data).await?;
+        let (before, after) = (facts(old), facts(&new));
+        if after != before {
+            let data = json!({ "before": before, "after": after });
+            store(ctx, tx, &mut access, changed, "role.updated", data).await?;
+        }
         seen(app, &access, &self.role)
     }
 }

@@ -36,11 +36,17 @@ pub(crate) struct ProfileChange {
 pub(crate) struct ChangedProfile {
     /// The fields before and after: for the person's own record, and for no other.
     pub(crate) values: Value,
+    any: bool,
     /// Those that rosters show: what organizations are told of (ab_39).
     shown: Vec<&'static str>,
 }
 
 impl ChangedProfile {
+    /// Whether everything is what it was.
+    pub(crate) fn nothing(&self) -> bool {
+        !self.any
+    }
+
     /// Whether rosters show anything of it.
     pub(crate) fn shows(&self) -> bool {
         !self.shown.is_empty()
@@ -84,6 +90,7 @@ impl ProfileChange {
         };
         ChangedProfile {
             values: json!({ "before": changed(&before, &after), "after": changed(&after, &before) }),
+            any: before != after,
             shown: SHOWN.into_iter().filter(|name| before.get(name) != after.get(name)).collect(),
         }
     }

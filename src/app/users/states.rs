@@ -51,6 +51,9 @@ impl Mutation for Update {
             return Err(Refusal::new(Reason::UserStateConflict).with("state", "DELETED").into());
         }
         let changed = self.change.apply(&mut user);
+        if changed.nothing() {
+            return Ok(user);
+        }
         let data = changed.values.clone();
         ctx.record_user(tx, &mut user, "user.updated", data).await.map_err(username_taken)?;
         if changed.shows() {

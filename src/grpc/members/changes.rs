@@ -84,9 +84,9 @@ fn changeable(member: &pb::Member) -> [(&'static str, bool); 9] {
         ("username", !member.username.is_empty()),
         ("email", !member.email.is_empty()),
         ("password", false),
-        ("mfa_enabled", false),
-        ("roles", false),
-        ("state", false),
+        ("mfa_enabled", member.mfa_enabled),
+        ("roles", !member.roles.is_empty()),
+        ("state", member.state != 0),
     ]
 }
 

@@ -64,6 +64,8 @@ enum Asked {
     Recent,
     /// It was no question but a change.
     Change,
+    /// It was one, unless the subject had these roles already.
+    Roles,
 }
 
 /// An answer: to whom it was about, when it was asked for and came, at which revision, and whether the subject may.
@@ -133,7 +135,8 @@ impl Stage {
             let (organization_id, user_id) = (subject.organization_id.clone(), subject.user_id.clone());
             let mut client = MemberServiceClient::new(self.server(false));
             let begin = Instant::now();
-            let revision: Result<i64, Status> = match random(4) {
+            let change = random(4);
+            let revision: Result<i64, Status> = match change {
                 0 => {
                     let request = SuspendMemberRequest { organization_id, user_id, ..Default::default() };
                     let answer = client.suspend_member(self.request(request)).await;
@@ -152,7 +155,8 @@ impl Stage {
                 }
             };
             if let Ok(revision) = revision {
-                self.note(subject, Asked::Change, begin, revision, None);
+                let asked = if change < 2 { Asked::Change } else { Asked::Roles };
+                self.note(subject, asked, begin, revision, None);
                 // At once, everywhere: where somebody else's reading of the log is under way.
                 tokio::join!(self.ask_once(subject, Asked::Full), self.ask_once(subject, Asked::Full));
             }
@@ -165,7 +169,7 @@ impl Stage {
         let requirement = match asked {
             Asked::AtLeast(revision) => Requirement::AtLeastAsFresh(AtLeastAsFresh { revision }),
             Asked::Recent => Requirement::MinimizeLatency(true),
-            Asked::Full | Asked::Change => Requirement::Full(true),
+            Asked::Full | Asked::Change | Asked::Roles => Requirement::Full(true),
         };
         let request = CheckPermissionRequest {
             consistency: asking(requirement),
@@ -330,13 +334,13 @@ fn hold(answers: &[Answer], truth: &Truth) {
     }
     for answers in by_organization.into_values() {
         let told = Told::of(answers.iter().copied());
-        let changed = Told::of(answers.iter().copied().filter(|answer| matches!(answer.asked, Asked::Change)));
+        let changed = Told::of(answers.iter().copied().filter(|answer| answer.allowed.is_none()));
         for answer in answers {
             if let Some(allowed) = answer.allowed {
                 assert_eq!(allowed, truth.allows(&answer.subject, answer.revision), "{answer:?}");
             }
             let least = match answer.asked {
-                Asked::Full => told.before(answer.begin),
+                Asked::Full | Asked::Roles => told.before(answer.begin),
                 Asked::Change => told.before(answer.begin) + 1,
                 Asked::AtLeast(revision) => revision,
                 Asked::Recent => answer.begin.checked_sub(RECENT).map_or(0, |moment| changed.before(moment)),

@@ -108,6 +108,8 @@ impl Values<'_> {
                 return Some(format!("custom.r{}", NEXT.fetch_add(1, Ordering::Relaxed)));
             }
             "role" if is_role(field) => OWN_ROLE,
+            // Another one than the subject has.
+            "roles" if field.parent_message().name() == "SetMemberRolesRequest" => "admin",
             "role" | "roles" | "grants" | "manages" => "member",
             "permissions" => "members.read",
             "description" => "Keeps an eye on things.",
