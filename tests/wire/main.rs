@@ -4,6 +4,8 @@
 //! half is ignored and the runner says so; `ROSTER_TEST_REQUIRE_POSTGRES=1` makes that a failure. `ROSTER_TEST_ROUNDS=1000` is the
 //! long form of the race tests.
 
+// The futures of the longest tests hold those of the steps that they are made of, each within the other, deeper than 128.
+#![recursion_limit = "256"]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
