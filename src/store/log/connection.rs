@@ -19,28 +19,29 @@ static BY_TRANSACTIONS: LazyLock<String> = LazyLock::new(|| difference("OFFSET 0
 pub(crate) struct LogConnection(Option<PgConnection>);
 
 impl Store {
-    /// As [`Store::read_log`], by the reader's own connection to PostgreSQL.
+    /// As [`Store::read_log`], by the reader's own connection to PostgreSQL. Says also whether that is a new one: of which it is not known whether it leads to the same database, or after a failover to one in
+    /// which what was read before never happened.
     pub(crate) async fn read_log_by(
         &self,
         connection: &mut LogConnection,
         place: &LogPlace,
         most: usize,
-    ) -> Result<LogStep> {
+    ) -> Result<(LogStep, bool)> {
         if self.embedded() || !place.by_transactions() {
-            return self.read_log(place, most).await;
+            return Ok((self.read_log(place, most).await?, false));
         }
         // Not kept while it is used: a reading that is given up leaves the rest of an answer behind.
         if let Some(mut kept) = connection.0.take()
             && let Ok(step) = read_by_transactions(&mut kept, place, most).await
         {
             connection.0 = Some(kept);
-            return Ok(step);
+            return Ok((step, false));
         }
-        // None was kept, or it broke since it was used: reading once more by a new one changes nothing.
+        // None was kept, or it broke since it was used. Reading once more by a new one changes nothing.
         let mut opened = self.planned_once.0.get_postgres_connection_pool().acquire().await?.detach();
         let step = read_by_transactions(&mut opened, place, most).await?;
         connection.0 = Some(opened);
-        Ok(step)
+        Ok((step, true))
     }
 }
 

@@ -161,12 +161,17 @@ impl Confirmation {
         let mark = self.store.commit_mark();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         loop {
-            let step = match &*place {
+            let (step, new_connection) = match &*place {
                 Some((from, _)) => self.store.read_log_by(connection, from, STEP).await?,
-                None => self.store.log_end().await?,
+                None => (self.store.log_end().await?, true),
             };
-            // Another log than the one that was followed, or none yet: nothing is known of what was loaded before.
-            let same = place.as_ref().is_some_and(|(_, epoch)| step.known && *epoch == step.epoch);
+            // Perhaps another log than the one that was followed, or none yet: nothing is known of what was loaded before.
+            let followed = place.as_ref().is_some_and(|(_, epoch)| step.known && *epoch == step.epoch);
+            let same = followed && !new_connection;
+            if !same {
+                // Until everything has been forgotten: where loading the models fails, the next reading does not go on from here.
+                *place = None;
+            }
             // Before what was resolved by the models until now counts as changed: nothing is to be resolved by them afterwards.
             if !same || step.events.iter().any(|event| event.kind == models::PUT) {
                 self.models.load(&self.store).await?;
