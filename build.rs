@@ -17,6 +17,9 @@ const OPTION: &str = "roster.v1.access";
 const PAGE_TOKEN: &str = "page_token";
 const NEXT_PAGE_TOKEN: &str = "next_page_token";
 
+/// The field by which a request says what it changes of the resource beside it (AIP-134).
+const UPDATE_MASK: &str = "update_mask";
+
 /// The field by which a request says what its answer has to know of.
 const CONSISTENCY: &str = "consistency";
 
@@ -115,6 +118,19 @@ fn write_request(
     if request.get_field_by_name(PAGE_TOKEN).is_some() {
         writeln!(requests, "paged!({message});")?;
     }
+    if request.get_field_by_name(UPDATE_MASK).is_some() {
+        write_resource(requests, request)?;
+    }
+    Ok(())
+}
+
+/// The resource of an update is the other message of its request.
+fn write_resource(requests: &mut String, request: &MessageDescriptor) -> Result<(), Box<dyn Error>> {
+    let others = request.fields().filter(|field| field.name() != UPDATE_MASK);
+    let resource = others.filter_map(|field| field.kind().as_message().cloned()).next();
+    let resource = resource.ok_or_else(|| format!("{}: a mask without a resource", request.full_name()))?;
+    let fields: Vec<String> = resource.fields().map(|field| field.name().to_owned()).collect();
+    writeln!(requests, "resource!({}, {});", resource.name(), fields.join(", "))?;
     Ok(())
 }
 

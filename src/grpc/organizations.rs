@@ -166,7 +166,7 @@ impl Parse for pb::UpdateOrganizationRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        let mask = fields.mask(self.update_mask.as_ref(), self.organization.as_ref(), changeable);
+        let mask = fields.mask(self.update_mask.as_ref(), self.organization.as_ref(), &["organization_id"], CHANGEABLE);
         let organization = fields.required("organization", self.organization.as_ref())?;
         let (id, name) = fields.within("organization", |fields| {
             let id = fields.uuid("organization_id", &organization.organization_id);
@@ -184,9 +184,8 @@ impl Parse for pb::UpdateOrganizationRequest {
     }
 }
 
-fn changeable(organization: &pb::Organization) -> [(&'static str, bool); 2] {
-    [("display_name", !organization.display_name.is_empty()), ("mfa_required", organization.mfa_required)]
-}
+/// The fields that a mask may name.
+const CHANGEABLE: &[&str] = &["display_name", "mfa_required"];
 
 /// Reads a request that changes the state: all of them have the same fields, and one can be tried out.
 macro_rules! change_of_state {

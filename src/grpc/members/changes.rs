@@ -56,7 +56,8 @@ impl Parse for pb::UpdateMemberRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        let mask = fields.mask(self.update_mask.as_ref(), self.member.as_ref(), changeable);
+        let mask =
+            fields.mask(self.update_mask.as_ref(), self.member.as_ref(), &["organization_id", "user_id"], CHANGEABLE);
         let member = fields.required("member", self.member.as_ref())?;
         let (organization_id, user_id, change) = fields.within("member", |fields| {
             let organization_id = fields.uuid("organization_id", &member.organization_id);
@@ -76,19 +77,8 @@ impl Parse for pb::UpdateMemberRequest {
 }
 
 /// The fields of a person that a mask may name: those that can be edited, and those for which the refusal tells what to do instead.
-fn changeable(member: &pb::Member) -> [(&'static str, bool); 9] {
-    [
-        ("given_name", !member.given_name.is_empty()),
-        ("family_name", !member.family_name.is_empty()),
-        ("display_name", !member.display_name.is_empty()),
-        ("username", !member.username.is_empty()),
-        ("email", !member.email.is_empty()),
-        ("password", false),
-        ("mfa_enabled", member.mfa_enabled),
-        ("roles", !member.roles.is_empty()),
-        ("state", member.state != 0),
-    ]
-}
+const CHANGEABLE: &[&str] =
+    &["given_name", "family_name", "display_name", "username", "email", "password", "mfa_enabled", "roles", "state"];
 
 /// Requests that name a member and change their state.
 macro_rules! state_changes {

@@ -125,7 +125,8 @@ impl Parse for pb::UpdateServiceAccountRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        let mask = fields.mask(self.update_mask.as_ref(), self.service_account.as_ref(), changeable);
+        let mask =
+            fields.mask(self.update_mask.as_ref(), self.service_account.as_ref(), &["service_account_id"], CHANGEABLE);
         let account = fields.required("service_account", self.service_account.as_ref())?;
         fields.within("service_account", |fields| {
             let id = fields.uuid("service_account_id", &account.service_account_id);
@@ -144,9 +145,8 @@ impl Parse for pb::UpdateServiceAccountRequest {
     }
 }
 
-fn changeable(account: &pb::ServiceAccount) -> [(&'static str, bool); 2] {
-    [("display_name", !account.display_name.is_empty()), ("scopes", !account.scopes.is_empty())]
-}
+/// The fields that a mask may name.
+const CHANGEABLE: &[&str] = &["display_name", "scopes"];
 
 impl Parse for pb::DisableServiceAccountRequest {
     type Command = service_accounts::Disable;

@@ -121,7 +121,12 @@ impl Parse for pb::UpdateContactRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        let mask = fields.mask(self.update_mask.as_ref(), self.contact.as_ref(), changeable);
+        let mask = fields.mask(
+            self.update_mask.as_ref(),
+            self.contact.as_ref(),
+            &["organization_id", "contact_id"],
+            CHANGEABLE,
+        );
         let contact = fields.required("contact", self.contact.as_ref())?;
         fields.within("contact", |fields| {
             let organization_id = fields.uuid("organization_id", &contact.organization_id);
@@ -145,13 +150,8 @@ impl Parse for pb::UpdateContactRequest {
     }
 }
 
-fn changeable(contact: &pb::Contact) -> [(&'static str, bool); 3] {
-    [
-        ("email", !contact.email.is_empty()),
-        ("display_name", !contact.display_name.is_empty()),
-        ("notification_roles", !contact.notification_roles.is_empty()),
-    ]
-}
+/// The fields that a mask may name.
+const CHANGEABLE: &[&str] = &["email", "display_name", "notification_roles"];
 
 impl Parse for pb::DeleteContactRequest {
     type Command = contacts::Delete;

@@ -161,7 +161,7 @@ impl Parse for pb::UpdateRoleRequest {
         fields.request_id(&self.request_id);
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        let mask = fields.mask(self.update_mask.as_ref(), self.role.as_ref(), changeable);
+        let mask = fields.mask(self.update_mask.as_ref(), self.role.as_ref(), &["role"], CHANGEABLE);
         let role = fields.required("role", self.role.as_ref())?;
         fields.within("role", |fields| {
             let id = fields.identifier("role", &role.role);
@@ -184,15 +184,8 @@ impl Parse for pb::UpdateRoleRequest {
     }
 }
 
-fn changeable(role: &pb::Role) -> [(&'static str, bool); 5] {
-    [
-        ("display_name", !role.display_name.is_empty()),
-        ("description", !role.description.is_empty()),
-        ("permissions", !role.permissions.is_empty()),
-        ("grants", !role.grants.is_empty()),
-        ("manages", !role.manages.is_empty()),
-    ]
-}
+/// The fields that a mask may name.
+const CHANGEABLE: &[&str] = &["display_name", "description", "permissions", "grants", "manages"];
 
 impl Parse for pb::DeleteRoleRequest {
     type Command = roles::Delete;

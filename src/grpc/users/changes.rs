@@ -41,7 +41,7 @@ impl Parse for pb::UpdateUserRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let etag = fields.at_most("etag", &self.etag, ETAG);
-        let mask = fields.mask(self.update_mask.as_ref(), self.user.as_ref(), changeable);
+        let mask = fields.mask(self.update_mask.as_ref(), self.user.as_ref(), &["user_id"], CHANGEABLE);
         let user = fields.required("user", self.user.as_ref())?;
         let (user_id, change) = fields.within("user", |fields| {
             let user_id = fields.uuid("user_id", &user.user_id);
@@ -51,16 +51,8 @@ impl Parse for pb::UpdateUserRequest {
     }
 }
 
-fn changeable(user: &pb::User) -> [(&'static str, bool); 6] {
-    [
-        ("given_name", !user.given_name.is_empty()),
-        ("family_name", !user.family_name.is_empty()),
-        ("display_name", !user.display_name.is_empty()),
-        ("username", !user.username.is_empty()),
-        ("locale", !user.locale.is_empty()),
-        ("phone_number", !user.phone_number.is_empty()),
-    ]
-}
+/// The fields that a mask may name.
+const CHANGEABLE: &[&str] = &["given_name", "family_name", "display_name", "username", "locale", "phone_number"];
 
 fn change(user: &pb::User, mask: &Mask, fields: &mut Fields<'_>) -> Option<ProfileChange> {
     let profile = profile(mask, [&user.given_name, &user.family_name, &user.display_name, &user.username], fields);

@@ -20,33 +20,48 @@ impl Mask {
     }
 }
 
+/// What an update changes.
+pub(crate) trait Resource {
+    /// The fields that are not empty.
+    fn given(&self) -> Vec<&'static str>;
+}
+
 impl Fields<'_> {
-    /// "update mask". `changeable` says which fields can be named, each with whether a resource gives it: without a mask, those that are given change. Beside a mask that
-    /// is wrong they are read as well: what is wrong with them is told in the same answer.
-    pub(crate) fn mask<M: Default, const N: usize>(
+    /// "update mask". `named_by` are the fields by which the resource is found, `changeable` those that a mask can name. Without a mask, those that the resource gives change, and it may give no
+    /// others: what cannot be changed is not passed over in silence. Beside a mask that is wrong they are read as well: what is wrong with them is told in the same answer.
+    pub(crate) fn mask<M: Resource>(
         &mut self,
         mask: Option<&FieldMask>,
         resource: Option<&M>,
-        changeable: fn(&M) -> [(&'static str, bool); N],
+        named_by: &[&str],
+        changeable: &[&'static str],
     ) -> Mask {
-        let known = resource.map_or_else(|| changeable(&M::default()), changeable);
+        let given = resource.map(M::given).unwrap_or_default();
         let paths = mask.map_or(&[][..], |mask| &mask.paths);
-        let (named, unknown): (Vec<&String>, Vec<&String>) =
-            paths.iter().partition(|path| known.iter().any(|(field, _)| field == path));
+        let unknown: Vec<&String> = paths.iter().filter(|path| !changeable.contains(&path.as_str())).collect();
         for path in &unknown {
             // Enough to recognize it by.
             let path: String = path.chars().take(64).collect();
-            let fields = known.map(|(field, _)| field).join(", ");
+            let known = changeable.join(", ");
             self.violation(
                 "update_mask",
-                format!("names {path:?}, which is unknown or cannot be changed; known: {fields}"),
+                format!("names {path:?}, which is unknown or cannot be changed; known: {known}"),
+            );
+        }
+        let fixed: Vec<&str> =
+            given.iter().filter(|field| !named_by.contains(field) && !changeable.contains(field)).copied().collect();
+        if mask.is_none() && !fixed.is_empty() {
+            let fixed = fixed.join(", ");
+            self.violation(
+                "update_mask",
+                format!("is required where fields are given that cannot be changed: {fixed}"),
             );
         }
         let by_what_is_given = mask.is_none() || !unknown.is_empty();
-        let changes = |(field, given): &(&str, bool)| {
-            (*given && by_what_is_given) || named.iter().any(|path| path.as_str() == *field)
+        let changes = |field: &&str| {
+            (by_what_is_given && given.contains(field)) || paths.iter().any(|path| path.as_str() == *field)
         };
-        Mask(known.into_iter().filter(changes).map(|(field, _)| field).collect())
+        Mask(changeable.iter().copied().filter(changes).collect())
     }
 
     /// The value of a field that the mask names; `Some(None)` where it names it not.

@@ -1,6 +1,10 @@
 //! What requests have in common, as the build reads it from the contract: the fields that access rules name, and those of pages (AIP-158).
 
-use crate::{app::call::paging::PageRequest, domain::digest::sha256, grpc::wire::fields::Fields};
+use crate::{
+    app::call::paging::PageRequest,
+    domain::digest::sha256,
+    grpc::wire::{fields::Fields, mask::Resource},
+};
 
 /// A request, by the access rule of its method.
 pub(crate) trait Ruled {
@@ -22,6 +26,22 @@ pub(crate) trait Paged: prost::Message + Clone {
 
     /// The request without its paging fields: what the pages of one list have in common.
     fn unpaged(&self) -> Self;
+}
+
+/// Declares a resource by all its fields.
+macro_rules! resource {
+    ($message:ident, $($field:ident),*) => {
+        impl Resource for crate::grpc::pb::$message {
+            fn given(&self) -> Vec<&'static str> {
+                let blank = Self::default();
+                let mut given = Vec::new();
+                $(if self.$field != blank.$field {
+                    given.push(stringify!($field));
+                })*
+                given
+            }
+        }
+    };
 }
 
 macro_rules! paged {

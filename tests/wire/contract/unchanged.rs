@@ -1,13 +1,17 @@
-//! A change that changes nothing.
+//! A change that changes nothing, and one that asks for what nobody changes.
 
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage, Value};
 use roster_test_macros::wire_test;
 use tonic::Code;
 
+use crate::support::contents::Watcher;
+use crate::support::dynamic::{Contract, field_comment};
 use crate::support::pb::{
     Contact, CreateContactRequest, CreateRoleRequest, Member, Organization, Role, UpdateContactRequest,
     UpdateMemberRequest, UpdateOrganizationRequest, UpdateRoleRequest, UpdateUserRequest, User,
 };
-use crate::support::scenario::{Scenario, assert_refused, call, texts, traces};
+use crate::support::scenario::{Refused, Scenario, assert_refused, call, refusal, texts, traces};
+use crate::support::tenant::{People, Seat, Tenant};
 use crate::support::world::World;
 
 /// Who writes what is there already gets it back as it is: no revision moves, nothing is recorded, and what names its state stays what it was.
@@ -82,4 +86,83 @@ async fn what_changes_nothing_writes_nothing(world: World) {
     let refused = assert_refused(refused, Code::FailedPrecondition, "FIELD_NOT_EDITABLE");
     assert_eq!(refused.metadata["field"], "roles");
     assert_eq!(traces(&world).await, seen[1].2);
+}
+
+/// Some value of a field that is not the one of an empty field.
+fn some_value(field: &FieldDescriptor) -> Value {
+    let one = match field.kind() {
+        Kind::String => Value::String("x".to_owned()),
+        Kind::Bool => Value::Bool(true),
+        Kind::Int64 => Value::I64(1),
+        Kind::Enum(_) => Value::EnumNumber(1),
+        Kind::Message(message) => Value::Message(DynamicMessage::new(message)),
+        other => panic!("{}: {other:?}", field.full_name()),
+    };
+    match (field.is_map(), field.is_list()) {
+        (true, _) => Value::Map([(prost_reflect::MapKey::String("x".to_owned()), Value::I64(1))].into()),
+        (false, true) => Value::List(vec![one]),
+        (false, false) => one,
+    }
+}
+
+/// What the contract calls output only or immutable changes by no update: without a mask the request is refused, because everything that it gives would change, and so it is with a mask that names the field. With a mask
+/// that names others it is passed over: so a resource can be sent back as it was read.
+#[wire_test]
+async fn what_cannot_be_changed_is_not_passed_over(world: World) {
+    let tenant = Tenant::found(&world, People::arrive(&world).await, &["service_accounts.write"]).await;
+    let watcher = Watcher::of(&world).await;
+    let mut fields = 0;
+    for method in Contract::load().methods() {
+        let Some(mask) = method.input().get_field_by_name("update_mask") else { continue };
+        let request = tenant.request(&world, &method, tenant.person(Seat::Owner)).await;
+        let place =
+            request.descriptor().fields().find(|field| matches!(field.kind(), Kind::Message(_)) && *field != mask);
+        let place = place.unwrap();
+        let mut resource = request.get_field(&place).as_message().unwrap().clone();
+        for field in resource.descriptor().fields().filter(|field| !field_comment(field).contains("required")) {
+            resource.clear_field(&field);
+        }
+        let call = async |resource: DynamicMessage, path: Option<&str>| {
+            let mut request = request.clone();
+            request.set_field(&place, Value::Message(resource));
+            request.clear_field(&mask);
+            if let (Some(path), Kind::Message(kind)) = (path, mask.kind()) {
+                let mut named = DynamicMessage::new(kind);
+                named.set_field_by_name("paths", Value::List(vec![Value::String(path.to_owned())]));
+                request.set_field(&mask, Value::Message(named));
+            }
+            method.call(world.channel(), world.as_operator(()).metadata().clone(), &request).await
+        };
+        for field in resource.descriptor().fields() {
+            let comment = field_comment(&field);
+            if !comment.starts_with("Output only.") && !comment.starts_with("Immutable.") {
+                continue;
+            }
+            fields += 1;
+            let before = watcher.look().await;
+            let mut given = resource.clone();
+            given.set_field(&field, some_value(&field));
+            for path in [None, Some(field.name())] {
+                let status = call(given.clone(), path).await.expect_err(field.full_name());
+                let Refused { code, reason, fields, metadata, .. } = refusal(&status);
+                let named = match reason.as_str() {
+                    // Which method changes it instead.
+                    "FIELD_NOT_EDITABLE" => metadata["field"] == field.name(),
+                    _ => {
+                        code == Code::InvalidArgument
+                            && fields == ["update_mask"]
+                            && format!("{status:?}").contains(field.name())
+                    }
+                };
+                assert!(named, "{} {path:?}: {status:?}", field.full_name());
+            }
+            let changes = before.difference(&watcher.look().await);
+            assert!(changes.is_empty(), "{}: {changes:?}", field.full_name());
+            given.set_field_by_name("display_name", Value::String("Somebody".to_owned()));
+            if let Err(others) = call(given, Some("display_name")).await {
+                assert_ne!(others.code(), Code::InvalidArgument, "{}: {others:?}", field.full_name());
+            }
+        }
+    }
+    assert!(fields > 40, "{fields}");
 }
