@@ -9,6 +9,7 @@ pub(crate) mod mail;
 pub(crate) mod members;
 pub(crate) mod operators;
 pub(crate) mod organizations;
+pub(crate) mod ownership;
 pub(crate) mod permissions;
 pub(crate) mod sessions;
 pub(crate) mod users;
@@ -22,6 +23,7 @@ use crate::{
         link::LinkTemplate,
         password::PasswordPolicy,
         session::SessionPolicy,
+        text::Locale,
     },
     platform::{clock::Clock, entropy::Entropy, hashing::Hasher, keyring::Keyring},
     store::{Organization, Store},
@@ -66,6 +68,8 @@ pub(crate) struct App {
     pub(crate) mfa_issuer: String,
     /// How much mail people can have sent to others.
     pub(crate) mail_budgets: mail::budgets::Budgets,
+    /// The language of mail to people for whom nobody has named one.
+    pub(crate) default_locale: Locale,
     /// The identity providers that are trusted.
     pub(crate) providers: credentials::providers::Providers,
 }

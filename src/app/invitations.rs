@@ -3,7 +3,6 @@
 pub(crate) mod acceptance;
 pub(crate) mod batches;
 pub(crate) mod lists;
-pub(crate) mod service_authorization;
 
 use secrecy::SecretString;
 use serde_json::json;
@@ -18,10 +17,7 @@ use crate::{
             error::Result,
             mutation::Mutation,
         },
-        mail::{
-            budgets::{MailPermit, MailPermits},
-            queue::DEFAULT_LOCALE,
-        },
+        mail::budgets::{MailPermit, MailPermits},
         require_etag,
     },
     domain::{
@@ -110,12 +106,12 @@ impl Create {
         let roles = decide_invite(&situation, &self.roles)?;
 
         let person = tx.person(self.organization_id, self.email.key()).await?;
-        let known_user_id = person.as_ref().map(|(user, _)| user.id);
-        let existing = person.and_then(|(_, member)| member).map(|member| member.state);
+        let (known, member) = person.unzip();
+        let existing = member.flatten().map(|member| member.state);
         decide_addition(&access.model, existing)?;
         let earlier = tx.pending_invitations(self.organization_id, self.email.key()).await?;
-        let known: Vec<_> = earlier.iter().map(Invitation::facts).collect();
-        let opening = invitation::decide_opening(&access.model, &known, ctx.now)?;
+        let facts: Vec<_> = earlier.iter().map(Invitation::facts).collect();
+        let opening = invitation::decide_opening(&access.model, &facts, ctx.now)?;
         let validate_only = self.validate_only;
         let permit = permits.permit(app, ctx, tx, access, self.email.typed(), validate_only).await?;
         if opening == Opening::Replace {
@@ -123,7 +119,7 @@ impl Create {
                 replace(ctx, tx, access, old).await?;
             }
         }
-        let cleared = Cleared { roles, known_user_id, permit };
+        let cleared = Cleared { roles, known, permit };
         issue(app, ctx, tx, access, self, cleared).await
     }
 }
@@ -146,7 +142,7 @@ pub(super) struct Cleared {
     /// The roles that it gives.
     pub(super) roles: RoleSet,
     /// The account of the address.
-    pub(super) known_user_id: Option<Uuid>,
+    pub(super) known: Option<User>,
     /// That its mail may be sent.
     pub(super) permit: MailPermit,
 }
@@ -160,7 +156,7 @@ pub(super) async fn issue(
     command: &Create,
     cleared: Cleared,
 ) -> Result<Issued> {
-    let Cleared { roles, known_user_id, permit } = cleared;
+    let Cleared { roles, known, permit } = cleared;
     let token = Token::new(TokenKind::Invitation, app.entropy.bytes());
     let decided = invitation::Invitation::issue(&access.model, command.email.key().to_owned(), roles, ctx.now);
     let actor = ctx.actor();
@@ -195,14 +191,14 @@ pub(super) async fn issue(
         inviter_scopes,
     };
     tx.insert_invitation(invitation.clone()).await?;
-    dispatch(app, ctx, tx, access, invitation, &token, ("invitation.created", permit)).await.map(
-        |(invitation, revision)| Issued {
-            // A caller who only tries an address out leaves no trace, and is not told whether it has an account (ab_40).
-            row: queued(invitation, known_user_id.filter(|_| !command.validate_only)),
-            revision,
-            link: command.include_link.then(|| link(app, &token)),
-        },
-    )
+    let message = compose(app, ctx, access, &invitation, known.as_ref(), &token)?;
+    let revision = dispatch(ctx, tx, access, &invitation, message, ("invitation.created", permit)).await?;
+    Ok(Issued {
+        // A caller who only tries an address out leaves no trace, and is not told whether it has an account (ab_40).
+        row: queued(invitation, known.filter(|_| !command.validate_only).map(|user| user.id)),
+        revision,
+        link: command.include_link.then(|| link(app, &token)),
+    })
 }
 
 fn written(name: Option<&PersonName>) -> String {
@@ -217,34 +213,47 @@ pub(crate) fn invited_name(given_name: &str, family_name: &str, email: &str) -> 
     }
 }
 
-/// Queues the invitation's message and records what happened: the last steps of sending and of sending again.
+/// Queues the invitation's message and records what happened: the last steps of sending and of sending again. Answers with the organization's revision.
 async fn dispatch(
-    app: &App,
     ctx: &Ctx,
     tx: &mut Tx,
     access: &mut Access,
-    invitation: Invitation,
-    token: &Token,
+    invitation: &Invitation,
+    message: Message,
     (event, MailPermit { .. }): (&'static str, MailPermit),
-) -> Result<(Invitation, i64)> {
-    let message = compose(app, ctx, access, &invitation, token)?;
+) -> Result<i64> {
     tx.insert_message(message).await?;
     let data = json!({ "email": invitation.email, "roles": invitation.roles });
     ctx.record(tx, &mut access.organization, event, Some(invitation.id), data).await?;
-    Ok((invitation, access.organization.revision))
+    Ok(access.organization.revision)
 }
 
-fn compose(app: &App, ctx: &Ctx, access: &Access, invitation: &Invitation, token: &Token) -> Result<Message> {
+/// The invitation's message, in the language of the account that has the address, where the invitation names none.
+fn compose(
+    app: &App,
+    ctx: &Ctx,
+    access: &Access,
+    invitation: &Invitation,
+    account: Option<&User>,
+    token: &Token,
+) -> Result<Message> {
     let inviter = ctx.caller.user.as_ref().map(|caller| &caller.user);
+    let organization = &access.organization;
+    let languages = [
+        Some(&invitation.locale),
+        account.map(|user| &user.locale),
+        Some(&organization.locale),
+        inviter.map(|user| &user.locale),
+    ];
     let payload = Payload::Invitation(InvitationMail {
         token: token.expose().to_owned(),
         inviter_name: inviter.map(User::effective_display_name),
         inviter_email: inviter.map(|user| user.email.clone()),
-        organization_name: access.organization.display_name.clone(),
+        organization_name: organization.display_name.clone(),
         role_names: role_names(&access.model, &invitation.roles),
         invitee_email: invitation.email.clone(),
         expire_time: invitation.expire_time,
-        locale: invitation.locale.clone().unwrap_or_else(|| DEFAULT_LOCALE.to_owned()),
+        locale: app.language(languages.into_iter().flatten()),
         message: invitation.personal_message.clone(),
     });
     app.message(ctx, invitation.message_id, Some(invitation.organization_id), &payload)
@@ -309,13 +318,17 @@ impl Mutation for Resend {
         invitation.expire_time = expire_time;
         invitation.changed_revision = access.organization.next_revision();
         tx.update_invitation(invitation.clone()).await?;
-        dispatch(app, ctx, tx, &mut access, invitation, &token, ("invitation.resent", permit)).await.map(
-            |(invitation, revision)| Issued {
-                row: queued(invitation, row.known_user_id),
-                revision,
-                link: self.include_link.then(|| link(app, &token)),
-            },
-        )
+        let account = match row.known_user_id {
+            Some(user) => tx.user(user).await?,
+            None => None,
+        };
+        let message = compose(app, ctx, &access, &invitation, account.as_ref(), &token)?;
+        let revision = dispatch(ctx, tx, &mut access, &invitation, message, ("invitation.resent", permit)).await?;
+        Ok(Issued {
+            row: queued(invitation, row.known_user_id),
+            revision,
+            link: self.include_link.then(|| link(app, &token)),
+        })
     }
 }
 

@@ -2,7 +2,6 @@
 
 pub(crate) mod activity;
 pub(crate) mod contacts;
-pub(crate) mod ownership;
 pub(crate) mod roles;
 
 use serde_json::json;
@@ -60,6 +59,8 @@ pub(crate) struct Create {
     pub(crate) access_model: Option<String>,
     /// The kind of organization, where the model tells kinds apart.
     pub(crate) kind: Option<String>,
+    /// The language of mail about it.
+    pub(crate) locale: Option<Locale>,
     /// Who owns it.
     pub(crate) owner: FirstOwner,
     /// Whether everything is checked and nothing is created.
@@ -88,6 +89,7 @@ pub(crate) struct PreparedCreate {
     display_name: OrganizationName,
     access_model: Option<String>,
     kind: Option<String>,
+    locale: Option<Locale>,
     owner: ReadyOwner,
     validate_only: bool,
 }
@@ -111,6 +113,7 @@ impl Prepare for Create {
             display_name: self.display_name,
             access_model: self.access_model,
             kind: self.kind,
+            locale: self.locale,
             owner,
             validate_only: self.validate_only,
         })
@@ -154,9 +157,14 @@ impl Mutation for PreparedCreate {
             mfa_required: false,
             state_before_deletion: None,
             chain_seal: None,
+            locale: self.locale.as_ref().map(|locale| locale.as_str().to_owned()),
         };
         tx.insert_organization(organization.clone()).await?;
-        let data = json!({ "display_name": organization.display_name, "access_model": organization.access_model });
+        let data = json!({
+            "display_name": organization.display_name,
+            "access_model": organization.access_model,
+            "locale": organization.locale,
+        });
         ctx.record(tx, &mut organization, "organization.created", None, data).await?;
         let mut access = Access::of_new(organization, model);
         let invitation = match (&self.owner, &owner) {
@@ -203,7 +211,7 @@ impl PreparedCreate {
         locale: Option<Locale>,
     ) -> Result<InvitationRow> {
         let roles = decide_invite(&access.situation(ctx, Owners { active: 0 }), &founding_roles(&access.model))?;
-        let known = tx.user_by_email(email.key()).await?.map(|user| user.id);
+        let known = tx.user_by_email(email.key()).await?;
         let command = invitations::Create {
             organization_id: access.organization.id,
             email: email.clone(),
@@ -216,7 +224,7 @@ impl PreparedCreate {
             validate_only: self.validate_only,
         };
         let permit = MailPermits::default().permit(app, ctx, tx, access, email.typed(), self.validate_only).await?;
-        let cleared = Cleared { roles, known_user_id: known, permit };
+        let cleared = Cleared { roles, known, permit };
         let issued = invitations::issue(app, ctx, tx, access, &command, cleared).await?;
         Ok(issued.row)
     }
@@ -250,6 +258,8 @@ pub(crate) struct Update {
     pub(crate) display_name: Option<OrganizationName>,
     /// Whether members need a second factor, where it changes.
     pub(crate) mfa_required: Option<bool>,
+    /// The new language, where it changes; `Some(None)`: none any more.
+    pub(crate) locale: Option<Option<Locale>>,
     /// The state that the change is based on.
     pub(crate) etag: String,
 }
@@ -266,13 +276,22 @@ impl Mutation for Update {
         require_etag(&self.etag, access.organization.changed_revision)?;
         self.decide_mfa(ctx, &access)?;
         let organization = &mut access.organization;
-        let settings = |organization: &Organization| json!({ "display_name": organization.display_name, "mfa_required": organization.mfa_required });
+        let settings = |organization: &Organization| {
+            json!({
+                "display_name": organization.display_name,
+                "mfa_required": organization.mfa_required,
+                "locale": organization.locale,
+            })
+        };
         let before = settings(organization);
         if let Some(name) = &self.display_name {
             organization.display_name = name.as_str().to_owned();
         }
         if let Some(required) = self.mfa_required {
             organization.mfa_required = required;
+        }
+        if let Some(locale) = &self.locale {
+            organization.locale = locale.as_ref().map(|locale| locale.as_str().to_owned());
         }
         let after = settings(organization);
         if after != before {

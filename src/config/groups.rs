@@ -9,7 +9,7 @@ use clap::builder::BoolishValueParser;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::values::{SecretFile, duration};
-use crate::domain::id_token::Provider;
+use crate::domain::{id_token::Provider, text::Locale};
 use crate::platform::hashing::{HashParams, default_threads};
 
 /// The gRPC listener and its limits.
@@ -187,6 +187,9 @@ pub struct MailConfig {
     /// one without.
     #[arg(long, env = "ROSTER_INVITATION_MAILS_PER_ADDRESS", default_value_t = 10, value_name = "NUMBER")]
     pub invitation_mails_per_address: u64,
+    /// The language of mail where nobody has named one: neither the invitation, nor the account that it goes to, nor the organization, nor the inviter.
+    #[arg(long, env = "ROSTER_MAIL_LOCALE", default_value = "en", value_parser = Locale::parse, value_name = "LOCALE")]
+    pub mail_locale: Locale,
     /// A directory of mail templates that replace the built-in ones of the same name. Unset: all are built in.
     #[arg(long, env = "ROSTER_MAIL_TEMPLATES_DIR", value_name = "DIR")]
     pub mail_templates_dir: Option<PathBuf>,

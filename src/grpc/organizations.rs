@@ -102,6 +102,7 @@ impl Parse for pb::CreateOrganizationRequest {
         let display_name = fields.text("display_name", &self.display_name, OrganizationName::parse);
         let access_model = fields.optional_identifier("access_model", &self.access_model);
         let kind = fields.optional_identifier("organization_kind", &self.organization_kind);
+        let locale = fields.locale("locale", &self.locale);
         let owner = match fields.required("owner", self.owner.as_ref()) {
             None => None,
             Some(Owner::OwnerUserId(id)) => fields.uuid("owner_user_id", id).map(organizations::FirstOwner::User),
@@ -118,6 +119,7 @@ impl Parse for pb::CreateOrganizationRequest {
             display_name: display_name?,
             access_model: access_model?,
             kind: kind?,
+            locale: locale?,
             owner: owner?,
             validate_only: self.validate_only,
         })
@@ -168,24 +170,26 @@ impl Parse for pb::UpdateOrganizationRequest {
         let etag = fields.at_most("etag", &self.etag, ETAG);
         let mask = fields.mask(self.update_mask.as_ref(), self.organization.as_ref(), &["organization_id"], CHANGEABLE);
         let organization = fields.required("organization", self.organization.as_ref())?;
-        let (id, name) = fields.within("organization", |fields| {
+        let (id, name, locale) = fields.within("organization", |fields| {
             let id = fields.uuid("organization_id", &organization.organization_id);
             let name = fields.changed(&mask, "display_name", |fields, field| {
                 fields.text(field, &organization.display_name, OrganizationName::parse)
             });
-            (id, name)
+            let locale = fields.changed(&mask, "locale", |fields, field| fields.locale(field, &organization.locale));
+            (id, name, locale)
         });
         Some(organizations::Update {
             organization_id: id?,
             display_name: name?,
             mfa_required: mask.names("mfa_required").then_some(organization.mfa_required),
+            locale: locale?,
             etag: etag?,
         })
     }
 }
 
 /// The fields that a mask may name.
-const CHANGEABLE: &[&str] = &["display_name", "mfa_required"];
+const CHANGEABLE: &[&str] = &["display_name", "mfa_required", "locale"];
 
 /// Reads a request that changes the state: all of them have the same fields, and one can be tried out.
 macro_rules! change_of_state {
@@ -230,6 +234,7 @@ pub(super) fn organization(row: Organization) -> pb::Organization {
         mfa_required: row.mfa_required,
         etag: etag(row.changed_revision),
         delete_time: row.delete_time.map(timestamp),
+        locale: row.locale.unwrap_or_default(),
     }
 }
 

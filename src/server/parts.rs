@@ -143,6 +143,7 @@ impl Parts {
                 organization: config.mail.invitation_mails_per_organization,
                 address: config.mail.invitation_mails_per_address,
             }),
+            default_locale: config.mail.mail_locale.clone(),
             providers: providers(&config.oidc)?,
         }))
     }

@@ -18,7 +18,6 @@ use crate::{
             challenges::{has_asked_enough, too_many},
             chosen_password::ChosenPassword,
         },
-        mail::queue::secret_mail,
     },
     domain::{
         challenge::{Purpose, REQUEST_WINDOW},
@@ -233,7 +232,7 @@ impl Mutation for RequestReset {
         let token = Token::new(TokenKind::PasswordReset, app.entropy.bytes());
         let challenge = app.new_challenge(ctx, Purpose::PasswordReset, known, Some(&token), None);
         let to = user.as_ref().map_or(self.email.typed(), |user| user.email.as_str());
-        let mail = secret_mail(token.expose(), to, user.as_ref(), challenge.expire_time);
+        let mail = app.secret_mail(token.expose(), to, user.as_ref(), challenge.expire_time);
         let mut pointless = challenge.id;
         tx.insert_challenge(challenge).await?;
         let mut unsent = app.queue(ctx, tx, &Payload::PasswordReset(mail)).await?;

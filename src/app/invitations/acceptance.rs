@@ -14,9 +14,10 @@ use crate::{
             context::Ctx,
             error::{Error, Result},
             mutation::{Mutation, Prepare},
+            service_authorization::may_still_invite,
         },
         credentials::{chosen_password::ChosenPassword, providers::ShownToken},
-        invitations::{find, service_authorization::may_still_invite},
+        invitations::find,
         sessions::sign_in::Entry,
         users::{HashedUser, NewUser, email_unverified},
     },
@@ -33,7 +34,7 @@ use crate::{
         text::{Locale, PersonName},
         token::{Token, TokenKind},
     },
-    store::{Event, Invitation, InvitationRow, Member, Sender, Tx, User},
+    store::{Event, Invitation, InvitationRow, Member, Organization, Sender, Tx, User},
 };
 
 fn digest(token: &SecretString) -> Result<[u8; 32]> {
@@ -126,13 +127,15 @@ impl Prepare for Accept {
                 // Looked at once more under the lock; here, so that a link that is good for nothing costs neither a password hash nor a question to a provider (ab_31).
                 invitation.facts().open(ctx.now)?;
                 let organization = app.store.read().organization(invitation.organization_id).await?;
-                organization.ok_or(Reason::InvitationNotFound)?.state.usable()?;
+                let organization = organization.ok_or(Reason::InvitationNotFound)?;
+                organization.state.usable()?;
                 let (password, identity) = match &sign_up.way {
                     FirstCredential::Password(password) => (Some(password.clone()), None),
                     FirstCredential::Identity(shown) => (None, Some(app.identify(ctx, shown).await?)),
                 };
                 let invited = [invitation.given_name.as_str(), &invitation.family_name];
-                let person = person(&invitation, sign_up, password)?;
+                let language = invited_in(app, &invitation, &organization, &sign_up).await?;
+                let person = person(&invitation, sign_up, password, language)?;
                 Who::New(Box::new(app.hashed(ctx, person, &invited).await?), identity)
             }
             (None, Some(_)) => Who::Known,
@@ -146,8 +149,33 @@ impl Prepare for Accept {
     }
 }
 
+/// The language of a new person: the one that they name, or the one in which they were invited. `None`: the server's.
+async fn invited_in(
+    app: &App,
+    invitation: &Invitation,
+    organization: &Organization,
+    sign_up: &SignUp,
+) -> Result<Option<Locale>> {
+    if sign_up.locale.is_some() {
+        return Ok(sign_up.locale.clone());
+    }
+    let named = match invitation.locale.clone().or_else(|| organization.locale.clone()) {
+        Some(named) => Some(named),
+        None => match invitation.inviter_user_id {
+            Some(inviter) => app.store.read().user(inviter).await?.and_then(|inviter| inviter.locale),
+            None => None,
+        },
+    };
+    Ok(named.and_then(|named| Locale::parse(&named).ok()))
+}
+
 /// The link went to the address, so a person who signs up through it has shown that the address is theirs.
-fn person(invitation: &Invitation, sign_up: SignUp, password: Option<ChosenPassword>) -> Result<NewUser> {
+fn person(
+    invitation: &Invitation,
+    sign_up: SignUp,
+    password: Option<ChosenPassword>,
+    locale: Option<Locale>,
+) -> Result<NewUser> {
     let email = EmailAddress::parse(&invitation.email)
         .map_err(|flaw| Error::Internal(format!("the stored address of an invitation {flaw}")))?;
     Ok(NewUser {
@@ -157,7 +185,7 @@ fn person(invitation: &Invitation, sign_up: SignUp, password: Option<ChosenPassw
         given_name: sign_up.given_name,
         family_name: sign_up.family_name,
         password,
-        locale: sign_up.locale,
+        locale,
         username: None,
         phone_number: sign_up.phone_number,
     })

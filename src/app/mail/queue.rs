@@ -18,20 +18,17 @@ use crate::{
     store::{Message, Tx, User},
 };
 
-/// The language of a message where nobody says.
-pub(crate) const DEFAULT_LOCALE: &str = "en";
-
 /// What mail to a stored address is counted under.
 pub(crate) fn mailbox_key(address: &str) -> Option<String> {
     EmailAddress::parse(address).ok().map(|address| address.mailbox_key())
 }
 
-/// The language of messages to a user.
-pub(crate) fn locale_of(user: &User) -> String {
-    user.locale.clone().unwrap_or_else(|| DEFAULT_LOCALE.to_owned())
-}
-
 impl App {
+    /// The language of a message: the first that is named, or the server's.
+    pub(crate) fn language<'a>(&self, named: impl IntoIterator<Item = &'a Option<String>>) -> String {
+        named.into_iter().flatten().next().cloned().unwrap_or_else(|| self.default_locale.as_str().to_owned())
+    }
+
     /// The outbox's row for a payload.
     ///
     /// # Errors
@@ -82,23 +79,24 @@ impl App {
             notice,
             email: user.email.clone(),
             time: ctx.now,
-            locale: locale_of(user),
+            locale: self.language([&user.locale]),
         });
         self.queue(ctx, tx, &payload).await.map(drop)
     }
-}
 
-/// A mail to the owner of an account that carries a secret.
-pub(crate) fn secret_mail(
-    secret: &str,
-    email: &str,
-    user: Option<&User>,
-    expire: chrono::DateTime<chrono::Utc>,
-) -> SecretMail {
-    SecretMail {
-        secret: secret.to_owned(),
-        email: email.to_owned(),
-        expire_time: expire,
-        locale: user.map_or_else(|| DEFAULT_LOCALE.to_owned(), locale_of),
+    /// A mail to the owner of an account, or of an address that has none, that carries a secret.
+    pub(crate) fn secret_mail(
+        &self,
+        secret: &str,
+        email: &str,
+        user: Option<&User>,
+        expire: chrono::DateTime<chrono::Utc>,
+    ) -> SecretMail {
+        SecretMail {
+            secret: secret.to_owned(),
+            email: email.to_owned(),
+            expire_time: expire,
+            locale: self.language(user.map(|user| &user.locale)),
+        }
     }
 }

@@ -13,7 +13,6 @@ use crate::{
             mutation::{Mutation, Prepare},
         },
         credentials::passwords::require_patience,
-        mail::queue::secret_mail,
     },
     domain::{
         challenge::{self, MAX_ATTEMPTS, Purpose, STEP_UP_TIME, short_code},
@@ -58,7 +57,7 @@ impl Mutation for Start {
             ..app.new_challenge(ctx, self.purpose, Some(user.id), None, Some(code.as_bytes()))
         };
         tx.insert_challenge(challenge.clone()).await?;
-        let mail = secret_mail(&code, &user.email, Some(&user), challenge.expire_time);
+        let mail = app.secret_mail(&code, &user.email, Some(&user), challenge.expire_time);
         app.queue(ctx, tx, &Payload::StepUp(mail)).await?;
         Ok(challenge)
     }

@@ -13,7 +13,6 @@ use crate::{
             mutation::{Mutation, Prepare},
         },
         credentials::passwords::require_patience,
-        mail::queue::secret_mail,
         require_etag,
         users::email_taken,
     },
@@ -113,7 +112,7 @@ impl Mutation for PreparedChange {
                 let purpose = Purpose::EmailVerification;
                 tx.end_challenges(user.id, &[purpose], ctx.now).await?;
                 let challenge = app.new_challenge(ctx, purpose, Some(user.id), Some(&token), Some(address.as_bytes()));
-                let mail = secret_mail(token.expose(), address, Some(&user), challenge.expire_time);
+                let mail = app.secret_mail(token.expose(), address, Some(&user), challenge.expire_time);
                 tx.insert_challenge(challenge).await?;
                 app.queue(ctx, tx, &Payload::EmailVerification(mail)).await?;
                 // Told now and not only afterwards, so that the reader of the old address can still prevent it.

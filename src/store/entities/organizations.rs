@@ -24,6 +24,7 @@ pub(crate) struct Model {
     pub(crate) mfa_required: bool,
     pub(crate) state_before_deletion: Option<OrganizationState>,
     pub(crate) chain_seal: Option<Vec<u8>>,
+    pub(crate) locale: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
