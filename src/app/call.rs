@@ -10,3 +10,4 @@ pub(crate) mod models;
 pub(crate) mod mutation;
 pub(crate) mod paging;
 pub(crate) mod rule;
+pub(crate) mod service_authorization;

@@ -19,7 +19,7 @@ use crate::{
             paging::{Page, PageRequest},
             rule::Rule,
         },
-        require_etag,
+        ownership, require_etag,
     },
     domain::{
         access_model::{PermissionId, RoleSet},
@@ -142,9 +142,10 @@ impl<'a> RosterPage<'a> {
         if access.organization.state.usable().is_err() {
             return Vec::new();
         }
-        let in_scope = |action: Action| match &ctx.caller.service {
-            Some(service) => service.scopes.allow(scope_of(action)),
-            None => true,
+        let in_scope = |action: Action| {
+            let service = ctx.caller.service.as_ref();
+            let transferable = facts.transferable || action != Action::TransferOwnership;
+            transferable && service.is_none_or(|service| service.scopes.allow(scope_of(action)))
         };
         let situation = access.situation(ctx, Owners { active: facts.owners });
         match row {
@@ -177,7 +178,9 @@ pub(super) async fn changed_entry(
 ) -> Result<(RosterEntry, i64)> {
     access.refresh_member(&member);
     let (owner_role, with_counters) = shown(ctx, access);
-    let query = RosterQuery::of_user(&access.organization, owner_role, member.user_id, with_counters, ctx.now);
+    let transfer = ownership::asked(ctx, access);
+    let query =
+        RosterQuery::of_user(&access.organization, owner_role, member.user_id, with_counters, transfer, ctx.now);
     let found = tx.roster_page(&query).await?;
     let (_, facts) = found.ok_or_else(|| Error::Internal("an organization moved under its lock".to_owned()))?;
     let entry = RosterPage::of(app, ctx, access, facts).entry(RosterRow::Member(member, user.into()));
@@ -239,7 +242,17 @@ impl List {
         let with_counters = with_counters && self.permission.is_none();
         let (after, limit) = (self.page.after(), self.page.limit());
         let now = ctx.now;
-        RosterQuery { organization: &access.organization, owner_role, filter, after, limit, with_counters, now }
+        let transfer = ownership::asked(ctx, access);
+        RosterQuery {
+            organization: &access.organization,
+            owner_role,
+            filter,
+            after,
+            limit,
+            now,
+            with_counters,
+            transfer,
+        }
     }
 }
 
@@ -256,7 +269,8 @@ fn shown<'a>(ctx: &Ctx, access: &'a Access) -> (&'a str, bool) {
 pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) -> Result<RosterEntry> {
     let access = access::enter(app, ctx, organization).await?;
     let (owner_role, with_counters) = shown(ctx, &access);
-    let query = RosterQuery::of_user(&access.organization, owner_role, user, with_counters, ctx.now);
+    let transfer = ownership::asked(ctx, &access);
+    let query = RosterQuery::of_user(&access.organization, owner_role, user, with_counters, transfer, ctx.now);
     let (access, (rows, facts)) = match app.store.planned_once().roster_page(&query).await? {
         Some(found) => (access, found),
         // It has changed since the caller was let in: once more, at one moment.
@@ -264,7 +278,8 @@ pub(crate) async fn get(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) ->
             let view = app.store.snapshot().await?;
             let access = access::enter_at(app, ctx, &view, organization).await?;
             let (owner_role, with_counters) = shown(ctx, &access);
-            let query = RosterQuery::of_user(&access.organization, owner_role, user, with_counters, ctx.now);
+            let transfer = ownership::asked(ctx, &access);
+            let query = RosterQuery::of_user(&access.organization, owner_role, user, with_counters, transfer, ctx.now);
             let found = view.roster_page(&query).await?;
             (access, found.ok_or_else(moved)?)
         }
@@ -338,6 +353,7 @@ impl Mutation for SetRoles {
         tx.update_member(member.clone()).await?;
         let data = json!({ "before": before, "after": member.roles });
         ctx.record(tx, &mut access.organization, "member.roles_set", Some(member.user_id), data).await?;
+        ownership::call_off_impossible(app, ctx, tx, &mut access.organization, &access.model).await?;
         changed_entry(app, ctx, tx, &mut access, member, user).await
     }
 }

@@ -151,6 +151,8 @@ pub enum OwnershipRule {
 pub struct TransferRules {
     /// The nominee holds one of these roles.
     pub eligible_roles: BTreeSet<RoleId>,
+    /// Of the roles that the new owner held, those that the owner role takes the place of. Where a member holds one role at the most, it takes the place of any.
+    pub replaced_roles: BTreeSet<RoleId>,
     /// The role that the previous owner holds afterwards, in place of the owner role.
     pub previous_owner_role: RoleId,
     /// Who has to agree.

@@ -7,7 +7,6 @@ use crate::domain::authority::{
     Authority, Situation, Target, decide_activate, decide_remove, decide_restore, decide_set_roles, decide_suspend,
     decide_update,
 };
-use crate::domain::error::Refusal;
 use crate::domain::invitation::{self, Invitation};
 use crate::domain::member::{Action, MemberState};
 use crate::domain::ownership;
@@ -29,9 +28,8 @@ pub enum Row<'a> {
 
 /// The actions that this caller may take on the row now, found by asking the rules that the calls themselves ask (JH13).
 ///
-/// `in_scope` says which actions the caller's credential is good for; for a user's own session, all of them. Changing roles counts as allowed
-/// where some change would be: writing the same roles again is no change. The caller of a transfer is the current owner, so a service acting for no user
-/// is never shown one.
+/// `in_scope` says which actions come into question: those that the caller's credential is good for (for a user's own session, all of them), and that nothing beside the row is in the way of.
+/// Changing roles counts as allowed where some change would be: writing the same roles again is no change.
 pub fn allowed_actions(
     situation: &Situation<'_>,
     in_scope: impl Fn(Action) -> bool,
@@ -80,9 +78,10 @@ fn can_update(situation: &Situation<'_>, target: &Target<'_>, belongs_elsewhere:
     fields.iter().any(|field| decide_update(situation, target, &[field], belongs_elsewhere).is_ok())
 }
 
+/// Whether the caller could hand ownership to this member. A member hands over what is theirs, a service what is anybody's.
 fn can_receive_ownership(situation: &Situation<'_>, nominee: &Target<'_>) -> bool {
     let Authority::Member { user_id, roles } = situation.authority else {
-        return false;
+        return ownership::decide_nominee(situation, nominee).is_ok();
     };
     let owner = Target {
         user_id,
@@ -91,6 +90,5 @@ fn can_receive_ownership(situation: &Situation<'_>, nominee: &Target<'_>) -> boo
         // The caller's account is in use.
         account: UserState::Active,
     };
-    let decision: Result<_, Refusal> = ownership::decide_transfer(situation, &owner, nominee);
-    decision.is_ok()
+    ownership::decide_transfer(situation, &owner, nominee).is_ok()
 }

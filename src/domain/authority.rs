@@ -252,8 +252,11 @@ fn instead_of_editing(field: &str) -> &'static str {
 }
 
 impl Situation<'_> {
-    /// The permission that a member needs. A service's scopes are checked where it calls.
-    pub(super) fn require(&self, permission: &'static str) -> Result<(), Refusal> {
+    /// Refuses a member without a permission. A service's scopes are checked where it calls.
+    ///
+    /// # Errors
+    /// `PERMISSION_REQUIRED`.
+    pub fn require(&self, permission: &'static str) -> Result<(), Refusal> {
         match self.authority {
             Authority::Member { roles, .. } if !self.model.allows(roles, permission) => {
                 Err(Refusal::new(Reason::PermissionRequired).with("permission", permission))
@@ -325,6 +328,16 @@ impl Situation<'_> {
         match target.iter().find(|role| !self.model.may_manage(roles, role)) {
             Some(role) => Err(Refusal::new(Reason::MemberNotManageable).with("role", role.as_str())),
             None => Ok(()),
+        }
+    }
+
+    /// Nobody suspends or removes themselves: whoever wants to go leaves, which says so in the audit log and asks for no permission.
+    pub(super) fn refuse_self(&self, target: &Target<'_>) -> Result<(), Refusal> {
+        match self.authority {
+            Authority::Member { user_id, .. } if user_id == target.user_id => {
+                Err(Refusal::new(Reason::MemberNotManageable).with("hint", "leave with LeaveOrganization"))
+            }
+            _ => Ok(()),
         }
     }
 

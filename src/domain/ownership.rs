@@ -6,7 +6,7 @@ mod tests;
 use chrono::{DateTime, Duration, Utc};
 use uuid::Uuid;
 
-use crate::domain::access_model::{Confirmation, RoleSet, TransferRules};
+use crate::domain::access_model::{Confirmation, RoleId, RoleSet, TransferRules};
 use crate::domain::authority::{Authority, Situation, Target};
 use crate::domain::error::{Reason, Refusal};
 use crate::domain::member::{Action, MemberState};
@@ -78,8 +78,10 @@ pub fn decide_cancellation(situation: &Situation<'_>, owner: Uuid, nominee: Uuid
 /// Both halves of a transfer, to be stored in one commit (JS12).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transfer {
-    /// The roles of the new owner: the eligible role has become the owner role, others stay.
+    /// The roles of the new owner: the owner role beside those that they keep.
     pub new_owner_roles: RoleSet,
+    /// The roles that they held and do not keep.
+    pub replaced_roles: RoleSet,
     /// The roles of the previous owner: the owner role has become the model's role for previous owners, others stay.
     pub previous_owner_roles: RoleSet,
     /// Who has to agree before it happens.
@@ -92,7 +94,7 @@ pub struct Transfer {
 ///
 /// # Errors
 /// `TRANSFER_NOT_SUPPORTED`, `NOT_OWNER`, `PERMISSION_REQUIRED`; `TRANSFER_TARGET_INELIGIBLE` for a nominee who is not an active member in an eligible
-/// role, whose account is out of use, or who owns the organization already (JS11).
+/// role, whose account is out of use, or who owns the organization already (JS11); `TOO_MANY_ROLES` where the owner role would be one too many for them.
 pub fn decide_transfer(
     situation: &Situation<'_>,
     owner: &Target<'_>,
@@ -112,38 +114,60 @@ pub fn decide_transfer(
     }
     situation.require(Action::TransferOwnership.permission())?;
 
-    let eligible = nominee.roles.iter().any(|role| rules.eligible_roles.contains(role));
-    let in_use = nominee.state == MemberState::Active && nominee.account_in_use();
-    let could_receive = in_use && nominee.user_id != owner.user_id && !nominee.roles.contains(owner_role);
-    if !eligible || !could_receive {
-        let roles: Vec<&str> = rules.eligible_roles.iter().map(|role| role.as_str()).collect();
-        return Err(Refusal::new(Reason::TransferTargetIneligible).with("eligible_roles", roles.join(",")));
-    }
-    // Both sets exchange at least one role for one, so neither can outgrow the number of roles that a member may hold.
-    let kept: RoleSet =
-        nominee.roles.iter().filter(|role| !rules.eligible_roles.contains(role.as_str())).cloned().collect();
+    let NewOwner { roles, replaced } = decide_nominee(situation, nominee)?;
     Ok(Transfer {
-        new_owner_roles: kept.with(owner_role),
+        new_owner_roles: roles,
+        replaced_roles: replaced,
+        // One role for another: as many as before at the most.
         previous_owner_roles: owner.roles.without(owner_role).with(&rules.previous_owner_role),
         confirmation: rules.confirmation,
     })
 }
 
-/// Whether a transfer that waits for the nominee happens now. Everything is decided again, by the right of the owner who started it, as both
-/// members are now.
+/// What becomes of the roles of a nominee.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOwner {
+    /// The owner role beside those that they keep.
+    pub roles: RoleSet,
+    /// Those that they held and do not keep.
+    pub replaced: RoleSet,
+}
+
+/// Whether a member could receive ownership, whoever hands it over.
 ///
 /// # Errors
-/// `TRANSFER_TARGET_INELIGIBLE` for anybody but the nominee, and those of [`decide_transfer`].
-pub fn decide_confirmation(
-    situation: &Situation<'_>,
-    owner: &Target<'_>,
-    nominee: &Target<'_>,
-    confirming_user_id: Uuid,
-) -> Result<Transfer, Refusal> {
-    if confirming_user_id != nominee.user_id {
-        return Err(Refusal::new(Reason::TransferTargetIneligible).with("hint", "only the nominee confirms"));
+/// `TRANSFER_NOT_SUPPORTED`, `TRANSFER_TARGET_INELIGIBLE` (JS11), `TOO_MANY_ROLES`.
+pub fn decide_nominee(situation: &Situation<'_>, nominee: &Target<'_>) -> Result<NewOwner, Refusal> {
+    let rules = transfer_rules(situation)?;
+    let owner_role = situation.model.owner_role();
+    let eligible = nominee.roles.iter().any(|role| rules.eligible_roles.contains(role));
+    let in_use = nominee.state == MemberState::Active && nominee.account_in_use();
+    if !eligible || !in_use || nominee.roles.contains(owner_role) {
+        let roles: Vec<&str> = rules.eligible_roles.iter().map(|role| role.as_str()).collect();
+        return Err(Refusal::new(Reason::TransferTargetIneligible).with("eligible_roles", roles.join(",")));
     }
-    decide_transfer(situation, owner, nominee)
+    let limit = situation.model.max_roles_per_member();
+    let gives_up = |role: &&RoleId| limit == 1 || rules.replaced_roles.contains(*role);
+    let replaced: RoleSet = nominee.roles.iter().filter(gives_up).cloned().collect();
+    let kept: RoleSet = nominee.roles.iter().filter(|role| !replaced.contains(role)).cloned().collect();
+    let roles = kept.with(owner_role);
+    if roles.len() > limit {
+        return Err(Refusal::new(Reason::TooManyRoles)
+            .with("limit", limit.to_string())
+            .with("hint", "take a role from the nominee first"));
+    }
+    Ok(NewOwner { roles, replaced })
+}
+
+/// Refuses anybody but the nominee to confirm a transfer.
+///
+/// # Errors
+/// `TRANSFER_TARGET_INELIGIBLE`.
+pub fn require_nominee(caller: Option<Uuid>, nominee: Uuid) -> Result<(), Refusal> {
+    match caller == Some(nominee) {
+        true => Ok(()),
+        false => Err(Refusal::new(Reason::TransferTargetIneligible).with("hint", "only the nominee confirms")),
+    }
 }
 
 fn transfer_rules<'a>(situation: &Situation<'a>) -> Result<&'a TransferRules, Refusal> {

@@ -92,6 +92,16 @@ impl<C: ConnectionTrait> View<C> {
         Ok(u64::try_from(count.unwrap_or(0)).unwrap_or(0))
     }
 
+    /// Whether anybody who has not been removed holds a role.
+    pub(crate) async fn is_held(&self, organization: Uuid, role: &str) -> Result<bool> {
+        let holder = role_holders::Entity::find()
+            .filter(role_holders::Column::OrganizationId.eq(organization))
+            .filter(role_holders::Column::Role.eq(role))
+            .filter(role_holders::Column::State.ne(MemberState::Removed))
+            .limit(1);
+        Ok(holder.one(&self.0).await?.is_some())
+    }
+
     /// The active holders of a role whose accounts are out of use.
     pub(crate) async fn count_idle_holders(&self, organization: Uuid, role: &str) -> Result<u64> {
         let in_use = Expr::exists(active_users((role_holders::Entity, role_holders::Column::UserId)));

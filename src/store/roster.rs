@@ -96,6 +96,17 @@ pub(crate) struct RosterQuery<'a> {
     pub(crate) now: DateTime<Utc>,
     /// Whether counters are shown.
     pub(crate) with_counters: bool,
+    /// What is found out about transfers of ownership, if anything.
+    pub(crate) transfer: Option<AskedTransfer>,
+}
+
+/// What is found out about transfers of an organization's ownership.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AskedTransfer {
+    /// Whether a service asks, which hands over for any owner, suspended or not. A member who asks is the owner.
+    pub(crate) by_service: bool,
+    /// Whether a transfer waits for its nominee, and keeps others from beginning.
+    pub(crate) waits: bool,
 }
 
 impl<'a> RosterQuery<'a> {
@@ -105,11 +116,12 @@ impl<'a> RosterQuery<'a> {
         owner_role: &'a str,
         user: Uuid,
         with_counters: bool,
+        transfer: Option<AskedTransfer>,
         now: DateTime<Utc>,
     ) -> Self {
         let states = vec![MemberState::Active, MemberState::Suspended, MemberState::Removed];
         let filter = RosterFilter { states, user: Some(user), ..RosterFilter::default() };
-        Self { organization, owner_role, filter, after: None, limit: 1, with_counters, now }
+        Self { organization, owner_role, filter, after: None, limit: 1, now, with_counters, transfer }
     }
 }
 
@@ -118,6 +130,8 @@ impl<'a> RosterQuery<'a> {
 pub(crate) struct RosterFacts {
     /// How many active owners the organization has.
     pub(crate) owners: u64,
+    /// Whether a transfer of ownership could begin now, as far as the organization goes. Asked only where the caller could be the one to begin it.
+    pub(crate) transferable: bool,
     /// Which of the members belong to other organizations too.
     pub(crate) elsewhere: BTreeSet<Uuid>,
     /// What services have reported of the members.

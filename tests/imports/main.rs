@@ -28,11 +28,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// The folders of `app`, from the top. Each imports only those below it, so that they can be read one after the other.
-const STAIRS: [&str; 12] = [
+const STAIRS: [&str; 13] = [
     "organizations",
     "invitations",
     "members",
     "users",
+    "ownership",
     "sessions",
     "credentials",
     "permissions",

@@ -13,7 +13,7 @@ use crate::{
             mutation::Mutation,
         },
         members::{RosterEntry, changed_entry},
-        require_etag,
+        ownership, require_etag,
     },
     domain::{
         access_model::RoleSet,
@@ -144,6 +144,7 @@ impl Mutation for ChangeMemberState {
             member.sort_key = sort_key(&user.effective_display_name());
         }
         self.store(ctx, tx, &mut access, &member, before).await?;
+        ownership::call_off_impossible(app, ctx, tx, &mut access.organization, &access.model).await?;
         if state != MemberState::Active {
             end_sessions_of_nobodys_member(ctx, tx, &user).await?;
         }

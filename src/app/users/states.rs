@@ -11,7 +11,7 @@ use crate::{
             error::{Error, Result},
             mutation::Mutation,
         },
-        require_etag,
+        ownership, require_etag,
         users::profiles::{ChangedProfile, ProfileChange, username_taken},
     },
     domain::{
@@ -120,6 +120,10 @@ impl Mutation for ChangeUserState {
                 UserChange::Activate | UserChange::Undelete => "member.account_activated",
             };
             record(ctx, tx, &mut organization, member, kind, data).await?;
+            if self.change.ends_use() && organization.state != OrganizationState::Deleted {
+                let model = app.model_of(&organization)?;
+                ownership::call_off_impossible(app, ctx, tx, &mut organization, &model).await?;
+            }
         }
         if self.change == UserChange::Delete {
             // As the address: the person can come back with it.

@@ -61,6 +61,7 @@ fn decisions(model: &AccessModel) -> BTreeMap<String, String> {
     put("ownership.rule".to_owned(), rule.to_owned());
     if let Some(transfer) = &ownership.transfer {
         put("ownership.transfer.eligible_roles".to_owned(), joined(&transfer.eligible_roles));
+        put("ownership.transfer.replaced_roles".to_owned(), joined(&transfer.replaced_roles));
         put("ownership.transfer.previous_owner_role".to_owned(), transfer.previous_owner_role.to_string());
         let confirmation = match transfer.confirmation {
             Confirmation::None => "none",

@@ -137,6 +137,8 @@ pub(super) enum RuleWord {
 #[serde(deny_unknown_fields)]
 pub(super) struct TransferSection {
     pub(super) eligible_roles: Spanned<Vec<Text>>,
+    #[serde(default)]
+    pub(super) replaced_roles: Vec<Text>,
     pub(super) previous_owner_role: Text,
     pub(super) confirmation: ConfirmationWord,
 }

@@ -252,14 +252,16 @@ impl Check {
                 "at least one role has to be eligible; leave the section out if ownership cannot be transferred",
             );
         }
-        for text in eligible.iter().chain([&section.previous_owner_role]) {
+        for text in eligible.iter().chain(&section.replaced_roles).chain([&section.previous_owner_role]) {
             if text.get_ref() == owner.get_ref() {
                 self.fault(text.span(), format!("the owner role `{}` cannot stand here", owner.get_ref()));
             }
         }
         self.role_of_every_kind(&section.previous_owner_role, roles);
+        let known = |id: &str| roles.iter().any(|role| role.id.as_str() == id);
         TransferRules {
-            eligible_roles: self.references(eligible, "role", |id| roles.iter().any(|role| role.id.as_str() == id)),
+            eligible_roles: self.references(eligible, "role", known),
+            replaced_roles: self.references(&section.replaced_roles, "role", known),
             previous_owner_role: RoleId::from(section.previous_owner_role.get_ref().as_str()),
             confirmation: match section.confirmation {
                 ConfirmationWord::None => Confirmation::None,

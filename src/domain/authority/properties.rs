@@ -361,7 +361,11 @@ proptest! {
         let situation = Situation { authority, ..world.situation(Authority::Service { operator: false }) };
         let target = world.people[row.index(world.people.len())].target();
         let offered = allowed_actions(&situation, |_| true, &Row::Member { target, belongs_elsewhere: false }, NOW);
-        let transfers = sender.is_some_and(|owner| decide_transfer(&situation, &world.people[owner].target(), &target).is_ok());
+        // A service may name anybody as the owner who hands over; where there is none, the page offers it to nobody.
+        let mut owners = world.people.iter().enumerate().filter(|(number, _)| sender.is_none_or(|sender| sender == *number));
+        let transfers = owners.any(|(_, owner)| decide_transfer(&situation, &owner.target(), &target).is_ok());
+        let owned = world.people.iter().any(|person| person.state != MemberState::Removed && person.roles.contains(world.model.owner_role()));
+        let offered: Vec<Action> = offered.into_iter().filter(|action| owned || *action != Action::TransferOwnership).collect();
         let calls = [
             (Action::ResendInvitation, false),
             (Action::RevokeInvitation, false),

@@ -16,6 +16,7 @@ pub fn decide_suspend(situation: &Situation<'_>, target: &Target<'_>) -> Result<
     situation.require_manages(target.roles)?;
     situation.require_state(target, MemberState::Active)?;
     situation.require_other_owner(target)?;
+    situation.refuse_self(target)?;
     Ok(MemberState::Suspended)
 }
 
@@ -44,6 +45,7 @@ pub fn decide_remove(situation: &Situation<'_>, target: &Target<'_>) -> Result<M
     situation.require_manages(target.roles)?;
     situation.require_not_removed(target)?;
     situation.require_other_owner(target)?;
+    situation.refuse_self(target)?;
     Ok(MemberState::Removed)
 }
 

@@ -251,8 +251,14 @@ fn cp09_the_last_active_owner_stays() {
     let other = active(&owner);
     for who in [me, other] {
         assert_eq!(decide_set_roles(&two, &who, &manager), Ok(manager.clone()));
-        assert_eq!(decide_suspend(&two, &who), Ok(MemberState::Suspended));
-        assert_eq!(decide_remove(&two, &who), Ok(MemberState::Removed));
+    }
+    assert_eq!(decide_suspend(&two, &other), Ok(MemberState::Suspended));
+    assert_eq!(decide_remove(&two, &other), Ok(MemberState::Removed));
+    // Whoever wants to go leaves.
+    for refusal in
+        [decide_suspend(&two, &me), decide_remove(&two, &me)].map(|own| refused(own, Reason::MemberNotManageable))
+    {
+        assert_eq!(refusal.metadata, [("hint", "leave with LeaveOrganization".to_owned())]);
     }
     assert_eq!(decide_leave(&two, &me), Ok(MemberState::Removed));
     // A suspended owner does not count, so may go while one active owner remains.

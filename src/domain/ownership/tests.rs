@@ -108,27 +108,65 @@ fn only_the_nominee_confirms() {
     let (owner, admin) = (set(&["owner"]), set(&["admin"]));
     let (from, to) = (member(1, &owner, MemberState::Active), member(2, &admin, MemberState::Active));
     let situation = by(&model, &from);
-    refused(decide_confirmation(&situation, &from, &to, from.user_id), Reason::TransferTargetIneligible);
-    let transfer = decide_confirmation(&situation, &from, &to, to.user_id).unwrap();
+    for other in [Some(from.user_id), None] {
+        let refusal = require_nominee(other, to.user_id).unwrap_err();
+        assert_eq!(refusal.reason, Reason::TransferTargetIneligible);
+    }
+    assert_eq!(require_nominee(Some(to.user_id), to.user_id), Ok(()));
+    let transfer = decide_transfer(&situation, &from, &to).unwrap();
     assert_eq!(transfer.confirmation, Confirmation::Nominee);
     // Whoever stopped being the owner in between hands nothing over.
     let demoted = member(1, &admin, MemberState::Active);
-    refused(decide_confirmation(&by(&model, &demoted), &demoted, &to, to.user_id), Reason::NotOwner);
+    refused(decide_transfer(&by(&model, &demoted), &demoted, &to), Reason::NotOwner);
+}
+
+/// The model of several roles a member, whose owner role replaces these.
+fn with_several_roles(limit: usize, replaced: &str) -> AccessModel {
+    let source =
+        model("default").source().replace("max_roles_per_member = 1", &format!("max_roles_per_member = {limit}"));
+    AccessModel::parse(
+        &source.replace("confirmation = \"none\"", &format!("replaced_roles = [{replaced}]\nconfirmation = \"none\"")),
+    )
+    .unwrap()
 }
 
 #[test]
 fn other_roles_stay_with_their_holders() {
-    let source = model("default").source().replace("max_roles_per_member = 1", "max_roles_per_member = 3");
-    let source = source.replace("eligible_roles = [\"admin\", \"member\"]", "eligible_roles = [\"admin\"]");
-    let model = AccessModel::parse(&source).unwrap();
     let (owner, both) = (set(&["member", "owner"]), set(&["admin", "member"]));
     let (from, to) = (member(1, &owner, MemberState::Active), member(2, &both, MemberState::Active));
-    let transfer = decide_transfer(&by(&model, &from), &from, &to).unwrap();
-    assert_eq!(transfer.new_owner_roles, set(&["member", "owner"]));
-    assert_eq!(transfer.previous_owner_roles, set(&["admin", "member"]));
+    for (replaced, roles, given_up) in [
+        ("", set(&["admin", "member", "owner"]), set(&[])),
+        ("\"admin\"", set(&["member", "owner"]), set(&["admin"])),
+        ("\"admin\", \"member\"", set(&["owner"]), both.clone()),
+    ] {
+        let model = with_several_roles(3, replaced);
+        let transfer = decide_transfer(&by(&model, &from), &from, &to).unwrap();
+        assert_eq!(transfer.new_owner_roles, roles, "{replaced}");
+        assert_eq!(transfer.replaced_roles, given_up, "{replaced}");
+        assert_eq!(transfer.previous_owner_roles, both, "{replaced}");
+    }
+    let model = with_several_roles(3, "");
     let co_owner = set(&["admin", "owner"]);
     let to = member(3, &co_owner, MemberState::Active);
     refused(decide_transfer(&by(&model, &from), &from, &to), Reason::TransferTargetIneligible);
+}
+
+/// Where a member holds one role, the owner role takes its place; where several, one too many is refused, and none is lost in silence.
+#[test]
+fn the_owner_role_finds_a_place() {
+    let (owner, one, both) = (set(&["owner"]), set(&["member"]), set(&["admin", "member"]));
+    let from = member(1, &owner, MemberState::Active);
+    let model = with_several_roles(1, "");
+    let transfer = decide_transfer(&by(&model, &from), &from, &member(2, &one, MemberState::Active)).unwrap();
+    assert_eq!((transfer.new_owner_roles, transfer.replaced_roles), (owner.clone(), one));
+    let nominee = member(2, &both, MemberState::Active);
+    let model = with_several_roles(2, "");
+    let refusal = refused(decide_transfer(&by(&model, &from), &from, &nominee), Reason::TooManyRoles);
+    let hint = "take a role from the nominee first".to_owned();
+    assert_eq!(refusal.metadata, [("limit", "2".to_owned()), ("hint", hint)]);
+    let model = with_several_roles(2, "\"member\"");
+    let transfer = decide_transfer(&by(&model, &from), &from, &nominee).unwrap();
+    assert_eq!(transfer.new_owner_roles, set(&["admin", "owner"]));
 }
 
 /// A transfer that is over says what became of it, and how ownership changes hands from here.

@@ -6,14 +6,14 @@ use tonic::{Request, Response, Status};
 use crate::{
     app::{
         etag,
-        organizations::ownership::{self, Settle, Start, TransferAnswer},
+        ownership::transfers::{self, Outcome, Settle, Start, TransferAnswer},
         records::Transfer,
     },
-    domain::ownership::TransferStatus,
+    domain::ownership::{self, TransferStatus},
     grpc::{
         pb::{self, ownership_service_server::OwnershipService},
         wire::{
-            convert::timestamp,
+            convert::{roles, timestamp},
             edge::Edge,
             fields::{ETAG, Fields, Parse},
         },
@@ -35,7 +35,7 @@ impl OwnershipService for Edge {
         request: Request<pb::ListOwnershipTransfersRequest>,
     ) -> Result<Response<pb::ListOwnershipTransfersResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        let page = ownership::list(&self.app, &ctx, query).await?;
+        let page = transfers::list(&self.app, &ctx, query).await?;
         Ok(Response::new(page.map(|row| transfer(row, ctx.now)).await.into()))
     }
 
@@ -76,12 +76,12 @@ impl Parse for pb::TransferOwnershipRequest {
 }
 
 impl Parse for pb::ListOwnershipTransfersRequest {
-    type Command = ownership::List;
+    type Command = transfers::List;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let organization_id = fields.uuid("organization_id", &self.organization_id);
         let page = fields.page(self);
-        Some(ownership::List { organization_id: organization_id?, page: page? })
+        Some(transfers::List { organization_id: organization_id?, page: page? })
     }
 }
 
@@ -133,19 +133,29 @@ fn transfer(row: Transfer, now: DateTime<Utc>) -> pb::OwnershipTransfer {
     }
 }
 
+/// The roles of both sides in the contract's terms.
+fn exchanged(decided: ownership::Transfer) -> pb::ExchangedRoles {
+    pb::ExchangedRoles {
+        new_owner_roles: roles(&decided.new_owner_roles),
+        replaced_roles: roles(&decided.replaced_roles),
+        previous_owner_roles: roles(&decided.previous_owner_roles),
+    }
+}
+
 /// Responses that carry the transfer as it is right after the call: of a settled one, the time plays no part.
 macro_rules! changed {
-    ($($response:ty),*) => {
-        $(impl From<(Transfer, i64)> for $response {
-            fn from((row, revision): (Transfer, i64)) -> Self {
-                let now = row.create_time;
+    ($($response:ident $([$roles:ident])?),*) => {
+        $(impl From<Outcome> for pb::$response {
+            fn from(outcome: Outcome) -> Self {
+                let now = outcome.transfer.create_time;
                 Self {
-                    transfer: Some(transfer(row, now)),
-                    revision,
+                    transfer: Some(transfer(outcome.transfer, now)),
+                    revision: outcome.revision,
+                    $($roles: outcome.decided.map(exchanged),)?
                 }
             }
         })*
     };
 }
 
-changed!(pb::TransferOwnershipResponse, pb::ConfirmOwnershipTransferResponse, pb::CancelOwnershipTransferResponse);
+changed!(TransferOwnershipResponse[roles], ConfirmOwnershipTransferResponse[roles], CancelOwnershipTransferResponse);

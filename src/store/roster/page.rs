@@ -7,7 +7,9 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{InvitedRows, Profile, RosterFacts, RosterQuery, RosterRow, holding, invited_rows, member_rows};
+use super::{
+    AskedTransfer, InvitedRows, Profile, RosterFacts, RosterQuery, RosterRow, holding, invited_rows, member_rows,
+};
 use crate::{
     domain::{access_model::RoleId, member::MemberState},
     platform::in_steps,
@@ -141,6 +143,7 @@ impl<C: ConnectionTrait> View<C> {
         // Whoever holds two of the roles is found by both.
         rows.dedup_by(|one, next| one.place() == next.place());
         rows.truncate(usize::try_from(query.limit).unwrap_or(usize::MAX));
+        facts.transferable = self.transferable(query, facts.owners).await?;
         if query.with_counters {
             let members: Vec<Uuid> = rows.iter().filter_map(RosterRow::user_id).collect();
             for (user, counters) in self.member_counters(organization.id, &members).await? {
@@ -148,6 +151,13 @@ impl<C: ConnectionTrait> View<C> {
             }
         }
         Ok(Some((rows, facts)))
+    }
+
+    async fn transferable(&self, asked: &RosterQuery<'_>, owners: u64) -> Result<bool> {
+        let Some(AskedTransfer { by_service, waits }) = asked.transfer else { return Ok(false) };
+        let organization = asked.organization.id;
+        let owned = !by_service || owners > 0 || self.is_held(organization, asked.owner_role).await?;
+        Ok(owned && !(waits && self.pending_transfer(organization, asked.now).await?.is_some()))
     }
 
     async fn roster_members(&self, asked: &RosterQuery<'_>) -> Result<Vec<FoundMember>> {

@@ -4,7 +4,7 @@ use roster_test_macros::wire_test;
 use tonic::Code;
 
 use crate::support::mailbox::Fault;
-use crate::support::models::document;
+use crate::support::models;
 use crate::support::pb::{
     BatchCreateInvitationsRequest, CreateInvitationRequest, CreateRoleRequest, DeliveryState, GetInvitationRequest,
     Invitation, InvitationState, NewInvitation, PreviewInvitationRequest, ResendInvitationRequest,
@@ -14,11 +14,8 @@ use crate::support::world::World;
 
 /// Starts the server again with a product of its own beside the shipped ones: the default model with these changes.
 async fn with_model(world: &World, id: &str, changes: &[(&str, &str)]) {
-    let document = document(id, changes);
-    let folder = world.folder().join("models");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join(format!("{id}.toml")), document).unwrap();
-    world.restart_with(&[("access-models-dir", folder.to_str().unwrap())]).await;
+    let folder = models::folder(world, &[(id, models::document(id, changes))]);
+    world.restart_with(&[("access-models-dir", &folder)]).await;
 }
 
 async fn get(of: &Scenario, invitation_id: &str) -> Invitation {

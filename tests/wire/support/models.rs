@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::support::world::World;
+
 /// The document of the default model under this id, with parts of it replaced. Without its tests, which say what the shipped roles come to.
 pub(crate) fn document(id: &str, changes: &[(&str, &str)]) -> String {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/models/default.toml");
@@ -12,4 +14,14 @@ pub(crate) fn document(id: &str, changes: &[(&str, &str)]) -> String {
         assert!(document.contains(from), "{from}");
         document.replace(from, to)
     })
+}
+
+/// Writes models for a server to read, each by its id and document, and answers with the value of its flag `access-models-dir`.
+pub(crate) fn folder(world: &World, models: &[(&str, String)]) -> String {
+    let folder = world.folder().join("models");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (id, document) in models {
+        std::fs::write(folder.join(format!("{id}.toml")), document).unwrap();
+    }
+    folder.to_str().unwrap().to_owned()
 }

@@ -65,6 +65,20 @@ fn each_mistake_is_named_with_its_place() {
         (
             DEFAULT,
             "previous_owner_role = \"admin\"",
+            "replaced_roles = [\"owner\"]\nprevious_owner_role = \"admin\"",
+            "ownership.transfer.replaced_roles[0]",
+            "cannot stand here",
+        ),
+        (
+            DEFAULT,
+            "previous_owner_role = \"admin\"",
+            "replaced_roles = [\"x\"]\nprevious_owner_role = \"admin\"",
+            "ownership.transfer.replaced_roles[0]",
+            "unknown role `x`",
+        ),
+        (
+            DEFAULT,
+            "previous_owner_role = \"admin\"",
             "previous_owner_role = \"owner\"",
             "ownership.transfer.previous_owner_role",
             "cannot stand here",

@@ -60,7 +60,7 @@ fn the_last_owners_row_offers_what_its_calls_allow() {
     let me = target(ACTOR, &owner, MemberState::Active);
     assert_eq!(actions(&by(&model, &owner), &row(me)), [Action::Update]);
     let two = owners(by(&model, &owner), 2);
-    assert_eq!(actions(&two, &row(me)), [Action::SetRoles, Action::Update, Action::Suspend, Action::Remove]);
+    assert_eq!(actions(&two, &row(me)), [Action::SetRoles, Action::Update]);
 }
 
 #[test]
