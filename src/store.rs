@@ -62,7 +62,7 @@ pub(crate) use entities::{
     sign_ins::Model as SignInRecord, stream_heads::Model as StreamHead, users::Model as User,
 };
 pub(crate) use events::{Actor, Event, event_hash};
-pub(crate) use invitations::{InvitationFilter, InvitationRow, Sender};
+pub(crate) use invitations::{InvitationFilter, InvitationKey, InvitationRow, Sender};
 pub(crate) use log::{LogConnection, LogPlace, LogStep, SeenTransactions};
 pub(crate) use outbox::{ClaimedMessage, MailOf, MessageFilter, Settlement};
 pub(crate) use page::Cursor;

@@ -21,7 +21,7 @@ use crate::{
         require_etag,
     },
     domain::{
-        access_model::{AccessModel, RoleSet},
+        access_model::RoleSet,
         authority::{Owners, decide_addition, decide_invite},
         delivery::DeliveryState,
         email::EmailAddress,
@@ -250,7 +250,7 @@ fn compose(
         inviter_name: inviter.map(User::effective_display_name),
         inviter_email: inviter.map(|user| user.email.clone()),
         organization_name: organization.display_name.clone(),
-        role_names: role_names(&access.model, &invitation.roles),
+        role_names: access.model.role_names(&invitation.roles),
         invitee_email: invitation.email.clone(),
         expire_time: invitation.expire_time,
         locale: app.language(languages.into_iter().flatten()),
@@ -377,10 +377,4 @@ impl Mutation for Revoke {
 pub(super) async fn find(tx: &Tx, organization: Uuid, id: Uuid) -> Result<InvitationRow> {
     let row = tx.invitation_row(organization, id).await?;
     Ok(row.ok_or(Reason::InvitationNotFound)?)
-}
-
-/// The names of roles, of those that the model still has.
-pub(super) fn role_names(model: &AccessModel, roles: &RoleSet) -> Vec<String> {
-    let name = |role: &str| model.role(role).map(|role| role.name.clone());
-    roles.iter().filter_map(|role| name(role.as_str())).collect()
 }

@@ -1,6 +1,7 @@
 //! The roster of an organization, and the roles of its members.
 
 pub(crate) mod holders;
+mod organization_actions;
 pub(crate) mod preview;
 pub(crate) mod profiles;
 pub(crate) mod states;
@@ -8,6 +9,7 @@ pub(crate) mod states;
 use serde_json::json;
 use uuid::Uuid;
 
+pub(crate) use self::organization_actions::OrganizationActions;
 use crate::{
     app::{
         App,
@@ -24,15 +26,13 @@ use crate::{
     domain::{
         access_model::{PermissionId, RoleSet},
         actions::{Row, allowed_actions},
-        authority::{Owners, decide_set_roles},
+        authority::{Owners, RoleChange, decide_role_change},
         error::Reason,
         invitation::InvitationStatus,
         member::{Action, MemberState, RowState},
         user::UserState,
     },
-    store::{
-        Cursor, Member, MemberActivity, Organization, RosterFacts, RosterFilter, RosterQuery, RosterRow, Tx, User,
-    },
+    store::{Member, MemberActivity, RosterFacts, RosterFilter, RosterQuery, RosterRow, Tx, User},
 };
 
 /// A row of the roster, as this caller sees it.
@@ -44,6 +44,8 @@ pub(crate) struct RosterEntry {
     pub(crate) state: RowState,
     /// The access model's word for that.
     pub(crate) status_label: String,
+    /// The names of its roles.
+    pub(crate) role_names: Vec<String>,
     /// What the caller may do to it now.
     pub(crate) allowed_actions: Vec<Action>,
     /// What services have reported of the member; counters only for callers who may read activity (JS14).
@@ -69,6 +71,9 @@ fn scope_of(action: Action) -> &'static str {
     // No key has the scope of a method that is not there.
     Rule::of(method).map_or("", |rule| rule.scope)
 }
+
+/// The method that lists invitations, also those that the model keeps out of the roster.
+const LIST_INVITATIONS: &str = "/roster.v1.InvitationService/ListInvitations";
 
 /// What the rows of a page have in common.
 struct RosterPage<'a> {
@@ -107,6 +112,7 @@ impl<'a> RosterPage<'a> {
         };
         RosterEntry {
             status_label: self.access.model.label(state).to_owned(),
+            role_names: self.access.model.role_names(row.roles()),
             state,
             allowed_actions: self.allowed_actions(&row),
             activity: row.user_id().and_then(|user| self.facts.activity.remove(&user)).unwrap_or_default(),
@@ -196,23 +202,41 @@ pub(crate) struct List {
     pub(crate) filter: RosterFilter,
     /// Only those whose roles give this permission.
     pub(crate) permission: Option<PermissionId>,
+    /// Whether pending invitations are rows also where the model keeps them out.
+    pub(crate) include_invitations: bool,
     /// Which page.
     pub(crate) page: PageRequest,
 }
 
-/// A page of the roster, and the organization's revision that it was read at.
+/// A page of the roster.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    /// The rows.
+    pub(crate) page: Page<RosterEntry>,
+    /// What the caller may do in the organization.
+    pub(crate) actions: OrganizationActions,
+    /// The organization's revision that the page was read at.
+    pub(crate) revision: i64,
+}
+
+/// A page of the roster, and what the caller may do beside it.
 ///
 /// # Errors
-/// Those of [`access::enter`].
-pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<(Page<RosterEntry>, i64)> {
+/// Those of [`access::enter`]; `PERMISSION_REQUIRED` and `SCOPE_REQUIRED` where the caller asks for invitations that the model keeps out of the roster, and may not read them.
+pub(crate) async fn list(app: &App, ctx: &Ctx, query: List) -> Result<Roster> {
     let (access, page, facts) = read(app, ctx, &query).await?;
+    let actions = OrganizationActions::of(ctx, &access, &facts);
     let mut roster_page = RosterPage::of(app, ctx, &access, facts);
-    Ok((page.map(|row| roster_page.entry(row)).await, access.organization.revision))
+    let page = page.map(|row| roster_page.entry(row)).await;
+    Ok(Roster { page, actions, revision: access.organization.revision })
 }
 
 /// The rows of a page, and the organization as it was at their moment.
 pub(super) async fn read(app: &App, ctx: &Ctx, query: &List) -> Result<(Access, Page<RosterRow>, RosterFacts)> {
     let access = access::enter(app, ctx, query.organization_id).await?;
+    if query.include_invitations {
+        access.require_call(ctx, LIST_INVITATIONS)?;
+    }
     // What is counted is counted at the moment of the page.
     if !query.page.counts()
         && let Some((rows, facts)) = app.store.planned_once().roster_page(&query.asked(ctx, &access)).await?
@@ -232,7 +256,7 @@ impl List {
     fn asked<'a>(&'a self, ctx: &Ctx, access: &'a Access) -> RosterQuery<'a> {
         let (owner_role, with_counters) = shown(ctx, access);
         let mut filter = self.filter.clone();
-        filter.invited = filter.invited.filter(|_| access.model.invitations().in_roster);
+        filter.invited = filter.invited.filter(|_| self.include_invitations || access.model.invitations().in_roster);
         if let Some(permission) = &self.permission {
             filter.roles = access.roles_with(permission.as_str());
             // Where no role gives it, nobody has it.
@@ -293,43 +317,22 @@ fn moved() -> Error {
     Error::Internal("an organization moved within a snapshot".to_owned())
 }
 
-/// Whose memberships.
+/// Changes a member's roles.
 #[derive(Debug)]
-pub(crate) struct ListOfUser {
-    /// The user.
-    pub(crate) user_id: Uuid,
-    /// Which page.
-    pub(crate) page: PageRequest,
-}
-
-/// The organizations that a user belongs to, by organization id.
-///
-/// # Errors
-/// `USER_NOT_FOUND`.
-pub(crate) async fn list_of_user(app: &App, ctx: &Ctx, query: ListOfUser) -> Result<Page<(Organization, Member)>> {
-    ctx.require_self(query.user_id)?;
-    let view = app.store.read();
-    view.user(query.user_id).await?.ok_or(Reason::UserNotFound)?;
-    let rows = view.memberships_page(query.user_id, query.page.after(), query.page.limit()).await?;
-    let total = query.page.total(view.memberships_count(query.user_id)).await?;
-    let rows = rows.into_iter().filter_map(|(organization, member)| Some((organization, member?))).collect();
-    Ok(query.page.page(rows, total, |(organization, _)| Cursor::by_id(organization.id)))
-}
-
-/// Replaces a member's roles.
-#[derive(Debug)]
-pub(crate) struct SetRoles {
+pub(crate) struct ChangeRoles {
     /// The organization.
     pub(crate) organization_id: Uuid,
     /// The member's user.
     pub(crate) user_id: Uuid,
-    /// The roles to hold; none gives the default role.
-    pub(crate) roles: RoleSet,
+    /// How they change.
+    pub(crate) change: RoleChange,
     /// The state that the change is based on.
     pub(crate) etag: String,
+    /// Whether everything is checked and nothing is changed.
+    pub(crate) validate_only: bool,
 }
 
-impl Mutation for SetRoles {
+impl Mutation for ChangeRoles {
     type Outcome = (RosterEntry, i64);
 
     fn organization(&self) -> Option<(Uuid, Asked)> {
@@ -341,8 +344,8 @@ impl Mutation for SetRoles {
         let found = tx.member_row(self.organization_id, self.user_id).await?;
         let (mut member, user) = found.ok_or(Reason::MemberNotFound)?;
         require_etag(&self.etag, member.changed_revision)?;
-        let owners = access::owners_where_it_matters(tx, &access, &[&member.roles, &self.roles]).await?;
-        let roles = decide_set_roles(&access.situation(ctx, owners), &member.target(user.state), &self.roles)?;
+        let owners = access::owners_where_it_matters(tx, &access, &[&member.roles, self.change.named()]).await?;
+        let roles = decide_role_change(&access.situation(ctx, owners), &member.target(user.state), &self.change)?;
         if roles == member.roles {
             return changed_entry(app, ctx, tx, &mut access, member, user).await;
         }
@@ -355,6 +358,10 @@ impl Mutation for SetRoles {
         ctx.record(tx, &mut access.organization, "member.roles_set", Some(member.user_id), data).await?;
         ownership::call_off_impossible(app, ctx, tx, &mut access.organization, &access.model).await?;
         changed_entry(app, ctx, tx, &mut access, member, user).await
+    }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
     }
 }
 

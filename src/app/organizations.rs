@@ -2,6 +2,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod contacts;
+pub(crate) mod memberships;
 pub(crate) mod roles;
 
 use serde_json::json;

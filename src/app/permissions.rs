@@ -25,6 +25,7 @@ use crate::{
     },
     domain::{
         access_model::{PermissionId, RoleId, RoleSet},
+        error::Reason,
         member::{self, DenyReason, MembershipFacts},
         mfa, session,
     },
@@ -106,8 +107,13 @@ fn giving(ctx: &Ctx, seat: &Seat, permission: &str) -> Option<Vec<RoleId>> {
 /// Checks many. Each membership is read once, however many of the questions are about it.
 ///
 /// # Errors
-/// The database's.
+/// `USER_NOT_FOUND` for a user who asks about another.
 pub(crate) async fn check_batch(app: &App, ctx: &Ctx, questions: Vec<Check>) -> Result<Vec<Decision>> {
+    if let Some(caller) = ctx.caller.user_id()
+        && questions.iter().any(|one| one.user_id != caller)
+    {
+        return Err(Reason::UserNotFound.into());
+    }
     let pairs: BTreeSet<(Uuid, Uuid)> = questions.iter().map(|one| (one.organization_id, one.user_id)).collect();
     let seats = app.directory.seats(app, ctx.freshness, pairs).await?;
     let lacking = without_factor(app, seats.values()).await?;
@@ -146,23 +152,45 @@ pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, use
     })
 }
 
-/// What keeps a session's user from acting in an organization with it, whatever their roles.
+/// What a session is good for in an organization.
+#[derive(Debug)]
+pub(crate) struct SessionRights {
+    /// What keeps the session's user from acting there with it, whatever their roles.
+    pub(crate) deny_reason: Option<DenyReason>,
+    /// The answers for the permissions that were asked for, in their order.
+    pub(crate) decisions: Vec<(PermissionId, Decision)>,
+    /// The user's roles there.
+    pub(crate) roles: RoleSet,
+    /// The revision that the answer holds for; 0 where the user is no member.
+    pub(crate) revision: i64,
+}
+
+/// What a session is good for in an organization, as far as these permissions go.
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn deny_reason(
+pub(super) async fn session_rights(
     app: &App,
     ctx: &Ctx,
     session: &Session,
     organization: Uuid,
-) -> Result<Option<DenyReason>> {
+    permissions: Vec<PermissionId>,
+) -> Result<SessionRights> {
     let seat = app.directory.seat(app, ctx.freshness, organization, session.user_id).await?;
     let lacking = without_factor(app, seat.iter()).await?;
+    let decide = |permission: PermissionId| {
+        let decision = decide(Some(session), seat.as_ref(), &lacking, permission.as_str());
+        (permission, decision)
+    };
+    let decisions = permissions.into_iter().map(decide).collect();
     Ok(match &seat {
-        Some(Seat { organization: known, member: Some(member) }) => {
-            standing(Some(session), &known.organization, member, &lacking)
-        }
-        _ => Some(DenyReason::NotAMember),
+        Some(Seat { organization: known, member: Some(member) }) => SessionRights {
+            deny_reason: standing(Some(session), &known.organization, member, &lacking),
+            decisions,
+            roles: member.roles.clone(),
+            revision: known.organization.revision,
+        },
+        _ => SessionRights { deny_reason: Some(DenyReason::NotAMember), decisions, roles: RoleSet::new(), revision: 0 },
     })
 }
 
@@ -190,7 +218,7 @@ fn decide(session: Option<&Session>, seat: Option<&Seat>, lacking: &BTreeSet<Sea
     let (organization, model) = (&known.organization, &known.model);
     let denial = standing(session, organization, member, lacking)
         .map(Denial::Denied)
-        .or_else(|| (!model.allows(&member.roles, permission)).then_some(Denial::NotGranted));
+        .or_else(|| (!model.allows(&member.roles, permission)).then(|| Denial::of_missing(model, permission)));
     let revision = match denial {
         Some(Denial::Denied(DenyReason::NotAMember)) => 0,
         _ => organization.revision,

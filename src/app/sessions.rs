@@ -18,9 +18,9 @@ use crate::{
             mutation::Mutation,
             paging::{Page, PageRequest},
         },
-        permissions::deny_reason,
+        permissions::{SessionRights, session_rights},
     },
-    domain::{error::Reason, member::DenyReason},
+    domain::{access_model::PermissionId, error::Reason, member::DenyReason},
     store::{Cursor, Session, SessionHolder, Tx},
 };
 
@@ -31,36 +31,58 @@ pub(crate) struct Verify {
     pub(crate) token: SecretString,
     /// The organization that it is to be good in; `None`: any.
     pub(crate) organization_id: Option<Uuid>,
+    /// What is checked of its user there.
+    pub(crate) permissions: Vec<PermissionId>,
 }
+
+/// The scope that a key needs that asks for decisions: that of CheckPermission.
+const CHECKING: &str = "permissions.check";
 
 /// What a token is worth.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// The session is live, and good in the organization that was asked about.
-    Good(Box<SessionHolder>),
+    /// The session is live, and good in the organization that was asked about, with what was checked there.
+    Good(Box<SessionHolder>, Option<SessionRights>),
     /// The session is live, and its user may not act in that organization with it.
     Denied(DenyReason),
     /// The session is over, or there never was one.
     Over,
 }
 
-/// Verifies a session.
+/// Verifies a session, and checks what its user may do.
 ///
 /// # Errors
-/// The database's.
+/// `SCOPE_REQUIRED` where permissions are asked about without the scope for it.
 pub(crate) async fn verify(app: &App, ctx: &Ctx, query: Verify) -> Result<Verdict> {
+    let checks = !query.permissions.is_empty();
+    if checks {
+        ctx.require_scope(CHECKING)?;
+    }
     let live = authentication::live_session(app, query.token.expose_secret(), ctx.now).await?;
     let Some(holder) = live else {
         return Ok(Verdict::Over);
     };
-    let deny_reason = match query.organization_id {
-        Some(organization) => deny_reason(app, ctx, &holder.session, organization).await?,
-        None => None,
+    let Some(organization) = query.organization_id else {
+        return Ok(Verdict::Good(Box::new(holder), None));
     };
-    Ok(match deny_reason {
+    let rights = session_rights(app, ctx, &holder.session, organization, query.permissions).await?;
+    Ok(match rights.deny_reason {
         Some(deny_reason) => Verdict::Denied(deny_reason),
-        None => Verdict::Good(Box::new(holder)),
+        None => Verdict::Good(Box::new(holder), Some(rights).filter(|_| checks)),
     })
+}
+
+/// The caller's own account and session.
+///
+/// # Errors
+/// `CREDENTIALS_INVALID` for a caller without a session.
+pub(crate) fn me(ctx: &Ctx) -> Result<SessionHolder> {
+    let caller = ctx.caller.user.as_ref();
+    let holder = caller.and_then(|caller| {
+        let session = caller.session.clone()?;
+        Some(SessionHolder { session, user: caller.user.clone() })
+    });
+    holder.ok_or_else(|| Error::from(Reason::CredentialsInvalid))
 }
 
 /// Which sessions.

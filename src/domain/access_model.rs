@@ -296,6 +296,12 @@ impl AccessModel {
         self.role_index.get(id).and_then(|index| self.roles.get(*index))
     }
 
+    /// The names of roles, in their order; of one that the model has no more, its id.
+    pub fn role_names(&self, roles: &RoleSet) -> Vec<String> {
+        let name = |role: &RoleId| self.role(role.as_str()).map_or(role.as_str(), |role| &role.name).to_owned();
+        roles.iter().map(name).collect()
+    }
+
     /// The role of a member to whom none was given.
     pub fn default_role(&self) -> Option<&RoleId> {
         self.default_role.as_ref()

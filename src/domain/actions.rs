@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::access_model::RoleSet;
+use crate::domain::access_model::{Role, RoleSet};
 use crate::domain::authority::{
-    Authority, Situation, Target, decide_activate, decide_remove, decide_restore, decide_set_roles, decide_suspend,
-    decide_update,
+    Authority, Situation, Target, decide_activate, decide_invite, decide_remove, decide_restore, decide_set_roles,
+    decide_suspend, decide_update,
 };
 use crate::domain::invitation::{self, Invitation};
 use crate::domain::member::{Action, MemberState};
@@ -38,6 +38,12 @@ pub fn allowed_actions(
 ) -> Vec<Action> {
     let allowed = |action: &Action| in_scope(*action) && is_allowed(situation, *action, row, now);
     Action::ALL.iter().copied().filter(allowed).collect()
+}
+
+/// The roles that this caller may invite somebody into now, one by one. Where none, they may not invite.
+pub fn invitable_roles<'a>(situation: &Situation<'a>) -> Vec<&'a Role> {
+    let invitable = |role: &&Role| decide_invite(situation, &[role.id.clone()].into_iter().collect()).is_ok();
+    situation.model.roles().iter().filter(invitable).collect()
 }
 
 fn is_allowed(situation: &Situation<'_>, action: Action, row: &Row<'_>, now: DateTime<Utc>) -> bool {

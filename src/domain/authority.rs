@@ -14,10 +14,12 @@
 
 #[cfg(test)]
 mod properties;
+mod roles;
 mod states;
 #[cfg(test)]
 mod tests;
 
+pub use roles::{RoleChange, decide_role_change, decide_set_roles};
 pub use states::{decide_activate, decide_leave, decide_remove, decide_restore, decide_suspend};
 use uuid::Uuid;
 
@@ -171,38 +173,6 @@ pub fn decide_create(situation: &Situation<'_>, requested: &RoleSet, account_in_
         situation.refuse_owner_of_one(&roles)?;
     }
     situation.require_grants(roles.iter())?;
-    Ok(roles)
-}
-
-/// The roles that a member holds after a role change: those requested, or the default role where none are (JH10).
-///
-/// The roles that are added have to be ones that the authority may give, and the member has to be one whom it may change: oneself is no
-/// exception (CP09).
-///
-/// # Errors
-/// `PERMISSION_REQUIRED`, `ROLE_UNKNOWN`, `TOO_MANY_ROLES`, `ROLE_NOT_IN_ORGANIZATION_KIND`, `OWNER_BY_TRANSFER_ONLY`, `MEMBER_NOT_MANAGEABLE`,
-/// `ROLE_NOT_GRANTABLE`, `MEMBER_STATE_CONFLICT`, `LAST_OWNER`.
-pub fn decide_set_roles(
-    situation: &Situation<'_>,
-    target: &Target<'_>,
-    requested: &RoleSet,
-) -> Result<RoleSet, Refusal> {
-    situation.require(Action::SetRoles.permission())?;
-    let roles = situation.resolve(requested)?;
-    let owner = situation.model.owner_role();
-    let (was_owner, is_owner) = (target.roles.contains(owner), roles.contains(owner));
-    let founding = target.state == MemberState::Active && situation.is_founding_by(target, &roles);
-    if was_owner && !is_owner {
-        situation.refuse_owner_of_one(target.roles)?;
-    } else if is_owner && !was_owner && !founding {
-        situation.refuse_owner_of_one(&roles)?;
-    }
-    situation.require_manages(target.roles)?;
-    situation.require_grants(roles.iter().filter(|role| !target.roles.contains(role)))?;
-    situation.require_not_removed(target)?;
-    if was_owner && !is_owner {
-        situation.require_other_owner(target)?;
-    }
     Ok(roles)
 }
 

@@ -234,13 +234,26 @@ impl Parse for pb::AcceptInvitationRequest {
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
-        let token = fields.secret("token", &self.token, TOKEN);
+        let hold = hold(fields, &self.token, &self.invitation_id);
         let sign_up = match &self.sign_up {
             None => Some(None),
+            Some(_) if !self.invitation_id.is_empty() => {
+                fields.violation("sign_up", "must be empty where invitation_id is given: the account is there");
+                None
+            }
             Some(person) => fields.within("sign_up", |fields| sign_up(person, fields)).map(Some),
         };
-        Some(acceptance::Accept { token: token?, sign_up: sign_up? })
+        Some(acceptance::Accept { hold: hold?, sign_up: sign_up? })
     }
+}
+
+/// By what the caller has an invitation: the token of its link, or its id.
+pub(super) fn hold(fields: &mut Fields<'_>, token: &str, invitation: &str) -> Option<acceptance::Hold> {
+    if invitation.is_empty() {
+        return fields.secret("token", token, TOKEN).map(acceptance::Hold::Link);
+    }
+    fields.absent_beside("invitation_id", "token", token);
+    fields.uuid("invitation_id", invitation).map(acceptance::Hold::Address)
 }
 
 fn sign_up(person: &pb::SignUp, fields: &mut Fields<'_>) -> Option<acceptance::SignUp> {
@@ -386,7 +399,7 @@ impl From<Accepted> for pb::AcceptInvitationResponse {
 }
 
 /// An invitation that waits for a person, in the contract's terms.
-fn user_invitation(one: Waiting) -> pb::UserInvitation {
+pub(super) fn user_invitation(one: Waiting) -> pb::UserInvitation {
     pb::UserInvitation {
         invitation_id: one.invitation.id.to_string(),
         organization_id: one.invitation.organization_id.to_string(),

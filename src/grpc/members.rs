@@ -2,6 +2,8 @@
 
 pub(super) mod changes;
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use tonic::{Request, Response, Status};
 
@@ -10,16 +12,19 @@ use crate::{
         etag,
         invitations::invited_name,
         members::{
-            self, RosterEntry, SHOWN_BY_DEFAULT,
+            self, OrganizationActions, Roster, RosterEntry, SHOWN_BY_DEFAULT,
             preview::{self, PreviewRoles, RolePreview},
         },
-        records::{Invitation, InvitedRows, Member, Organization, Profile, RosterFilter, RosterRow},
+        organizations::memberships::{self, Membership, MembershipOrder},
+        records::{Invitation, InvitedRows, Member, Profile, RosterFilter, RosterRow},
     },
     domain::{
         access_model::RoleId,
+        authority::RoleChange,
         member::{MemberState, RowState},
     },
     grpc::{
+        invitations::user_invitation,
         organizations::organization,
         pb::{self, member_service_server::MemberService},
         wire::{
@@ -30,6 +35,9 @@ use crate::{
     },
 };
 
+/// Roles that a roster is filtered by at the most.
+const FILTER_ROLES: usize = 10;
+
 #[tonic::async_trait]
 impl MemberService for Edge {
     async fn list_members(
@@ -37,9 +45,10 @@ impl MemberService for Edge {
         request: Request<pb::ListMembersRequest>,
     ) -> Result<Response<pb::ListMembersResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        let (page, revision) = members::list(&self.app, &ctx, query).await?;
+        let Roster { page, actions, revision } = members::list(&self.app, &ctx, query).await?;
         let answer = pb::ListMembersResponse::from(page.map(row).await);
-        Ok(Response::new(pb::ListMembersResponse { revision, ..answer }))
+        let organization_actions = Some(organization_actions(actions));
+        Ok(Response::new(pb::ListMembersResponse { organization_actions, revision, ..answer }))
     }
 
     async fn get_member(
@@ -55,14 +64,32 @@ impl MemberService for Edge {
         request: Request<pb::ListUserMembershipsRequest>,
     ) -> Result<Response<pb::ListUserMembershipsResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        let page = members::list_of_user(&self.app, &ctx, query).await?;
-        Ok(Response::new(page.map(membership).await.into()))
+        let (page, waiting) = memberships::list(&self.app, &ctx, query).await?;
+        let answer = pb::ListUserMembershipsResponse::from(page.map(membership).await);
+        let invitations = waiting.into_iter().map(user_invitation).collect();
+        Ok(Response::new(pb::ListUserMembershipsResponse { invitations, ..answer }))
     }
 
     async fn set_member_roles(
         &self,
         request: Request<pb::SetMemberRolesRequest>,
     ) -> Result<Response<pb::SetMemberRolesResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
+    }
+
+    async fn add_member_roles(
+        &self,
+        request: Request<pb::AddMemberRolesRequest>,
+    ) -> Result<Response<pb::AddMemberRolesResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
+    }
+
+    async fn remove_member_roles(
+        &self,
+        request: Request<pb::RemoveMemberRolesRequest>,
+    ) -> Result<Response<pb::RemoveMemberRolesResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
@@ -140,6 +167,7 @@ impl Parse for pb::ListMembersRequest {
         let page = fields.page(self);
         let states = fields.values("states", &self.states, row_state);
         let role = fields.optional_identifier("role", &self.role);
+        let roles = fields.identifiers("roles", &self.roles, FILTER_ROLES);
         let email = fields.optional_email("email", &self.email);
         let states = states?;
         let shown = if states.is_empty() { SHOWN_BY_DEFAULT.to_vec() } else { states };
@@ -153,11 +181,12 @@ impl Parse for pb::ListMembersRequest {
                     [false, false] => None,
                 },
                 states: shown.into_iter().filter_map(RowState::of_member).collect(),
-                roles: role?.map(RoleId::from).into_iter().collect(),
+                roles: role?.into_iter().chain(roles?).map(RoleId::from).collect::<BTreeSet<_>>().into_iter().collect(),
                 email_key: email?.map(|email| email.key().to_owned()),
                 ..RosterFilter::default()
             },
             permission: None,
+            include_invitations: self.include_invitations,
             page: page?,
         })
     }
@@ -185,12 +214,25 @@ impl Parse for pb::GetMemberRequest {
 }
 
 impl Parse for pb::ListUserMembershipsRequest {
-    type Command = members::ListOfUser;
+    type Command = memberships::List;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let user_id = fields.uuid("user_id", &self.user_id);
         let page = fields.page(self);
-        Some(members::ListOfUser { user_id: user_id?, page: page? })
+        let order = match pb::MembershipOrder::try_from(self.order_by) {
+            Ok(pb::MembershipOrder::Unspecified) => Some(MembershipOrder::Id),
+            Ok(pb::MembershipOrder::DisplayName) => Some(MembershipOrder::DisplayName),
+            Err(_) => {
+                fields.violation("order_by", "must be a known value");
+                None
+            }
+        };
+        Some(memberships::List {
+            user_id: user_id?,
+            order: order?,
+            include_invitations: self.include_invitations,
+            page: page?,
+        })
     }
 }
 
@@ -205,17 +247,34 @@ impl Parse for pb::PreviewRoleChangeRequest {
     }
 }
 
-impl Parse for pb::SetMemberRolesRequest {
-    type Command = members::SetRoles;
+/// Requests that change a member's roles.
+macro_rules! role_changes {
+    ($($request:ident => $change:ident, $roles:ident;)*) => {
+        $(impl Parse for pb::$request {
+            type Command = members::ChangeRoles;
 
-    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        fields.request_id(&self.request_id);
-        let organization_id = fields.uuid("organization_id", &self.organization_id);
-        let user_id = fields.uuid("user_id", &self.user_id);
-        let roles = fields.roles("roles", &self.roles);
-        let etag = fields.at_most("etag", &self.etag, ETAG);
-        Some(members::SetRoles { organization_id: organization_id?, user_id: user_id?, roles: roles?, etag: etag? })
-    }
+            fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+                fields.request_id(&self.request_id);
+                let organization_id = fields.uuid("organization_id", &self.organization_id);
+                let user_id = fields.uuid("user_id", &self.user_id);
+                let roles = fields.$roles("roles", &self.roles);
+                let etag = fields.at_most("etag", &self.etag, ETAG);
+                Some(members::ChangeRoles {
+                    organization_id: organization_id?,
+                    user_id: user_id?,
+                    change: RoleChange::$change(roles?),
+                    etag: etag?,
+                    validate_only: self.validate_only,
+                })
+            }
+        })*
+    };
+}
+
+role_changes! {
+    SetMemberRolesRequest => Set, roles;
+    AddMemberRolesRequest => Add, some_roles;
+    RemoveMemberRolesRequest => Remove, some_roles;
 }
 
 fn row(entry: RosterEntry) -> pb::Member {
@@ -227,6 +286,7 @@ fn row(entry: RosterEntry) -> pb::Member {
         state: pb::MemberState::from(entry.state).into(),
         counters: entry.activity.counters.into_iter().collect(),
         status_label: entry.status_label,
+        role_names: entry.role_names,
         allowed_actions: entry
             .allowed_actions
             .into_iter()
@@ -310,6 +370,8 @@ macro_rules! changed {
 
 changed!(
     pb::SetMemberRolesResponse,
+    pb::AddMemberRolesResponse,
+    pb::RemoveMemberRolesResponse,
     pb::CreateMemberResponse,
     pb::UpdateMemberResponse,
     pb::SuspendMemberResponse,
@@ -324,11 +386,24 @@ impl From<(RosterEntry, i64)> for pb::LeaveOrganizationResponse {
     }
 }
 
-fn membership((of, member): (Organization, Member)) -> pb::Membership {
+fn membership(Membership { organization: of, member, role_names }: Membership) -> pb::Membership {
     pb::Membership {
         organization: Some(organization(of)),
         roles: roles(&member.roles),
+        role_names,
         state: pb::MemberState::from(member.state).into(),
         create_time: Some(timestamp(member.create_time)),
+    }
+}
+
+/// What the caller may do, in the contract's terms.
+fn organization_actions(actions: OrganizationActions) -> pb::OrganizationActions {
+    let named = |(role, name): (RoleId, String)| pb::NamedRole { role: role.as_str().to_owned(), display_name: name };
+    pb::OrganizationActions {
+        invitable_roles: actions.invitable_roles.into_iter().map(named).collect(),
+        manage_roles: actions.manage_roles,
+        transfer_ownership: actions.transfer_ownership,
+        update_organization: actions.update_organization,
+        delete_organization: actions.delete_organization,
     }
 }

@@ -184,6 +184,7 @@ impl Parse for pb::ListPermissionHoldersRequest {
             organization_id: organization_id?,
             filter: RosterFilter { states: vec![MemberState::Active], ..RosterFilter::default() },
             permission: Some(PermissionId::from(permission?)),
+            include_invitations: false,
             page: page?,
         })
     }
@@ -212,6 +213,7 @@ impl From<Denial> for pb::DenyReason {
     fn from(denial: Denial) -> Self {
         match denial {
             Denial::NotGranted => pb::DenyReason::NotGranted,
+            Denial::Unknown => pb::DenyReason::PermissionUnknown,
             Denial::Denied(deny_reason) => deny_reason.into(),
         }
     }

@@ -7,22 +7,26 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     app::{
-        records::{Challenge, Session},
+        permissions::SessionRights,
+        records::{Challenge, Session, SessionHolder},
         sessions::{self, first_factor, step_up},
     },
-    domain::challenge::Purpose,
+    domain::{access_model::PermissionId, challenge::Purpose},
     grpc::{
         pb::{self, session_service_server::SessionService},
         permissions::consistency,
         sessions::sign_in::{entered, session},
         users::user,
         wire::{
-            convert::timestamp,
+            convert::{roles, timestamp},
             edge::Edge,
             fields::{Fields, Parse, TOKEN},
         },
     },
 };
+
+/// Permissions that are checked with a session at the most.
+const PERMISSIONS: usize = 50;
 
 /// Characters of a short code at the most.
 const CODE: usize = 16;
@@ -51,6 +55,12 @@ impl SessionService for Edge {
         let (ctx, query) = self.admit(request)?;
         let verdict = sessions::verify(&self.app, &ctx, query).await?;
         Ok(Response::new(self.verdict(verdict)))
+    }
+
+    async fn get_me(&self, request: Request<pb::GetMeRequest>) -> Result<Response<pb::GetMeResponse>, Status> {
+        let (ctx, ()) = self.admit(request)?;
+        let SessionHolder { session, user: account } = sessions::me(&ctx)?;
+        Ok(Response::new(pb::GetMeResponse { user: Some(user(account)), session: Some(self.session(session)) }))
     }
 
     async fn list_sessions(
@@ -112,11 +122,11 @@ impl Edge {
 
     fn verdict(&self, verdict: sessions::Verdict) -> pb::VerifySessionResponse {
         match verdict {
-            sessions::Verdict::Good(holder) => pb::VerifySessionResponse {
+            sessions::Verdict::Good(holder, rights) => pb::VerifySessionResponse {
                 valid: true,
                 session: Some(self.session(holder.session)),
                 user: Some(user(holder.user)),
-                ..pb::VerifySessionResponse::default()
+                ..rights.map(decisions).unwrap_or_default()
             },
             sessions::Verdict::Denied(deny_reason) => pb::VerifySessionResponse {
                 deny_reason: pb::DenyReason::from(deny_reason).into(),
@@ -138,8 +148,34 @@ impl Parse for pb::VerifySessionRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         let token = fields.secret("session_token", &self.session_token, TOKEN);
         let organization_id = fields.optional_uuid("organization_id", &self.organization_id);
+        let permissions = fields.identifiers("permissions", &self.permissions, PERMISSIONS);
+        if !self.permissions.is_empty() && self.organization_id.is_empty() {
+            fields.violation("organization_id", "is required where permissions are given");
+        }
         consistency(fields, self.consistency.as_ref())?;
-        Some(sessions::Verify { token: token?, organization_id: organization_id? })
+        Some(sessions::Verify {
+            token: token?,
+            organization_id: organization_id?,
+            permissions: permissions?.into_iter().map(PermissionId::from).collect(),
+        })
+    }
+}
+
+/// What was checked of the session's user.
+fn decisions(rights: SessionRights) -> pb::VerifySessionResponse {
+    let decided = rights.decisions.into_iter().map(|(permission, decision)| {
+        let answer = pb::CheckPermissionResponse::from(decision);
+        pb::PermissionDecision {
+            permission: permission.as_str().to_owned(),
+            decision: answer.decision,
+            deny_reason: answer.deny_reason,
+        }
+    });
+    pb::VerifySessionResponse {
+        decisions: decided.collect(),
+        roles: roles(&rights.roles),
+        revision: rights.revision,
+        ..pb::VerifySessionResponse::default()
     }
 }
 

@@ -48,6 +48,14 @@ impl UserService for Edge {
         Ok(Response::new(answer))
     }
 
+    async fn send_email_verification(
+        &self,
+        request: Request<pb::SendEmailVerificationRequest>,
+    ) -> Result<Response<pb::SendEmailVerificationResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
+    }
+
     async fn verify_user_email(
         &self,
         request: Request<pb::VerifyUserEmailRequest>,
@@ -179,6 +187,21 @@ impl Parse for pb::ChangeUserEmailRequest {
             etag: etag?,
             validate_only: self.validate_only,
         })
+    }
+}
+
+impl Parse for pb::SendEmailVerificationRequest {
+    type Command = addresses::SendVerification;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
+        fields.request_id(&self.request_id);
+        Some(addresses::SendVerification { user_id: fields.uuid("user_id", &self.user_id)? })
+    }
+}
+
+impl From<bool> for pb::SendEmailVerificationResponse {
+    fn from(verification_sent: bool) -> Self {
+        Self { verification_sent }
     }
 }
 

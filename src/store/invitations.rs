@@ -31,6 +31,15 @@ pub(crate) struct InvitationRow {
     pub(crate) known_user_id: Option<Uuid>,
 }
 
+/// By what an invitation is somebody's.
+#[derive(Debug)]
+pub(crate) enum InvitationKey {
+    /// The digest of its token.
+    Token([u8; 32]),
+    /// Its id, and the key of the address that it has to go to.
+    Address(Uuid, String),
+}
+
 /// What there is of whoever sent an invitation, as it is now.
 #[derive(Debug, Clone)]
 pub(crate) struct Sender {
@@ -77,9 +86,17 @@ impl<C: ConnectionTrait> View<C> {
             .await?)
     }
 
-    /// The invitation that a token's digest belongs to.
-    pub(crate) async fn invitation_by_token(&self, digest: &[u8]) -> Result<Option<Invitation>> {
-        Ok(invitations::Entity::find().filter(invitations::Column::TokenDigest.eq(digest)).one(&self.0).await?)
+    /// The invitation that somebody has, of whichever organization.
+    pub(crate) async fn invitation_by(&self, key: &InvitationKey) -> Result<Option<Invitation>> {
+        let found = match key {
+            InvitationKey::Token(digest) => {
+                invitations::Entity::find().filter(invitations::Column::TokenDigest.eq(digest.as_slice()))
+            }
+            InvitationKey::Address(id, email_key) => {
+                invitations::Entity::find_by_id(*id).filter(invitations::Column::EmailKey.eq(email_key.as_str()))
+            }
+        };
+        Ok(found.one(&self.0).await?)
     }
 
     /// Whoever sent an invitation, as they are now.

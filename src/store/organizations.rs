@@ -147,6 +147,29 @@ impl<C: ConnectionTrait> View<C> {
         self.page_of::<SelectTwoModel<Organization, Member>>(query).await
     }
 
+    /// The organizations that a user belongs to by id, with their names alone.
+    pub(crate) async fn membership_names(&self, user: Uuid) -> Result<Vec<(Uuid, String)>> {
+        Ok(belonging(user)
+            .select_only()
+            .column(organizations::Column::Id)
+            .column(organizations::Column::DisplayName)
+            .into_tuple()
+            .all(&self.0)
+            .await?)
+    }
+
+    /// A user's memberships in these organizations, of those that they belong to.
+    pub(crate) async fn memberships_in(
+        &self,
+        user: Uuid,
+        organizations: &[Uuid],
+    ) -> Result<Vec<(Organization, Option<Member>)>> {
+        let query = belonging(user)
+            .filter(organizations::Column::Id.is_in(organizations.iter().copied()))
+            .select_also(members::Entity);
+        Ok(query.all(&self.0).await?)
+    }
+
     /// How many organizations a user belongs to.
     pub(crate) async fn memberships_count(&self, user: Uuid) -> Result<u64> {
         Ok(belonging(user).count(&self.0).await?)

@@ -19,7 +19,11 @@ use super::{
     Cursor, Invitation, Member, MemberActivity, Organization, Result, User, View,
     entities::{invitations, members, role_holders, users},
 };
-use crate::domain::{access_model::RoleId, invitation::InvitationState, member::MemberState};
+use crate::domain::{
+    access_model::{RoleId, RoleSet},
+    invitation::InvitationState,
+    member::MemberState,
+};
 
 /// A row of the roster.
 #[derive(Debug, Clone)]
@@ -36,6 +40,14 @@ impl RosterRow {
         match self {
             RosterRow::Member(member, _) => Some(member.user_id),
             RosterRow::Invited(_) => None,
+        }
+    }
+
+    /// The roles that it holds, or would give.
+    pub(crate) fn roles(&self) -> &RoleSet {
+        match self {
+            RosterRow::Member(member, _) => &member.roles,
+            RosterRow::Invited(invitation) => &invitation.roles,
         }
     }
 

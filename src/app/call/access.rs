@@ -10,6 +10,7 @@ use crate::{
         call::{
             context::Ctx,
             error::{Error, Result},
+            rule::Rule,
         },
     },
     domain::{
@@ -95,6 +96,23 @@ impl Access {
         let service = ctx.caller.service.is_none() || ctx.caller.has_scope(permission);
         let member = self.membership.as_ref();
         service && member.is_none_or(|member| self.model.allows(&member.roles, permission))
+    }
+
+    /// Refuses a caller who could not call another method here, as far as its rule goes: for a call that also answers what that one would.
+    ///
+    /// # Errors
+    /// `SCOPE_REQUIRED`, `PERMISSION_REQUIRED`.
+    pub(crate) fn require_call(&self, ctx: &Ctx, method: &str) -> Result<()> {
+        let rule = Rule::of(method).ok_or_else(|| Error::Internal(format!("there is no method {method}")))?;
+        match (&ctx.caller.service, &self.membership) {
+            (Some(service), _) if !service.scopes.allow(rule.scope) => {
+                Err(Refusal::new(Reason::ScopeRequired).with("scope", rule.scope).into())
+            }
+            (_, Some(member)) if !self.model.allows(&member.roles, rule.permission) => {
+                Err(Refusal::new(Reason::PermissionRequired).with("permission", rule.permission).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn authority<'a>(&'a self, ctx: &Ctx) -> Authority<'a> {

@@ -34,7 +34,7 @@ use crate::{
         text::{Locale, PersonName},
         token::{Token, TokenKind},
     },
-    store::{Event, Invitation, InvitationRow, Member, Organization, Sender, Tx, User},
+    store::{Event, Invitation, InvitationKey, InvitationRow, Member, Organization, Sender, Tx, User},
 };
 
 fn digest(token: &SecretString) -> Result<[u8; 32]> {
@@ -68,11 +68,43 @@ pub(crate) struct SignUp {
     pub(crate) enroll_mfa: bool,
 }
 
+/// By what somebody has an invitation.
+#[derive(Debug)]
+pub(crate) enum Hold {
+    /// The token of its link.
+    Link(SecretString),
+    /// That their account has its address, verified: its id.
+    Address(Uuid),
+}
+
+impl Hold {
+    /// By what it is found. Of an invitation that is named by its id nothing is told, not even that there is one, to anybody but the account whose verified address it goes to.
+    ///
+    /// # Errors
+    /// `INVITATION_NOT_FOUND`, `CREDENTIALS_MISSING`, `EMAIL_UNVERIFIED`.
+    fn key(&self, ctx: &Ctx) -> Result<InvitationKey> {
+        Ok(match self {
+            Hold::Link(token) => InvitationKey::Token(digest(token)?),
+            Hold::Address(id) => {
+                let caller = &ctx.caller.user.as_ref().ok_or_else(credentials_missing)?.user;
+                if caller.email_verify_time.is_none() {
+                    return Err(email_unverified());
+                }
+                InvitationKey::Address(*id, caller.email_key.clone())
+            }
+        })
+    }
+}
+
+fn credentials_missing() -> Error {
+    Refusal::new(Reason::CredentialsMissing).with("hint", "call with the account's session").into()
+}
+
 /// Accepts an invitation.
 #[derive(Debug)]
 pub(crate) struct Accept {
-    /// The token of the link.
-    pub(crate) token: SecretString,
+    /// The invitation.
+    pub(crate) hold: Hold,
     /// The new person; `None`: the caller's session says who accepts.
     pub(crate) sign_up: Option<SignUp>,
 }
@@ -96,7 +128,7 @@ pub(crate) struct Accepted {
 
 /// An acceptance whose person is known, or ready to be added.
 pub(crate) struct PreparedAccept {
-    digest: [u8; 32],
+    key: InvitationKey,
     organization_id: Uuid,
     who: Who,
     enroll_mfa: bool,
@@ -117,10 +149,9 @@ impl Prepare for Accept {
     type Mutation = PreparedAccept;
 
     async fn prepare(self, app: &App, ctx: &Ctx) -> Result<PreparedAccept> {
-        let digest = digest(&self.token)?;
+        let key = self.hold.key(ctx)?;
         // Looked at before the lock, so that a token that is none costs neither a transaction nor a password hash.
-        let invitation = app.store.read().invitation_by_token(&digest).await?;
-        let invitation = invitation.ok_or(Reason::InvitationNotFound)?;
+        let invitation = app.store.read().invitation_by(&key).await?.ok_or(Reason::InvitationNotFound)?;
         let enroll_mfa = self.sign_up.as_ref().is_some_and(|sign_up| sign_up.enroll_mfa);
         let who = match (self.sign_up, &ctx.caller.user) {
             (Some(sign_up), _) => {
@@ -145,7 +176,7 @@ impl Prepare for Accept {
                     .into());
             }
         };
-        Ok(PreparedAccept { digest, organization_id: invitation.organization_id, who, enroll_mfa })
+        Ok(PreparedAccept { key, organization_id: invitation.organization_id, who, enroll_mfa })
     }
 }
 
@@ -206,8 +237,7 @@ impl Mutation for PreparedAccept {
         organization.state.usable()?;
         let model = app.model_of(&organization)?;
         // Only now: read before the lock, it could have been accepted, revoked or replaced while we waited.
-        let invitation = tx.invitation_by_token(&self.digest).await?;
-        let mut invitation = invitation.ok_or(Reason::InvitationNotFound)?;
+        let mut invitation = tx.invitation_by(&self.key).await?.ok_or(Reason::InvitationNotFound)?;
         invitation.facts().open(ctx.now)?;
 
         let (user, is_new) = match &self.who {
@@ -308,23 +338,22 @@ impl Mutation for PreparedAccept {
 /// Declines an invitation.
 #[derive(Debug)]
 pub(crate) struct Decline {
-    /// The token of the link.
-    pub(crate) token: SecretString,
+    /// The invitation.
+    pub(crate) hold: Hold,
 }
 
 impl Mutation for Decline {
     type Outcome = (InvitationRow, i64);
 
     async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
-        let digest = digest(&self.token)?;
-        let found = tx.invitation_by_token(&digest).await?;
+        let key = self.hold.key(ctx)?;
+        let found = tx.invitation_by(&key).await?;
         let organization_id = found.ok_or(Reason::InvitationNotFound)?.organization_id;
         let organization = tx.lock_organization(organization_id).await?;
         let mut organization = organization.ok_or(Reason::InvitationNotFound)?;
         organization.state.usable()?;
         // Only now: read before the lock, it could have been accepted, revoked or replaced while we waited.
-        let invitation = tx.invitation_by_token(&digest).await?;
-        let mut invitation = invitation.ok_or(Reason::InvitationNotFound)?;
+        let mut invitation = tx.invitation_by(&key).await?.ok_or(Reason::InvitationNotFound)?;
         let declined = invitation::decide_decline(&invitation.facts(), ctx.now)?;
         let before = std::mem::replace(&mut invitation.state, declined);
         invitation.changed_revision = organization.next_revision();

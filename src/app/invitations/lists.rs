@@ -11,7 +11,6 @@ use crate::{
             error::Result,
             paging::{Page, PageRequest},
         },
-        invitations::role_names,
         users::email_unverified,
     },
     domain::error::Reason,
@@ -85,8 +84,24 @@ pub(crate) async fn list_of_user(app: &App, ctx: &Ctx, query: ListOfUser) -> Res
     if user.email_verify_time.is_none() {
         return Err(email_unverified());
     }
-    let rows = view.waiting_invitations_page(&user.email_key, ctx.now, query.page.after(), query.page.limit()).await?;
     let total = query.page.total(view.waiting_invitations_count(&user.email_key, ctx.now)).await?;
+    let rows = waiting(app, ctx, &user, query.page.after(), query.page.limit()).await?;
+    Ok(query.page.page(rows, total, |one| Cursor::by_id(one.invitation.id)))
+}
+
+/// The invitations that wait for the address of an account, newest first. That it is verified has been looked at.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn waiting(
+    app: &App,
+    ctx: &Ctx,
+    user: &User,
+    after: Option<&Cursor>,
+    limit: u64,
+) -> Result<Vec<Waiting>> {
+    let view = app.store.read();
+    let rows = view.waiting_invitations_page(&user.email_key, ctx.now, after, limit).await?;
     let inviters: Vec<Uuid> = rows.iter().filter_map(|(row, _)| row.inviter_user_id).collect();
     let inviters = view.users_by_id(&inviters).await?;
     let mut waiting = Vec::new();
@@ -95,10 +110,10 @@ pub(crate) async fn list_of_user(app: &App, ctx: &Ctx, query: ListOfUser) -> Res
         let inviter = inviters.iter().find(|user| Some(user.id) == invitation.inviter_user_id);
         waiting.push(Waiting {
             organization_name: organization.display_name,
-            role_names: role_names(&model, &invitation.roles),
+            role_names: model.role_names(&invitation.roles),
             inviter_name: inviter.map(User::effective_display_name),
             invitation,
         });
     }
-    Ok(query.page.page(waiting, total, |one| Cursor::by_id(one.invitation.id)))
+    Ok(waiting)
 }

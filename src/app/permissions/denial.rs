@@ -1,6 +1,6 @@
 //! Why a check was answered with no.
 
-use crate::domain::member::DenyReason;
+use crate::domain::{access_model::AccessModel, member::DenyReason};
 
 /// Why a check was answered with no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,4 +9,16 @@ pub(crate) enum Denial {
     Denied(DenyReason),
     /// The roles do not hold the permission.
     NotGranted,
+    /// The access model has no such permission: it is misspelt, or of another product.
+    Unknown,
+}
+
+impl Denial {
+    /// Of a permission that somebody's roles do not hold.
+    pub(super) fn of_missing(model: &AccessModel, permission: &str) -> Self {
+        match model.permission(permission) {
+            Some(_) => Denial::NotGranted,
+            None => Denial::Unknown,
+        }
+    }
 }

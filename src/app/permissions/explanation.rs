@@ -41,7 +41,7 @@ pub(super) fn explain(
     }
     let granting = known.model.granting(&member.roles, permission);
     if granting.is_empty() {
-        obstacles.push(Denial::NotGranted);
+        obstacles.push(Denial::of_missing(&known.model, permission));
     }
     let giving = giving.unwrap_or_default();
     let mut summary = match obstacles.is_empty() {
@@ -58,6 +58,9 @@ pub(super) fn explain(
     };
     if granting.is_empty() && !giving.is_empty() {
         let _ = write!(summary, ", which {} would", named(&giving));
+    }
+    if obstacles.contains(&Denial::Unknown) {
+        let _ = write!(summary, "; the access model {} has no such permission", known.model.id());
     }
     for obstacle in &obstacles {
         summary.push_str(said(*obstacle));
@@ -82,7 +85,7 @@ fn named<'a>(roles: impl IntoIterator<Item = &'a RoleId>) -> String {
 
 fn said(obstacle: Denial) -> &'static str {
     match obstacle {
-        Denial::NotGranted | Denial::Denied(DenyReason::NotAMember) => "",
+        Denial::NotGranted | Denial::Unknown | Denial::Denied(DenyReason::NotAMember) => "",
         Denial::Denied(DenyReason::SessionOutdated) => {
             "; the session is from before the member was removed or suspended: they sign in again"
         }

@@ -105,16 +105,8 @@ impl Mutation for PreparedChange {
                     return Err(Reason::PasswordIncorrect.into());
                 }
                 require_etag(&command.etag, user.revision)?;
-                require_patience(ctx, tx, Purpose::EmailVerification, user.id).await?;
                 // Only the reader of its mail is told whether somebody else has the address, and nobody who guesses.
-                let token = Token::new(TokenKind::EmailVerification, app.entropy.bytes());
-                let address = command.email.typed();
-                let purpose = Purpose::EmailVerification;
-                tx.end_challenges(user.id, &[purpose], ctx.now).await?;
-                let challenge = app.new_challenge(ctx, purpose, Some(user.id), Some(&token), Some(address.as_bytes()));
-                let mail = app.secret_mail(token.expose(), address, Some(&user), challenge.expire_time);
-                tx.insert_challenge(challenge).await?;
-                app.queue(ctx, tx, &Payload::EmailVerification(mail)).await?;
+                send_link(app, ctx, tx, &user, command.email.typed()).await?;
                 // Told now and not only afterwards, so that the reader of the old address can still prevent it.
                 if user.email_key != command.email.key() {
                     app.notify(ctx, tx, &user, Notice::EmailChangeRequested).await?;
@@ -127,6 +119,47 @@ impl Mutation for PreparedChange {
     fn validate_only(&self) -> bool {
         let (PreparedChange::AtOnce(command) | PreparedChange::Later(command, _)) = self;
         command.validate_only
+    }
+}
+
+/// Sends a link to an address, by which the reader of its mail shows that it is the account's. Needs the user's lock. An earlier link ends.
+///
+/// # Errors
+/// `TOO_MANY_ATTEMPTS`.
+async fn send_link(app: &App, ctx: &Ctx, tx: &mut Tx, user: &User, address: &str) -> Result<()> {
+    let purpose = Purpose::EmailVerification;
+    require_patience(ctx, tx, purpose, user.id).await?;
+    let token = Token::new(TokenKind::EmailVerification, app.entropy.bytes());
+    tx.end_challenges(user.id, &[purpose], ctx.now).await?;
+    let challenge = app.new_challenge(ctx, purpose, Some(user.id), Some(&token), Some(address.as_bytes()));
+    let mail = app.secret_mail(token.expose(), address, Some(user), challenge.expire_time);
+    tx.insert_challenge(challenge).await?;
+    app.queue(ctx, tx, &Payload::EmailVerification(mail)).await.map(drop)
+}
+
+/// Sends a link to the present address of an account. It changes nothing but who is known to read it, so that it takes no password.
+#[derive(Debug)]
+pub(crate) struct SendVerification {
+    /// Whose.
+    pub(crate) user_id: Uuid,
+}
+
+impl Mutation for SendVerification {
+    /// Whether a link was sent: not where the address is known to be the person's.
+    type Outcome = bool;
+
+    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<bool> {
+        ctx.require_self(self.user_id)?;
+        let user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
+        if user.state != UserState::Active {
+            let state = user.state.as_str().to_uppercase();
+            return Err(Refusal::new(Reason::UserStateConflict).with("state", state).into());
+        }
+        if user.email_verify_time.is_some() {
+            return Ok(false);
+        }
+        send_link(app, ctx, tx, &user, &user.email).await?;
+        Ok(true)
     }
 }
 

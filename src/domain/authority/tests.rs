@@ -232,6 +232,35 @@ fn restoring_gives_roles_back_and_so_asks_for_the_right_to_give_them() {
     assert_eq!(decide_restore(&by(&model, &admin), &removed), Ok(admin.clone()));
 }
 
+/// Roles are added to those held and taken from them by the rules by which they are set.
+#[test]
+fn roles_are_added_and_taken_away() {
+    let model = model("jethub");
+    let [admin, standard, billing] = [set(&["account_admin"]), set(&["standard_user"]), set(&["billing_user"])];
+    let both = set(&["standard_user", "billing_user"]);
+    let situation = owners(by(&model, &admin), 1);
+    let holder = active(&standard);
+    assert_eq!(decide_role_change(&situation, &holder, &RoleChange::Add(billing.clone())), Ok(both.clone()));
+    let holder = active(&both);
+    assert_eq!(decide_role_change(&situation, &holder, &RoleChange::Add(billing.clone())), Ok(both.clone()));
+    assert_eq!(decide_role_change(&situation, &holder, &RoleChange::Remove(billing.clone())), Ok(standard.clone()));
+    assert_eq!(decide_role_change(&situation, &holder, &RoleChange::Remove(admin.clone())), Ok(both.clone()));
+    // Who is left with none gets what setting none gives.
+    assert_eq!(
+        decide_role_change(&situation, &holder, &RoleChange::Remove(both.clone())),
+        decide_set_roles(&situation, &holder, &RoleSet::new())
+    );
+    for change in [RoleChange::Add(set(&["x"])), RoleChange::Remove(set(&["x"]))] {
+        assert_eq!(
+            refused(decide_role_change(&situation, &holder, &change), Reason::RoleUnknown).metadata,
+            [("role", "x".to_owned())]
+        );
+    }
+    for change in [RoleChange::Add(admin.clone()), RoleChange::Remove(billing.clone())] {
+        refused(decide_role_change(&by(&model, &standard), &holder, &change), Reason::PermissionRequired);
+    }
+}
+
 #[test]
 fn cp09_the_last_active_owner_stays() {
     let model = model("portal");

@@ -18,9 +18,9 @@ use crate::{
         text::PersonName,
     },
     grpc::{
-        invitations::{MESSAGE, by_link, invitation},
+        invitations::{MESSAGE, by_link, hold, invitation},
         pb::{self, invitation_result::Outcome},
-        wire::fields::{Fields, Parse, TOKEN},
+        wire::fields::{Fields, Parse},
     },
 };
 
@@ -97,7 +97,7 @@ impl Parse for pb::DeclineInvitationRequest {
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
-        Some(Decline { token: fields.secret("token", &self.token, TOKEN)? })
+        Some(Decline { hold: hold(fields, &self.token, &self.invitation_id)? })
     }
 }
 

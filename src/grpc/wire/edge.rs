@@ -160,4 +160,4 @@ macro_rules! empty_requests {
     };
 }
 
-empty_requests!(pb::ListAccessModelsRequest, pb::SignOutRequest);
+empty_requests!(pb::ListAccessModelsRequest, pb::GetMeRequest, pb::SignOutRequest);

@@ -273,6 +273,15 @@ impl<'a> Fields<'a> {
         self.accept(field, custom.ok_or_else(|| format!("must begin with {CUSTOM_PREFIX}")))
     }
 
+    /// "required; at most 50 items; identifier": roles.
+    pub(crate) fn some_roles(&mut self, field: &str, roles: &[String]) -> Option<RoleSet> {
+        if roles.is_empty() {
+            self.violation(field, "is required");
+            return None;
+        }
+        self.roles(field, roles)
+    }
+
     /// "at most 50 items; identifier": roles.
     pub(crate) fn roles(&mut self, field: &str, roles: &[String]) -> Option<RoleSet> {
         self.identifiers(field, roles, MAX_ROLES).map(RoleSet::from_iter)

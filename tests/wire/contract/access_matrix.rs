@@ -216,7 +216,11 @@ fn shown(answer: Result<DynamicMessage, Box<Whole>>) -> String {
 /// requests, those ids that belong to the one before them.
 fn foreign_places(message: &DynamicMessage, who: Who) -> Vec<Place> {
     let places = Place::all_in(message);
-    let is_id = |place: &&Place| place.field.name().ends_with("_id") && !OF_THE_CALLER.contains(&place.field.name());
+    let is_id = |place: &&Place| {
+        let given =
+            !OF_THE_CALLER.contains(&place.field.name()) && !field_comment(&place.field).starts_with("Output only.");
+        place.field.name().ends_with("_id") && given
+    };
     let ids: Vec<Place> = places.iter().filter(is_id).cloned().collect();
     let alone = who.user().is_none();
     let belongs = |place: &Place| {

@@ -96,7 +96,7 @@ async fn entries_of_members_say_what_was_there(world: World) {
         UpdateOrganizationRequest { organization: Some(organization), ..Default::default() }
     )
     .unwrap();
-    let settings = |name: &str| json!({ "display_name": name, "mfa_required": false });
+    let settings = |name: &str| json!({ "display_name": name, "mfa_required": false, "locale": null });
     says(&last(&acme).await, "organization.updated", "", settings("Acme"), settings("Beta"));
     call!(
         world,
@@ -214,7 +214,9 @@ async fn entries_of_invitations_contacts_and_roles_say_what_was_there(world: Wor
     let changed = Contact {
         display_name: "Night shift".to_owned(),
         notification_roles: texts(&["incidents"]),
-        ..contact.clone()
+        contact_id: contact.contact_id.clone(),
+        organization_id: id(),
+        ..Contact::default()
     };
     call!(world, contacts.update_contact, key, UpdateContactRequest { contact: Some(changed), ..Default::default() })
         .unwrap();

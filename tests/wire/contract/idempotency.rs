@@ -201,7 +201,12 @@ async fn accepting_is_repeatable(world: World) {
     let token = scenario.invited(BOB, &["member"]).await;
     let acceptance = |name: &str| {
         let sign_up = SignUp { given_name: name.to_owned(), password: PASSWORD.to_owned(), ..SignUp::default() };
-        AcceptInvitationRequest { token: token.clone(), sign_up: Some(sign_up), request_id: ID.to_owned() }
+        AcceptInvitationRequest {
+            token: token.clone(),
+            sign_up: Some(sign_up),
+            request_id: ID.to_owned(),
+            ..AcceptInvitationRequest::default()
+        }
     };
     let first = world.invitations().accept_invitation(acceptance("Bob")).await.unwrap().into_inner();
     let after = traces(&world).await;

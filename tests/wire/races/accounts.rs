@@ -268,6 +268,7 @@ async fn a_repeated_accept_invitation_has_one_effect(world: World) {
             token: invite(&world, &organization, &email, "member").await,
             request_id: request_id(),
             sign_up: newcomer.then_some(sign_up),
+            ..AcceptInvitationRequest::default()
         };
         let repeated = eightfold(|channel| {
             let mut client = InvitationServiceClient::new(servers.channel(channel));

@@ -185,6 +185,7 @@ async fn ab_02_a_failed_acceptance_leaves_the_invitation_open(world: World) {
         token: world.mailbox.wait_for("guest@example.com", 1).await[0].invitation_token(),
         sign_up: Some(SignUp { given_name: "Grace".to_owned(), password: PASSWORD.to_owned(), ..SignUp::default() }),
         request_id: request_id(),
+        ..AcceptInvitationRequest::default()
     };
     let call = || async { world.invitations().accept_invitation(request.clone()).await };
     fails_and_leaves_nothing(&world, call).await;

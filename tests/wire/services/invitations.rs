@@ -2,6 +2,7 @@
 
 pub(crate) mod acceptance;
 pub(crate) mod batches;
+pub(crate) mod by_address;
 pub(crate) mod languages;
 pub(crate) mod links;
 pub(crate) mod roles;

@@ -1,5 +1,6 @@
 //! Signing in, the life of a session, and its end.
 
+pub(crate) mod authorization;
 pub(crate) mod history;
 pub(crate) mod step_up;
 

@@ -4,6 +4,7 @@ pub(crate) mod addresses;
 pub(crate) mod audit;
 pub(crate) mod imports;
 pub(crate) mod states;
+pub(crate) mod verification;
 
 use std::time::Duration;
 

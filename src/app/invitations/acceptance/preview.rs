@@ -9,14 +9,13 @@ use crate::{
     app::{
         App,
         call::{context::Ctx, error::Result},
-        invitations::role_names,
     },
     domain::{
         authority::Owners,
         error::Reason,
         invitation::{self, Acceptance},
     },
-    store::User,
+    store::{InvitationKey, User},
 };
 
 /// What a link invites to.
@@ -49,7 +48,7 @@ pub(crate) struct Preview {
 /// `INVITATION_NOT_FOUND`, and why it cannot be accepted any more.
 pub(crate) async fn preview(app: &App, ctx: &Ctx, token: SecretString) -> Result<Preview> {
     let view = app.store.read();
-    let invitation = view.invitation_by_token(&digest(&token)?).await?;
+    let invitation = view.invitation_by(&InvitationKey::Token(digest(&token)?)).await?;
     let invitation = invitation.ok_or(Reason::InvitationNotFound)?;
     // First: an invitation that is over is told to be, whatever became of its organization.
     invitation.facts().open(ctx.now)?;
@@ -80,7 +79,7 @@ pub(crate) async fn preview(app: &App, ctx: &Ctx, token: SecretString) -> Result
     Ok(Preview {
         organization_id: organization.id,
         organization_name: organization.display_name,
-        role_names: role_names(&model, &invitation.roles),
+        role_names: model.role_names(&invitation.roles),
         inviter_name: inviter.as_ref().map(User::effective_display_name),
         expire_time: invitation.expire_time,
         account_exists: view.user_by_email(&invitation.email_key).await?.is_some(),

@@ -45,6 +45,7 @@ pub(crate) async fn accept_with(
         token: invitation.to_owned(),
         sign_up: Some(SignUp { given_name: "Ada".to_owned(), open_id_connect: Some(token), ..SignUp::default() }),
         request_id: request_id.to_owned(),
+        ..AcceptInvitationRequest::default()
     };
     let answer = world.invitations().accept_invitation(request).await;
     answer.map(Response::into_inner)

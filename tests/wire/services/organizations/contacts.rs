@@ -188,7 +188,12 @@ async fn contacts_are_changed_by_who_may(world: World) {
         Code::PermissionDenied,
         "SCOPE_REQUIRED",
     );
-    let theirs = Contact { organization_id: other.organization_id.clone(), ..contact.clone() };
+    let theirs = Contact {
+        organization_id: other.organization_id.clone(),
+        contact_id: contact.contact_id.clone(),
+        display_name: "Theirs".to_owned(),
+        ..Contact::default()
+    };
     assert_refused(
         call!(world, contacts.update_contact, &other.owner.session, updating(theirs, None)),
         Code::NotFound,

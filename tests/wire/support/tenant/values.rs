@@ -81,6 +81,12 @@ impl Values<'_> {
             "user_id" | "user_ids" | "owner_user_id" | "actor_user_id" | "subject_user_id" => &self.user.user_id,
             "nominee_user_id" => &tenant.people.subject.user_id,
             "transfer_id" => &self.transfer_id,
+            // In place of the token.
+            "invitation_id"
+                if ["AcceptInvitationRequest", "DeclineInvitationRequest"].contains(&field.parent_message().name()) =>
+            {
+                return None;
+            }
             "invitation_id" => &tenant.invitation_id,
             "token" => &self.token,
             "session_id" => &self.session_id,
@@ -110,7 +116,11 @@ impl Values<'_> {
             "role" if is_role(field) => OWN_ROLE,
             // Another one than the subject has.
             "roles" if field.parent_message().name() == "SetMemberRolesRequest" => "admin",
+            // The subject has the other one, and can have no second.
+            "roles" if field.parent_message().name() == "RemoveMemberRolesRequest" => "admin",
             "role" | "roles" | "grants" | "manages" => "member",
+            // They need a scope of their own.
+            "permissions" if field.parent_message().name() == "VerifySessionRequest" => return None,
             "permissions" => "members.read",
             "description" => "Keeps an eye on things.",
             "scopes" => &self.scope,
