@@ -17,6 +17,9 @@ const DOMAIN: &str = "roster.v1";
 /// than they take, they close the connection with all its other calls.
 const MAX_VIOLATIONS: usize = 4 * 1024;
 
+/// Characters of a description in a message at the most.
+const MAX_DESCRIPTION: usize = 200;
+
 /// When a caller who was turned away by load or a race should come back.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -39,9 +42,10 @@ impl From<Error> for Status {
     }
 }
 
-/// All violated fields; of more than fit, the first, and how many there are.
+/// All violated fields; of more than fit, the first, and how many there are. The message tells of the first, for clients that read no details.
 fn invalid(violations: Vec<Violation>) -> Status {
     let mut details = ErrorDetails::new();
+    let message = first_of(&violations);
     let mut refusal = Refusal::new(Reason::InvalidRequest);
     let all = violations.len();
     let mut room = MAX_VIOLATIONS;
@@ -53,7 +57,18 @@ fn invalid(violations: Vec<Violation>) -> Status {
         room = left;
         details.add_bad_request_violation(violation.field, violation.description);
     }
-    status(&refusal, details)
+    status_saying(&message, &refusal, details)
+}
+
+/// The sentence of a request with violations: which field comes first, what is wrong with it, and how many others there are.
+fn first_of(violations: &[Violation]) -> String {
+    let sentence = Reason::InvalidRequest.message().trim_end_matches('.');
+    let Some(Violation { field, description }) = violations.first() else { return format!("{sentence}.") };
+    let description: String = description.chars().take(MAX_DESCRIPTION).collect();
+    match violations.len() - 1 {
+        0 => format!("{sentence}: {field} {description}."),
+        others => format!("{sentence}: {field} {description}; and {others} more."),
+    }
 }
 
 /// A refusal as a status.
@@ -74,7 +89,11 @@ pub(crate) fn defect(cause: &str) -> Status {
     status(&Reason::Internal.into(), ErrorDetails::new())
 }
 
-fn status(refusal: &Refusal, mut details: ErrorDetails) -> Status {
+fn status(refusal: &Refusal, details: ErrorDetails) -> Status {
+    status_saying(refusal.reason.message(), refusal, details)
+}
+
+fn status_saying(message: &str, refusal: &Refusal, mut details: ErrorDetails) -> Status {
     let reason = refusal.reason;
     let metadata: HashMap<String, String> =
         refusal.metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
@@ -88,7 +107,7 @@ fn status(refusal: &Refusal, mut details: ErrorDetails) -> Status {
     if code(reason) == Code::FailedPrecondition {
         details.add_precondition_failure_violation(reason.as_str(), "", reason.message());
     }
-    Status::with_error_details(code(reason), reason.message(), details)
+    Status::with_error_details(code(reason), message, details)
 }
 
 /// The code of each reason. Exhaustive: a new reason has to say what it is.
@@ -231,6 +250,20 @@ mod tests {
         let mut places = file.source_code_info.as_ref().unwrap().location.iter();
         let comment = places.find(|place| place.path == value.path()).unwrap().leading_comments();
         comment.trim().split('.').next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_message_tells_of_the_first_field() {
+        let violation =
+            |field: &str, description: String| Violation { field: field.into(), description: description.into() };
+        let message = |violations: Vec<Violation>| invalid(violations).message().to_owned();
+        let first = violation("email", "is required".to_owned());
+        let sentence = "The request breaks constraints of its fields";
+        assert_eq!(message(vec![first.clone()]), format!("{sentence}: email is required."));
+        let more = vec![first.clone(), violation("roles[0]", "x".to_owned()), violation("locale", "y".to_owned())];
+        assert_eq!(message(more), format!("{sentence}: email is required; and 2 more."));
+        let long = message(vec![violation("document", "é".repeat(5000))]);
+        assert_eq!(long.chars().count(), sentence.len() + ": document ".len() + 200 + 1);
     }
 
     #[test]
