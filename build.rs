@@ -85,7 +85,7 @@ fn flag(rule: &DynamicMessage, field: &str) -> bool {
 fn write_rule(rules: &mut String, method: &MethodDescriptor, rule: &DynamicMessage) -> Result<(), Box<dyn Error>> {
     writeln!(
         rules,
-        "Rule {{ method: {:?}, public: {}, scope: {:?}, permission: {:?}, self_field: {:?}, signed_in: {}, streams_requests: {}, answers_many: {}, consistency: {} }},",
+        "Rule {{ method: {:?}, public: {}, scope: {:?}, permission: {:?}, self_field: {:?}, signed_in: {}, streams_requests: {}, answers_many: {}, consistency: {}, names_organization: {}, confined: {} }},",
         path(method),
         flag(rule, "public"),
         text(rule, "scope"),
@@ -96,6 +96,8 @@ fn write_rule(rules: &mut String, method: &MethodDescriptor, rule: &DynamicMessa
         method.output().get_field_by_name(NEXT_PAGE_TOKEN).is_some()
             || method.is_server_streaming() && !method.is_client_streaming(),
         method.input().get_field_by_name(CONSISTENCY).map_or(0, |field| field.number()),
+        !text(rule, "organization_field").is_empty(),
+        flag(rule, "confined"),
     )?;
     Ok(())
 }

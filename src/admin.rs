@@ -54,8 +54,8 @@ pub async fn run(arguments: &AdminArgs, out: &mut (impl Write + Send)) -> Result
         }
         AdminCommand::Organizations => Operator::connect(arguments).await?.organizations(out).await,
         AdminCommand::ServiceAccounts => Operator::connect(arguments).await?.service_accounts(out).await,
-        AdminCommand::CreateKey { name, scopes } => {
-            Operator::connect(arguments).await?.create_key(name, scopes, out).await
+        AdminCommand::CreateKey { name, scopes, organizations } => {
+            Operator::connect(arguments).await?.create_key(name, scopes, organizations, out).await
         }
         AdminCommand::RevokeKey { account, key } => {
             Operator::connect(arguments).await?.revoke_key(account, key, out).await
@@ -148,13 +148,20 @@ impl Operator {
         }
     }
 
-    async fn create_key(&self, name: &str, scopes: &[String], out: &mut impl Write) -> Result<(), String> {
+    async fn create_key(
+        &self,
+        name: &str,
+        scopes: &[String],
+        organizations: &[String],
+        out: &mut impl Write,
+    ) -> Result<(), String> {
         let mut client = ServiceAccountServiceClient::new(self.channel.clone());
         let account = self.request(pb::CreateServiceAccountRequest {
             display_name: name.to_owned(),
             scopes: scopes.to_vec(),
             request_id: String::new(),
             validate_only: false,
+            organization_ids: organizations.to_vec(),
         });
         let account = client.create_service_account(account).await.map_err(sentence)?.into_inner();
         let account = account.service_account.unwrap_or_default();

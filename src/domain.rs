@@ -7,6 +7,7 @@ pub mod attempts;
 pub mod audit;
 pub mod authority;
 pub mod challenge;
+pub mod confinement;
 pub mod contact;
 pub mod custom_role;
 pub mod delivery;

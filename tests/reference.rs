@@ -44,7 +44,7 @@ fn the_reference_is_what_the_contract_says() {
 }
 
 /// The reasons that come with a hint at a way out, at least where there is one. The others tell all there is to do by their name or by other metadata, or there is nothing to do.
-const WITH_A_WAY_OUT: [&str; 39] = [
+const WITH_A_WAY_OUT: [&str; 42] = [
     "CREDENTIALS_MISSING",
     "MEMBER_NOT_MANAGEABLE",
     "EMAIL_UNVERIFIED",
@@ -53,6 +53,7 @@ const WITH_A_WAY_OUT: [&str; 39] = [
     "EMAIL_TAKEN",
     "ACCOUNT_EXISTS",
     "ROLE_UNKNOWN",
+    "TOO_MANY_ROLES",
     "OWNER_BY_TRANSFER_ONLY",
     "LAST_OWNER",
     "MEMBER_STATE_CONFLICT",
@@ -66,6 +67,7 @@ const WITH_A_WAY_OUT: [&str; 39] = [
     "INVITER_NO_LONGER_AUTHORIZED",
     "REMOVED_MEMBER",
     "DIRECT_CREATION_NOT_ALLOWED",
+    "SCOPE_NOT_GRANTABLE",
     "SESSION_OUTDATED",
     "TRANSFER_STATE_CONFLICT",
     "USER_STATE_CONFLICT",
@@ -79,6 +81,7 @@ const WITH_A_WAY_OUT: [&str; 39] = [
     "SESSION_NOT_RECENT",
     "SERVICE_KEY_OUTLIVES_CALLER",
     "ACCESS_MODEL_IN_USE",
+    "KEY_CONFINED",
     "TRANSFER_NO_LONGER_AUTHORIZED",
     "SERVICE_REQUIRED",
     "SECOND_FACTOR_EXHAUSTED",

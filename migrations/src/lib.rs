@@ -20,6 +20,7 @@ mod m20261126_000016_user_streams;
 mod m20261127_000017_sealed_heads;
 mod m20261130_000018_access_models;
 mod m20261130_000019_organization_locale;
+mod m20261130_000020_confined_keys;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000017_sealed_heads::Migration),
             Box::new(m20261130_000018_access_models::Migration),
             Box::new(m20261130_000019_organization_locale::Migration),
+            Box::new(m20261130_000020_confined_keys::Migration),
         ]
     }
 }

@@ -82,7 +82,7 @@ impl Effective {
 /// `USER_NOT_FOUND` for a user who asks about another.
 pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<(Decision, Option<Explanation>)> {
     ctx.require_self(question.user_id)?;
-    let seat = app.directory.seat(app, ctx.freshness, question.organization_id, question.user_id).await?;
+    let seat = seat(app, ctx, question.organization_id, question.user_id).await?;
     let lacking = without_factor(app, seat.iter()).await?;
     let permission = question.permission.as_str();
     let decision = decide(ctx.session(), seat.as_ref(), &lacking, permission);
@@ -95,6 +95,14 @@ pub(crate) async fn check(app: &App, ctx: &Ctx, question: Check) -> Result<(Deci
         explain(permission, seat, facts, seat.and_then(|seat| giving(ctx, seat, permission)))
     });
     Ok((decision, explanation))
+}
+
+/// A user's place in an organization; nobody has one where the caller's key does not reach (ab_48).
+async fn seat(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) -> Result<Option<Seat>> {
+    match ctx.caller.reaches(organization) {
+        true => app.directory.seat(app, ctx.freshness, organization, user).await,
+        false => Ok(None),
+    }
 }
 
 /// The roles of the organization that give a permission, where the caller may read its roles: a service that acts for nobody, or a member who may.
@@ -114,7 +122,8 @@ pub(crate) async fn check_batch(app: &App, ctx: &Ctx, questions: Vec<Check>) -> 
     {
         return Err(Reason::UserNotFound.into());
     }
-    let pairs: BTreeSet<(Uuid, Uuid)> = questions.iter().map(|one| (one.organization_id, one.user_id)).collect();
+    let reached = questions.iter().filter(|one| ctx.caller.reaches(one.organization_id));
+    let pairs: BTreeSet<(Uuid, Uuid)> = reached.map(|one| (one.organization_id, one.user_id)).collect();
     let seats = app.directory.seats(app, ctx.freshness, pairs).await?;
     let lacking = without_factor(app, seats.values()).await?;
     let decided = questions.iter().map(|one| {
@@ -130,7 +139,7 @@ pub(crate) async fn check_batch(app: &App, ctx: &Ctx, questions: Vec<Check>) -> 
 /// `USER_NOT_FOUND` for a user who asks about another.
 pub(crate) async fn list_effective(app: &App, ctx: &Ctx, organization: Uuid, user: Uuid) -> Result<Effective> {
     ctx.require_self(user)?;
-    let seat = app.directory.seat(app, ctx.freshness, organization, user).await?;
+    let seat = seat(app, ctx, organization, user).await?;
     let lacking = without_factor(app, seat.iter()).await?;
     let Some(Seat { organization: known, member: Some(member) }) = seat else {
         return Ok(Effective::of_nobody());
@@ -176,7 +185,7 @@ pub(super) async fn session_rights(
     organization: Uuid,
     permissions: Vec<PermissionId>,
 ) -> Result<SessionRights> {
-    let seat = app.directory.seat(app, ctx.freshness, organization, session.user_id).await?;
+    let seat = seat(app, ctx, organization, session.user_id).await?;
     let lacking = without_factor(app, seat.iter()).await?;
     let decide = |permission: PermissionId| {
         let decision = decide(Some(session), seat.as_ref(), &lacking, permission.as_str());

@@ -20,7 +20,11 @@ use crate::{
         },
         permissions::{SessionRights, session_rights},
     },
-    domain::{access_model::PermissionId, error::Reason, member::DenyReason},
+    domain::{
+        access_model::PermissionId,
+        error::{Reason, Refusal},
+        member::DenyReason,
+    },
     store::{Cursor, Session, SessionHolder, Tx},
 };
 
@@ -35,9 +39,6 @@ pub(crate) struct Verify {
     pub(crate) permissions: Vec<PermissionId>,
 }
 
-/// The scope that a key needs that asks for decisions: that of CheckPermission.
-const CHECKING: &str = "permissions.check";
-
 /// What a token is worth.
 #[derive(Debug)]
 pub(crate) enum Verdict {
@@ -49,14 +50,20 @@ pub(crate) enum Verdict {
     Over,
 }
 
-/// Verifies a session, and checks what its user may do.
+/// Verifies a session, and checks what its user may do: whoever has the session could ask that by it, so that it takes no other scope.
 ///
 /// # Errors
-/// `SCOPE_REQUIRED` where permissions are asked about without the scope for it.
+/// `KEY_CONFINED` where a confined key names no organization.
 pub(crate) async fn verify(app: &App, ctx: &Ctx, query: Verify) -> Result<Verdict> {
     let checks = !query.permissions.is_empty();
-    if checks {
-        ctx.require_scope(CHECKING)?;
+    // Whose session it is, wherever they belong, is nothing for a key that reaches some organizations only.
+    if query.organization_id.is_none()
+        && ctx.caller.service.as_ref().is_some_and(|service| service.confinement.is_some())
+    {
+        return Err(Refusal::new(Reason::KeyConfined)
+            .with("method", ctx.rule.method)
+            .with("hint", "name one of the key's organizations")
+            .into());
     }
     let live = authentication::live_session(app, query.token.expose_secret(), ctx.now).await?;
     let Some(holder) = live else {

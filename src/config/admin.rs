@@ -69,6 +69,9 @@ pub enum AdminCommand {
         /// What the key may do, such as `permissions.check`.
         #[arg(long = "scope", required = true, value_name = "SCOPE")]
         scopes: Vec<String>,
+        /// The id of an organization that the key is confined to; may come several times. Without any, the key reaches all.
+        #[arg(long = "organization", value_name = "ID")]
+        organizations: Vec<String>,
     },
     /// Revoke a key.
     RevokeKey {

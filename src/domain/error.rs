@@ -32,6 +32,7 @@ reasons! {
     SessionOutdated, "SESSION_OUTDATED", "The session is from before the member was removed from the organization or suspended there: sign in again.";
     SignInFailed, "SIGN_IN_FAILED", "The address and the password do not match an account that may sign in.";
     CallerNotAllowed, "CALLER_NOT_ALLOWED", "This kind of caller may not call the method.";
+    KeyConfined, "KEY_CONFINED", "The service key is confined to organizations, and the method reaches beyond them.";
     ScopeRequired, "SCOPE_REQUIRED", "The service key lacks the scope.";
     PermissionRequired, "PERMISSION_REQUIRED", "The user lacks the permission in this organization.";
     RoleNotGrantable, "ROLE_NOT_GRANTABLE", "The caller's roles do not let them give this role.";

@@ -237,12 +237,11 @@ impl Parse for pb::AcceptInvitationRequest {
         let hold = hold(fields, &self.token, &self.invitation_id);
         let sign_up = match &self.sign_up {
             None => Some(None),
-            Some(_) if !self.invitation_id.is_empty() => {
-                fields.violation("sign_up", "must be empty where invitation_id is given: the account is there");
-                None
-            }
             Some(person) => fields.within("sign_up", |fields| sign_up(person, fields)).map(Some),
         };
+        if let (Some(acceptance::Hold::Address(_)), "", Some(_)) = (&hold, self.token.as_str(), &self.sign_up) {
+            fields.violation("sign_up", "must be empty beside invitation_id: the account is there");
+        }
         Some(acceptance::Accept { hold: hold?, sign_up: sign_up? })
     }
 }
@@ -252,8 +251,12 @@ pub(super) fn hold(fields: &mut Fields<'_>, token: &str, invitation: &str) -> Op
     if invitation.is_empty() {
         return fields.secret("token", token, TOKEN).map(acceptance::Hold::Link);
     }
+    let Some(invitation) = fields.uuid("invitation_id", invitation) else {
+        fields.at_most("token", token, TOKEN);
+        return None;
+    };
     fields.absent_beside("invitation_id", "token", token);
-    fields.uuid("invitation_id", invitation).map(acceptance::Hold::Address)
+    Some(acceptance::Hold::Address(invitation))
 }
 
 fn sign_up(person: &pb::SignUp, fields: &mut Fields<'_>) -> Option<acceptance::SignUp> {

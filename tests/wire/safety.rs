@@ -5,6 +5,7 @@ pub(crate) mod addresses;
 pub(crate) mod attempts;
 pub(crate) mod callers;
 pub(crate) mod climbing;
+pub(crate) mod confined_keys;
 pub(crate) mod custom_roles;
 pub(crate) mod directory;
 pub(crate) mod enumeration;

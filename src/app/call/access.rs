@@ -248,6 +248,9 @@ fn admit(app: &App, ctx: &Ctx, organization: Organization, membership: Option<Me
 
 /// Admits a member who may act, with or without the permission.
 fn admit_anyhow(app: &App, ctx: &Ctx, organization: Organization, membership: Option<Member>) -> Result<Access> {
+    if !ctx.caller.reaches(organization.id) {
+        return Err(Reason::OrganizationNotFound.into());
+    }
     let access = Access { model: app.model_of(&organization)?, organization, membership };
     match access.deny_reason(ctx) {
         Some(DenyReason::NotAMember) => Err(Reason::OrganizationNotFound.into()),

@@ -122,6 +122,7 @@ async fn service(app: &App, bearer: &SecretString, now: DateTime<Utc>) -> Result
         key_id: holder.key.id,
         scopes: holder.account.scopes.clone(),
         key_expire_time: holder.key.expire_time,
+        confinement: holder.account.organizations.clone(),
     })
 }
 

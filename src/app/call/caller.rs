@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::{
-    domain::scope::Scopes,
+    domain::{
+        confinement::{Confinement, reaches},
+        scope::Scopes,
+    },
     store::{Session, User},
 };
 
@@ -19,6 +22,8 @@ pub(crate) struct ServiceCaller {
     pub(crate) scopes: Scopes,
     /// From when on this key of it is refused; `None` means never.
     pub(crate) key_expire_time: Option<DateTime<Utc>>,
+    /// The organizations that its keys are confined to; `None`: they reach all.
+    pub(crate) confinement: Option<Confinement>,
 }
 
 /// A user who calls, or for whom a service calls.
@@ -48,6 +53,11 @@ impl Caller {
     /// Whether the caller holds a scope; a user by themselves holds none.
     pub(crate) fn has_scope(&self, scope: &str) -> bool {
         self.service.as_ref().is_some_and(|service| service.scopes.allow(scope))
+    }
+
+    /// Whether an organization is one that the caller's key reaches. A user by themselves has no key.
+    pub(crate) fn reaches(&self, organization: Uuid) -> bool {
+        self.service.as_ref().is_none_or(|service| reaches(service.confinement.as_ref(), organization))
     }
 
     /// The user who calls, or for whom a service calls.

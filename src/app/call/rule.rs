@@ -37,6 +37,10 @@ pub(crate) struct Rule {
     pub(crate) answers_many: bool,
     /// The number of the request's field `consistency`; 0 where it has none.
     pub(crate) consistency: u32,
+    /// The request names the organization that it is about.
+    pub(crate) names_organization: bool,
+    /// A key that is confined to organizations may call, although the rule does not know about which one.
+    pub(crate) confined: bool,
 }
 
 impl Rule {
@@ -54,7 +58,7 @@ impl Rule {
     /// Refuses a caller who may not call the method, whatever the request says. What depends on the request, [`Ctx::require_self`] and [`access`] decide.
     ///
     /// # Errors
-    /// `CREDENTIALS_MISSING`, `SCOPE_REQUIRED`, `CALLER_NOT_ALLOWED`.
+    /// `CREDENTIALS_MISSING`, `SCOPE_REQUIRED`, `KEY_CONFINED`, `CALLER_NOT_ALLOWED`.
     ///
     /// [`Ctx::require_self`]: crate::app::call::context::Ctx::require_self
     /// [`access`]: crate::app::call::access
@@ -68,6 +72,12 @@ impl Rule {
             Some(_) if self.scope.is_empty() => return Err(not_allowed()),
             Some(service) if !service.scopes.allow(self.scope) => {
                 return Err(Refusal::new(Reason::ScopeRequired).with("scope", self.scope));
+            }
+            // Where an organization is named, access to it is decided there (ab_48).
+            Some(service) if service.confinement.is_some() && !self.names_organization && !self.confined => {
+                return Err(Refusal::new(Reason::KeyConfined)
+                    .with("method", self.method)
+                    .with("hint", "call with a key that is not confined"));
             }
             _ => {}
         }
@@ -126,6 +136,7 @@ mod tests {
                 key_id: Uuid::nil(),
                 scopes: Scopes::parse(scopes.iter().copied()).unwrap(),
                 key_expire_time: None,
+                confinement: None,
             }),
             user: None,
         }

@@ -1,6 +1,8 @@
 //! Whether a service may still do what it has begun: an invitation, or a transfer of ownership, that waits for somebody's answer (ab_35).
 
-use crate::domain::scope::Scopes;
+use uuid::Uuid;
+
+use crate::domain::{confinement::reaches, scope::Scopes};
 use crate::store::{Invitation, ServiceAccount, ServiceKey, Transfer};
 
 /// The scopes of which an invitation needed one, where that was not kept: those of CreateInvitation and, for a founder, of CreateOrganization.
@@ -13,19 +15,20 @@ pub(crate) type Service = (ServiceAccount, Option<ServiceKey>);
 
 /// Whether the service that sent an invitation may still do so; `None`: there is no such account.
 pub(crate) fn may_still_invite(invitation: &Invitation, service: Option<&Service>) -> bool {
-    is_authorized(service, invitation.inviter_scopes.as_ref(), &INVITING)
+    is_authorized(service, invitation.organization_id, invitation.inviter_scopes.as_ref(), &INVITING)
 }
 
 /// Whether the service that started a transfer may still do so; `None`: there is no such account.
 pub(crate) fn may_still_transfer(transfer: &Transfer, service: Option<&Service>) -> bool {
-    is_authorized(service, transfer.actor_scopes.as_ref(), &TRANSFERRING)
+    is_authorized(service, transfer.organization_id, transfer.actor_scopes.as_ref(), &TRANSFERRING)
 }
 
-/// The account is in use, the key has not been revoked, and the account has the scopes that the call needed. That a key has expired since takes nothing away: it was planned, and so is
+/// The account is in use and reaches the organization, the key has not been revoked, and the account has the scopes that the call needed. That a key has expired since takes nothing away: it was planned, and so is
 /// how keys are exchanged.
-fn is_authorized(service: Option<&Service>, needed: Option<&Scopes>, before: &[&str]) -> bool {
+fn is_authorized(service: Option<&Service>, organization: Uuid, needed: Option<&Scopes>, before: &[&str]) -> bool {
     service.is_some_and(|(account, key)| {
         let revoked = key.as_ref().is_some_and(|key| key.revoke_time.is_some());
-        !account.disabled && !revoked && account.scopes.still_cover(needed, before)
+        let reached = reaches(account.organizations.as_ref(), organization);
+        !account.disabled && reached && !revoked && account.scopes.still_cover(needed, before)
     })
 }

@@ -61,6 +61,7 @@ async fn operator(tx: &mut Tx, entropy: &Entropy, now: DateTime<Utc>) -> Result<
         scopes,
         disabled: false,
         create_time: now,
+        organizations: None,
     };
     let (key, token) = new_key(entropy, account.id, None, now);
     tx.insert_service_account(account.clone()).await?;

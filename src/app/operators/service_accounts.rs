@@ -10,16 +10,17 @@ use crate::{
         App,
         call::{
             context::Ctx,
-            error::Result,
+            error::{Error, Result},
             mutation::Mutation,
             paging::{Page, PageRequest},
         },
         require_state,
     },
     domain::{
+        confinement::Confinement,
         digest::sha256,
         error::{Reason, Refusal},
-        scope::Scopes,
+        scope::{self, Scopes},
         text::ServiceAccountName,
         token::{Token, TokenKind},
     },
@@ -83,6 +84,8 @@ pub(crate) struct Create {
     pub(crate) display_name: ServiceAccountName,
     /// What its keys may do.
     pub(crate) scopes: Scopes,
+    /// The organizations that they are confined to.
+    pub(crate) confinement: Option<Confinement>,
     /// Whether everything is checked and nothing is created.
     pub(crate) validate_only: bool,
 }
@@ -92,12 +95,14 @@ impl Mutation for Create {
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<ServiceAccount> {
         require_grantable(ctx, &self.scopes)?;
+        require_confinable(tx, &self.scopes, self.confinement.as_ref()).await?;
         let account = ServiceAccount {
             id: app.entropy.uuid(ctx.now),
             display_name: self.display_name.as_str().to_owned(),
             scopes: self.scopes.clone(),
             disabled: false,
             create_time: ctx.now,
+            organizations: self.confinement.clone(),
         };
         tx.insert_service_account(account.clone()).await?;
         let data = json!({ "after": facts(&account) });
@@ -119,6 +124,8 @@ pub(crate) struct Update {
     pub(crate) display_name: Option<ServiceAccountName>,
     /// What its keys may do from now on, where it changes.
     pub(crate) scopes: Option<Scopes>,
+    /// The organizations that its keys are confined to from now on, where that changes.
+    pub(crate) confinement: Option<Option<Confinement>>,
     /// The state that the change is based on.
     pub(crate) etag: String,
     /// Whether everything is checked and nothing is changed.
@@ -139,6 +146,17 @@ impl Mutation for Update {
             refuse_widening_beyond(ctx, tx, &account, scopes).await?;
             account.scopes = scopes.clone();
         }
+        if let Some(confinement) = &self.confinement {
+            if confinement.is_none() && account.organizations.is_some() {
+                // The last organization taken off the list would be all of them.
+                return Err(Error::violation(
+                    "service_account.organization_ids",
+                    "must not become empty: disable the account, or make another one",
+                ));
+            }
+            account.organizations = confinement.clone();
+        }
+        require_confinable(tx, &account.scopes, account.organizations.as_ref()).await?;
         if let Some(name) = &self.display_name {
             account.display_name = name.as_str().to_owned();
         }
@@ -155,6 +173,25 @@ impl Mutation for Update {
     fn validate_only(&self) -> bool {
         self.validate_only
     }
+}
+
+/// An operator is for the whole installation; and what does not exist confines nobody to anything.
+async fn require_confinable(tx: &Tx, scopes: &Scopes, confinement: Option<&Confinement>) -> Result<()> {
+    let Some(confinement) = confinement else { return Ok(()) };
+    if scopes.allow(scope::OPERATOR) {
+        return Err(Refusal::new(Reason::ScopeNotGrantable)
+            .with("scope", scope::OPERATOR)
+            .with("hint", "a confined account has scopes one by one")
+            .into());
+    }
+    for organization in confinement.iter() {
+        if tx.organization(organization).await?.is_none() {
+            return Err(Refusal::new(Reason::OrganizationNotFound)
+                .with("organization_id", organization.to_string())
+                .into());
+        }
+    }
+    Ok(())
 }
 
 /// A key that expires gives nothing to keys that outlive it: they would go on with it after its end, as one that it had made for itself.
@@ -264,7 +301,14 @@ impl Mutation for RevokeKey {
 /// What an event says of a service account.
 pub(crate) fn facts(account: &ServiceAccount) -> Value {
     let scopes: Vec<&str> = account.scopes.iter().collect();
-    json!({ "display_name": account.display_name, "scopes": scopes, "disabled": account.disabled })
+    let organizations: Option<Vec<Uuid>> =
+        account.organizations.as_ref().map(|confinement| confinement.iter().collect());
+    json!({
+        "display_name": account.display_name,
+        "scopes": scopes,
+        "disabled": account.disabled,
+        "organization_ids": organizations,
+    })
 }
 
 /// What an event says of a key: whose it is, how it begins, and when it ends.
@@ -278,8 +322,7 @@ pub(crate) fn key_facts(key: &ServiceKey) -> Value {
 
 /// Names the state of a service account: a digest of all that can change about it, since it has no revision.
 pub(crate) fn etag(account: &ServiceAccount) -> String {
-    let scopes: Vec<&str> = account.scopes.iter().collect();
-    let state = json!([account.display_name, scopes, account.disabled]).to_string();
+    let state = facts(account).to_string();
     URL_SAFE_NO_PAD.encode(sha256(state.as_bytes()))
 }
 

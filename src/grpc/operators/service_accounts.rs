@@ -8,7 +8,7 @@ use crate::{
         operators::service_accounts,
         records::{ServiceAccount, ServiceKey},
     },
-    domain::{scope::Scopes, text::ServiceAccountName, token::Token},
+    domain::{confinement::Confinement, scope::Scopes, text::ServiceAccountName, token::Token},
     grpc::{
         pb::{self, service_account_service_server::ServiceAccountService},
         wire::{
@@ -21,6 +21,9 @@ use crate::{
 
 /// Scopes that one request may name.
 const MAX_SCOPES: usize = 50;
+
+/// Organizations that one account is confined to at the most.
+const MAX_ORGANIZATIONS: usize = 50;
 
 #[tonic::async_trait]
 impl ServiceAccountService for Edge {
@@ -90,12 +93,18 @@ impl Parse for pb::CreateServiceAccountRequest {
         fields.request_id(&self.request_id);
         let display_name = fields.text("display_name", &self.display_name, ServiceAccountName::parse);
         let scopes = scopes(fields, &self.scopes);
+        let confinement = confinement(fields, &self.organization_ids);
         Some(service_accounts::Create {
             display_name: display_name?,
             scopes: scopes?,
+            confinement: confinement?,
             validate_only: self.validate_only,
         })
     }
+}
+
+fn confinement(fields: &mut Fields<'_>, ids: &[String]) -> Option<Option<Confinement>> {
+    fields.uuids("organization_ids", ids, MAX_ORGANIZATIONS).map(Confinement::to)
 }
 
 fn scopes(fields: &mut Fields<'_>, names: &[String]) -> Option<Scopes> {
@@ -134,10 +143,13 @@ impl Parse for pb::UpdateServiceAccountRequest {
                 fields.text(field, &account.display_name, ServiceAccountName::parse)
             });
             let scopes = fields.changed(&mask, "scopes", |fields, _| scopes(fields, &account.scopes));
+            let organizations =
+                fields.changed(&mask, "organization_ids", |fields, _| confinement(fields, &account.organization_ids));
             Some(service_accounts::Update {
                 service_account_id: id?,
                 display_name: display_name?,
                 scopes: scopes?,
+                confinement: organizations?,
                 etag: etag?,
                 validate_only: self.validate_only,
             })
@@ -146,7 +158,7 @@ impl Parse for pb::UpdateServiceAccountRequest {
 }
 
 /// The fields that a mask may name.
-const CHANGEABLE: &[&str] = &["display_name", "scopes"];
+const CHANGEABLE: &[&str] = &["display_name", "scopes", "organization_ids"];
 
 impl Parse for pb::DisableServiceAccountRequest {
     type Command = service_accounts::Disable;
@@ -203,6 +215,7 @@ fn account(row: ServiceAccount) -> pb::ServiceAccount {
         scopes: row.scopes.iter().map(ToOwned::to_owned).collect(),
         disabled: row.disabled,
         create_time: Some(timestamp(row.create_time)),
+        organization_ids: row.organizations.iter().flat_map(Confinement::iter).map(|id| id.to_string()).collect(),
     }
 }
 

@@ -125,6 +125,7 @@ fn code(reason: Reason) -> Code {
         | Reason::IdentityUnknown => Code::Unauthenticated,
         Reason::CallerNotAllowed
         | Reason::ScopeRequired
+        | Reason::KeyConfined
         | Reason::PermissionRequired
         | Reason::RoleNotGrantable
         | Reason::RoleBeyondCaller
@@ -254,8 +255,7 @@ mod tests {
 
     #[test]
     fn the_message_tells_of_the_first_field() {
-        let violation =
-            |field: &str, description: String| Violation { field: field.into(), description: description.into() };
+        let violation = |field: &str, description: String| Violation { field: field.to_owned(), description };
         let message = |violations: Vec<Violation>| invalid(violations).message().to_owned();
         let first = violation("email", "is required".to_owned());
         let sentence = "The request breaks constraints of its fields";

@@ -11,6 +11,7 @@ use crate::{
     domain::{
         access_model::{CustomRoles, RoleSet},
         challenge::Purpose,
+        confinement::Confinement,
         contact::NotificationRoles,
         delivery::DeliveryState,
         invitation::InvitationState,
@@ -109,6 +110,14 @@ text_column!(Scopes, |scopes| serde_json::Value::from_iter(scopes.iter()).to_str
     let names: Vec<String> = serde_json::from_str(text).ok()?;
     Scopes::parse(names).ok()
 });
+text_column!(
+    Confinement,
+    |confinement| serde_json::Value::from_iter(confinement.iter().map(|id| id.to_string())).to_string(),
+    |text| {
+        let ids: Vec<uuid::Uuid> = serde_json::from_str(text).ok()?;
+        Confinement::to(ids)
+    }
+);
 text_column!(
     RoleSet,
     |roles| serde_json::Value::from_iter(roles.iter().map(|role| role.as_str())).to_string(),

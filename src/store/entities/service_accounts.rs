@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::domain::scope::Scopes;
+use crate::domain::{confinement::Confinement, scope::Scopes};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "service_accounts")]
@@ -14,6 +14,7 @@ pub(crate) struct Model {
     pub(crate) scopes: Scopes,
     pub(crate) disabled: bool,
     pub(crate) create_time: DateTime<Utc>,
+    pub(crate) organizations: Option<Confinement>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -13,12 +13,12 @@ use crate::services::organizations::activity::{report, send};
 use crate::services::organizations::contacts::add;
 use crate::support::dynamic::Contract;
 use crate::support::pb::{
-    ActivateMemberRequest, BatchCreateInvitationsRequest, Contact, CreateContactRequest, CreateInvitationRequest,
-    CreateMemberRequest, CreateRoleRequest, DeleteContactRequest, DeleteOrganizationRequest, DeleteRoleRequest, Member,
-    MemberAction, MemberState, NewInvitation, Organization, PreviewRoleChangeRequest, RemoveMemberRequest,
-    ResendInvitationRequest, RestoreMemberRequest, RevokeInvitationRequest, Role, SetMemberRolesRequest,
-    SuspendMemberRequest, TransferOwnershipRequest, UpdateContactRequest, UpdateMemberRequest,
-    UpdateOrganizationRequest, UpdateRoleRequest,
+    ActivateMemberRequest, AddMemberRolesRequest, BatchCreateInvitationsRequest, Contact, CreateContactRequest,
+    CreateInvitationRequest, CreateMemberRequest, CreateRoleRequest, DeleteContactRequest, DeleteOrganizationRequest,
+    DeleteRoleRequest, Member, MemberAction, MemberState, NewInvitation, Organization, PreviewRoleChangeRequest,
+    RemoveMemberRequest, RemoveMemberRolesRequest, ResendInvitationRequest, RestoreMemberRequest,
+    RevokeInvitationRequest, Role, SetMemberRolesRequest, SuspendMemberRequest, TransferOwnershipRequest,
+    UpdateContactRequest, UpdateMemberRequest, UpdateOrganizationRequest, UpdateRoleRequest,
 };
 use crate::support::race::told;
 use crate::support::scenario::{
@@ -95,6 +95,16 @@ async fn js_01_members_see_and_change_nothing(world: World) {
         "SetMemberRoles",
         members.set_member_roles,
         SetMemberRolesRequest { organization_id: id(), user_id: user(&member), roles: texts(&["admin"]) }
+    );
+    try_to!(
+        "AddMemberRoles",
+        members.add_member_roles,
+        AddMemberRolesRequest { organization_id: id(), user_id: user(&member), roles: texts(&["admin"]) }
+    );
+    try_to!(
+        "RemoveMemberRoles",
+        members.remove_member_roles,
+        RemoveMemberRolesRequest { organization_id: id(), user_id: user(&admin), roles: texts(&["admin"]) }
     );
     try_to!(
         "CreateMember",

@@ -217,9 +217,10 @@ fn shown(answer: Result<DynamicMessage, Box<Whole>>) -> String {
 fn foreign_places(message: &DynamicMessage, who: Who) -> Vec<Place> {
     let places = Place::all_in(message);
     let is_id = |place: &&Place| {
-        let given =
-            !OF_THE_CALLER.contains(&place.field.name()) && !field_comment(&place.field).starts_with("Output only.");
-        place.field.name().ends_with("_id") && given
+        let comment = field_comment(&place.field);
+        // What stands in place of a field that is given is a request of its own, with tests of its own.
+        let read = !comment.starts_with("Output only.") && !comment.contains("in place of the token");
+        place.field.name().ends_with("_id") && !OF_THE_CALLER.contains(&place.field.name()) && read
     };
     let ids: Vec<Place> = places.iter().filter(is_id).cloned().collect();
     let alone = who.user().is_none();

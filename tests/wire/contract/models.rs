@@ -251,7 +251,7 @@ async fn jh_13_the_actions_are_what_the_calls_do(world: World) {
             checks += agree(&scenario, &model, caller).await;
         }
     }
-    println!("{checks} checks of an action for a caller on a row, and no disagreement");
+    eprintln!("{checks} checks of an action for a caller on a row, and no disagreement");
     assert!(checks > 3000, "{checks}");
 }
 

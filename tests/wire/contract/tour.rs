@@ -76,6 +76,12 @@ async fn the_tour_of_packetfabric_is_true() {
     tokio::task::block_in_place(|| take_the_tour("docs/tours/packetfabric.md"));
 }
 
+/// The five documents' team pages, each by one call.
+#[wire_test(once)]
+async fn the_team_pages_are_true() {
+    tokio::task::block_in_place(|| take_the_tour("docs/team-page.md"));
+}
+
 /// No tour is left out.
 #[wire_test(once)]
 async fn every_tour_is_taken() {

@@ -79,8 +79,8 @@ async fn a_check_is_a_decision(world: World) {
     for (organization, user, permission, reason, revision) in [
         (acme, &member.user_id, "members.read", DenyReason::Unspecified, now),
         (acme, &member.user_id, "members.invite", DenyReason::NotGranted, now),
-        (acme, &member.user_id, "no.such_permission", DenyReason::NotGranted, now),
-        (acme, &scenario.owner.user_id, "no.such_permission", DenyReason::NotGranted, now),
+        (acme, &member.user_id, "no.such_permission", DenyReason::PermissionUnknown, now),
+        (acme, &scenario.owner.user_id, "no.such_permission", DenyReason::PermissionUnknown, now),
         (acme, &stranger.user_id, "members.read", DenyReason::NotAMember, 0),
         (acme, &other.owner.user_id, "members.read", DenyReason::NotAMember, 0),
         (elsewhere, &member.user_id, "members.read", DenyReason::NotAMember, 0),
@@ -171,7 +171,7 @@ async fn js_09_a_check_is_fresh(world: World) {
     }
 }
 
-/// A user asks about themselves only, and batches are for services.
+/// A user asks about themselves only, one by one and in batches.
 #[wire_test]
 async fn a_user_asks_about_themselves(world: World) {
     let scenario = Scenario::acme(&world).await;
@@ -200,12 +200,18 @@ async fn a_user_asks_about_themselves(world: World) {
         Code::NotFound,
         "USER_NOT_FOUND",
     );
-    let batch = BatchCheckPermissionsRequest { checks: vec![PermissionCheck::default()], ..Default::default() };
-    assert_refused(
-        call!(world, permissions.batch_check_permissions, &member.session, batch),
-        Code::PermissionDenied,
-        "CALLER_NOT_ALLOWED",
-    );
+    let about = |user_id: &str| PermissionCheck {
+        organization_id: acme.clone(),
+        user_id: user_id.to_owned(),
+        permission: "members.read".to_owned(),
+    };
+    let batch = async |checks: Vec<PermissionCheck>| {
+        let request = BatchCheckPermissionsRequest { checks, ..Default::default() };
+        call!(world, permissions.batch_check_permissions, &member.session, request)
+    };
+    assert_eq!(batch(vec![about(&member.user_id)]).await.unwrap().results[0].decision(), Decision::Allow);
+    let mixed = batch(vec![about(&member.user_id), about(&scenario.owner.user_id)]).await;
+    assert_refused(mixed, Code::NotFound, "USER_NOT_FOUND");
 }
 
 /// A batch answers each question like a single check would, in their order, also where they repeat.

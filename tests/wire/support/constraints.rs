@@ -182,6 +182,8 @@ impl Term {
             Self::EventCursor => texts(&["x", "not base64!", &"A".repeat(32), &"AgAA".repeat(20)]),
             Self::PageToken => texts(&["x", "not base64!", &"A".repeat(32), &"A".repeat(100)]),
             Self::Scope => texts(&["no.such.scope", "Operator", "operator ", "*"]),
+            // Left out, it stands for a value of its own; among others, for nothing.
+            Self::KnownValue if !field.is_list() => [-1, 999].map(Value::EnumNumber).to_vec(),
             Self::KnownValue => [0, -1, 999].map(Value::EnumNumber).to_vec(),
             Self::UpdateMask => ["nope", "organization_id", "organization.display_name", "display_name.x", ""]
                 .map(|path| message(field, &[("paths", Value::List(texts(&[path])))]))
@@ -334,13 +336,14 @@ impl Constrained {
                         Value::List(list) if holds => list[0].clone(),
                         _ => match field.kind() {
                             Kind::Message(inner) => Value::Message(DynamicMessage::new(inner)),
+                            Kind::String => Value::String("x".to_owned()),
                             _ => Value::EnumNumber(1),
                         },
                     };
                     let of = |count: usize| Some(Value::List(vec![item.clone(); count]));
                     constrained.breaking.push(filling(of(most + 1), place.to_string()));
-                    // A message without anything in it is seldom valid.
-                    if holds || field.kind().as_message().is_none() {
+                    // A message without anything in it is seldom valid, nor is any text.
+                    if holds || !matches!(field.kind(), Kind::Message(_) | Kind::String) {
                         constrained.keeping.push(filling(of(*most), place.to_string()));
                     }
                 }

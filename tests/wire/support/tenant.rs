@@ -107,6 +107,11 @@ impl Tenant {
         }
     }
 
+    /// The organization.
+    pub(crate) fn organization_id(&self) -> &str {
+        &self.organization_id
+    }
+
     /// Suspends the organization.
     pub(crate) async fn suspend(&mut self, world: &World) {
         let request = SuspendOrganizationRequest {

@@ -114,6 +114,7 @@ mod tests {
                 scopes: Scopes::default(),
                 disabled: false,
                 create_time: DateTime::UNIX_EPOCH,
+                organizations: None,
             },
         };
         marks.good(&key, &Entry { value: Value::ServiceKey(Arc::new(holder)), loaded, kept: Stopwatch::start() })

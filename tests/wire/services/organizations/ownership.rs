@@ -269,7 +269,7 @@ async fn a_transfer_that_has_become_impossible_is_in_nobodys_way(world: World) {
             "role" => drop(team.set_roles(owner, &user_id, &["member"]).await.unwrap()),
             "suspended" => drop(team.suspend(&two.session, &user_id).await.unwrap()),
             "removed" => drop(team.remove(owner, &user_id).await.unwrap()),
-            "left" => drop(team.leave(&nominee.session).await.unwrap()),
+            "left" => team.leave(&nominee.session).await.unwrap(),
             "account suspended" => {
                 let request = SuspendUserRequest { user_id, ..SuspendUserRequest::default() };
                 call!(world, users.suspend_user, key, request).unwrap();

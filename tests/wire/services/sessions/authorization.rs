@@ -71,15 +71,14 @@ async fn a_session_is_verified_with_what_its_user_may_do(world: World) {
     assert_eq!(authorize(&acme, &key, "rse_nothing", &asked).await.unwrap(), VerifySessionResponse::default());
 }
 
-/// Decisions take the scope of checks beside the one to verify, and an organization to check in; without permissions nothing is told beside the session.
+/// Decisions take an organization to check in, and no other scope than verifying, since whoever has the session may ask by it; without permissions nothing is told beside the session.
 #[wire_test]
-async fn decisions_take_their_scope_and_an_organization(world: World) {
+async fn decisions_take_an_organization(world: World) {
     let acme = Scenario::acme(&world).await;
     let owner = &acme.owner.session;
     let verifying = service_key(&world, &["sessions.verify"]).await;
-    let refused = authorize(&acme, &verifying, owner, &["members.read"]).await;
-    let refused = assert_refused(refused, Code::PermissionDenied, "SCOPE_REQUIRED");
-    assert_eq!(refused.metadata["scope"], "permissions.check");
+    let checked = authorize(&acme, &verifying, owner, &["members.read"]).await.unwrap();
+    assert_eq!(decisions(&checked), [("members.read", Decision::Allow, DenyReason::Unspecified)]);
     let plain = authorize(&acme, &verifying, owner, &[]).await.unwrap();
     assert!(plain.valid && plain.roles.is_empty() && plain.revision == 0 && plain.decisions.is_empty(), "{plain:?}");
     let nowhere = VerifySessionRequest {

@@ -77,6 +77,8 @@ impl Values<'_> {
             "owner_user_id" if field.parent_message().name() == "TransferOwnershipRequest" => {
                 &tenant.people.owner.user_id
             }
+            // Whom it is about, and not whom a key is made for.
+            "organization_ids" if field.parent_message().name().contains("ServiceAccount") => return None,
             "organization_ids" => &tenant.organization_id,
             "user_id" | "user_ids" | "owner_user_id" | "actor_user_id" | "subject_user_id" => &self.user.user_id,
             "nominee_user_id" => &tenant.people.subject.user_id,
@@ -119,8 +121,6 @@ impl Values<'_> {
             // The subject has the other one, and can have no second.
             "roles" if field.parent_message().name() == "RemoveMemberRolesRequest" => "admin",
             "role" | "roles" | "grants" | "manages" => "member",
-            // They need a scope of their own.
-            "permissions" if field.parent_message().name() == "VerifySessionRequest" => return None,
             "permissions" => "members.read",
             "description" => "Keeps an eye on things.",
             "scopes" => &self.scope,
