@@ -85,7 +85,7 @@ fn flag(rule: &DynamicMessage, field: &str) -> bool {
 fn write_rule(rules: &mut String, method: &MethodDescriptor, rule: &DynamicMessage) -> Result<(), Box<dyn Error>> {
     writeln!(
         rules,
-        "Rule {{ method: {:?}, public: {}, scope: {:?}, permission: {:?}, self_field: {:?}, signed_in: {}, streams_requests: {}, answers_many: {}, consistency: {}, names_organization: {}, confined: {} }},",
+        "Rule {{ method: {:?}, public: {}, scope: {:?}, permission: {:?}, self_field: {:?}, signed_in: {}, streams_requests: {}, answers_many: {}, consistency: {}, names_organization: {}, confined: {}, names_actor: {} }},",
         path(method),
         flag(rule, "public"),
         text(rule, "scope"),
@@ -98,6 +98,7 @@ fn write_rule(rules: &mut String, method: &MethodDescriptor, rule: &DynamicMessa
         method.input().get_field_by_name(CONSISTENCY).map_or(0, |field| field.number()),
         !text(rule, "organization_field").is_empty(),
         flag(rule, "confined"),
+        flag(rule, "names_actor"),
     )?;
     Ok(())
 }

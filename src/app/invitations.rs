@@ -171,7 +171,8 @@ pub(super) async fn issue(
         roles: decided.roles,
         state: decided.state,
         token_digest: token.digest().to_vec(),
-        inviter_user_id: actor.user,
+        // By whose right it stands: somebody who is only recorded gives none.
+        inviter_user_id: ctx.caller.user_id(),
         inviter_service_account_id: actor.service_account,
         personal_message: command.personal_message.clone(),
         locale: command.locale.as_ref().map(|locale| locale.as_str().to_owned()),

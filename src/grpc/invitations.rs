@@ -402,13 +402,18 @@ impl From<Accepted> for pb::AcceptInvitationResponse {
 }
 
 /// An invitation that waits for a person, in the contract's terms.
+#[expect(deprecated, reason = "who reads the fields of before still finds them filled")]
 pub(super) fn user_invitation(one: Waiting) -> pb::UserInvitation {
+    let inviter_name = one.inviter_name.unwrap_or_default();
     pb::UserInvitation {
         invitation_id: one.invitation.id.to_string(),
         organization_id: one.invitation.organization_id.to_string(),
-        organization_name: one.organization_name,
-        role_names: one.role_names,
-        inviter_name: one.inviter_name.unwrap_or_default(),
+        organization_name: one.organization_name.clone(),
+        organization_display_name: one.organization_name,
+        role_names: one.role_names.clone(),
+        role_display_names: one.role_names,
+        inviter_name: inviter_name.clone(),
+        inviter_display_name: inviter_name,
         sent_time: Some(timestamp(one.invitation.sent_time)),
         expire_time: Some(timestamp(one.invitation.expire_time)),
     }

@@ -286,7 +286,7 @@ fn row(entry: RosterEntry) -> pb::Member {
         state: pb::MemberState::from(entry.state).into(),
         counters: entry.activity.counters.into_iter().collect(),
         status_label: entry.status_label,
-        role_names: entry.role_names,
+        role_display_names: entry.role_names,
         allowed_actions: entry
             .allowed_actions
             .into_iter()
@@ -390,7 +390,7 @@ fn membership(Membership { organization: of, member, role_names }: Membership) -
     pb::Membership {
         organization: Some(organization(of)),
         roles: roles(&member.roles),
-        role_names,
+        role_display_names: role_names,
         state: pb::MemberState::from(member.state).into(),
         create_time: Some(timestamp(member.create_time)),
     }

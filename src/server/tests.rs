@@ -114,7 +114,7 @@ async fn nothing_is_committed_without_the_right_that_the_rule_asks() {
     for (asks_in, committed) in
         [(None, false), (Some(app.entropy.uuid(by_service.now)), false), (Some(organization), true)]
     {
-        let caller = Caller { service: None, user: Some(UserCaller { user: ada.clone(), session: None }) };
+        let caller = Caller { user: Some(UserCaller { user: ada.clone(), session: None }), ..Caller::default() };
         let named = Named { organization: Some(organization), user: None };
         let user =
             User { id: app.entropy.uuid(by_service.now), email_key: "bob@example.com".to_owned(), ..ada.clone() };

@@ -60,10 +60,10 @@ pub(crate) async fn authenticate(
         Some(TokenKind::ServiceKey) => {
             let service = service(app, bearer, now).await?;
             let user = on_behalf_of(app, credentials, &service, now).await?;
-            Ok(Caller { service: Some(service), user })
+            Ok(Caller { service: Some(service), user, named: None })
         }
         Some(TokenKind::Session) if credentials.on_behalf_of.is_none() && credentials.actor.is_none() => {
-            Ok(Caller { service: None, user: Some(session_caller(app, bearer, now).await?) })
+            Ok(Caller { service: None, user: Some(session_caller(app, bearer, now).await?), named: None })
         }
         _ => Err(Reason::CredentialsInvalid.into()),
     }

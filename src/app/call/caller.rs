@@ -42,9 +42,17 @@ pub(crate) struct Caller {
     pub(crate) service: Option<ServiceCaller>,
     /// The user.
     pub(crate) user: Option<UserCaller>,
+    /// A person for whom a service does what is its own right: recorded, and asked for nothing.
+    pub(crate) named: Option<Uuid>,
 }
 
 impl Caller {
+    /// The caller of a method by the service's own right: the person for whom it calls is the one who is recorded, and no more.
+    pub(crate) fn by_the_services_right(self) -> Self {
+        let named = self.user.map(|caller| caller.user.id);
+        Self { service: self.service, user: None, named }
+    }
+
     /// Whether a service acts for no user.
     pub(crate) fn is_service_alone(&self) -> bool {
         self.service.is_some() && self.user.is_none()

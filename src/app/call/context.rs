@@ -77,7 +77,7 @@ impl Ctx {
     /// Who stands in the event.
     pub(crate) fn actor(&self) -> Actor {
         Actor {
-            user: self.caller.user_id(),
+            user: self.caller.user_id().or(self.caller.named),
             service_account: self.caller.service.as_ref().map(|service| service.account_id),
         }
     }

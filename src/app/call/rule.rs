@@ -41,6 +41,8 @@ pub(crate) struct Rule {
     pub(crate) names_organization: bool,
     /// A key that is confined to organizations may call, although the rule does not know about which one.
     pub(crate) confined: bool,
+    /// A service may call for a person, who is recorded as the one who did it and has no right of their own in it.
+    pub(crate) names_actor: bool,
 }
 
 impl Rule {
@@ -82,7 +84,8 @@ impl Rule {
             _ => {}
         }
         let for_users = self.signed_in || !self.permission.is_empty() || !self.self_field.is_empty();
-        if caller.user.is_some() && !for_users {
+        let named = self.names_actor && caller.service.is_some();
+        if caller.user.is_some() && !for_users && !named {
             return Err(not_allowed());
         }
         Ok(())
@@ -139,6 +142,7 @@ mod tests {
                 confinement: None,
             }),
             user: None,
+            named: None,
         }
     }
 

@@ -138,6 +138,7 @@ impl From<Refusal> for pb::BatchRefusal {
     fn from(refusal: Refusal) -> Self {
         Self {
             reason: wire_reason(refusal.reason).into(),
+            reason_name: refusal.reason.as_str().to_owned(),
             message: refusal.reason.message().to_owned(),
             metadata: refusal.metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
         }

@@ -231,6 +231,7 @@ impl From<Refused> for pb::RefusedUser {
         Self {
             index: refused.index,
             reason: wire_reason(reason).into(),
+            reason_name: reason.as_str().to_owned(),
             message: reason.message().to_owned(),
             metadata: facts.map(|(key, value)| (key.to_owned(), value)).collect(),
             violations: refused.violations.into_iter().map(Into::into).collect(),

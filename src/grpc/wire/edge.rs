@@ -100,6 +100,10 @@ impl Edge {
         message: &R,
     ) -> Result<(Ctx, R::Command), Status> {
         let (command, request_id) = self.parse(admitted.rule, now, message)?;
+        let caller = match admitted.rule.names_actor {
+            true => caller.by_the_services_right(),
+            false => caller,
+        };
         let ctx = Ctx {
             caller,
             rule: admitted.rule,

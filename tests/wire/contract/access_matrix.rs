@@ -214,7 +214,7 @@ fn shown(answer: Result<DynamicMessage, Box<Whole>>) -> String {
 
 /// The ids in a request that the caller must not learn anything by. What a service key may do, it may do in every organization: of its
 /// requests, those ids that belong to the one before them.
-fn foreign_places(message: &DynamicMessage, who: Who) -> Vec<Place> {
+fn foreign_places(method: &Method, message: &DynamicMessage, who: Who) -> Vec<Place> {
     let places = Place::all_in(message);
     let is_id = |place: &&Place| {
         let comment = field_comment(&place.field);
@@ -223,7 +223,8 @@ fn foreign_places(message: &DynamicMessage, who: Who) -> Vec<Place> {
         place.field.name().ends_with("_id") && !OF_THE_CALLER.contains(&place.field.name()) && read
     };
     let ids: Vec<Place> = places.iter().filter(is_id).cloned().collect();
-    let alone = who.user().is_none();
+    // Where a person is only recorded, the right is the service's.
+    let alone = who.user().is_none() || method.rule().names_actor;
     let belongs = |place: &Place| {
         ids.iter().any(|other| other.beside("") == place.beside("") && other.field.number() < place.field.number())
     };
@@ -300,7 +301,7 @@ async fn ab_16_foreign_ids_answer_as_nonexistent_ones(world: World) {
         let mut calls = Vec::new();
         for (column, who, _) in &columns {
             let own = request(&mut stage, &method, &Variant::Plain, *who).await;
-            for places in substitutions(&foreign_places(&own, *who)) {
+            for places in substitutions(&foreign_places(&method, &own, *who)) {
                 let (mut foreign, mut nonexistent) = (own.clone(), own.clone());
                 for place in &places {
                     place.set(&mut foreign, place.get(&others));

@@ -83,6 +83,7 @@ pub(crate) struct Rule {
     pub(crate) permission: String,
     pub(crate) self_field: String,
     pub(crate) signed_in: bool,
+    pub(crate) names_actor: bool,
 }
 
 /// A method of the contract.
@@ -144,6 +145,7 @@ impl Method {
             permission: text("permission"),
             self_field: text("self_field"),
             signed_in: rule.get_field_by_name("signed_in").unwrap().as_bool().unwrap(),
+            names_actor: rule.get_field_by_name("names_actor").unwrap().as_bool().unwrap(),
         }
     }
 

@@ -151,7 +151,7 @@ async fn a_person_sees_what_waits_for_them(world: World) {
     let seen = waiting(&ada.session, &ada.user_id).await.unwrap().invitations;
     let what: Vec<_> = seen
         .iter()
-        .map(|one| (one.organization_id.clone(), one.role_names.join(","), one.inviter_name.clone()))
+        .map(|one| (one.organization_id.clone(), one.role_display_names.join(","), one.inviter_display_name.clone()))
         .collect();
     assert_eq!(
         what,

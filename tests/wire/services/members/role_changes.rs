@@ -35,7 +35,7 @@ async fn roles_come_and_go_one_by_one(world: World) {
     let bob = hub.join("bob@example.com", &["standard_user"]).await;
     let both = add(&hub, owner, &bob.user_id, &["billing_user"]).await.unwrap();
     assert_eq!(both.roles, ["billing_user", "standard_user"]);
-    assert_eq!(both.role_names, ["Billing User", "Standard User"]);
+    assert_eq!(both.role_display_names, ["Billing User", "Standard User"]);
     let before = traces(&world).await;
     assert_eq!(add(&hub, owner, &bob.user_id, &["billing_user"]).await.unwrap(), both);
     assert_eq!(take(&hub, owner, &bob.user_id, &["account_admin"]).await.unwrap(), both);

@@ -37,7 +37,8 @@ async fn a_team_page_has_its_buttons(world: World) {
     let named = |role: &str, name: &str| NamedRole { role: role.to_owned(), display_name: name.to_owned() };
     assert_eq!(actions.invitable_roles, [named("admin", "Admin"), named("member", "Member")]);
     assert!(actions.transfer_ownership && actions.update_organization && actions.delete_organization, "{actions:?}");
-    let mut rows: Vec<_> = owners.members.iter().map(|row| (row.email.as_str(), row.role_names.join(", "))).collect();
+    let mut rows: Vec<_> =
+        owners.members.iter().map(|row| (row.email.as_str(), row.role_display_names.join(", "))).collect();
     rows.sort_unstable();
     let expected =
         [(admin.email.as_str(), "Admin"), (member.email.as_str(), "Member"), (team.owner.email.as_str(), "Owner")];
@@ -140,7 +141,7 @@ async fn hidden_invitations_are_rows_where_they_are_asked_for(world: World) {
     assert_eq!(shown, ["owner@example.com", "plain@example.com"]);
     let shown = list(owner, true).await.unwrap();
     let guest = shown.members.iter().find(|row| row.email == "guest@example.com").unwrap();
-    assert_eq!((guest.state(), guest.role_names.join(",").as_str()), (MemberState::Invited, "Manager"));
+    assert_eq!((guest.state(), guest.role_display_names.join(",").as_str()), (MemberState::Invited, "Manager"));
     assert_eq!(guest.allowed_actions().collect::<Vec<_>>(), [MemberAction::RevokeInvitation], "it was sent just now");
     assert_eq!(names(shown).len(), 3);
     let refused = assert_refused(list(&plain.session, true).await, Code::PermissionDenied, "PERMISSION_REQUIRED");
@@ -198,9 +199,14 @@ async fn a_switcher_is_one_call(world: World) {
         sorted.iter().map(|name| name.to_lowercase()).collect::<Vec<_>>(),
         ["apple", "apple", "éclair", "zebra"]
     );
-    assert!(whole.memberships.iter().all(|one| one.role_names == ["Owner"] && one.state() == MemberState::Active));
-    let waiting: Vec<_> =
-        whole.invitations.iter().map(|one| (one.role_names.join(","), one.inviter_name.as_str())).collect();
+    assert!(
+        whole.memberships.iter().all(|one| one.role_display_names == ["Owner"] && one.state() == MemberState::Active)
+    );
+    let waiting: Vec<_> = whole
+        .invitations
+        .iter()
+        .map(|one| (one.role_display_names.join(","), one.inviter_display_name.as_str()))
+        .collect();
     assert_eq!(waiting, [("Admin".to_owned(), "lead")]);
     let (mut paged, mut token) = (Vec::new(), String::new());
     for number in 0.. {

@@ -4,9 +4,13 @@ use roster_test_macros::wire_test;
 use tonic::{Code, Request};
 
 use super::{BOB, NOBODY};
-use crate::support::pb::{CreateInvitationRequest, ListMembersRequest, SignOutRequest};
+use crate::support::pb::create_organization_request::Owner;
+use crate::support::pb::{
+    CreateInvitationRequest, CreateOrganizationRequest, Founder, ListAuditEntriesRequest, ListMembersRequest,
+    SignOutRequest, SuspendOrganizationRequest,
+};
 use crate::support::scenario::{
-    Scenario, assert_refused, call, create_user, service_account, service_key, texts, traces,
+    Scenario, accept_as_new, assert_refused, call, create_user, service_account, service_key, settled, texts, traces,
 };
 use crate::support::world::World;
 
@@ -151,4 +155,44 @@ async fn acting_as_a_user_needs_its_scope(world: World) {
     assert_eq!(traces(&world).await, before);
     let made = invite(as_actor(&world, &with, &scenario.owner.user_id, asked())).await.unwrap().into_inner();
     assert_eq!(made.invitation.unwrap().inviter_user_id, scenario.owner.user_id);
+}
+
+/// An organization may be created for a person, who is recorded as the one who did it. Their own rights play no part: neither do they have to have any, nor do they add to the key's; and by themselves they may not call it. What
+/// else is a service's own right is refused for a person, as before: a server that passes on what people ask for passes on nothing but that.
+#[wire_test]
+async fn a_service_names_the_person_for_whom_it_calls(world: World) {
+    let ada = create_user(&world, "ada@example.com").await;
+    let (account, key) = service_account(&world, &["organizations.write", "organizations.suspend"]).await;
+    let founding = || CreateOrganizationRequest {
+        display_name: "Ada's".to_owned(),
+        owner: Some(Owner::Founder(Founder { email: "founder@example.com".to_owned(), ..Founder::default() })),
+        ..CreateOrganizationRequest::default()
+    };
+    let alone = call!(world, organizations.create_organization, &ada.session, founding());
+    assert_refused(alone, Code::PermissionDenied, "CALLER_NOT_ALLOWED");
+    let reader = service_key(&world, &["organizations.read"]).await;
+    let lacking = world.on_behalf_of(&reader, &ada.session, founding());
+    let lacking = world.organizations().create_organization(lacking).await;
+    assert_refused(lacking, Code::PermissionDenied, "SCOPE_REQUIRED");
+    let request = world.on_behalf_of(&key, &ada.session, founding());
+    let created = world.organizations().create_organization(request).await.unwrap().into_inner();
+    let organization_id = created.organization.unwrap().organization_id;
+    let request = SuspendOrganizationRequest { organization_id: organization_id.clone(), ..Default::default() };
+    let request = world.on_behalf_of(&key, &ada.session, request);
+    let refused = world.organizations().suspend_organization(request).await;
+    assert_refused(refused, Code::PermissionDenied, "CALLER_NOT_ALLOWED");
+    let entries = ListAuditEntriesRequest { organization_id, ..Default::default() };
+    let entries = call!(world, audit.list_audit_entries, world.operator_key(), entries).unwrap().entries;
+    let told: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry.kind.as_str(), &entry.actor_user_id, &entry.actor_service_account_id))
+        .collect();
+    let by_ada = |kind| (kind, &ada.user_id, &account);
+    assert_eq!(told, ["invitation.created", "organization.created"].map(by_ada));
+    // The founder's invitation stands by the service's right.
+    let invitation = created.invitation.unwrap();
+    assert_eq!((invitation.inviter_user_id.as_str(), &invitation.inviter_service_account_id), ("", &account));
+    let token = world.mailbox.wait_for("founder@example.com", 1).await[0].invitation_token();
+    accept_as_new(&world, &token, "Fay").await.unwrap();
+    settled(&world).await;
 }
