@@ -25,6 +25,7 @@ use crate::support::scenario::{
     PASSWORD, Person, Scenario, accept_as, accept_as_new, assert_refused, call, service_key, settled, sign_in, texts,
     time, traces,
 };
+use crate::support::steps::EVERY_STATE;
 use crate::support::world::World;
 
 /// js_01: an Admin manages the team; a Member sees the roster, is shown nothing to do on any row of it, and is refused every call of the contract that changes
@@ -40,14 +41,7 @@ async fn js_01_members_see_and_change_nothing(world: World) {
     team.remove(&admin.session, &gone.user_id).await.unwrap();
     let invitation = team.invite(&admin.session, "guest@example.com", &["member"]).await.unwrap().invitation_id;
     let contact = add(&team, "ops@example.com", "Operations", &["incidents"]).await.contact_id;
-    let every_state = [
-        MemberState::Active,
-        MemberState::Invited,
-        MemberState::InvitationExpired,
-        MemberState::Suspended,
-        MemberState::Removed,
-    ];
-    let rows = team.rows(&member.session, &every_state).await;
+    let rows = team.rows(&member.session, &EVERY_STATE).await;
     assert_eq!(rows.len(), 6);
     assert!(rows.iter().all(|row| row.allowed_actions.is_empty()), "{rows:?}");
 

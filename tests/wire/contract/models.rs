@@ -14,6 +14,7 @@ use crate::support::pb::{
     TransferOwnershipRequest, UpdateMemberRequest,
 };
 use crate::support::scenario::{Person, Scenario, assert_refused, call, create_user, service_key};
+use crate::support::steps::EVERY_STATE;
 use crate::support::world::World;
 
 /// A table of a golden file: row, column, answer.
@@ -326,16 +327,9 @@ async fn accepted_when_asked(scenario: &Scenario, credential: &str, row: &Member
 async fn agree(scenario: &Scenario, model: &AccessModel, caller: &Caller<'_>) -> usize {
     let key = scenario.world.operator_key();
     let Caller { name, credential, owner } = caller;
-    let all = [
-        MemberState::Active,
-        MemberState::Invited,
-        MemberState::InvitationExpired,
-        MemberState::Suspended,
-        MemberState::Removed,
-    ];
-    let complete = scenario.rows(key, &all).await;
+    let complete = scenario.rows(key, &EVERY_STATE).await;
     let seen = match scenario.roster(credential).await {
-        Ok(_) => Ok(scenario.rows(credential, &all).await),
+        Ok(_) => Ok(scenario.rows(credential, &EVERY_STATE).await),
         Err(status) => Err(status),
     };
     let checks = complete.len() * ACTIONS;

@@ -9,6 +9,15 @@ use super::pb::{
 };
 use super::scenario::{PASSWORD, Person, Scenario, call, create_organization, texts};
 
+/// Everything that a row of a roster can be.
+pub(crate) const EVERY_STATE: [MemberState; 5] = [
+    MemberState::Active,
+    MemberState::Invited,
+    MemberState::InvitationExpired,
+    MemberState::Suspended,
+    MemberState::Removed,
+];
+
 /// Requests that name a member and nothing else.
 macro_rules! on_member {
     ($($(#[$doc:meta])* $name:ident($method:ident, $request:ident);)*) => {
@@ -145,17 +154,10 @@ impl Scenario {
 
     /// The one row with this address, in whatever state.
     pub(crate) async fn row(&self, credential: &str, email: &str) -> Member {
-        let all = [
-            MemberState::Active,
-            MemberState::Invited,
-            MemberState::InvitationExpired,
-            MemberState::Suspended,
-            MemberState::Removed,
-        ];
         // By its address: in a race of many rounds it is on no first page.
         let request = ListMembersRequest {
             organization_id: self.organization_id.clone(),
-            states: all.iter().map(|state| (*state).into()).collect(),
+            states: EVERY_STATE.iter().map(|state| (*state).into()).collect(),
             email: email.to_owned(),
             ..ListMembersRequest::default()
         };
