@@ -107,10 +107,14 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// What of it this caller may see: the installation's stream is for operators (ab_37).
+    /// What of it this caller may see: the installation's stream is for operators (ab_37), and a confined key is sent what is of its organizations (ab_48).
     pub(crate) fn visible_to(mut self, ctx: &Ctx) -> Self {
         let operator = ctx.caller.has_scope(scope::OPERATOR);
-        self.events.retain(|event| operator || event.stream != StreamKind::Installation);
+        self.events.retain(|event| match event.stream {
+            StreamKind::Installation => operator,
+            StreamKind::Organization => ctx.caller.reaches(event.stream_id),
+            StreamKind::User => !ctx.caller.is_confined(),
+        });
         self
     }
 }

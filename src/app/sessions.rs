@@ -57,9 +57,7 @@ pub(crate) enum Verdict {
 pub(crate) async fn verify(app: &App, ctx: &Ctx, query: Verify) -> Result<Verdict> {
     let checks = !query.permissions.is_empty();
     // Whose session it is, wherever they belong, is nothing for a key that reaches some organizations only.
-    if query.organization_id.is_none()
-        && ctx.caller.service.as_ref().is_some_and(|service| service.confinement.is_some())
-    {
+    if query.organization_id.is_none() && ctx.caller.is_confined() {
         return Err(Refusal::new(Reason::KeyConfined)
             .with("method", ctx.rule.method)
             .with("hint", "name one of the key's organizations")

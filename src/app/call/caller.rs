@@ -63,6 +63,11 @@ impl Caller {
         self.service.as_ref().is_some_and(|service| service.scopes.allow(scope))
     }
 
+    /// Whether the caller's key is confined to organizations.
+    pub(crate) fn is_confined(&self) -> bool {
+        self.service.as_ref().is_some_and(|service| service.confinement.is_some())
+    }
+
     /// Whether an organization is one that the caller's key reaches. A user by themselves has no key.
     pub(crate) fn reaches(&self, organization: Uuid) -> bool {
         self.service.as_ref().is_none_or(|service| reaches(service.confinement.as_ref(), organization))

@@ -38,7 +38,9 @@ impl Mutation for TakeReports {
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
         // No user reports by themselves: the method's rule lets services in only.
         let service = ctx.caller.service.as_ref().ok_or(Reason::CallerNotAllowed)?.account_id;
-        let named: BTreeSet<_> = self.reports.iter().map(Report::member).collect();
+        // Where the key does not reach, nobody belongs (ab_48).
+        let reached = self.reports.iter().filter(|report| ctx.caller.reaches(report.organization_id));
+        let named: BTreeSet<_> = reached.map(Report::member).collect();
         let members = tx.members_among(&named).await?;
         let fresh = tx.take_reports(service, &acceptable(&self.reports, &members), ctx.now).await?;
         let outcomes = outcomes(&self.reports, &members, fresh);

@@ -10,9 +10,9 @@ use tonic::{Code, Status};
 use crate::support::contents::Watcher;
 use crate::support::dynamic::{Contract, Method};
 use crate::support::pb::{
-    BatchCheckPermissionsRequest, CheckPermissionRequest, CreateInvitationRequest, CreateServiceAccountRequest,
-    CreateServiceKeyRequest, Decision, DenyReason, PermissionCheck, ServiceAccount, UpdateServiceAccountRequest,
-    VerifySessionRequest,
+    ActivityReport, BatchCheckPermissionsRequest, CheckPermissionRequest, CreateInvitationRequest,
+    CreateServiceAccountRequest, CreateServiceKeyRequest, Decision, DenyReason, ListEventsRequest, PermissionCheck,
+    ReportActivityRequest, ReportOutcome, ServiceAccount, UpdateServiceAccountRequest, VerifySessionRequest,
 };
 use crate::support::scenario::{
     Scenario, accept_as_new, assert_invalid, assert_refused, call, refusal, settled, texts, traces,
@@ -60,8 +60,15 @@ fn all_scopes(contract: &Contract) -> Vec<String> {
     scopes.into_iter().filter(|scope| !scope.is_empty() && scope != "operator").collect()
 }
 
-/// What a confined key may call although no organization is named: it is shown nothing of anybody there.
-const OF_NOBODY: [&str; 2] = ["AccessModelService/ListAccessModels", "AccessModelService/GetAccessModel"];
+/// What a confined key may call although no organization is named: it is shown and changes nothing of others there.
+const OF_NOBODY: [&str; 6] = [
+    "AccessModelService/ListAccessModels",
+    "AccessModelService/GetAccessModel",
+    "ActivityService/ReportActivity",
+    "EventService/WatchEvents",
+    "EventService/ListEvents",
+    "EventService/GetEventCursor",
+];
 
 /// ab_48: a key that has every scope and is confined to one organization is refused by every method that is about another one or about none, as for one that does not exist, and nothing has changed; in its own it does what
 /// any key does. Methods of tomorrow are included.
@@ -93,7 +100,7 @@ async fn ab_48_a_confined_key_does_nothing_elsewhere(world: World) {
             (_, Some("MEMBER_NOT_MANAGEABLE")) if name == "MemberService/LeaveOrganization" => refused += 1,
             // A check answers with a decision: nobody belongs there.
             (Ok(answer), None) if answer.contains("NOT_A_MEMBER") => refused += 1,
-            (Ok(_), None) if OF_NOBODY.contains(&name.as_str()) => {}
+            (Ok(answer), None) if OF_NOBODY.contains(&name.as_str()) && !answer.contains(other.organization_id()) => {}
             _ => wrong.push(format!("{name}: {answer:?}")),
         }
         let changes = before.difference(&watcher.look().await);
@@ -214,4 +221,42 @@ async fn ab_48_a_confinement_is_never_widened_by_its_key(world: World) {
     confine(&world, &account, &[here, there]).await.unwrap();
     accept_as_new(&world, &token, "Guest").await.unwrap();
     settled(&world).await;
+}
+
+/// ab_48: who follows with a confined key is sent what happens in its organizations, all of it, and nothing of others, of accounts or of the installation; and what it reports of members elsewhere is of nobody.
+#[wire_test]
+async fn ab_48_a_confined_follower_sees_its_organizations(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let other = Scenario::with(&world, "default", "", "other@example.com").await;
+    acme.join("bob@example.com", &["member"]).await;
+    other.join("cy@example.com", &["member"]).await;
+    let (_, key) = confined(&world, &["audit.read", "activity.write"], &[&acme.organization_id]).await;
+    let everything = async |credential: &str| {
+        let (mut events, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let request = ListEventsRequest { cursor, batch_size: 3, ..ListEventsRequest::default() };
+            let answer = call!(world, events.list_events, credential, request).unwrap();
+            events.extend(answer.events);
+            cursor = answer.cursor;
+            if answer.up_to_date {
+                return events;
+            }
+        }
+    };
+    let all = everything(world.operator_key()).await;
+    let seen = everything(&key).await;
+    let of_acme: Vec<_> = all.iter().filter(|event| event.organization_id == acme.organization_id).cloned().collect();
+    assert!(of_acme.len() > 3 && all.len() > 2 * of_acme.len(), "{} of {}", of_acme.len(), all.len());
+    assert_eq!(seen, of_acme);
+    let report = |of: &Scenario| ActivityReport {
+        report_id: uuid::Uuid::now_v7().to_string(),
+        organization_id: of.organization_id.clone(),
+        user_id: of.owner.user_id.clone(),
+        action: "assets.import".to_owned(),
+        ..ActivityReport::default()
+    };
+    let request = ReportActivityRequest { reports: vec![report(&acme), report(&other)] };
+    let results = call!(world, activity.report_activity, &key, request).unwrap().results;
+    let outcomes: Vec<_> = results.iter().map(|result| result.outcome()).collect();
+    assert_eq!(outcomes, [ReportOutcome::Accepted, ReportOutcome::NotAMember]);
 }
