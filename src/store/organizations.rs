@@ -22,6 +22,17 @@ impl<C: ConnectionTrait> View<C> {
         Ok(organizations::Entity::find_by_id(id).one(&self.0).await?)
     }
 
+    /// Which of these organizations there are.
+    pub(crate) async fn organizations_among(&self, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+        Ok(organizations::Entity::find()
+            .select_only()
+            .column(organizations::Column::Id)
+            .filter(organizations::Column::Id.is_in(ids.iter().copied()))
+            .into_tuple()
+            .all(&self.0)
+            .await?)
+    }
+
     /// One organization and a user's membership in it, by one statement: what a permission check reads.
     pub(crate) async fn organization_and_member(
         &self,

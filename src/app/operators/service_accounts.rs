@@ -17,10 +17,10 @@ use crate::{
         require_state,
     },
     domain::{
-        confinement::Confinement,
+        confinement::{Confinement, is_lifted, require_confinable, widens},
         digest::sha256,
         error::{Reason, Refusal},
-        scope::{self, Scopes},
+        scope::Scopes,
         text::ServiceAccountName,
         token::{Token, TokenKind},
     },
@@ -95,7 +95,8 @@ impl Mutation for Create {
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<ServiceAccount> {
         require_grantable(ctx, &self.scopes)?;
-        require_confinable(tx, &self.scopes, self.confinement.as_ref()).await?;
+        require_confinable(&self.scopes, self.confinement.as_ref())?;
+        require_existing(tx, self.confinement.as_ref()).await?;
         let account = ServiceAccount {
             id: app.entropy.uuid(ctx.now),
             display_name: self.display_name.as_str().to_owned(),
@@ -140,27 +141,28 @@ impl Mutation for Update {
         // Of the scopes that it has, too: a weaker caller does not rename or weaken a stronger account.
         require_grantable(ctx, &account.scopes)?;
         require_state(&self.etag, etag(&account))?;
-        let before = facts(&account);
+        let mut changed = account.clone();
         if let Some(scopes) = &self.scopes {
             require_grantable(ctx, scopes)?;
-            refuse_widening_beyond(ctx, tx, &account, scopes).await?;
-            account.scopes = scopes.clone();
+            changed.scopes = scopes.clone();
         }
         if let Some(confinement) = &self.confinement {
-            if confinement.is_none() && account.organizations.is_some() {
-                // The last organization taken off the list would be all of them.
+            if is_lifted(account.organizations.as_ref(), confinement.as_ref()) {
                 return Err(Error::violation(
                     "service_account.organization_ids",
                     "must not become empty: disable the account, or make another one",
                 ));
             }
-            account.organizations = confinement.clone();
+            require_existing(tx, confinement.as_ref()).await?;
+            changed.organizations = confinement.clone();
         }
-        require_confinable(tx, &account.scopes, account.organizations.as_ref()).await?;
+        require_confinable(&changed.scopes, changed.organizations.as_ref())?;
+        refuse_widening_beyond(ctx, tx, &account, &changed).await?;
         if let Some(name) = &self.display_name {
-            account.display_name = name.as_str().to_owned();
+            changed.display_name = name.as_str().to_owned();
         }
-        let after = facts(&account);
+        let (before, after) = (facts(&account), facts(&changed));
+        account = changed;
         if after == before {
             return Ok(account);
         }
@@ -175,28 +177,24 @@ impl Mutation for Update {
     }
 }
 
-/// An operator is for the whole installation; and what does not exist confines nobody to anything.
-async fn require_confinable(tx: &Tx, scopes: &Scopes, confinement: Option<&Confinement>) -> Result<()> {
+/// What does not exist confines nobody to anything.
+async fn require_existing(tx: &Tx, confinement: Option<&Confinement>) -> Result<()> {
     let Some(confinement) = confinement else { return Ok(()) };
-    if scopes.allow(scope::OPERATOR) {
-        return Err(Refusal::new(Reason::ScopeNotGrantable)
-            .with("scope", scope::OPERATOR)
-            .with("hint", "a confined account has scopes one by one")
-            .into());
-    }
-    for organization in confinement.iter() {
-        if tx.organization(organization).await?.is_none() {
-            return Err(Refusal::new(Reason::OrganizationNotFound)
-                .with("organization_id", organization.to_string())
-                .into());
+    let ids: Vec<Uuid> = confinement.iter().collect();
+    let existing = tx.organizations_among(&ids).await?;
+    match ids.iter().find(|id| !existing.contains(id)) {
+        Some(missing) => {
+            Err(Refusal::new(Reason::OrganizationNotFound).with("organization_id", missing.to_string()).into())
         }
+        None => Ok(()),
     }
-    Ok(())
 }
 
-/// A key that expires gives nothing to keys that outlive it: they would go on with it after its end, as one that it had made for itself.
-async fn refuse_widening_beyond(ctx: &Ctx, tx: &Tx, account: &ServiceAccount, wanted: &Scopes) -> Result<()> {
-    if account.scopes.missing(wanted).is_none() || key_end(ctx).is_none() {
+/// A key that expires gives nothing to keys that outlive it, neither scopes nor organizations: they would go on with it after its end, as one that it had made for itself.
+async fn refuse_widening_beyond(ctx: &Ctx, tx: &Tx, account: &ServiceAccount, changed: &ServiceAccount) -> Result<()> {
+    let wider = account.scopes.missing(&changed.scopes).is_some()
+        || widens(account.organizations.as_ref(), changed.organizations.as_ref());
+    if !wider || key_end(ctx).is_none() {
         return Ok(());
     }
     for key in tx.standing_keys(account.id).await? {

@@ -15,7 +15,7 @@ use crate::support::pb::{
     ReportActivityRequest, ReportOutcome, ServiceAccount, UpdateServiceAccountRequest, VerifySessionRequest,
 };
 use crate::support::scenario::{
-    Scenario, accept_as_new, assert_invalid, assert_refused, call, refusal, settled, texts, traces,
+    Scenario, accept_as_new, assert_invalid, assert_refused, call, refusal, service_account, settled, texts, traces,
 };
 use crate::support::tenant::{People, Tenant};
 use crate::support::world::World;
@@ -259,4 +259,36 @@ async fn ab_48_a_confined_follower_sees_its_organizations(world: World) {
     let results = call!(world, activity.report_activity, &key, request).unwrap().results;
     let outcomes: Vec<_> = results.iter().map(|result| result.outcome()).collect();
     assert_eq!(outcomes, [ReportOutcome::Accepted, ReportOutcome::NotAMember]);
+}
+
+/// ab_48: a key that expires opens no organization to keys that outlive it, as it gives them no scope; it narrows them, and a key without an end widens them.
+#[wire_test]
+async fn ab_48_a_key_that_ends_opens_nothing_to_keys_that_stay(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let other = Scenario::with(&world, "default", "", "other@example.com").await;
+    let (here, there) = (acme.organization_id.as_str(), other.organization_id.as_str());
+    let (account, _) = confined(&world, &["members.read"], &[here]).await;
+    let (manager, _) = service_account(&world, &["service_accounts.write", "members.read"]).await;
+    let end = world.clock.now() + chrono::Duration::hours(1);
+    let request = CreateServiceKeyRequest {
+        service_account_id: manager,
+        expire_time: Some(prost_types::Timestamp { seconds: end.timestamp(), nanos: 0 }),
+        ..CreateServiceKeyRequest::default()
+    };
+    let ending = call!(world, service_accounts.create_service_key, world.operator_key(), request).unwrap().key;
+    let change = async |organizations: &[&str]| {
+        let account = ServiceAccount {
+            service_account_id: account.clone(),
+            organization_ids: texts(organizations),
+            ..ServiceAccount::default()
+        };
+        let request = UpdateServiceAccountRequest { service_account: Some(account), ..Default::default() };
+        call!(world, service_accounts.update_service_account, &ending, request)
+    };
+    for wider in [&[here, there][..], &[there]] {
+        assert_refused(change(wider).await, Code::FailedPrecondition, "SERVICE_KEY_OUTLIVES_CALLER");
+    }
+    confine(&world, &account, &[here, there]).await.unwrap();
+    let narrowed = change(&[there]).await.unwrap().service_account.unwrap();
+    assert_eq!(narrowed.organization_ids, [there]);
 }
