@@ -11,6 +11,7 @@ pub(crate) mod operators;
 pub(crate) mod organizations;
 pub(crate) mod ownership;
 pub(crate) mod permissions;
+pub(crate) mod personal_data;
 pub(crate) mod sessions;
 pub(crate) mod users;
 
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use crate::{
     domain::{
         access_model::AccessModel,
+        deletion::DeletionPolicy,
         error::{Reason, Refusal},
         link::LinkTemplate,
         password::PasswordPolicy,
@@ -62,6 +64,8 @@ pub(crate) struct App {
     pub(crate) passwords: PasswordPolicy,
     /// How long a session lasts.
     pub(crate) sessions: SessionPolicy,
+    /// When accounts are deleted, and what they hold until then.
+    pub(crate) deletion: DeletionPolicy,
     /// The page behind an invitation's link, with `{token}` where the token goes.
     pub(crate) invitation_link: LinkTemplate,
     /// Where second factors are good, as authenticator apps show it.

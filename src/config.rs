@@ -5,6 +5,7 @@
 //!
 //! Parsing checks each value by itself; [`ServeConfig::validate`] checks that they fit together and reports everything wrong at once.
 
+mod accounts;
 mod admin;
 mod directory;
 mod documentation;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource};
 
+pub use accounts::AccountConfig;
 pub use admin::{AdminArgs, AdminCommand, AfterRestoreArgs, ImportArgs, OPERATOR_KEY_FILE};
 pub use directory::DirectoryConfig;
 pub use documentation::{SettingDoc, settings, settings_markdown};
@@ -127,6 +129,9 @@ pub struct ServeConfig {
     /// Attempts to sign in.
     #[command(flatten)]
     pub sign_in: SignInConfig,
+    /// Accounts.
+    #[command(flatten)]
+    pub accounts: AccountConfig,
     /// Identity providers.
     #[command(flatten)]
     pub oidc: OidcConfig,

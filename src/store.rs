@@ -11,6 +11,7 @@ mod challenges;
 mod contacts;
 mod database;
 mod entities;
+mod erasure;
 mod events;
 mod identities;
 mod imports;
@@ -61,6 +62,7 @@ pub(crate) use entities::{
     service_accounts::Model as ServiceAccount, service_keys::Model as ServiceKey, sessions::Model as Session,
     sign_ins::Model as SignInRecord, stream_heads::Model as StreamHead, users::Model as User,
 };
+pub(crate) use erasure::DeletedRows;
 pub(crate) use events::{Actor, Event, event_hash};
 pub(crate) use invitations::{InvitationFilter, InvitationKey, InvitationRow, Sender};
 pub(crate) use log::{LogConnection, LogPlace, LogStep, SeenTransactions};

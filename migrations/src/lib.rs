@@ -21,6 +21,7 @@ mod m20261127_000017_sealed_heads;
 mod m20261130_000018_access_models;
 mod m20261130_000019_organization_locale;
 mod m20261130_000020_confined_keys;
+mod m20261130_000021_erasure;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000018_access_models::Migration),
             Box::new(m20261130_000019_organization_locale::Migration),
             Box::new(m20261130_000020_confined_keys::Migration),
+            Box::new(m20261130_000021_erasure::Migration),
         ]
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         },
     },
     domain::{
-        audit::{Anchor, Break, Verification},
+        audit::{self, Anchor, Break, Verification},
         error::Reason,
         stream::{CHAIN_START, INSTALLATION},
     },
@@ -242,7 +242,14 @@ async fn first_break(
         }
         for row in rows {
             let computed = event_hash(&verification.verified().hash, &row);
-            if let Err(broken) = verification.take(row.revision, &row.hash, &computed) {
+            let entry = audit::Entry {
+                revision: row.revision,
+                kind: &row.kind,
+                data: &row.data,
+                stored: &row.hash,
+                computed: &computed,
+            };
+            if let Err(broken) = verification.take(&entry) {
                 return Ok(Some(broken));
             }
             // A seal of a key that is not in the list any more says nothing.

@@ -33,7 +33,7 @@ use crate::{
         token::{Token, TokenKind},
         user::full_name,
     },
-    store::{Invitation, InvitationRow, Message, Tx, User},
+    store::{Invitation, InvitationRow, Message, Organization, Tx, User},
 };
 
 /// An invitation that was sent or sent again.
@@ -116,7 +116,7 @@ impl Create {
         let permit = permits.permit(app, ctx, tx, access, self.email.typed(), validate_only).await?;
         if opening == Opening::Replace {
             for old in earlier {
-                replace(ctx, tx, access, old).await?;
+                take_back(ctx, tx, &mut access.organization, old, true).await?;
             }
         }
         let cleared = Cleared { roles, known, permit };
@@ -124,17 +124,29 @@ impl Create {
     }
 }
 
-/// Takes an invitation back because a newer one takes its place.
-async fn replace(ctx: &Ctx, tx: &mut Tx, access: &mut Access, mut old: Invitation) -> Result<()> {
-    tx.cancel_message(old.message_id, ctx.now).await?;
-    let before = std::mem::replace(&mut old.state, InvitationState::Revoked);
-    old.changed_revision = access.organization.next_revision();
-    tx.update_invitation(old.clone()).await?;
-    let data = json!({
-        "before": { "state": before.as_str() },
-        "after": { "state": old.state.as_str(), "email": old.email, "replaced": true },
-    });
-    ctx.record(tx, &mut access.organization, "invitation.revoked", Some(old.id), data).await
+/// Takes a pending invitation back: calls its message off, and records it. `replaced`: because a newer one takes its place. Needs the organization's lock.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn take_back(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    organization: &mut Organization,
+    mut invitation: Invitation,
+    replaced: bool,
+) -> Result<Invitation> {
+    tx.cancel_message(invitation.message_id, ctx.now).await?;
+    let before = std::mem::replace(&mut invitation.state, InvitationState::Revoked);
+    invitation.changed_revision = organization.next_revision();
+    tx.update_invitation(invitation.clone()).await?;
+    let (state, email) = (invitation.state.as_str(), &invitation.email);
+    let after = match replaced {
+        true => json!({ "state": state, "email": email, "replaced": true }),
+        false => json!({ "state": state, "email": email }),
+    };
+    let data = json!({ "before": { "state": before.as_str() }, "after": after });
+    ctx.record(tx, organization, "invitation.revoked", Some(invitation.id), data).await?;
+    Ok(invitation)
 }
 
 /// What has been decided and found out of an invitation that may be given.
@@ -353,21 +365,12 @@ impl Mutation for Revoke {
 
     async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Self::Outcome> {
         let mut access = self.lock(app, ctx, tx).await?;
-        let mut row = find(tx, self.organization_id, self.invitation_id).await?;
+        let row = find(tx, self.organization_id, self.invitation_id).await?;
         require_etag(&self.etag, row.invitation.changed_revision)?;
         // Taking back gives nobody anything, so no owner has to be counted.
         let situation = access.situation(ctx, Owners { active: 0 });
-        let state = invitation::decide_revoke(&situation, &row.invitation.facts())?;
-
-        let before = std::mem::replace(&mut row.invitation.state, state);
-        row.invitation.changed_revision = access.organization.next_revision();
-        tx.update_invitation(row.invitation.clone()).await?;
-        tx.cancel_message(row.invitation.message_id, ctx.now).await?;
-        let data = json!({
-            "before": { "state": before.as_str() },
-            "after": { "state": state.as_str(), "email": row.invitation.email },
-        });
-        ctx.record(tx, &mut access.organization, "invitation.revoked", Some(row.invitation.id), data).await?;
+        invitation::decide_revoke(&situation, &row.invitation.facts())?;
+        take_back(ctx, tx, &mut access.organization, row.invitation, false).await?;
         // The message may have been called off just now.
         let row = find(tx, self.organization_id, self.invitation_id).await?;
         Ok((row, access.organization.revision))

@@ -146,6 +146,8 @@ impl HashedUser {
             state_before_deletion: None,
             proof_time: person.proven.then_some(now),
             sign_in_count: 0,
+            scheduled_delete_time: None,
+            erase_time: None,
         }
     }
 }

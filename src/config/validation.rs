@@ -8,11 +8,11 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::SignInConfig;
 use super::groups::{
     DatabaseConfig, GrpcConfig, HttpConfig, KeyConfig, MailConfig, OidcConfig, OutboxConfig, PasswordConfig,
     ProcessConfig, SessionConfig,
 };
+use super::{AccountConfig, SignInConfig};
 use super::{MigrateConfig, ServeConfig, WorkerConfig};
 use crate::{domain::link::LinkTemplate, platform::Keyring};
 
@@ -56,6 +56,7 @@ impl ServeConfig {
         self.passwords.check(&mut problems);
         self.sessions.check(&mut problems);
         self.sign_in.check(&mut problems);
+        self.accounts.check(&mut problems);
         self.oidc.check(&mut problems);
         self.process.check(&mut problems);
         problems.result()
@@ -274,6 +275,13 @@ impl SignInConfig {
         );
         problems.range("ROSTER_SIGN_IN_NETWORK_FAILURES", self.sign_in_network_failures, 1, 1_000_000);
         problems.range("ROSTER_SIGN_IN_CALLER_FAILURES", self.sign_in_caller_failures, 1, 100_000_000);
+    }
+}
+
+impl AccountConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.range("ROSTER_DELETION_DELAY", self.deletion_delay, Duration::ZERO, 365 * DAY);
+        problems.range("ROSTER_DELETED_RETENTION", self.deleted_retention, Duration::ZERO, 3650 * DAY);
     }
 }
 

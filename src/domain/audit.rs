@@ -2,7 +2,11 @@
 //!
 //! Each entry carries a hash over the one before it and over its own fields, and the organization's row carries the last revision and the last hash. Here is
 //! decided what follows from that, entry by entry, so that a long record needs no more memory than a short one. What such a chain can show and what it
-//! cannot stands in `docs/decisions`.
+//! cannot stands in `docs/decisions`. An entry whose data was erased is vouched for by a later one ([`erasure`](crate::domain::erasure)).
+
+use std::collections::BTreeMap;
+
+use crate::domain::erasure;
 
 /// How a record is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,18 +43,35 @@ pub struct Anchor {
     pub hash: Vec<u8>,
 }
 
+/// An entry of the record, as it is verified.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// Its revision.
+    pub revision: i64,
+    /// What was done.
+    pub kind: &'a str,
+    /// What it tells of that.
+    pub data: &'a str,
+    /// The hash that it carries.
+    pub stored: &'a [u8],
+    /// The hash that follows from its fields and the last hash.
+    pub computed: &'a [u8],
+}
+
 /// A verification that is under way.
 #[derive(Debug, Clone)]
 pub struct Verification {
     verified: Anchor,
     known: Option<Anchor>,
     sealed: Option<i64>,
+    /// The entries so far without their data, by the hash that is left, that no later entry has told of yet.
+    erased: BTreeMap<i64, Vec<u8>>,
 }
 
 impl Verification {
     /// Begins before the first entry, with the hash that chains begin with. `known` is what the caller has kept outside, `sealed` the revision that the head's seal tells.
     pub fn begin(start: Vec<u8>, known: Option<Anchor>, sealed: Option<i64>) -> Self {
-        Self { verified: Anchor { revision: 0, hash: start }, known, sealed }
+        Self { verified: Anchor { revision: 0, hash: start }, known, sealed, erased: BTreeMap::new() }
     }
 
     /// Whether the last entry is the one that was sealed.
@@ -76,22 +97,31 @@ impl Verification {
         &self.verified
     }
 
-    /// Takes the next entry. `computed` is the hash that follows from the entry's fields and the last hash, `stored` the one that it carries.
+    /// Takes the next entry.
     ///
     /// # Errors
     /// Where the record is broken.
-    pub fn take(&mut self, revision: i64, stored: &[u8], computed: &[u8]) -> Result<(), Break> {
-        let expected = self.verified.revision + 1;
+    pub fn take(&mut self, entry: &Entry<'_>) -> Result<(), Break> {
+        let (revision, expected) = (entry.revision, self.verified.revision + 1);
         if revision != expected {
             return Err(broken(expected, Flaw::EntryMissing));
         }
-        if stored != computed {
-            return Err(broken(revision, Flaw::EntryChanged));
+        if entry.stored != entry.computed {
+            if !erasure::is_erased(entry.data) {
+                return Err(broken(revision, Flaw::EntryChanged));
+            }
+            self.erased.insert(revision, entry.computed.to_vec());
         }
-        if self.known.as_ref().is_some_and(|known| known.revision == revision && known.hash != stored) {
+        for (erased, left) in erasure::read(entry.kind, entry.data) {
+            // Whose data is there again is as it was recorded.
+            if self.erased.remove(&erased).is_some_and(|computed| computed != left) {
+                return Err(broken(erased, Flaw::EntryChanged));
+            }
+        }
+        if self.known.as_ref().is_some_and(|known| known.revision == revision && known.hash != entry.stored) {
             return Err(broken(revision, Flaw::ChainReplaced));
         }
-        self.verified = Anchor { revision, hash: stored.to_vec() };
+        self.verified = Anchor { revision, hash: entry.stored.to_vec() };
         Ok(())
     }
 
@@ -101,6 +131,9 @@ impl Verification {
     /// # Errors
     /// Where the record is broken.
     pub fn finish(&self, head: &Anchor, newest: i64) -> Result<(), Break> {
+        if let Some(revision) = self.erased.keys().next() {
+            return Err(broken(*revision, Flaw::EntryChanged));
+        }
         let behind = self.verified.revision + 1;
         let known = self.known.as_ref().map_or(0, |known| known.revision).max(self.sealed.unwrap_or(0));
         if behind <= head.revision.max(known) {
@@ -128,12 +161,16 @@ mod tests {
         Anchor { revision, hash: vec![hash] }
     }
 
+    fn entry<'a>(revision: i64, stored: &'a [u8], computed: &'a [u8]) -> Entry<'a> {
+        Entry { revision, kind: "member.added", data: "{}", stored, computed }
+    }
+
     /// Takes entries whose hash is their revision.
     fn taken(entries: &[i64], known: Option<Anchor>) -> Result<Verification, Break> {
         let mut verification = Verification::begin(vec![0], known, None);
         for revision in entries {
             let hash = [u8::try_from(*revision).unwrap()];
-            verification.take(*revision, &hash, &hash)?;
+            verification.take(&entry(*revision, &hash, &hash))?;
         }
         Ok(verification)
     }
@@ -151,10 +188,30 @@ mod tests {
         assert_eq!(taken(&[1, 3], None).unwrap_err(), broken(2, Flaw::EntryMissing));
         assert_eq!(taken(&[2], None).unwrap_err(), broken(1, Flaw::EntryMissing));
         let mut changed = taken(&[1], None).unwrap();
-        assert_eq!(changed.take(2, &[2], &[9]).unwrap_err(), broken(2, Flaw::EntryChanged));
+        assert_eq!(changed.take(&entry(2, &[2], &[9])).unwrap_err(), broken(2, Flaw::EntryChanged));
         assert_eq!(changed.verified(), &anchor(1, 1));
         let known = Some(anchor(2, 9));
         assert_eq!(taken(&[1, 2], known).unwrap_err(), broken(2, Flaw::ChainReplaced));
+    }
+
+    #[test]
+    fn an_entry_without_its_data_is_whole_where_a_later_one_tells_what_is_left_of_it() {
+        let verified = |computed: &[u8], left: &[u8], kind: &str| {
+            let mut verification = taken(&[1], None).unwrap();
+            verification.take(&Entry { data: r#"{"erased":true}"#, ..entry(2, &[2], computed) })?;
+            let told = erasure::named(&BTreeMap::from([(2, left.to_vec())])).to_string();
+            verification.take(&Entry { kind, data: &told, ..entry(3, &[3], &[3]) })?;
+            verification.finish(&anchor(3, 3), 3)
+        };
+        assert_eq!(verified(&[7], &[7], erasure::USER_ERASED), Ok(()));
+        // What is left of it is another thing by now, or nobody has told of it.
+        assert_eq!(verified(&[8], &[7], erasure::USER_ERASED), Err(broken(2, Flaw::EntryChanged)));
+        assert_eq!(verified(&[7], &[7], "contact.updated"), Err(broken(2, Flaw::EntryChanged)));
+        // With its data, as it comes back by a backup.
+        let mut back = taken(&[1, 2], None).unwrap();
+        let told = erasure::named(&BTreeMap::from([(2, vec![7])])).to_string();
+        back.take(&Entry { kind: erasure::USER_ERASED, data: &told, ..entry(3, &[3], &[3]) }).unwrap();
+        assert_eq!(back.finish(&anchor(3, 3), 3), Ok(()));
     }
 
     #[test]

@@ -185,15 +185,14 @@ pub fn decide_resend(
     Ok(expire_time(situation.model, now))
 }
 
-/// The state of an invitation that is revoked. The caller must be able to change a holder of its roles.
+/// Whether an invitation may be revoked. The caller must be able to change a holder of its roles.
 ///
 /// # Errors
 /// `PERMISSION_REQUIRED`, `MEMBER_NOT_MANAGEABLE`, `INVITATION_ALREADY_USED`, `INVITATION_DECLINED`, `INVITATION_REVOKED`.
-pub fn decide_revoke(situation: &Situation<'_>, invitation: &Invitation) -> Result<InvitationState, Refusal> {
+pub fn decide_revoke(situation: &Situation<'_>, invitation: &Invitation) -> Result<(), Refusal> {
     situation.require(Action::RevokeInvitation.permission())?;
     situation.require_manages(&invitation.roles)?;
-    invitation.unsettled(&REVOKING)?;
-    Ok(InvitationState::Revoked)
+    invitation.unsettled(&REVOKING)
 }
 
 /// The state of an invitation that the invited person declines.

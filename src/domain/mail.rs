@@ -81,11 +81,13 @@ pub enum Notice {
     IdentityUnlinked,
     /// Somebody has the password, and has shown many wrong codes.
     WrongCodes,
+    /// The person has asked for the deletion of the account.
+    DeletionScheduled,
 }
 
 impl Notice {
     /// Every notice there is.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::PasswordChanged,
         Self::PasswordReset,
         Self::EmailChangeRequested,
@@ -97,6 +99,7 @@ impl Notice {
         Self::IdentityLinked,
         Self::IdentityUnlinked,
         Self::WrongCodes,
+        Self::DeletionScheduled,
     ];
 
     /// The notice's word.
@@ -114,6 +117,7 @@ impl Notice {
             Self::IdentityLinked => "identity_linked",
             Self::IdentityUnlinked => "identity_unlinked",
             Self::WrongCodes => "wrong_codes",
+            Self::DeletionScheduled => "deletion_scheduled",
         }
     }
 }

@@ -47,6 +47,8 @@ pub const ALL: &[&str] = &[
     "sessions.verify",
     "sessions.write",
     "users.delete",
+    "users.erase",
+    "users.export",
     "users.import",
     "users.read",
     "users.suspend",

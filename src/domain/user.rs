@@ -34,8 +34,16 @@ impl UserChange {
     /// The state of an account after the change. Undeleting brings back the state from before the deletion, and a suspension where nobody knows it: it lifts none (ab_38).
     ///
     /// # Errors
-    /// `USER_STATE_CONFLICT` where the account is in a state that the change does not begin with.
-    pub fn apply(self, state: UserState, before_deletion: Option<UserState>) -> Result<UserState, Refusal> {
+    /// `USER_STATE_CONFLICT` where the account is in a state that the change does not begin with. An erased account has no change before it.
+    pub fn apply(
+        self,
+        state: UserState,
+        before_deletion: Option<UserState>,
+        erased: bool,
+    ) -> Result<UserState, Refusal> {
+        if erased {
+            return Err(already_erased());
+        }
         match (self, state) {
             (UserChange::Suspend, UserState::Active) => Ok(UserState::Suspended),
             (UserChange::Activate, UserState::Suspended) => Ok(UserState::Active),
@@ -49,6 +57,11 @@ impl UserChange {
     pub fn ends_use(self) -> bool {
         matches!(self, UserChange::Suspend | UserChange::Delete)
     }
+}
+
+/// Refuses a change of an account that nothing is left of.
+pub fn already_erased() -> Refusal {
+    Refusal::new(Reason::UserStateConflict).with("state", "ERASED")
 }
 
 /// What a person is, or was, in one organization, as far as signing in goes.
@@ -103,11 +116,12 @@ mod tests {
             (Undelete, [None, None, Some(Suspended)]),
         ];
         for (change, expected) in table {
-            let found = [Active, Suspended, Deleted].map(|state| change.apply(state, None).ok());
+            let found = [Active, Suspended, Deleted].map(|state| change.apply(state, None, false).ok());
             assert_eq!(found, expected, "{change:?}");
         }
         for before in [Active, Suspended] {
-            assert_eq!(Undelete.apply(Deleted, Some(before)), Ok(before));
+            assert_eq!(Undelete.apply(Deleted, Some(before), false), Ok(before));
+            assert_eq!(Undelete.apply(Deleted, Some(before), true), Err(already_erased()));
         }
     }
 }

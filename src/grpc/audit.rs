@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::BoxStream;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
             convert::{hex, id, json, timestamp},
             edge::{Edge, admitted},
             fields::{Fields, Parse},
+            pieces::{Pieces, in_pieces},
         },
     },
 };
@@ -46,7 +47,7 @@ impl AuditService for Edge {
         request: Request<pb::ExportAuditEntriesRequest>,
     ) -> Result<Response<Self::ExportAuditEntriesStream>, Status> {
         let export = Export { edge: self.clone(), admitted: admitted(&request)?, request: request.into_inner() };
-        Ok(Response::new(batches(export).await?))
+        Ok(Response::new(in_pieces(export).await?))
     }
 
     async fn verify_audit_chain(
@@ -100,35 +101,20 @@ struct Export {
     request: pb::ExportAuditEntriesRequest,
 }
 
-impl Export {
-    /// By who the reader is by now: credentials, and the right to read here, may have been taken back since the batch before.
-    async fn next(&mut self) -> Result<Vec<Entry>, Status> {
+impl Pieces for Export {
+    type Piece = pb::ExportAuditEntriesResponse;
+
+    fn admitted(&self) -> &Arc<Admitted> {
+        &self.admitted
+    }
+
+    async fn next(&mut self) -> Result<Option<Self::Piece>, Status> {
         let (ctx, (organization, after)) = self.edge.admit_again(&self.admitted, &self.request).await?;
         let batch = audit::export(&self.edge.app, &ctx, organization, after).await?;
         ctx.require_proof()?;
         self.request.after_revision = batch.last().map_or(after, |entry| entry.event.revision);
-        Ok(batch)
+        Ok(Some(batch).filter(|batch| !batch.is_empty()).map(Into::into))
     }
-}
-
-/// Reads a batch when the one before it has been taken, so that a slow reader costs one batch of memory. The first is read before the answer begins:
-/// who may not read at all is told by the answer's status.
-async fn batches(
-    mut export: Export,
-) -> Result<BoxStream<'static, Result<pb::ExportAuditEntriesResponse, Status>>, Status> {
-    let first = export.next().await?;
-    let batches = stream::try_unfold((export, Some(first)), |(mut export, ready)| async move {
-        let batch = match ready {
-            Some(batch) => batch,
-            None => {
-                let _place = export.admitted.permits().await?;
-                export.next().await?
-            }
-        };
-        let more = !batch.is_empty();
-        Ok(more.then(|| (batch.into(), (export, None))))
-    });
-    Ok(batches.boxed())
 }
 
 impl Parse for pb::ListAuditEntriesRequest {

@@ -222,7 +222,8 @@ impl Parse for pb::UnlinkIdentityRequest {
     }
 }
 
-fn identity(row: LinkedIdentity) -> pb::Identity {
+/// The identity in the contract's terms.
+pub(super) fn identity(row: LinkedIdentity) -> pb::Identity {
     pb::Identity {
         identity_id: row.id.to_string(),
         issuer: row.issuer,
@@ -259,7 +260,8 @@ impl Parse for pb::RegenerateRecoveryCodesRequest {
     }
 }
 
-fn factor(row: MfaFactor) -> pb::MfaFactor {
+/// The second factor in the contract's terms.
+pub(super) fn factor(row: MfaFactor) -> pb::MfaFactor {
     pb::MfaFactor {
         mfa_factor_id: row.id.to_string(),
         kind: match row.kind {

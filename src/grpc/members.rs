@@ -386,7 +386,8 @@ impl From<(RosterEntry, i64)> for pb::LeaveOrganizationResponse {
     }
 }
 
-fn membership(Membership { organization: of, member, role_names }: Membership) -> pb::Membership {
+/// The membership in the contract's terms.
+pub(super) fn membership(Membership { organization: of, member, role_names }: Membership) -> pb::Membership {
     pb::Membership {
         organization: Some(organization(of)),
         roles: roles(&member.roles),

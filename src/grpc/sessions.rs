@@ -16,7 +16,7 @@ use crate::{
         pb::{self, session_service_server::SessionService},
         permissions::consistency,
         sessions::sign_in::{entered, session},
-        users::user,
+        users::shown::user,
         wire::{
             convert::{roles, timestamp},
             edge::Edge,
@@ -136,7 +136,8 @@ impl Edge {
         }
     }
 
-    fn session(&self, row: Session) -> pb::Session {
+    /// A session in the contract's terms.
+    pub(super) fn session(&self, row: Session) -> pb::Session {
         let idle_end = self.idle_end(&row);
         session(row, idle_end)
     }

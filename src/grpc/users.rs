@@ -2,6 +2,8 @@
 
 pub(super) mod changes;
 pub(super) mod imports;
+pub(super) mod personal_data;
+pub(super) mod shown;
 
 use futures_util::stream::BoxStream;
 use secrecy::SecretString;
@@ -9,17 +11,17 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     app::{
-        etag,
         records::User,
         users::{self, NewUser, addresses},
     },
-    domain::{text::PersonName, user::UserState},
+    domain::text::PersonName,
     grpc::{
         pb::{self, user_service_server::UserService},
+        users::{personal_data::Export, shown::user},
         wire::{
-            convert::timestamp,
-            edge::Edge,
+            edge::{Edge, admitted},
             fields::{ETAG, Fields, PASSWORD, Parse, TOKEN},
+            pieces::in_pieces,
         },
     },
 };
@@ -120,6 +122,40 @@ impl UserService for Edge {
     ) -> Result<Response<pb::UndeleteUserResponse>, Status> {
         let (ctx, command) = self.admit(request)?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
+    }
+
+    async fn schedule_user_deletion(
+        &self,
+        request: Request<pb::ScheduleUserDeletionRequest>,
+    ) -> Result<Response<pb::ScheduleUserDeletionResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
+    }
+
+    async fn cancel_user_deletion(
+        &self,
+        request: Request<pb::CancelUserDeletionRequest>,
+    ) -> Result<Response<pb::CancelUserDeletionResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
+    }
+
+    async fn erase_user(
+        &self,
+        request: Request<pb::EraseUserRequest>,
+    ) -> Result<Response<pb::EraseUserResponse>, Status> {
+        let (ctx, command) = self.admit(request)?;
+        Ok(Response::new(self.app.execute(&ctx, command).await?))
+    }
+
+    type ExportUserStream = BoxStream<'static, Result<pb::ExportUserResponse, Status>>;
+
+    async fn export_user(
+        &self,
+        request: Request<pb::ExportUserRequest>,
+    ) -> Result<Response<Self::ExportUserStream>, Status> {
+        let (admitted, request) = (admitted(&request)?, request.into_inner());
+        Ok(Response::new(in_pieces(Export::of(self.clone(), admitted, request)).await?))
     }
 
     type ImportUsersStream = BoxStream<'static, Result<pb::ImportUsersResponse, Status>>;
@@ -238,37 +274,6 @@ impl Parse for pb::ListUsersRequest {
     }
 }
 
-/// The user in the contract's terms.
-pub(super) fn user(row: User) -> pb::User {
-    pb::User {
-        user_id: row.id.to_string(),
-        display_name: row.effective_display_name(),
-        email: row.email,
-        email_verified: row.email_verify_time.is_some(),
-        given_name: row.given_name,
-        family_name: row.family_name,
-        locale: row.locale.unwrap_or_default(),
-        last_sign_in_time: row.last_sign_in_time.map(timestamp),
-        create_time: Some(timestamp(row.create_time)),
-        update_time: Some(timestamp(row.update_time)),
-        username: row.username.unwrap_or_default(),
-        state: pb::UserState::from(row.state).into(),
-        delete_time: row.delete_time.map(timestamp),
-        etag: etag(row.revision),
-        phone_number: row.phone_number.unwrap_or_default(),
-    }
-}
-
-impl From<UserState> for pb::UserState {
-    fn from(state: UserState) -> Self {
-        match state {
-            UserState::Active => pb::UserState::Active,
-            UserState::Suspended => pb::UserState::Suspended,
-            UserState::Deleted => pb::UserState::Deleted,
-        }
-    }
-}
-
 impl From<Vec<User>> for pb::BatchGetUsersResponse {
     fn from(rows: Vec<User>) -> Self {
         Self { users: rows.into_iter().map(user).collect() }
@@ -293,5 +298,7 @@ of_user!(
     pb::SuspendUserResponse,
     pb::ActivateUserResponse,
     pb::DeleteUserResponse,
-    pb::UndeleteUserResponse
+    pb::UndeleteUserResponse,
+    pb::ScheduleUserDeletionResponse,
+    pb::CancelUserDeletionResponse
 );

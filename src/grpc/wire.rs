@@ -4,6 +4,7 @@ pub(crate) mod convert;
 pub(crate) mod edge;
 pub(crate) mod fields;
 pub(crate) mod mask;
+pub(crate) mod pieces;
 pub(crate) mod requests;
 mod responses;
 pub(crate) mod status;

@@ -22,8 +22,8 @@ use crate::{
     },
     config::{DatabaseConfig, KeyConfig, MailConfig, OidcConfig, OutboxConfig, ServeConfig},
     domain::{
-        access_model::Models, attempts::AttemptPolicy, link::LinkTemplate, mail_budget::MailBudget,
-        password::PasswordPolicy, session::SessionPolicy,
+        access_model::Models, attempts::AttemptPolicy, deletion::DeletionPolicy, link::LinkTemplate,
+        mail_budget::MailBudget, password::PasswordPolicy, session::SessionPolicy,
     },
     outbox::{Links, MailDirectory, Mailer, Renderer, Sender, Settings, SmtpRelay, Transport, Worker},
     platform::{entropy::Entropy, hashing::Hasher, https::Fetcher, keyring::Keyring},
@@ -134,6 +134,10 @@ impl Parts {
             sessions: SessionPolicy {
                 idle: long(config.sessions.session_idle)?,
                 lifetime: long(config.sessions.session_lifetime)?,
+            },
+            deletion: DeletionPolicy {
+                delay: long(config.accounts.deletion_delay)?,
+                retention: long(config.accounts.deleted_retention)?,
             },
             invitation_link: link("ROSTER_INVITATION_URL", &config.mail.invitation_url)?,
             mfa_issuer: config.sessions.mfa_issuer.clone(),

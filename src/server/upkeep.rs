@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use chrono::TimeDelta;
 
 use crate::{
-    app::{App, credentials::resealing::reseal_factors},
+    app::{
+        App,
+        credentials::resealing::reseal_factors,
+        personal_data::deletion::{delete_due, purge},
+    },
     domain::activity::REMEMBERED_DAYS,
     http::Readiness,
     platform::{clock::Clock, shutdown::Shutdown},
@@ -43,6 +47,21 @@ pub(super) fn watch_directory(app: Arc<App>, shutdown: &Shutdown) {
         loop {
             app.directory.measure();
             tokio::time::sleep(MEASURE).await;
+        }
+    }));
+}
+
+/// How often accounts are looked for whose time has come.
+const ACCOUNTS: Duration = Duration::from_secs(60);
+
+/// Deletes accounts when that is due, and takes out of deleted ones what nobody needs any more.
+pub(super) fn look_after_accounts(app: Arc<App>, shutdown: &Shutdown) {
+    shutdown.spawn(shutdown.token().run_until_cancelled_owned(async move {
+        loop {
+            let now = app.clock.now();
+            tidy("accounts whose deletion was due", delete_due(&app, now)).await;
+            tidy("what deleted accounts still held", purge(&app, now)).await;
+            tokio::time::sleep(ACCOUNTS).await;
         }
     }));
 }
@@ -140,7 +159,7 @@ async fn take_over_user_events(store: &Store) -> Result<u64, StoreError> {
 }
 
 /// Waits until what is old has been deleted, and says how much it was.
-async fn tidy(what: &'static str, deleted: impl Future<Output = Result<u64, StoreError>>) {
+async fn tidy<E: std::fmt::Display>(what: &'static str, deleted: impl Future<Output = Result<u64, E>>) {
     match deleted.await {
         Ok(0) => {}
         Ok(count) => tracing::debug!(what, count, "forgot what is old"),

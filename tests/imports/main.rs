@@ -28,7 +28,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// The folders of `app`, from the top. Each imports only those below it, so that they can be read one after the other.
-const STAIRS: [&str; 13] = [
+const STAIRS: [&str; 15] = [
+    "personal_data",
     "organizations",
     "invitations",
     "members",

@@ -1,5 +1,7 @@
 //! Who calls, by which rule, and when: what every use case gets to know of its call.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -62,6 +64,23 @@ pub(crate) struct RequestIdentity {
 }
 
 impl Ctx {
+    /// What the server does by itself because a person has asked for it earlier: recorded as theirs, by no right of a caller.
+    pub(crate) fn of_the_person(user: Uuid, now: DateTime<Utc>) -> Self {
+        // No method, so that nobody calls it.
+        static BY_ITSELF: LazyLock<Rule> = LazyLock::new(Rule::default);
+        Self {
+            caller: Caller { named: Some(user), ..Caller::default() },
+            rule: &BY_ITSELF,
+            named: Named::default(),
+            proof: Proof::default(),
+            freshness: Freshness::default(),
+            now,
+            request: None,
+            client_ip: None,
+            peer: None,
+        }
+    }
+
     /// Where in the network the person is, where a service reported it.
     pub(crate) fn network(&self) -> Option<Network> {
         self.client_ip.as_deref().and_then(Network::parse)

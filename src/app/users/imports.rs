@@ -268,6 +268,8 @@ impl Batch {
             state_before_deletion: None,
             proof_time: None,
             sign_in_count: 0,
+            scheduled_delete_time: None,
+            erase_time: None,
         };
         let data = json!({ "after": described(&user), "import_id": self.import_id, "index": person.index });
         let event = ctx.event("user.imported", Some(user.id), data);

@@ -84,7 +84,7 @@ impl Mutation for ChangeUserState {
         let mut user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
         require_etag(&self.etag, user.revision)?;
         let before = user.state;
-        let after = self.change.apply(before, user.state_before_deletion)?;
+        let after = self.change.apply(before, user.state_before_deletion, user.erase_time.is_some())?;
         let seats = seats(tx, &user).await?;
         if self.change.ends_use() && before == UserState::Active {
             require_other_owners(app, tx, &user, &seats).await?;
@@ -149,6 +149,7 @@ impl ChangeUserState {
                 user.email_key = format!("deleted:{}", user.id);
                 user.username = None;
                 user.delete_time = Some(ctx.now);
+                user.scheduled_delete_time = None;
             }
             UserChange::Undelete => {
                 let email = EmailAddress::parse(&user.email)
@@ -206,7 +207,12 @@ pub(crate) async fn rename(
 }
 
 /// Refuses to take an account out of use that is the last active owner of an organization (CP09, JS08). What is deleted has no owner to keep.
-async fn require_other_owners(app: &App, tx: &Tx, user: &User, seats: &[(Organization, Member)]) -> Result<()> {
+pub(crate) async fn require_other_owners(
+    app: &App,
+    tx: &Tx,
+    user: &User,
+    seats: &[(Organization, Member)],
+) -> Result<()> {
     let mut owned = Vec::new();
     let existing = seats.iter().filter(|(organization, _)| organization.state != OrganizationState::Deleted);
     for (organization, member) in existing {

@@ -18,7 +18,7 @@ use crate::{
     domain::text::one_line,
     grpc::{
         pb,
-        users::user,
+        users::shown::user,
         wire::{
             convert::timestamp,
             fields::{Fields, PASSWORD, Parse, TOKEN},

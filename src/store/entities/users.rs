@@ -31,6 +31,8 @@ pub(crate) struct Model {
     pub(crate) state_before_deletion: Option<UserState>,
     pub(crate) proof_time: Option<DateTime<Utc>>,
     pub(crate) sign_in_count: i64,
+    pub(crate) scheduled_delete_time: Option<DateTime<Utc>>,
+    pub(crate) erase_time: Option<DateTime<Utc>>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -2,6 +2,9 @@
 
 pub(crate) mod addresses;
 pub(crate) mod audit;
+mod deletion;
+mod erasure;
+mod export;
 pub(crate) mod imports;
 pub(crate) mod states;
 pub(crate) mod verification;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use tonic::Status;
 
 use super::pb::{Event, EventStream, ListEventsRequest};
@@ -16,6 +17,8 @@ pub(crate) struct Follower {
     /// Everything that has arrived, in the order in which it did.
     pub(crate) events: Vec<Event>,
     heads: BTreeMap<String, (i64, String)>,
+    /// Events whose data was erased, with the hash of what is left of them, until a later event of their stream tells it.
+    erased: BTreeMap<(String, i64), String>,
 }
 
 impl Follower {
@@ -26,7 +29,16 @@ impl Follower {
             let start = (0, "00".repeat(32));
             let (revision, hash) = self.heads.get(&stream).unwrap_or(&start);
             assert_eq!(event.revision, revision + 1, "{stream}: {event:?}");
-            assert_eq!(event.hash, chained(hash, &event), "{stream}: {event:?}");
+            let (data, computed): (Value, _) = (serde_json::from_str(&event.data).unwrap(), chained(hash, &event));
+            match data["erased"] == true {
+                true => drop(self.erased.insert((stream.clone(), event.revision), computed)),
+                false => assert_eq!(event.hash, computed, "{stream}: {event:?}"),
+            }
+            for (revision, left) in data["erased_entries"].as_object().into_iter().flatten() {
+                let erased = self.erased.remove(&(stream.clone(), revision.parse().unwrap()));
+                // A follower who has read the event with its data has nothing to compare.
+                assert!(erased.is_none_or(|erased| erased == left.as_str().unwrap()), "{stream}: {event:?}");
+            }
             self.heads.insert(stream, (event.revision, event.hash.clone()));
             self.events.push(event);
         }
@@ -44,6 +56,11 @@ impl Follower {
                 return Ok(());
             }
         }
+    }
+
+    /// Nothing has been erased that no event tells of.
+    pub(crate) fn assert_erasures_are_told(&self) {
+        assert_eq!(self.erased, BTreeMap::new());
     }
 
     /// The kinds of what has arrived since there were so many events.
