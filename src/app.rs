@@ -12,6 +12,7 @@ pub(crate) mod organizations;
 pub(crate) mod ownership;
 pub(crate) mod permissions;
 pub(crate) mod personal_data;
+pub(crate) mod search;
 pub(crate) mod sessions;
 pub(crate) mod users;
 

@@ -30,6 +30,7 @@ pub mod password;
 pub mod password_hash;
 pub mod phone;
 pub mod scope;
+pub mod search;
 pub mod session;
 pub mod sign_in;
 pub mod stream;

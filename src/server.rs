@@ -80,6 +80,7 @@ impl Server {
         server.grpc_address = Some(address);
         upkeep::watch_directory(app.clone(), &shutdown);
         upkeep::look_after_accounts(app.clone(), &shutdown);
+        upkeep::keep_searchable(app.clone(), &shutdown);
         listener::serve(app, &config, listener, &server.readiness, &shutdown)?;
         server.run_worker(mailer, &config.outbox, &platform);
         server.watch_over(&platform).await;

@@ -28,6 +28,7 @@ mod restore;
 mod roster;
 mod rows;
 mod seals;
+mod search;
 mod service_accounts;
 mod sessions;
 mod sign_ins;
@@ -58,7 +59,7 @@ pub(crate) use entities::{
     challenges::Model as Challenge, contacts::Model as Contact, events::Model as EventRecord,
     identities::Model as LinkedIdentity, imported_users::Model as ImportedUser, invitations::Model as Invitation,
     members::Model as Member, mfa_factors::Model as MfaFactor, organizations::Model as Organization,
-    outbox_messages::Model as Message, ownership_transfers::Model as Transfer,
+    outbox_messages::Model as Message, ownership_transfers::Model as Transfer, search_terms::Model as SearchTerm,
     service_accounts::Model as ServiceAccount, service_keys::Model as ServiceKey, sessions::Model as Session,
     sign_ins::Model as SignInRecord, stream_heads::Model as StreamHead, users::Model as User,
 };
@@ -71,6 +72,7 @@ pub(crate) use page::Cursor;
 pub(crate) use replays::ReplayKey;
 pub(crate) use roster::{AskedTransfer, InvitedRows, Profile, RosterFacts, RosterFilter, RosterQuery, RosterRow};
 pub(crate) use seals::{Seal, Seals};
+pub(crate) use search::{FoundRow, SearchQuery};
 pub(crate) use service_accounts::KeyHolder;
 pub(crate) use sessions::SessionHolder;
 pub(crate) use sign_ins::SignInFilter;

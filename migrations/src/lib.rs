@@ -22,6 +22,7 @@ mod m20261130_000018_access_models;
 mod m20261130_000019_organization_locale;
 mod m20261130_000020_confined_keys;
 mod m20261130_000021_erasure;
+mod m20261201_000022_search;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000019_organization_locale::Migration),
             Box::new(m20261130_000020_confined_keys::Migration),
             Box::new(m20261130_000021_erasure::Migration),
+            Box::new(m20261201_000022_search::Migration),
         ]
     }
 }

@@ -21,8 +21,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EventCursor {
     /// Which restored backup the log goes on from; nil where none was restored.
-    epoch: Uuid,
-    place: LogPlace,
+    pub(crate) epoch: Uuid,
+    /// The place.
+    pub(crate) place: LogPlace,
 }
 
 /// What a cursor's first octet says of the others.

@@ -4,6 +4,7 @@ pub(crate) mod holders;
 mod organization_actions;
 pub(crate) mod preview;
 pub(crate) mod profiles;
+mod search;
 pub(crate) mod states;
 
 use serde_json::json;
@@ -30,6 +31,7 @@ use crate::{
         error::Reason,
         invitation::InvitationStatus,
         member::{Action, MemberState, RowState},
+        search::Search,
         user::UserState,
     },
     store::{Member, MemberActivity, RosterFacts, RosterFilter, RosterQuery, RosterRow, Tx, User},
@@ -202,6 +204,8 @@ pub(crate) struct List {
     pub(crate) filter: RosterFilter,
     /// Only those whose roles give this permission.
     pub(crate) permission: Option<PermissionId>,
+    /// Only those whose name or address begins like this, in the order of what they are found by.
+    pub(crate) search: Option<Search>,
     /// Whether pending invitations are rows also where the model keeps them out.
     pub(crate) include_invitations: bool,
     /// Which page.
@@ -236,6 +240,9 @@ pub(super) async fn read(app: &App, ctx: &Ctx, query: &List) -> Result<(Access, 
     let access = access::enter(app, ctx, query.organization_id).await?;
     if query.include_invitations {
         access.require_call(ctx, LIST_INVITATIONS)?;
+    }
+    if let Some(search) = &query.search {
+        return search::read(app, ctx, query, search).await;
     }
     // What is counted is counted at the moment of the page.
     if !query.page.counts()

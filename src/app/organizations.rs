@@ -20,7 +20,7 @@ use crate::{
         },
         invitations::{self, Cleared},
         mail::budgets::MailPermits,
-        require_etag,
+        require_etag, search,
         users::{HashedUser, NewUser, email_taken},
     },
     domain::{
@@ -30,6 +30,7 @@ use crate::{
         error::{Reason, Refusal},
         mfa,
         organization::{OrganizationChange, OrganizationState},
+        search::{ORGANIZATIONS, Search},
         stream::CHAIN_START,
         text::{Locale, OrganizationName},
         user::UserState,
@@ -239,12 +240,28 @@ pub(crate) async fn get(app: &App, ctx: &Ctx, id: Uuid) -> Result<Organization> 
     Ok(access::enter(app, ctx, id).await?.organization)
 }
 
-/// Organizations, oldest first.
+/// Which organizations.
+#[derive(Debug)]
+pub(crate) struct List {
+    /// Only those whose name begins like this, or a word of it does, in the order of what they are found by.
+    pub(crate) search: Option<Search>,
+    /// Which page.
+    pub(crate) page: PageRequest,
+}
+
+/// Organizations, oldest first, or by what they are found by.
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn list(app: &App, _ctx: &Ctx, page: PageRequest) -> Result<Page<Organization>> {
+pub(crate) async fn list(app: &App, _ctx: &Ctx, List { search, page }: List) -> Result<Page<Organization>> {
     let view = app.store.read();
+    if let Some(search) = &search {
+        let load = async |ids: &[Uuid]| {
+            let rows = view.organizations_by_id(&ids.iter().copied().collect()).await?;
+            Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+        };
+        return search::find(app, ORGANIZATIONS, search, &page, load).await;
+    }
     let rows = view.organizations_page(page.after(), page.limit()).await?;
     let total = page.total(view.organizations_count()).await?;
     Ok(page.page(rows, total, |row| Cursor::by_id(row.id)))

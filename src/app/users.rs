@@ -21,12 +21,14 @@ use crate::{
             paging::{Page, PageRequest},
         },
         credentials::chosen_password::ChosenPassword,
+        search,
         users::profiles::described,
     },
     domain::{
         email::EmailAddress,
         error::{Reason, Refusal},
         phone::PhoneNumber,
+        search::{Search, USERS},
         text::{Locale, PersonName, Username},
         user::UserState,
     },
@@ -234,6 +236,8 @@ pub(crate) struct List {
     pub(crate) email: Option<EmailAddress>,
     /// Only the one with this username.
     pub(crate) username: Option<Username>,
+    /// Only those whose name, address or username begins like this, in the order of what they are found by.
+    pub(crate) search: Option<Search>,
     /// Which page.
     pub(crate) page: PageRequest,
 }
@@ -244,6 +248,10 @@ pub(crate) struct List {
 /// The database's.
 pub(crate) async fn list(app: &App, _ctx: &Ctx, query: List) -> Result<Page<User>> {
     let view = app.store.read();
+    if let Some(search) = &query.search {
+        let load = async |ids: &[Uuid]| Ok(view.users_by_id(ids).await?.into_iter().map(|row| (row.id, row)).collect());
+        return search::find(app, USERS, search, &query.page, load).await;
+    }
     let named = match (&query.email, &query.username) {
         (Some(email), _) => Some(view.user_by_email(email.key()).await?),
         (None, Some(username)) => Some(view.user_by_username(username.as_str()).await?),

@@ -22,6 +22,7 @@ use crate::{
         access_model::RoleId,
         authority::RoleChange,
         member::{MemberState, RowState},
+        search::Search,
     },
     grpc::{
         invitations::user_invitation,
@@ -169,6 +170,7 @@ impl Parse for pb::ListMembersRequest {
         let role = fields.optional_identifier("role", &self.role);
         let roles = fields.identifiers("roles", &self.roles, FILTER_ROLES);
         let email = fields.optional_email("email", &self.email);
+        let search = fields.optional_text("search", &self.search, Search::parse);
         let states = states?;
         let shown = if states.is_empty() { SHOWN_BY_DEFAULT.to_vec() } else { states };
         Some(members::List {
@@ -186,6 +188,7 @@ impl Parse for pb::ListMembersRequest {
                 ..RosterFilter::default()
             },
             permission: None,
+            search: search?,
             include_invitations: self.include_invitations,
             page: page?,
         })

@@ -8,9 +8,10 @@ pub(super) mod roles;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    app::{call::paging::PageRequest, etag, organizations, records::Organization, users::NewUser},
+    app::{etag, organizations, records::Organization, users::NewUser},
     domain::{
         organization::OrganizationChange,
+        search::Search,
         text::{OrganizationName, PersonName},
     },
     grpc::{
@@ -155,10 +156,12 @@ impl Parse for pb::GetOrganizationRequest {
 }
 
 impl Parse for pb::ListOrganizationsRequest {
-    type Command = PageRequest;
+    type Command = organizations::List;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        fields.page(self)
+        let page = fields.page(self);
+        let search = fields.optional_text("search", &self.search, Search::parse);
+        Some(organizations::List { search: search?, page: page? })
     }
 }
 

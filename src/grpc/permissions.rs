@@ -184,6 +184,7 @@ impl Parse for pb::ListPermissionHoldersRequest {
             organization_id: organization_id?,
             filter: RosterFilter { states: vec![MemberState::Active], ..RosterFilter::default() },
             permission: Some(PermissionId::from(permission?)),
+            search: None,
             include_invitations: false,
             page: page?,
         })

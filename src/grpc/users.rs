@@ -14,7 +14,7 @@ use crate::{
         records::User,
         users::{self, NewUser, addresses},
     },
-    domain::text::PersonName,
+    domain::{search::Search, text::PersonName},
     grpc::{
         pb::{self, user_service_server::UserService},
         users::{personal_data::Export, shown::user},
@@ -270,7 +270,8 @@ impl Parse for pb::ListUsersRequest {
         let page = fields.page(self);
         let email = fields.optional_email("email", &self.email);
         let username = fields.username("username", &self.username);
-        Some(users::List { email: email?, username: username?, page: page? })
+        let search = fields.optional_text("search", &self.search, Search::parse);
+        Some(users::List { email: email?, username: username?, search: search?, page: page? })
     }
 }
 

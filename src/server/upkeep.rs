@@ -9,6 +9,7 @@ use crate::{
         App,
         credentials::resealing::reseal_factors,
         personal_data::deletion::{delete_due, purge},
+        search,
     },
     domain::activity::REMEMBERED_DAYS,
     http::Readiness,
@@ -62,6 +63,21 @@ pub(super) fn look_after_accounts(app: Arc<App>, shutdown: &Shutdown) {
             tidy("accounts whose deletion was due", delete_due(&app, now)).await;
             tidy("what deleted accounts still held", purge(&app, now)).await;
             tokio::time::sleep(ACCOUNTS).await;
+        }
+    }));
+}
+
+/// How often what is searched is brought up to what was written.
+const SEARCH: Duration = Duration::from_secs(5);
+
+/// Brings what is searched up to what was written, so that searches find little to do.
+pub(super) fn keep_searchable(app: Arc<App>, shutdown: &Shutdown) {
+    shutdown.spawn(shutdown.token().run_until_cancelled_owned(async move {
+        loop {
+            tokio::time::sleep(SEARCH).await;
+            if let Err(error) = search::catch_up(&app).await {
+                tracing::warn!(%error, "could not bring what is searched up to what was written");
+            }
         }
     }));
 }

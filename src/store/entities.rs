@@ -24,6 +24,8 @@ pub(crate) mod ownership_transfers;
 pub(crate) mod recovery_codes;
 pub(crate) mod replays;
 pub(crate) mod role_holders;
+pub(crate) mod search_progress;
+pub(crate) mod search_terms;
 pub(crate) mod service_accounts;
 pub(crate) mod service_keys;
 pub(crate) mod sessions;

@@ -51,6 +51,11 @@ impl RosterRow {
         }
     }
 
+    /// The member's user, or the invitation.
+    pub(crate) fn id(&self) -> Uuid {
+        self.place().1
+    }
+
     /// The row's place in the list.
     pub(crate) fn cursor(&self) -> Cursor {
         let (key, id) = self.place();
@@ -76,8 +81,8 @@ pub(crate) struct RosterFilter {
     pub(crate) roles: Vec<RoleId>,
     /// Only this address.
     pub(crate) email_key: Option<String>,
-    /// Only this user.
-    pub(crate) user: Option<Uuid>,
+    /// Only these users and invitations; none at all means everybody.
+    pub(crate) only: Vec<Uuid>,
 }
 
 /// Which pending invitations are rows of a roster.
@@ -132,7 +137,7 @@ impl<'a> RosterQuery<'a> {
         now: DateTime<Utc>,
     ) -> Self {
         let states = vec![MemberState::Active, MemberState::Suspended, MemberState::Removed];
-        let filter = RosterFilter { states, user: Some(user), ..RosterFilter::default() };
+        let filter = RosterFilter { states, only: vec![user], ..RosterFilter::default() };
         Self { organization, owner_role, filter, after: None, limit: 1, now, with_counters, transfer }
     }
 }
@@ -216,13 +221,13 @@ fn member_rows(organization: Uuid, filter: &RosterFilter, states: &[MemberState]
         true => query.filter(members::Column::State.is_in(states.iter().copied())),
         false => query,
     };
-    let one = filter.user.map(|user| members::Column::UserId.eq(user));
+    let some = (!filter.only.is_empty()).then(|| members::Column::UserId.is_in(filter.only.iter().copied()));
     let address = filter.email_key.as_ref().map(|key| {
         let of_address = users::Entity::find().select_only().column(users::Column::Id);
         let of_address = of_address.filter(users::Column::EmailKey.eq(key.as_str())).into_query();
         Expr::col((members::Entity, members::Column::UserId)).eq(Expr::SubQuery(None, Box::new(of_address.into())))
     });
-    query.filter(Condition::all().add_option(one).add_option(address))
+    query.filter(Condition::all().add_option(some).add_option(address))
 }
 
 /// That a row is the organization's. Whoever is named by address is found by user: where an index of the organization's rows is as good on average, PostgreSQL and SQLite look through a large one, and
@@ -268,6 +273,9 @@ fn invited_rows(asked: &RosterQuery<'_>, which: InvitedRows) -> Select<invitatio
     }
     if let Some(key) = &filter.email_key {
         query = query.filter(invitations::Column::EmailKey.eq(key.as_str()));
+    }
+    if !filter.only.is_empty() {
+        query = query.filter(invitations::Column::Id.is_in(filter.only.iter().copied()));
     }
     query
 }

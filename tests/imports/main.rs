@@ -39,6 +39,7 @@ const STAIRS: [&str; 15] = [
     "credentials",
     "permissions",
     "mail",
+    "search",
     "events",
     "audit",
     "operators",

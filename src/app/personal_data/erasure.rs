@@ -85,6 +85,7 @@ impl Mutation for Erase {
             erase_in(ctx, tx, &mut organization, &user, address.as_ref(), &mut report).await?;
         }
         tx.erase_member_names(user.id).await?;
+        tx.delete_search_terms(vec![user.id]).await?;
         let mailbox = address.as_ref().map(EmailAddress::mailbox_key);
         report.messages += tx.erase_messages(mailbox.as_deref(), Vec::new(), ctx.now).await?;
         report.rows = tx.delete_rows_of(&user).await?;
@@ -125,6 +126,7 @@ async fn erase_in(
         };
         subjects.push(invitation.id);
         report.messages += tx.erase_messages(None, vec![invitation.message_id], ctx.now).await?;
+        tx.delete_search_terms(vec![invitation.id]).await?;
         tx.erase_invitation(invitation).await?;
         report.invitations += 1;
     }

@@ -212,10 +212,10 @@ fn members_statement(asked: &RosterQuery<'_>) -> SelectStatement {
         true => vec![None],
         false => filter.roles.iter().map(Some).collect(),
     };
-    // One by one, or an index would not have them in order. One user's row needs none.
-    let states: Vec<&[MemberState]> = match filter.user {
-        Some(_) => vec![&filter.states],
-        None => filter.states.chunks(1).collect(),
+    // One by one, or an index would not have them in order. Rows that are named need none.
+    let states: Vec<&[MemberState]> = match filter.only.is_empty() || filter.states.is_empty() {
+        true => filter.states.chunks(1).collect(),
+        false => vec![&filter.states],
     };
     let lists = states.iter().flat_map(|states| roles.iter().map(move |role| (*states, *role)));
     let mut lists = lists.map(list);

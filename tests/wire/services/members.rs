@@ -3,6 +3,7 @@
 mod preview;
 mod role_changes;
 mod roles;
+mod search;
 mod team_page;
 
 use std::time::Duration;

@@ -93,12 +93,15 @@ impl Contents {
     }
 }
 
+/// What is searched follows the log by itself, a while after what was written.
+const FOLLOWING: [&str; 2] = ["search_terms", "search_progress"];
+
 /// The tables whose rows a refused call must leave as they are.
 async fn watched(database: &DatabaseConnection) -> Vec<String> {
     let tables = tables(database).await;
     assert!(tables.len() > 5, "where are the tables? {tables:?}");
     // That somebody tried to sign in is kept whatever came of it: it is no change that a refused call should not have made.
-    let kept = |table: &String| table != "sign_ins" && table != "attempts";
+    let kept = |table: &String| table != "sign_ins" && table != "attempts" && !FOLLOWING.contains(&table.as_str());
     tables.into_iter().filter(kept).collect()
 }
 
@@ -124,10 +127,10 @@ async fn row_of(database: &DatabaseConnection, table: &str) -> String {
     quoted.join(" || ' | ' || ")
 }
 
-/// Every row of every table, columns as the database writes them; bytes are in hexadecimal.
+/// Every row of every table but [`FOLLOWING`], columns as the database writes them; bytes are in hexadecimal.
 pub(crate) async fn dump(connection: &DatabaseConnection) -> BTreeMap<String, Vec<String>> {
     let mut all = BTreeMap::new();
-    for table in tables(connection).await {
+    for table in tables(connection).await.into_iter().filter(|table| !FOLLOWING.contains(&table.as_str())) {
         let query = match connection.get_database_backend() {
             DbBackend::Postgres => format!("SELECT CAST(t AS text) AS line FROM \"{table}\" t ORDER BY 1"),
             _ => format!("SELECT {} AS line FROM \"{table}\" ORDER BY 1", row_of(connection, &table).await),

@@ -10,8 +10,9 @@ use crate::support::follower::Follower;
 use crate::support::pb::{
     AuditEntry, AuditFlaw, CreateContactRequest, CreateInvitationRequest, CreateUserRequest, DeleteUserRequest,
     EraseUserRequest, EraseUserResponse, GetUserRequest, InvitationState, ListInvitationsRequest,
-    ListUserAuditEntriesRequest, MemberState, UndeleteUserRequest, UpdateUserRequest, User, UserState,
-    VerifyAuditChainRequest, VerifyAuditChainResponse, VerifyUserAuditChainRequest, VerifyUserAuditChainResponse,
+    ListUserAuditEntriesRequest, ListUsersRequest, MemberState, UndeleteUserRequest, UpdateUserRequest, User,
+    UserState, VerifyAuditChainRequest, VerifyAuditChainResponse, VerifyUserAuditChainRequest,
+    VerifyUserAuditChainResponse,
 };
 use crate::support::scenario::{
     PASSWORD, Person, Scenario, assert_refused, call, create_user, credentials, new_user, service_key, settled,
@@ -90,7 +91,10 @@ async fn an_erased_person_is_nowhere_and_the_records_are_whole(world: World) {
     let ada = quillfeather(&world, &acme, &other).await;
     let known = chain(&acme).await;
     let of_ada = user_chain(&world, &ada.user_id).await;
-    assert!(traces_of_ada(&world).await.len() > 10);
+    let found = ListUsersRequest { search: "quill".to_owned(), ..ListUsersRequest::default() };
+    assert_eq!(call!(world, users.list_users, world.operator_key(), found).unwrap().users.len(), 1);
+    let terms = format!("SELECT COUNT(*) AS n FROM search_terms WHERE row_id = {}", literal(&world, &ada.user_id));
+    assert!(traces_of_ada(&world).await.len() > 10 && world.count(&terms).await > 3);
 
     let key = service_key(&world, &["users.erase"]).await;
     let tried = EraseUserRequest { validate_only: true, ..erasing(&ada.user_id) };
@@ -105,7 +109,7 @@ async fn an_erased_person_is_nowhere_and_the_records_are_whole(world: World) {
     assert_eq!((report.invitations, report.messages, report.audit_entries), (2, 2, 5));
     assert_eq!((user.state(), user.email.as_str(), user.display_name.as_str()), (UserState::Deleted, "", ""));
     assert!(user.erase_time.is_some() && user.locale.is_empty() && user.phone_number.is_empty());
-    assert_eq!(traces_of_ada(&world).await, Vec::<String>::new());
+    assert_eq!((traces_of_ada(&world).await, world.count(&terms).await), (Vec::new(), 0));
     assert_refused(sign_in(&world, ADA, PASSWORD).await, Code::Unauthenticated, "SIGN_IN_FAILED");
 
     // Whole, also for who has kept an earlier end, and sealed.

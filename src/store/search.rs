@@ -1,0 +1,195 @@
+//! What rows of lists are found by: the terms of each, in order.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, Order, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, Select, Set,
+    sea_query::{Expr, ExprTrait, LockType, OnConflict, Query, SelectStatement},
+};
+use uuid::Uuid;
+
+use super::{
+    Cursor, Invitation, Member, Organization, Result, SearchTerm, Tx, View,
+    entities::{invitations, members, organizations, role_holders, search_progress, search_terms},
+};
+use crate::domain::{
+    access_model::RoleId,
+    search::{INVITED, Search},
+};
+
+/// The one row of progress.
+const PROGRESS: i32 = 1;
+
+/// Terms that are written by one statement: PostgreSQL takes 65,535 values at a time, and SQLite 32,766.
+const AT_ONCE: usize = 5000;
+
+/// What is searched.
+#[derive(Debug, Clone)]
+pub(crate) struct SearchQuery<'a> {
+    /// The list.
+    pub(crate) list: Uuid,
+    /// What of it.
+    pub(crate) facets: Vec<&'static str>,
+    /// For what.
+    pub(crate) search: &'a Search,
+    /// Only members of the list's organization who hold one of these roles; none at all means everybody.
+    pub(crate) roles: &'a [RoleId],
+}
+
+/// A row that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FoundRow {
+    /// The row.
+    pub(crate) id: Uuid,
+    /// The first of its terms that the search asks for: the row's place.
+    pub(crate) term: Vec<u8>,
+}
+
+impl FoundRow {
+    /// The row's place in what was found.
+    pub(crate) fn cursor(&self) -> Cursor {
+        Cursor { key: self.term.clone(), id: self.id }
+    }
+}
+
+impl<C: ConnectionTrait> View<C> {
+    /// How far the terms have been brought up to the log.
+    pub(crate) async fn search_progress(&self) -> Result<String> {
+        let row = search_progress::Entity::find_by_id(PROGRESS).one(&self.0).await?;
+        Ok(row.map(|row| row.cursor).unwrap_or_default())
+    }
+
+    /// The rows that a search finds, by the first term of each that it asks for: read in order by an index, so that a page costs the same however many are found.
+    pub(crate) async fn search_page(
+        &self,
+        query: &SearchQuery<'_>,
+        after: Option<&Cursor>,
+        limit: u64,
+    ) -> Result<Vec<FoundRow>> {
+        let mut found = Vec::new();
+        // One by one, or the index would not have them in order.
+        for facet in &query.facets {
+            let rows = asked(query, facet)
+                .filter(Condition::all().add_option(
+                    after.map(|cursor| cursor.behind(search_terms::Column::Term, search_terms::Column::RowId)),
+                ))
+                .order_by(search_terms::Column::Term, Order::Asc)
+                .order_by(search_terms::Column::RowId, Order::Asc)
+                .limit(limit)
+                .all(&self.0)
+                .await?;
+            found.extend(rows.into_iter().map(|row| FoundRow { id: row.row_id, term: row.term }));
+        }
+        found.sort_by(|one, other| (&one.term, one.id).cmp(&(&other.term, other.id)));
+        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(found)
+    }
+
+    /// How many rows a search finds.
+    pub(crate) async fn search_count(&self, query: &SearchQuery<'_>) -> Result<u64> {
+        let mut count = 0;
+        for facet in &query.facets {
+            count += asked(query, facet).count(&self.0).await?;
+        }
+        Ok(count)
+    }
+
+    /// The memberships of these users, removed ones too.
+    pub(crate) async fn memberships_of(&self, users: &BTreeSet<Uuid>) -> Result<Vec<Member>> {
+        self.page(members::Entity::find().filter(members::Column::UserId.is_in(users.iter().copied()))).await
+    }
+
+    /// These invitations.
+    pub(crate) async fn invitations_by_id(&self, ids: &BTreeSet<Uuid>) -> Result<Vec<Invitation>> {
+        self.page(invitations::Entity::find().filter(invitations::Column::Id.is_in(ids.iter().copied()))).await
+    }
+
+    /// These organizations.
+    pub(crate) async fn organizations_by_id(&self, ids: &BTreeSet<Uuid>) -> Result<Vec<Organization>> {
+        self.page(organizations::Entity::find().filter(organizations::Column::Id.is_in(ids.iter().copied()))).await
+    }
+}
+
+/// The first term that a search asks for of each row that has one.
+fn asked(query: &SearchQuery<'_>, facet: &str) -> Select<search_terms::Entity> {
+    use search_terms::Column;
+
+    let earlier = Query::select()
+        .expr(Expr::val(1))
+        .from_as(search_terms::Entity, "earlier")
+        .and_where(Expr::col(("earlier", Column::RowId)).equals((search_terms::Entity, Column::RowId)))
+        .and_where(Expr::col(("earlier", Column::ListId)).eq(query.list))
+        .and_where(Expr::col(("earlier", Column::Term)).gte(query.search.from.clone()))
+        .and_where(Expr::col(("earlier", Column::Term)).lt(Expr::col((search_terms::Entity, Column::Term))))
+        .take();
+    // Whom an invitation would give roles is looked at where it is read.
+    let held = (!query.roles.is_empty() && facet != INVITED).then(|| Expr::exists(holder(query)));
+    search_terms::Entity::find()
+        .filter(Column::ListId.eq(query.list))
+        .filter(Column::Facet.eq(facet))
+        .filter(Column::Term.gte(query.search.from.clone()))
+        .filter(Column::Term.lt(query.search.until.clone()))
+        .filter(Expr::exists(earlier).not())
+        .filter(Condition::all().add_option(held))
+}
+
+fn holder(query: &SearchQuery<'_>) -> SelectStatement {
+    role_holders::Entity::find()
+        .select_only()
+        .column(role_holders::Column::UserId)
+        .filter(role_holders::Column::OrganizationId.eq(query.list))
+        .filter(role_holders::Column::Role.is_in(query.roles.iter().map(RoleId::as_str)))
+        .filter(
+            Expr::col((role_holders::Entity, role_holders::Column::UserId))
+                .equals((search_terms::Entity, search_terms::Column::RowId)),
+        )
+        .into_query()
+}
+
+impl Tx {
+    /// Locks the progress and reads it.
+    ///
+    /// The race that its lock prevents: two replicas bring the terms up to the same events at once, and insert the same rows.
+    pub(crate) async fn lock_search_progress(&mut self) -> Result<String> {
+        let first = search_progress::ActiveModel { id: Set(PROGRESS), cursor: Set(String::new()) };
+        let made = OnConflict::column(search_progress::Column::Id).do_nothing().to_owned();
+        search_progress::Entity::insert(first).on_conflict(made).exec_without_returning(&self.view.0).await?;
+        let row = search_progress::Entity::find_by_id(PROGRESS).lock(LockType::NoKeyUpdate).one(&self.view.0).await?;
+        Ok(row.map(|row| row.cursor).unwrap_or_default())
+    }
+
+    /// Notes how far the terms have been brought up to the log. Needs the progress's lock.
+    pub(crate) async fn set_search_progress(&mut self, cursor: String) -> Result<()> {
+        search_progress::Entity::update_many()
+            .col_expr(search_progress::Column::Cursor, Expr::value(cursor))
+            .filter(search_progress::Column::Id.eq(PROGRESS))
+            .exec(&self.view.0)
+            .await?;
+        Ok(())
+    }
+
+    /// Gives rows of lists, by list and row, these terms in place of those before.
+    pub(crate) async fn replace_search_terms(
+        &mut self,
+        rows: &BTreeSet<(Uuid, Uuid)>,
+        terms: BTreeSet<SearchTerm>,
+    ) -> Result<()> {
+        for row in rows.iter().collect::<Vec<_>>().chunks(AT_ONCE) {
+            let key = Expr::tuple([Expr::col(search_terms::Column::RowId), Expr::col(search_terms::Column::ListId)]);
+            let keys = row.iter().map(|(list, row)| (*row, *list));
+            search_terms::Entity::delete_many().filter(key.in_tuples(keys)).exec(&self.view.0).await?;
+        }
+        let terms: Vec<_> = terms.into_iter().map(IntoActiveModel::into_active_model).collect();
+        for terms in terms.chunks(AT_ONCE) {
+            search_terms::Entity::insert_many(terms.to_vec()).exec_without_returning(&self.view.0).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes away what rows are found by, in all lists.
+    pub(crate) async fn delete_search_terms(&mut self, rows: Vec<Uuid>) -> Result<()> {
+        search_terms::Entity::delete_many().filter(search_terms::Column::RowId.is_in(rows)).exec(&self.view.0).await?;
+        Ok(())
+    }
+}
