@@ -24,6 +24,9 @@ const PROGRESS: i32 = 1;
 /// Terms that are written by one statement: PostgreSQL takes 65,535 values at a time, and SQLite 32,766.
 const AT_ONCE: usize = 5000;
 
+/// Rows whose terms are taken away by one statement.
+const ROWS_AT_ONCE: usize = 100;
+
 /// What is searched.
 #[derive(Debug, Clone)]
 pub(crate) struct SearchQuery<'a> {
@@ -175,10 +178,13 @@ impl Tx {
         rows: &BTreeSet<(Uuid, Uuid)>,
         terms: BTreeSet<SearchTerm>,
     ) -> Result<()> {
-        for row in rows.iter().collect::<Vec<_>>().chunks(AT_ONCE) {
-            let key = Expr::tuple([Expr::col(search_terms::Column::RowId), Expr::col(search_terms::Column::ListId)]);
-            let keys = row.iter().map(|(list, row)| (*row, *list));
-            search_terms::Entity::delete_many().filter(key.in_tuples(keys)).exec(&self.view.0).await?;
+        for rows in rows.iter().collect::<Vec<_>>().chunks(ROWS_AT_ONCE) {
+            // Each by the index. For a list of pairs, SQLite would look at all terms there are.
+            let one = |(list, row): &&(Uuid, Uuid)| {
+                Condition::all().add(search_terms::Column::RowId.eq(*row)).add(search_terms::Column::ListId.eq(*list))
+            };
+            let these = rows.iter().map(one).fold(Condition::any(), Condition::add);
+            search_terms::Entity::delete_many().filter(these).exec(&self.view.0).await?;
         }
         let terms: Vec<_> = terms.into_iter().map(IntoActiveModel::into_active_model).collect();
         for terms in terms.chunks(AT_ONCE) {
