@@ -32,6 +32,7 @@ mod search;
 mod service_accounts;
 mod sessions;
 mod sign_ins;
+mod slugs;
 mod users;
 
 use std::ops::Deref;

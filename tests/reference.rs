@@ -44,7 +44,7 @@ fn the_reference_is_what_the_contract_says() {
 }
 
 /// The reasons that come with a hint at a way out, at least where there is one. The others tell all there is to do by their name or by other metadata, or there is nothing to do.
-const WITH_A_WAY_OUT: [&str; 42] = [
+const WITH_A_WAY_OUT: [&str; 43] = [
     "CREDENTIALS_MISSING",
     "MEMBER_NOT_MANAGEABLE",
     "EMAIL_UNVERIFIED",
@@ -82,6 +82,7 @@ const WITH_A_WAY_OUT: [&str; 42] = [
     "SERVICE_KEY_OUTLIVES_CALLER",
     "ACCESS_MODEL_IN_USE",
     "KEY_CONFINED",
+    "SLUG_TAKEN",
     "TRANSFER_NO_LONGER_AUTHORIZED",
     "SERVICE_REQUIRED",
     "SECOND_FACTOR_EXHAUSTED",

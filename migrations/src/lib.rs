@@ -23,6 +23,7 @@ mod m20261130_000019_organization_locale;
 mod m20261130_000020_confined_keys;
 mod m20261130_000021_erasure;
 mod m20261201_000022_search;
+mod m20261201_000023_attributes_and_slugs;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000020_confined_keys::Migration),
             Box::new(m20261130_000021_erasure::Migration),
             Box::new(m20261201_000022_search::Migration),
+            Box::new(m20261201_000023_attributes_and_slugs::Migration),
         ]
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod activity;
 pub(crate) mod contacts;
 pub(crate) mod memberships;
 pub(crate) mod roles;
+pub(crate) mod slugs;
 
 use serde_json::json;
 use uuid::Uuid;
@@ -25,12 +26,14 @@ use crate::{
     },
     domain::{
         access_model::AccessModel,
+        attributes::Attributes,
         authority::{Owners, decide_invite, founding_roles},
         email::EmailAddress,
         error::{Reason, Refusal},
         mfa,
         organization::{OrganizationChange, OrganizationState},
         search::{ORGANIZATIONS, Search},
+        slug::Slug,
         stream::CHAIN_START,
         text::{Locale, OrganizationName},
         user::UserState,
@@ -63,6 +66,10 @@ pub(crate) struct Create {
     pub(crate) kind: Option<String>,
     /// The language of mail about it.
     pub(crate) locale: Option<Locale>,
+    /// What services keep with it.
+    pub(crate) attributes: Attributes,
+    /// What addresses of its pages are made of.
+    pub(crate) slug: Option<Slug>,
     /// Who owns it.
     pub(crate) owner: FirstOwner,
     /// Whether everything is checked and nothing is created.
@@ -92,6 +99,8 @@ pub(crate) struct PreparedCreate {
     access_model: Option<String>,
     kind: Option<String>,
     locale: Option<Locale>,
+    attributes: Option<Attributes>,
+    slug: Option<Slug>,
     owner: ReadyOwner,
     validate_only: bool,
 }
@@ -116,6 +125,8 @@ impl Prepare for Create {
             access_model: self.access_model,
             kind: self.kind,
             locale: self.locale,
+            attributes: Some(self.attributes).filter(|attributes| !attributes.is_empty()),
+            slug: self.slug,
             owner,
             validate_only: self.validate_only,
         })
@@ -160,12 +171,17 @@ impl Mutation for PreparedCreate {
             state_before_deletion: None,
             chain_seal: None,
             locale: self.locale.as_ref().map(|locale| locale.as_str().to_owned()),
+            attributes: self.attributes.clone(),
+            slug: None,
         };
+        slugs::change(ctx, tx, &mut organization, self.slug.as_ref()).await?;
         tx.insert_organization(organization.clone()).await?;
         let data = json!({
             "display_name": organization.display_name,
             "access_model": organization.access_model,
             "locale": organization.locale,
+            "attributes": organization.attributes,
+            "slug": organization.slug,
         });
         ctx.record(tx, &mut organization, "organization.created", None, data).await?;
         let mut access = Access::of_new(organization, model);
@@ -278,6 +294,10 @@ pub(crate) struct Update {
     pub(crate) mfa_required: Option<bool>,
     /// The new language, where it changes; `Some(None)`: none any more.
     pub(crate) locale: Option<Option<Locale>>,
+    /// What services keep with it, where that changes.
+    pub(crate) attributes: Option<Attributes>,
+    /// The new slug, where it changes; `Some(None)`: none any more.
+    pub(crate) slug: Option<Option<Slug>>,
     /// The state that the change is based on.
     pub(crate) etag: String,
 }
@@ -293,12 +313,17 @@ impl Mutation for Update {
         let mut access = self.lock(app, ctx, tx).await?;
         require_etag(&self.etag, access.organization.changed_revision)?;
         self.decide_mfa(ctx, &access)?;
+        if self.attributes.is_some() {
+            ctx.require_service_for("attributes")?;
+        }
         let organization = &mut access.organization;
         let settings = |organization: &Organization| {
             json!({
                 "display_name": organization.display_name,
                 "mfa_required": organization.mfa_required,
                 "locale": organization.locale,
+                "attributes": organization.attributes,
+                "slug": organization.slug,
             })
         };
         let before = settings(organization);
@@ -310,6 +335,12 @@ impl Mutation for Update {
         }
         if let Some(locale) = &self.locale {
             organization.locale = locale.as_ref().map(|locale| locale.as_str().to_owned());
+        }
+        if let Some(attributes) = &self.attributes {
+            organization.attributes = Some(attributes.clone()).filter(|attributes| !attributes.is_empty());
+        }
+        if let Some(slug) = &self.slug {
+            slugs::change(ctx, tx, organization, slug.as_ref()).await?;
         }
         let after = settings(organization);
         if after != before {

@@ -25,6 +25,7 @@ use crate::{
         users::profiles::described,
     },
     domain::{
+        attributes::Attributes,
         email::EmailAddress,
         error::{Reason, Refusal},
         phone::PhoneNumber,
@@ -56,6 +57,8 @@ pub(crate) struct NewUser {
     pub(crate) username: Option<Username>,
     /// How people reach the person besides by mail.
     pub(crate) phone_number: Option<PhoneNumber>,
+    /// What services keep with the person.
+    pub(crate) attributes: Attributes,
 }
 
 /// A person whose password has been hashed: ready for a transaction.
@@ -150,6 +153,7 @@ impl HashedUser {
             sign_in_count: 0,
             scheduled_delete_time: None,
             erase_time: None,
+            attributes: Some(person.attributes.clone()).filter(|attributes| !attributes.is_empty()),
         }
     }
 }

@@ -21,7 +21,7 @@ pub const DATA_ERASED: &str = "organization.data_erased";
 const ENTRIES: &str = "erased_entries";
 
 /// The fields by which events tell something of a person: who they are called, and how they are reached.
-const PERSONAL: [&str; 10] = [
+const PERSONAL: [&str; 11] = [
     "email",
     "given_name",
     "family_name",
@@ -29,6 +29,7 @@ const PERSONAL: [&str; 10] = [
     "username",
     "phone_number",
     "locale",
+    "attributes",
     "issuer",
     "subject",
     "ip_address",

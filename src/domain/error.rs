@@ -64,6 +64,7 @@ reasons! {
     InvitationPending, "INVITATION_PENDING", "An invitation to the address is pending.";
     EmailTaken, "EMAIL_TAKEN", "Another account has this address.";
     AccountExists, "ACCOUNT_EXISTS", "The invited address has an account, which has to sign in to accept.";
+    SlugTaken, "SLUG_TAKEN", "Another organization has this slug, or had it lately.";
     UsernameTaken, "USERNAME_TAKEN", "Another account has this username.";
     TransferPending, "TRANSFER_PENDING", "A transfer of ownership waits for its nominee.";
     RequestIdReused, "REQUEST_ID_REUSED", "The request_id was used for another request.";

@@ -8,10 +8,17 @@ pub(super) mod roles;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    app::{etag, organizations, records::Organization, users::NewUser},
+    app::{
+        etag,
+        organizations::{self, slugs},
+        records::Organization,
+        users::NewUser,
+    },
     domain::{
+        attributes::Attributes,
         organization::OrganizationChange,
         search::Search,
+        slug::Slug,
         text::{OrganizationName, PersonName},
     },
     grpc::{
@@ -50,6 +57,14 @@ impl OrganizationService for Edge {
         let (ctx, page) = self.admit(request)?;
         let page = organizations::list(&self.app, &ctx, page).await?;
         Ok(Response::new(page.map(organization).await.into()))
+    }
+
+    async fn lookup_organization(
+        &self,
+        request: Request<pb::LookupOrganizationRequest>,
+    ) -> Result<Response<pb::LookupOrganizationResponse>, Status> {
+        let (ctx, slug) = self.admit(request)?;
+        Ok(Response::new(slugs::lookup(&self.app, &ctx, slug).await?.into()))
     }
 
     async fn update_organization(
@@ -104,6 +119,8 @@ impl Parse for pb::CreateOrganizationRequest {
         let access_model = fields.optional_identifier("access_model", &self.access_model);
         let kind = fields.optional_identifier("organization_kind", &self.organization_kind);
         let locale = fields.locale("locale", &self.locale);
+        let attributes = fields.attributes("attributes", &self.attributes);
+        let slug = fields.optional_text("slug", &self.slug, Slug::parse);
         let owner = match fields.required("owner", self.owner.as_ref()) {
             None => None,
             Some(Owner::OwnerUserId(id)) => fields.uuid("owner_user_id", id).map(organizations::FirstOwner::User),
@@ -121,6 +138,8 @@ impl Parse for pb::CreateOrganizationRequest {
             access_model: access_model?,
             kind: kind?,
             locale: locale?,
+            attributes: attributes?,
+            slug: slug?,
             owner: owner?,
             validate_only: self.validate_only,
         })
@@ -144,6 +163,7 @@ fn new_owner(person: &pb::NewUser, fields: &mut Fields<'_>) -> Option<NewUser> {
         locale: locale?,
         username: None,
         phone_number: phone_number?,
+        attributes: Attributes::default(),
     })
 }
 
@@ -152,6 +172,20 @@ impl Parse for pb::GetOrganizationRequest {
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.uuid("organization_id", &self.organization_id)
+    }
+}
+
+impl Parse for pb::LookupOrganizationRequest {
+    type Command = Slug;
+
+    fn parse(&self, fields: &mut Fields<'_>) -> Option<Slug> {
+        fields.text("slug", &self.slug, Slug::parse)
+    }
+}
+
+impl From<slugs::Lookup> for pb::LookupOrganizationResponse {
+    fn from(found: slugs::Lookup) -> Self {
+        Self { organization_id: found.organization_id.to_string(), slug: found.slug.unwrap_or_default() }
     }
 }
 
@@ -173,26 +207,32 @@ impl Parse for pb::UpdateOrganizationRequest {
         let etag = fields.at_most("etag", &self.etag, ETAG);
         let mask = fields.mask(self.update_mask.as_ref(), self.organization.as_ref(), &["organization_id"], CHANGEABLE);
         let organization = fields.required("organization", self.organization.as_ref())?;
-        let (id, name, locale) = fields.within("organization", |fields| {
+        let (id, name, locale, attributes, slug) = fields.within("organization", |fields| {
             let id = fields.uuid("organization_id", &organization.organization_id);
             let name = fields.changed(&mask, "display_name", |fields, field| {
                 fields.text(field, &organization.display_name, OrganizationName::parse)
             });
             let locale = fields.changed(&mask, "locale", |fields, field| fields.locale(field, &organization.locale));
-            (id, name, locale)
+            let attributes =
+                fields.changed(&mask, "attributes", |fields, field| fields.attributes(field, &organization.attributes));
+            let slug = fields
+                .changed(&mask, "slug", |fields, field| fields.optional_text(field, &organization.slug, Slug::parse));
+            (id, name, locale, attributes, slug)
         });
         Some(organizations::Update {
             organization_id: id?,
             display_name: name?,
             mfa_required: mask.names("mfa_required").then_some(organization.mfa_required),
             locale: locale?,
+            attributes: attributes?,
+            slug: slug?,
             etag: etag?,
         })
     }
 }
 
 /// The fields that a mask may name.
-const CHANGEABLE: &[&str] = &["display_name", "mfa_required", "locale"];
+const CHANGEABLE: &[&str] = &["display_name", "mfa_required", "locale", "attributes", "slug"];
 
 /// Reads a request that changes the state: all of them have the same fields, and one can be tried out.
 macro_rules! change_of_state {
@@ -238,6 +278,8 @@ pub(super) fn organization(row: Organization) -> pb::Organization {
         etag: etag(row.changed_revision),
         delete_time: row.delete_time.map(timestamp),
         locale: row.locale.unwrap_or_default(),
+        attributes: row.attributes.unwrap_or_default().into_iter().collect(),
+        slug: row.slug.unwrap_or_default(),
     }
 }
 

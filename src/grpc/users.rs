@@ -179,6 +179,7 @@ impl Parse for pb::CreateUserRequest {
         let password = fields.password("password", &self.password);
         let locale = fields.locale("locale", &self.locale);
         let phone_number = fields.phone_number("phone_number", &self.phone_number);
+        let attributes = fields.attributes("attributes", &self.attributes);
         Some(users::Create {
             person: NewUser {
                 email: email?,
@@ -190,6 +191,7 @@ impl Parse for pb::CreateUserRequest {
                 locale: locale?,
                 username: None,
                 phone_number: phone_number?,
+                attributes: attributes?,
             },
             validate_only: self.validate_only,
         })

@@ -22,7 +22,7 @@ use crate::{
         users::{self, NewUser},
     },
     config::ServeConfig,
-    domain::{email::EmailAddress, text::PersonName},
+    domain::{attributes::Attributes, email::EmailAddress, text::PersonName},
     grpc::{Admitted, Edge, pb},
     platform::{Clock, Entropy, telemetry::Metrics},
     store::{Tx, User},
@@ -104,6 +104,7 @@ async fn nothing_is_committed_without_the_right_that_the_rule_asks() {
             locale: None,
             username: None,
             phone_number: None,
+            attributes: Attributes::default(),
         },
         validate_only: false,
     };

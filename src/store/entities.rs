@@ -18,6 +18,7 @@ pub(crate) mod member_activity;
 pub(crate) mod member_counters;
 pub(crate) mod members;
 pub(crate) mod mfa_factors;
+pub(crate) mod organization_slugs;
 pub(crate) mod organizations;
 pub(crate) mod outbox_messages;
 pub(crate) mod ownership_transfers;

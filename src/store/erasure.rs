@@ -17,7 +17,7 @@ use super::{
     },
     events::event_hash,
 };
-use crate::domain::{delivery::DeliveryState, erasure, stream::CHAIN_START, text::sort_key};
+use crate::domain::{erasure, stream::CHAIN_START, text::sort_key};
 
 /// Rows of a person that were deleted, by what they were.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,13 +34,12 @@ pub(crate) struct DeletedRows {
     pub(crate) activities: u64,
 }
 
-/// The invitations of an organization, or of all, that a person has accepted, and those to their address, where one is named.
-fn of_person(organization: Option<Uuid>, user: Uuid, email_key: Option<&str>) -> Select<invitations::Entity> {
+/// The invitations that a person has accepted, and those to their address, where one is named.
+fn of_person(user: Uuid, email_key: Option<&str>) -> Select<invitations::Entity> {
     let theirs = Condition::any()
         .add(invitations::Column::AcceptedUserId.eq(user))
         .add_option(email_key.map(|key| invitations::Column::EmailKey.eq(key)));
-    let here = organization.map(|id| invitations::Column::OrganizationId.eq(id));
-    invitations::Entity::find().filter(theirs).filter(Condition::all().add_option(here))
+    invitations::Entity::find().filter(theirs)
 }
 
 impl<C: ConnectionTrait> View<C> {
@@ -53,7 +52,7 @@ impl<C: ConnectionTrait> View<C> {
             .into_tuple()
             .all(&self.0)
             .await?;
-        let invited: Vec<Uuid> = of_person(None, user, email_key)
+        let invited: Vec<Uuid> = of_person(user, email_key)
             .select_only()
             .column(invitations::Column::OrganizationId)
             .into_tuple()
@@ -63,14 +62,20 @@ impl<C: ConnectionTrait> View<C> {
     }
 
     /// The invitations that a person has accepted, and those to their address, where one is named; oldest first.
-    pub(crate) async fn invitations_of(
-        &self,
-        organization: Option<Uuid>,
-        user: Uuid,
-        email_key: Option<&str>,
-    ) -> Result<Vec<Invitation>> {
-        let query = of_person(organization, user, email_key).order_by_asc(invitations::Column::Id);
+    pub(crate) async fn invitations_of(&self, user: Uuid, email_key: Option<&str>) -> Result<Vec<Invitation>> {
+        let query = of_person(user, email_key).order_by_asc(invitations::Column::Id);
         self.page(query).await
+    }
+
+    /// The messages to a mailbox, each with the address as it was typed.
+    pub(crate) async fn messages_to(&self, mailbox_key: &str) -> Result<Vec<(Uuid, String)>> {
+        Ok(outbox_messages::Entity::find()
+            .select_only()
+            .columns([outbox_messages::Column::Id, outbox_messages::Column::Recipient])
+            .filter(outbox_messages::Column::RecipientKey.eq(mailbox_key))
+            .into_tuple()
+            .all(&self.0)
+            .await?)
     }
 
     /// Users whose deletion is due, longest due first.
@@ -168,32 +173,16 @@ impl Tx {
         Ok(())
     }
 
-    /// Takes the recipient out of messages to an address and of these messages, and calls off those that wait. Answers with how many there were.
-    pub(crate) async fn erase_messages(
-        &mut self,
-        recipient_key: Option<&str>,
-        ids: Vec<Uuid>,
-        now: DateTime<Utc>,
-    ) -> Result<u64> {
-        let theirs = Condition::any()
-            .add(outbox_messages::Column::Id.is_in(ids.iter().copied()))
-            .add_option(recipient_key.map(|key| outbox_messages::Column::RecipientKey.eq(key)));
-        let waiting: Vec<Uuid> = outbox_messages::Entity::find()
-            .select_only()
-            .column(outbox_messages::Column::Id)
-            .filter(theirs.clone())
-            .filter(outbox_messages::Column::State.is_in([DeliveryState::Queued, DeliveryState::Failed]))
-            .into_tuple()
-            .all(&self.view.0)
-            .await?;
-        for id in waiting {
-            self.cancel_message(id, now).await?;
+    /// Takes the recipient out of messages, and calls off those that wait. Answers with how many there were.
+    pub(crate) async fn erase_messages(&mut self, ids: &[Uuid], now: DateTime<Utc>) -> Result<u64> {
+        for id in ids {
+            self.cancel_message(*id, now).await?;
         }
         let erased = outbox_messages::Entity::update_many()
             .col_expr(outbox_messages::Column::Recipient, Expr::value(""))
             .col_expr(outbox_messages::Column::RecipientKey, Expr::value(None::<String>))
             .col_expr(outbox_messages::Column::LastError, Expr::value(None::<String>))
-            .filter(theirs)
+            .filter(outbox_messages::Column::Id.is_in(ids.iter().copied()))
             .exec(&self.view.0)
             .await?;
         Ok(erased.rows_affected)

@@ -168,6 +168,21 @@ pub(crate) async fn enter_about(app: &App, ctx: &Ctx, organization: Uuid, user: 
     Ok(access)
 }
 
+/// Admits a member who may act, whatever their permissions, and services: to what says no more than that there is the organization.
+///
+/// # Errors
+/// Those of [`enter`] but `PERMISSION_REQUIRED` for a permission.
+pub(crate) async fn enter_as_member(app: &App, ctx: &Ctx, organization: Uuid) -> Result<Access> {
+    let seat = app.directory.entrance(app, ctx.freshness, organization, ctx.caller.user_id()).await?;
+    let seat = seat.ok_or(Reason::OrganizationNotFound)?;
+    let member = seat.member.as_deref().cloned();
+    let access = admit_anyhow(app, ctx, seat.organization.organization.clone(), member)?;
+    if !ctx.caller.is_service_alone() {
+        access.organization.state.usable()?;
+    }
+    Ok(access)
+}
+
 /// What a change of an organization asks of a user who calls. A service that acts for no user has shown its scope already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {

@@ -222,6 +222,18 @@ impl Ctx {
         Err(Refusal::new(Reason::ScopeRequired).with("scope", scope).into())
     }
 
+    /// Refuses people, and services that act for them, a field that products keep for themselves.
+    ///
+    /// # Errors
+    /// `FIELD_NOT_EDITABLE`.
+    pub(crate) fn require_service_for(&self, field: &'static str) -> Result<()> {
+        if self.caller.user.is_none() {
+            return Ok(());
+        }
+        let refusal = Refusal::new(Reason::FieldNotEditable).with("field", field);
+        Err(refusal.with("hint", "have a service set it, by its own right").into())
+    }
+
     /// By whose right the caller acts in an organization where they have this membership.
     pub(crate) fn authority<'a>(&self, membership: Option<&'a Member>) -> Authority<'a> {
         match membership {

@@ -23,6 +23,7 @@ use crate::{
     },
     domain::{
         access_model::RoleSet,
+        attributes::Attributes,
         authority::{Authority, Owners},
         email::EmailAddress,
         error::{Reason, Refusal},
@@ -219,6 +220,7 @@ fn person(
         locale,
         username: None,
         phone_number: sign_up.phone_number,
+        attributes: Attributes::default(),
     })
 }
 

@@ -18,7 +18,7 @@ use crate::{
         member::MemberState,
         user::{UserChange, UserState, already_erased},
     },
-    store::{Contact, DeletedRows, Organization, Tx, User},
+    store::{Contact, DeletedRows, Invitation, Organization, Tx, User},
 };
 
 /// Erases a person.
@@ -79,15 +79,23 @@ impl Mutation for Erase {
                 delete.apply(app, ctx, tx).await?
             }
         };
+        let mut invitations = tx.invitations_of(user.id, address.as_ref().map(EmailAddress::key)).await?;
         for organization in organizations {
             // As the deletion has left it.
             let Some(mut organization) = tx.lock_organization(organization.id).await? else { continue };
-            erase_in(ctx, tx, &mut organization, &user, address.as_ref(), &mut report).await?;
+            let theirs =
+                invitations.extract_if(.., |invitation| invitation.organization_id == organization.id).collect();
+            erase_in(ctx, tx, &mut organization, &user, (address.as_ref(), theirs), &mut report).await?;
         }
         tx.erase_member_names(user.id).await?;
         tx.delete_search_terms(vec![user.id]).await?;
-        let mailbox = address.as_ref().map(EmailAddress::mailbox_key);
-        report.messages += tx.erase_messages(mailbox.as_deref(), Vec::new(), ctx.now).await?;
+        if let Some(address) = &address {
+            // Others may read the same mailbox by another address.
+            let theirs = |typed: &str| EmailAddress::parse(typed).is_ok_and(|to| to.key() == address.key());
+            let sent = tx.messages_to(&address.mailbox_key()).await?;
+            let ids: Vec<Uuid> = sent.into_iter().filter(|(_, typed)| theirs(typed)).map(|(id, _)| id).collect();
+            report.messages += tx.erase_messages(&ids, ctx.now).await?;
+        }
         report.rows = tx.delete_rows_of(&user).await?;
         let entries = tx.erase_event_data(user.id, None).await?;
         report.audit_entries += entries.len() as u64;
@@ -114,18 +122,17 @@ async fn erase_in(
     tx: &mut Tx,
     organization: &mut Organization,
     user: &User,
-    address: Option<&EmailAddress>,
+    (address, invitations): (Option<&EmailAddress>, Vec<Invitation>),
     report: &mut Report,
 ) -> Result<()> {
-    let key = address.map(EmailAddress::key);
     let mut subjects = vec![user.id];
-    for invitation in tx.invitations_of(Some(organization.id), user.id, key).await? {
+    for invitation in invitations {
         let invitation = match invitation.state == InvitationState::Pending {
             true => take_back(ctx, tx, organization, invitation, false).await?,
             false => invitation,
         };
         subjects.push(invitation.id);
-        report.messages += tx.erase_messages(None, vec![invitation.message_id], ctx.now).await?;
+        report.messages += tx.erase_messages(&[invitation.message_id], ctx.now).await?;
         tx.delete_search_terms(vec![invitation.id]).await?;
         tx.erase_invitation(invitation).await?;
         report.invitations += 1;
@@ -135,8 +142,8 @@ async fn erase_in(
         report.audit_entries += entries.len() as u64;
         ctx.record(tx, organization, DATA_ERASED, Some(user.id), named(&entries)).await?;
     }
-    if let Some(key) = key {
-        report.remaining_contacts.extend(tx.contact_by_email(organization.id, key).await?);
+    if let Some(address) = address {
+        report.remaining_contacts.extend(tx.contact_by_email(organization.id, address.key()).await?);
     }
     Ok(())
 }
@@ -154,6 +161,7 @@ fn nobody(user: User, ctx: &Ctx) -> User {
         username: None,
         locale: None,
         phone_number: None,
+        attributes: None,
         password_hash: None,
         mfa_enabled: false,
         proof_time: None,

@@ -107,7 +107,7 @@ pub(crate) async fn read(app: &App, ctx: &Ctx, user_id: Uuid, place: Place) -> R
             told(memberships::list(app, ctx, query).await?.0, Record::Membership)
         }
         Part::AcceptedInvitations => {
-            let accepted = app.store.read().invitations_of(None, user_id, None).await?;
+            let accepted = app.store.read().invitations_of(user_id, None).await?;
             let row = |invitation| InvitationRow { invitation, delivery_state: None, known_user_id: Some(user_id) };
             one(accepted.into_iter().map(row).map(Record::Invitation).collect())
         }

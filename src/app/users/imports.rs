@@ -270,6 +270,7 @@ impl Batch {
             sign_in_count: 0,
             scheduled_delete_time: None,
             erase_time: None,
+            attributes: None,
         };
         let data = json!({ "after": described(&user), "import_id": self.import_id, "index": person.index });
         let event = ctx.event("user.imported", Some(user.id), data);

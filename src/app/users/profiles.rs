@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     app::call::error::Error,
     domain::{
+        attributes::Attributes,
         error::Reason,
         phone::PhoneNumber,
         text::{DisplayName, Locale, PersonName, Username},
@@ -29,6 +30,8 @@ pub(crate) struct ProfileChange {
     pub(crate) locale: Option<Option<Locale>>,
     /// How people reach the person besides by mail.
     pub(crate) phone_number: Option<Option<PhoneNumber>>,
+    /// What services keep with the person.
+    pub(crate) attributes: Option<Attributes>,
 }
 
 /// What a change of a profile has changed.
@@ -83,10 +86,13 @@ impl ProfileChange {
         if let Some(number) = &self.phone_number {
             user.phone_number = number.as_ref().map(|number| number.as_str().to_owned());
         }
+        if let Some(attributes) = &self.attributes {
+            user.attributes = Some(attributes.clone()).filter(|attributes| !attributes.is_empty());
+        }
         let after = fields(user);
-        let changed = |side: &BTreeMap<&str, Option<String>>, other: &BTreeMap<&str, Option<String>>| -> Value {
+        let changed = |side: &BTreeMap<&str, Value>, other: &BTreeMap<&str, Value>| -> Value {
             let differing = side.iter().filter(|(name, value)| other.get(*name) != Some(*value));
-            differing.map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
+            differing.map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
         };
         ChangedProfile {
             values: json!({ "before": changed(&before, &after), "after": changed(&after, &before) }),
@@ -96,20 +102,21 @@ impl ProfileChange {
     }
 }
 
-fn fields(user: &User) -> BTreeMap<&'static str, Option<String>> {
+fn fields(user: &User) -> BTreeMap<&'static str, Value> {
     BTreeMap::from([
-        ("given_name", Some(user.given_name.clone())),
-        ("family_name", Some(user.family_name.clone())),
-        ("display_name", user.display_name.clone()),
-        ("username", user.username.clone()),
-        ("locale", user.locale.clone()),
-        ("phone_number", user.phone_number.clone()),
+        ("given_name", json!(user.given_name)),
+        ("family_name", json!(user.family_name)),
+        ("display_name", json!(user.display_name)),
+        ("username", json!(user.username)),
+        ("locale", json!(user.locale)),
+        ("phone_number", json!(user.phone_number)),
+        ("attributes", json!(user.attributes)),
     ])
 }
 
 /// What the record holds of an account that is new.
 pub(crate) fn described(user: &User) -> Value {
-    let profile = fields(user).into_iter().map(|(name, value)| (name, json!(value)));
+    let profile = fields(user).into_iter();
     let account = [
         ("email", json!(user.email)),
         ("email_verified", json!(user.email_verify_time.is_some())),

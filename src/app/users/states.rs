@@ -45,6 +45,9 @@ impl Mutation for Update {
 
     async fn apply(&self, _app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<User> {
         ctx.require_self(self.user_id)?;
+        if self.change.attributes.is_some() {
+            ctx.require_service_for("attributes")?;
+        }
         let mut user = tx.lock_user(self.user_id).await?.ok_or(Reason::UserNotFound)?;
         require_etag(&self.etag, user.revision)?;
         if user.state == UserState::Deleted {

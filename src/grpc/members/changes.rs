@@ -8,7 +8,7 @@ use crate::{
         },
         users::NewUser,
     },
-    domain::text::PersonName,
+    domain::{attributes::Attributes, text::PersonName},
     grpc::{
         pb,
         users::changes::profile,
@@ -43,6 +43,7 @@ impl Parse for pb::CreateMemberRequest {
                 locale: locale?,
                 username: username?,
                 phone_number: phone_number?,
+                attributes: Attributes::default(),
             },
             roles: roles?,
             validate_only: self.validate_only,

@@ -52,7 +52,8 @@ impl Parse for pb::UpdateUserRequest {
 }
 
 /// The fields that a mask may name.
-const CHANGEABLE: &[&str] = &["given_name", "family_name", "display_name", "username", "locale", "phone_number"];
+const CHANGEABLE: &[&str] =
+    &["given_name", "family_name", "display_name", "username", "locale", "phone_number", "attributes"];
 
 fn change(user: &pb::User, mask: &Mask, fields: &mut Fields<'_>) -> Option<ProfileChange> {
     let profile = profile(mask, [&user.given_name, &user.family_name, &user.display_name, &user.username], fields);
@@ -60,7 +61,8 @@ fn change(user: &pb::User, mask: &Mask, fields: &mut Fields<'_>) -> Option<Profi
         fields.changed(mask, "locale", |fields, field| fields.optional_text(field, &user.locale, Locale::parse));
     let phone_number =
         fields.changed(mask, "phone_number", |fields, field| fields.phone_number(field, &user.phone_number));
-    Some(ProfileChange { locale: locale?, phone_number: phone_number?, ..profile? })
+    let attributes = fields.changed(mask, "attributes", |fields, field| fields.attributes(field, &user.attributes));
+    Some(ProfileChange { locale: locale?, phone_number: phone_number?, attributes: attributes?, ..profile? })
 }
 
 /// The values of `given_name`, `family_name`, `display_name` and `username`, of those that the mask names.
@@ -78,8 +80,7 @@ pub(crate) fn profile(mask: &Mask, values: [&String; 4], fields: &mut Fields<'_>
         family_name: family_name?,
         display_name: display_name?,
         username: username?,
-        locale: None,
-        phone_number: None,
+        ..ProfileChange::default()
     })
 }
 

@@ -26,6 +26,7 @@ pub(in crate::grpc) fn user(row: User) -> pb::User {
         phone_number: row.phone_number.unwrap_or_default(),
         scheduled_delete_time: row.scheduled_delete_time.map(timestamp),
         erase_time: row.erase_time.map(timestamp),
+        attributes: row.attributes.unwrap_or_default().into_iter().collect(),
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Each reader corresponds to a term of the contract's `Constraints:` comments; a test sends what breaks each term to each field that has it.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -10,6 +12,7 @@ use crate::{
     app::{call::error::Error, credentials::chosen_password::ChosenPassword},
     domain::{
         access_model::{AccessModel, CUSTOM_PREFIX, RoleSet, valid_id},
+        attributes::Attributes,
         email::EmailAddress,
         error::Violation,
         password::PasswordPolicy,
@@ -171,6 +174,11 @@ impl<'a> Fields<'a> {
             "" => Some(None),
             _ => self.text(field, text, parse).map(Some),
         }
+    }
+
+    /// "attributes".
+    pub(crate) fn attributes(&mut self, field: &str, entries: &HashMap<String, String>) -> Option<Attributes> {
+        self.accept(field, Attributes::parse(entries))
     }
 
     /// "username".

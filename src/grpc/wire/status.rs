@@ -153,6 +153,7 @@ fn code(reason: Reason) -> Code {
         | Reason::EmailTaken
         | Reason::AccountExists
         | Reason::UsernameTaken
+        | Reason::SlugTaken
         | Reason::TransferPending
         | Reason::ContactExists
         | Reason::RoleExists

@@ -10,6 +10,7 @@ use sea_orm::{
 use crate::{
     domain::{
         access_model::{CustomRoles, RoleSet},
+        attributes::Attributes,
         challenge::Purpose,
         confinement::Confinement,
         contact::NotificationRoles,
@@ -105,6 +106,8 @@ text_column!(SignInOutcome, |outcome| outcome.as_str().to_owned(), SignInOutcome
 text_column!(NotificationRoles, |roles| serde_json::Value::from_iter(roles.iter()).to_string(), |text| {
     serde_json::from_str(text).ok()
 });
+text_column!(Attributes, |attributes| serde_json::json!(attributes).to_string(), |text| serde_json::from_str(text)
+    .ok());
 text_column!(OwnRoles, |roles| roles.0.as_ref().to_owned(), |text| Some(OwnRoles(text.into())));
 text_column!(Scopes, |scopes| serde_json::Value::from_iter(scopes.iter()).to_string(), |text| {
     let names: Vec<String> = serde_json::from_str(text).ok()?;

@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::{domain::organization::OrganizationState, store::database::columns::OwnRoles};
+use crate::{
+    domain::{attributes::Attributes, organization::OrganizationState},
+    store::database::columns::OwnRoles,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "organizations")]
@@ -25,6 +28,8 @@ pub(crate) struct Model {
     pub(crate) state_before_deletion: Option<OrganizationState>,
     pub(crate) chain_seal: Option<Vec<u8>>,
     pub(crate) locale: Option<String>,
+    pub(crate) attributes: Option<Attributes>,
+    pub(crate) slug: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

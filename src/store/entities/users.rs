@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::domain::user::UserState;
+use crate::domain::{attributes::Attributes, user::UserState};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
@@ -33,6 +33,7 @@ pub(crate) struct Model {
     pub(crate) sign_in_count: i64,
     pub(crate) scheduled_delete_time: Option<DateTime<Utc>>,
     pub(crate) erase_time: Option<DateTime<Utc>>,
+    pub(crate) attributes: Option<Attributes>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -96,7 +96,7 @@ async fn entries_of_members_say_what_was_there(world: World) {
         UpdateOrganizationRequest { organization: Some(organization), ..Default::default() }
     )
     .unwrap();
-    let settings = |name: &str| json!({ "display_name": name, "mfa_required": false, "locale": null });
+    let settings = |name: &str| json!({ "display_name": name, "mfa_required": false, "locale": null, "attributes": null, "slug": null });
     says(&last(&acme).await, "organization.updated", "", settings("Acme"), settings("Beta"));
     call!(
         world,

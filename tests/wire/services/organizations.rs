@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod contacts;
 pub(crate) mod ownership;
 pub(crate) mod roles;
+mod slugs;
 pub(crate) mod states;
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Users: created with a password, read by services and by themselves.
 
 pub(crate) mod addresses;
+mod attributes;
 pub(crate) mod audit;
 mod deletion;
 mod erasure;

@@ -1,7 +1,7 @@
 //! The `Constraints:` in the comments of the contract's request fields: what each term means, by values that break it and values that just keep it.
 
 use chrono::{DateTime, Utc};
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, Value};
 
 use super::dynamic::{Place, field_comment, oneof_comment};
 use super::models::document;
@@ -50,6 +50,10 @@ pub(crate) enum Term {
     PastTime,
     /// "custom role": an identifier that begins with `custom.`.
     CustomRole,
+    /// "attributes": at most 20, by names of 1 to 64 lower case letters, digits, `.`, `_` and `-`, each 1 to 256 characters in one line.
+    Attributes,
+    /// "slug": 3 to 63 lower case letters, digits and hyphens, with a letter or digit at both ends.
+    Slug,
 }
 
 impl Term {
@@ -84,6 +88,8 @@ impl Term {
             "time" => Some(Self::Time),
             "past time" => Some(Self::PastTime),
             "custom role" => Some(Self::CustomRole),
+            "attributes" => Some(Self::Attributes),
+            "slug" => Some(Self::Slug),
             _ => None,
         })
     }
@@ -110,7 +116,7 @@ impl Term {
 
     /// Whether the term is about each item of a list, not about the list.
     fn is_of_item(&self) -> bool {
-        !matches!(self, Self::Required | Self::Items(_))
+        !matches!(self, Self::Required | Self::Items(_) | Self::Attributes)
     }
 
     /// Values that break the term.
@@ -137,6 +143,21 @@ impl Term {
             Self::Characters(most) => texts(&[&"x".repeat(most + 1), " ", "\u{3000}\t"]),
             Self::AtMost(most) => texts(&[&"x".repeat(most + 1), &"é".repeat(most + 1)]),
             Self::Token => Self::AtMost(256).breaking(field, now),
+            Self::Slug => texts(&["ab", "-ab", "ab-", "a_b", "Abc", "a b", "\u{e4}bc", &"x".repeat(64)]),
+            Self::Attributes => {
+                let name = "n".repeat(65);
+                let value = "x".repeat(257);
+                let wrong = [
+                    ("", "x"),
+                    ("Plan", "x"),
+                    ("a b", "x"),
+                    (&name, "x"),
+                    ("plan", ""),
+                    ("plan", "a\nb"),
+                    ("plan", &value),
+                ];
+                wrong.iter().map(|one| attributes(&[*one])).chain([numbered(21)]).collect()
+            }
             Self::OneLine => texts(&["a\nb", "a\r\nb", "a\u{0}b", "a\u{202E}b", "a\u{200B}b"]),
             Self::Text => texts(&["a\u{0}b", "a\u{7}b", "a\u{202E}b", "a\nb\u{2066}c"]),
             Self::Password => texts(&[
@@ -246,9 +267,23 @@ impl Term {
             Self::Time => {
                 times(field, &[(0, 0), (-62_135_596_800, 0), (253_402_300_799, 999_999_999), (now.timestamp(), 0)])
             }
+            Self::Slug => texts(&["abc", "a-b", &"x".repeat(63)]),
+            Self::Attributes => vec![numbered(20), attributes(&[("crm.id", &"x".repeat(256)), (&"n".repeat(64), "x")])],
             Self::Required | Self::Items(_) | Self::OneLine | Self::PageToken | Self::EventCursor => Vec::new(),
         }
     }
+}
+
+/// A map of attributes.
+fn attributes(entries: &[(&str, &str)]) -> Value {
+    let entry = |(name, value): &(&str, &str)| (MapKey::String((*name).to_owned()), Value::String((*value).to_owned()));
+    Value::Map(entries.iter().map(entry).collect())
+}
+
+/// So many attributes.
+fn numbered(count: usize) -> Value {
+    let names: Vec<String> = (0..count).map(|number| format!("n{number}")).collect();
+    attributes(&names.iter().map(|name| (name.as_str(), "x")).collect::<Vec<_>>())
 }
 
 fn texts(texts: &[&str]) -> Vec<Value> {

@@ -6,7 +6,7 @@ use quick_cache::Weighter;
 use uuid::Uuid;
 
 use crate::{
-    domain::access_model::AccessModel,
+    domain::{access_model::AccessModel, attributes::Attributes},
     platform::clock::Stopwatch,
     store::{KeyHolder, Member, Organization, SessionHolder, User},
 };
@@ -73,12 +73,14 @@ pub(super) struct Bytes;
 impl Weighter<Key, Entry> for Bytes {
     fn weight(&self, _key: &Key, entry: &Entry) -> u64 {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let attributes = |kept: &Option<Attributes>| kept.as_ref().map_or(0, Attributes::size);
         let user = |user: &User| {
             size_of::<User>()
                 + user.email.len() * 2
                 + user.given_name.len()
                 + user.family_name.len()
                 + text(&user.display_name)
+                + attributes(&user.attributes)
         };
         let value = match &entry.value {
             Value::ServiceKey(holder) => size_of::<KeyHolder>() + holder.account.display_name.len() + 512,
@@ -87,7 +89,10 @@ impl Weighter<Key, Entry> for Bytes {
             }
             Value::User(found) => user(found),
             // Models with own roles are bounded where they are kept.
-            Value::Organization(known) => size_of::<KnownOrganization>() + known.organization.display_name.len(),
+            Value::Organization(known) => {
+                let organization = &known.organization;
+                size_of::<KnownOrganization>() + organization.display_name.len() + attributes(&organization.attributes)
+            }
             Value::Member(member, _) => size_of::<Member>() + member.sort_key.len() + 64,
         };
         (ENTRY + value) as u64

@@ -110,6 +110,7 @@ impl Values<'_> {
             "given_name" => "Ada",
             "family_name" => "Lovelace",
             "locale" => "en",
+            "slug" => return Some(format!("acme-{}", uuid::Uuid::now_v7().simple())),
             "access_model" => "default",
             "permission" => "members.read",
             "role" if field.parent_message().name() == "CreateRoleRequest" => {
