@@ -37,7 +37,7 @@ pub(crate) mod records {
     pub(crate) use crate::store::{
         Challenge, Contact, EventFilter, EventRecord, HeldRoles, Invitation, InvitationFilter, InvitationRow,
         InvitedRows, LinkedIdentity, Member, Message, MessageFilter, MfaFactor, Organization, Profile, RosterFilter,
-        RosterRow, ServiceAccount, ServiceKey, Session, SessionHolder, Transfer, User, Waiter,
+        RosterOrder, RosterRow, ServiceAccount, ServiceKey, Session, SessionHolder, Transfer, User, Waiter,
     };
 }
 

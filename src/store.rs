@@ -71,7 +71,9 @@ pub(crate) use log::{LogConnection, LogPlace, LogStep, SeenTransactions};
 pub(crate) use outbox::{ClaimedMessage, MailOf, MessageFilter, Settlement};
 pub(crate) use page::Cursor;
 pub(crate) use replays::ReplayKey;
-pub(crate) use roster::{AskedTransfer, InvitedRows, Profile, RosterFacts, RosterFilter, RosterQuery, RosterRow};
+pub(crate) use roster::{
+    AskedTransfer, InvitedRows, Profile, RosterFacts, RosterFilter, RosterOrder, RosterQuery, RosterRow,
+};
 pub(crate) use seals::{Seal, Seals};
 pub(crate) use search::{FoundRow, SearchQuery};
 pub(crate) use service_accounts::KeyHolder;

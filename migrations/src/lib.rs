@@ -24,6 +24,7 @@ mod m20261130_000020_confined_keys;
 mod m20261130_000021_erasure;
 mod m20261201_000022_search;
 mod m20261201_000023_attributes_and_slugs;
+mod m20261201_000024_newest_members;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000021_erasure::Migration),
             Box::new(m20261201_000022_search::Migration),
             Box::new(m20261201_000023_attributes_and_slugs::Migration),
+            Box::new(m20261201_000024_newest_members::Migration),
         ]
     }
 }

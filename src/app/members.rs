@@ -248,7 +248,7 @@ pub(super) async fn read(app: &App, ctx: &Ctx, query: &List) -> Result<(Access, 
     if !query.page.counts()
         && let Some((rows, facts)) = app.store.planned_once().roster_page(&query.asked(ctx, &access)).await?
     {
-        return Ok((access, query.page.page(rows, None, RosterRow::cursor), facts));
+        return Ok((access, query.page.page(rows, None, |row| row.cursor(query.filter.order)), facts));
     }
     // It has changed since the caller was let in: once more, at one moment.
     let view = app.store.snapshot().await?;
@@ -256,7 +256,7 @@ pub(super) async fn read(app: &App, ctx: &Ctx, query: &List) -> Result<(Access, 
     let asked = query.asked(ctx, &access);
     let (rows, facts) = view.roster_page(&asked).await?.ok_or_else(moved)?;
     let total = query.page.total(view.roster_count(&asked)).await?;
-    Ok((access, query.page.page(rows, total, RosterRow::cursor), facts))
+    Ok((access, query.page.page(rows, total, |row| row.cursor(query.filter.order)), facts))
 }
 
 impl List {

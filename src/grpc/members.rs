@@ -1,6 +1,7 @@
 //! MemberService.
 
 pub(super) mod changes;
+pub(super) mod memberships;
 
 use std::collections::BTreeSet;
 
@@ -15,8 +16,8 @@ use crate::{
             self, OrganizationActions, Roster, RosterEntry, SHOWN_BY_DEFAULT,
             preview::{self, PreviewRoles, RolePreview},
         },
-        organizations::memberships::{self, Membership, MembershipOrder},
-        records::{Invitation, InvitedRows, Member, Profile, RosterFilter, RosterRow},
+        organizations,
+        records::{Invitation, InvitedRows, Member, Profile, RosterFilter, RosterOrder, RosterRow},
     },
     domain::{
         access_model::RoleId,
@@ -26,7 +27,6 @@ use crate::{
     },
     grpc::{
         invitations::user_invitation,
-        organizations::organization,
         pb::{self, member_service_server::MemberService},
         wire::{
             convert::{id, permissions, roles, timestamp},
@@ -65,8 +65,8 @@ impl MemberService for Edge {
         request: Request<pb::ListUserMembershipsRequest>,
     ) -> Result<Response<pb::ListUserMembershipsResponse>, Status> {
         let (ctx, query) = self.admit(request)?;
-        let (page, waiting) = memberships::list(&self.app, &ctx, query).await?;
-        let answer = pb::ListUserMembershipsResponse::from(page.map(membership).await);
+        let (page, waiting) = organizations::memberships::list(&self.app, &ctx, query).await?;
+        let answer = pb::ListUserMembershipsResponse::from(page.map(memberships::membership).await);
         let invitations = waiting.into_iter().map(user_invitation).collect();
         Ok(Response::new(pb::ListUserMembershipsResponse { invitations, ..answer }))
     }
@@ -171,6 +171,10 @@ impl Parse for pb::ListMembersRequest {
         let roles = fields.identifiers("roles", &self.roles, FILTER_ROLES);
         let email = fields.optional_email("email", &self.email);
         let search = fields.optional_text("search", &self.search, Search::parse);
+        let order = fields.value("order_by", self.order_by, roster_order);
+        if !self.search.is_empty() && self.order_by != 0 {
+            fields.violation("order_by", "cannot be given with search, which has an order of its own");
+        }
         let states = states?;
         let shown = if states.is_empty() { SHOWN_BY_DEFAULT.to_vec() } else { states };
         Some(members::List {
@@ -185,6 +189,7 @@ impl Parse for pb::ListMembersRequest {
                 states: shown.into_iter().filter_map(RowState::of_member).collect(),
                 roles: role?.into_iter().chain(roles?).map(RoleId::from).collect::<BTreeSet<_>>().into_iter().collect(),
                 email_key: email?.map(|email| email.key().to_owned()),
+                order: order?,
                 ..RosterFilter::default()
             },
             permission: None,
@@ -192,6 +197,13 @@ impl Parse for pb::ListMembersRequest {
             include_invitations: self.include_invitations,
             page: page?,
         })
+    }
+}
+
+fn roster_order(number: i32) -> Option<RosterOrder> {
+    match pb::MemberOrder::try_from(number).ok()? {
+        pb::MemberOrder::Unspecified => Some(RosterOrder::Name),
+        pb::MemberOrder::CreateTime => Some(RosterOrder::Joined),
     }
 }
 
@@ -213,29 +225,6 @@ impl Parse for pb::GetMemberRequest {
         let organization = fields.uuid("organization_id", &self.organization_id);
         let user = fields.uuid("user_id", &self.user_id);
         Some((organization?, user?))
-    }
-}
-
-impl Parse for pb::ListUserMembershipsRequest {
-    type Command = memberships::List;
-
-    fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
-        let user_id = fields.uuid("user_id", &self.user_id);
-        let page = fields.page(self);
-        let order = match pb::MembershipOrder::try_from(self.order_by) {
-            Ok(pb::MembershipOrder::Unspecified) => Some(MembershipOrder::Id),
-            Ok(pb::MembershipOrder::DisplayName) => Some(MembershipOrder::DisplayName),
-            Err(_) => {
-                fields.violation("order_by", "must be a known value");
-                None
-            }
-        };
-        Some(memberships::List {
-            user_id: user_id?,
-            order: order?,
-            include_invitations: self.include_invitations,
-            page: page?,
-        })
     }
 }
 
@@ -386,17 +375,6 @@ changed!(
 impl From<(RosterEntry, i64)> for pb::LeaveOrganizationResponse {
     fn from((_, revision): (RosterEntry, i64)) -> Self {
         Self { revision }
-    }
-}
-
-/// The membership in the contract's terms.
-pub(super) fn membership(Membership { organization: of, member, role_names }: Membership) -> pb::Membership {
-    pb::Membership {
-        organization: Some(organization(of)),
-        roles: roles(&member.roles),
-        role_display_names: role_names,
-        state: pb::MemberState::from(member.state).into(),
-        create_time: Some(timestamp(member.create_time)),
     }
 }
 

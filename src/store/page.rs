@@ -1,5 +1,6 @@
 //! Pages of lists: read in the order of an index, behind the last row that was seen.
 
+use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     Select, SelectModel, SelectorTrait, sea_query::SelectStatement,
@@ -24,6 +25,16 @@ impl Cursor {
     /// The place in a list that is sorted by id.
     pub(crate) fn by_id(id: Uuid) -> Self {
         Self { key: Vec::new(), id }
+    }
+
+    /// The place in a list that is sorted by time.
+    pub(crate) fn at(time: DateTime<Utc>, id: Uuid) -> Self {
+        Self { key: time.timestamp_micros().to_be_bytes().to_vec(), id }
+    }
+
+    /// The time that [`Self::at`] wrote.
+    fn time(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_micros(i64::from_be_bytes(self.key.as_slice().try_into().ok()?))
     }
 
     /// The rows behind it in the order of the two columns. The first half says nothing that the second does not, but is what an index is entered by:
@@ -66,6 +77,21 @@ pub(super) fn by_key<Q: QueryFilter + QueryOrder + QuerySelect>(
         Some(cursor) => QueryFilter::filter(query, cursor.behind(key, id)),
         None => query,
     }
+}
+
+/// The page of a query's rows, newest first, behind the cursor.
+pub(super) fn by_time<Q: QueryFilter + QueryOrder + QuerySelect>(
+    query: Q,
+    time: impl ColumnTrait,
+    id: impl ColumnTrait,
+    after: Option<&Cursor>,
+    limit: u64,
+) -> Q {
+    let query = query.order_by(time, Order::Desc).order_by(id, Order::Desc).limit(limit);
+    let Some((cursor, at)) = after.and_then(|cursor| Some((cursor, cursor.time()?))) else { return query };
+    // As in [`Cursor::behind`]: the first half is what an index is entered by.
+    let earlier = Condition::any().add(time.lt(at)).add(id.lt(cursor.id));
+    QueryFilter::filter(query, Condition::all().add(time.lte(at)).add(earlier))
 }
 
 impl<C: ConnectionTrait> View<C> {

@@ -3,7 +3,10 @@
 mod page;
 mod profile;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -57,9 +60,27 @@ impl RosterRow {
     }
 
     /// The row's place in the list.
-    pub(crate) fn cursor(&self) -> Cursor {
-        let (key, id) = self.place();
-        Cursor { key: key.to_owned(), id }
+    pub(crate) fn cursor(&self, order: RosterOrder) -> Cursor {
+        match order {
+            RosterOrder::Name => Cursor { key: self.place().0.to_owned(), id: self.id() },
+            RosterOrder::Joined => Cursor::at(self.create_time(), self.id()),
+        }
+    }
+
+    /// When the member joined, or was invited.
+    fn create_time(&self) -> DateTime<Utc> {
+        match self {
+            RosterRow::Member(member, _) => member.create_time,
+            RosterRow::Invited(invitation) => invitation.create_time,
+        }
+    }
+
+    /// Which of two comes first.
+    fn compare(&self, other: &Self, order: RosterOrder) -> Ordering {
+        match order {
+            RosterOrder::Name => self.place().cmp(&other.place()),
+            RosterOrder::Joined => (other.create_time(), other.id()).cmp(&(self.create_time(), self.id())),
+        }
     }
 
     fn place(&self) -> (&[u8], Uuid) {
@@ -68,6 +89,16 @@ impl RosterRow {
             RosterRow::Invited(invitation) => (&invitation.sort_key, invitation.id),
         }
     }
+}
+
+/// The order of a roster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum RosterOrder {
+    /// By name.
+    #[default]
+    Name,
+    /// Whoever joined, or was invited, last comes first.
+    Joined,
 }
 
 /// Which rows.
@@ -81,6 +112,8 @@ pub(crate) struct RosterFilter {
     pub(crate) roles: Vec<RoleId>,
     /// Only this address.
     pub(crate) email_key: Option<String>,
+    /// In which order they come.
+    pub(crate) order: RosterOrder,
     /// Only these users and invitations; none at all means everybody.
     pub(crate) only: Vec<Uuid>,
 }
@@ -253,6 +286,30 @@ fn holding(
         .filter(within(role_holders::Column::OrganizationId, organization, filter))
         .filter(role_holders::Column::Role.is_in(roles.iter().map(RoleId::as_str)))
         .filter(role_holders::Column::State.is_in(states.iter().copied()))
+}
+
+/// The same in an order that [`role_holders`] does not have: each member is looked up in it.
+fn held_by(
+    query: Select<members::Entity>,
+    organization: Uuid,
+    filter: &RosterFilter,
+    states: &[MemberState],
+) -> Select<members::Entity> {
+    let query = query.filter(members::Column::State.is_in(states.iter().copied()));
+    if filter.roles.is_empty() {
+        return query;
+    }
+    let holder = role_holders::Entity::find()
+        .select_only()
+        .column(role_holders::Column::UserId)
+        .filter(role_holders::Column::OrganizationId.eq(organization))
+        .filter(role_holders::Column::Role.is_in(filter.roles.iter().map(RoleId::as_str)))
+        .filter(
+            Expr::col((role_holders::Entity, role_holders::Column::UserId))
+                .equals((members::Entity, members::Column::UserId)),
+        )
+        .into_query();
+    query.filter(Expr::exists(holder))
 }
 
 fn invited_rows(asked: &RosterQuery<'_>, which: InvitedRows) -> Select<invitations::Entity> {

@@ -19,7 +19,8 @@ use crate::{
     grpc::{
         credentials, invitations,
         layers::authenticate::Admitted,
-        members, pb,
+        members::memberships::membership,
+        pb,
         users::shown::user,
         wire::{
             edge::Edge,
@@ -70,7 +71,7 @@ impl Pieces for Export {
 fn exported(edge: &Edge, record: Record) -> prost_types::Any {
     match record {
         Record::User(row) => any("User", &user(row)),
-        Record::Membership(row) => any("Membership", &members::membership(row)),
+        Record::Membership(row) => any("Membership", &membership(row)),
         Record::Invitation(row) => any("Invitation", &invitations::by_link(row, edge.app.clock.now())),
         Record::UserInvitation(row) => any("UserInvitation", &invitations::user_invitation(row)),
         Record::Session(row) => any("Session", &edge.session(row)),

@@ -349,6 +349,11 @@ impl<'a> Fields<'a> {
         Some(())
     }
 
+    /// "known value": one of an enum.
+    pub(crate) fn value<T>(&mut self, field: &str, value: i32, known: impl FnOnce(i32) -> Option<T>) -> Option<T> {
+        self.accept(field, known(value).ok_or("must be a known value"))
+    }
+
     /// "at most 10 items; known value": enum values, each read by `known`.
     pub(crate) fn values<T>(
         &mut self,

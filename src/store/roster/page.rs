@@ -8,7 +8,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    AskedTransfer, InvitedRows, Profile, RosterFacts, RosterQuery, RosterRow, holding, invited_rows, member_rows,
+    AskedTransfer, InvitedRows, Profile, RosterFacts, RosterOrder, RosterQuery, RosterRow, held_by, holding,
+    invited_rows, member_rows,
 };
 use crate::{
     domain::{access_model::RoleId, member::MemberState},
@@ -139,7 +140,7 @@ impl<C: ConnectionTrait> View<C> {
             let Some(invited) = self.roster_invited(query, which).await? else { return Ok(None) };
             rows.extend(invited.into_iter().map(RosterRow::Invited));
         }
-        rows.sort_by(|one, other| one.place().cmp(&other.place()));
+        rows.sort_by(|one, other| one.compare(other, query.filter.order));
         // Whoever holds two of the roles is found by both.
         rows.dedup_by(|one, next| one.place() == next.place());
         rows.truncate(usize::try_from(query.limit).unwrap_or(usize::MAX));
@@ -171,8 +172,11 @@ impl<C: ConnectionTrait> View<C> {
     async fn roster_invited(&self, asked: &RosterQuery<'_>, which: InvitedRows) -> Result<Option<Vec<Invitation>>> {
         let organization = asked.organization;
         let query = invited_rows(asked, which);
-        let (key, id) = (invitations::Column::SortKey, invitations::Column::Id);
-        let query = page::by_key(query, key, id, asked.after, asked.limit);
+        let id = invitations::Column::Id;
+        let query = match asked.filter.order {
+            RosterOrder::Name => page::by_key(query, invitations::Column::SortKey, id, asked.after, asked.limit),
+            RosterOrder::Joined => page::by_time(query, invitations::Column::CreateTime, id, asked.after, asked.limit),
+        };
         let query = Query::select()
             .expr_as(Expr::col(("here", organizations::Column::Revision)), "here_revision")
             .expr(Expr::cust("found.*"))
@@ -199,6 +203,10 @@ fn members_statement(asked: &RosterQuery<'_>) -> SelectStatement {
     let list = |(states, role): (&[MemberState], Option<&RoleId>)| {
         let query = member_rows(organization, filter, states);
         let query = match role {
+            _ if filter.order == RosterOrder::Joined => {
+                let query = held_by(query, organization, filter, states);
+                page::by_time(query, members::Column::CreateTime, members::Column::UserId, *after, *limit)
+            }
             Some(role) => {
                 let query = holding(query, organization, filter, std::slice::from_ref(role), states);
                 page::by_key(query, role_holders::Column::SortKey, role_holders::Column::UserId, *after, *limit)
@@ -208,7 +216,7 @@ fn members_statement(asked: &RosterQuery<'_>) -> SelectStatement {
         // Around each, because SQLite takes no order inside of a union.
         Query::select().expr(Expr::cust("*")).from_subquery(query.into_query(), "one").take()
     };
-    let roles: Vec<Option<&RoleId>> = match filter.roles.is_empty() {
+    let roles: Vec<Option<&RoleId>> = match filter.roles.is_empty() || filter.order == RosterOrder::Joined {
         true => vec![None],
         false => filter.roles.iter().map(Some).collect(),
     };

@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use crate::support::pb::{
     CreateUserRequest, ListMembersRequest, ListMembersResponse, ListUserMembershipsRequest,
-    ListUserMembershipsResponse, MemberAction, MemberState, MembershipOrder, NamedRole, Organization,
+    ListUserMembershipsResponse, MemberAction, MemberOrder, MemberState, MembershipOrder, NamedRole, Organization,
     OrganizationActions, SuspendOrganizationRequest, UpdateOrganizationRequest,
 };
 use crate::support::scenario::{
@@ -228,4 +228,61 @@ async fn a_switcher_is_one_call(world: World) {
     world.clock.advance(Duration::from_secs(1));
     let grace = Person { user_id: grace.user_id, email: grace.email, session: world.operator_key().to_owned() };
     assert_eq!(switcher(&world, &grace, 0, "").await.unwrap().invitations, []);
+}
+
+/// A roster comes newest first where that is asked for: members and who is invited in one list, page by page, narrowed as by name.
+#[wire_test]
+async fn a_roster_comes_newest_first(world: World) {
+    let acme = Scenario::acme(&world).await;
+    let mut joined = vec![acme.owner.email.clone()];
+    for name in ["zoe", "ada", "mia"] {
+        world.clock.advance(Duration::from_secs(1));
+        joined.push(acme.join(&format!("{name}@example.com"), &["admin"]).await.email);
+    }
+    world.clock.advance(Duration::from_secs(1));
+    acme.invited("bob@example.com", &["member"]).await;
+    joined.push("bob@example.com".to_owned());
+    let request = |page_token: &str| ListMembersRequest {
+        organization_id: acme.organization_id.clone(),
+        order_by: MemberOrder::CreateTime.into(),
+        page_size: 2,
+        page_token: page_token.to_owned(),
+        include_total_size: true,
+        ..ListMembersRequest::default()
+    };
+    let ask = async |request| call!(world, members.list_members, &acme.owner.session, request);
+    let (mut listed, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let answer = ask(request(&page_token)).await.unwrap();
+        assert!(answer.total_size == 5 && answer.members.len() <= 2);
+        listed.extend(answer.members.into_iter().map(|member| member.email));
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    joined.reverse();
+    assert_eq!(listed, joined);
+    let admins = ListMembersRequest { roles: texts(&["admin", "owner"]), page_size: 10, ..request("") };
+    let admins = ask(admins).await.unwrap().members;
+    assert_eq!(admins.iter().map(|member| member.email.as_str()).collect::<Vec<_>>(), &joined[1..]);
+    let searched = ListMembersRequest { search: "a".to_owned(), ..request("") };
+    assert_invalid(ask(searched).await, &["order_by"]);
+    assert_invalid(ask(ListMembersRequest { order_by: 7, ..request("") }).await, &["order_by"]);
+    // Those who joined at the same moment come once each.
+    let same = Scenario::with(&world, "default", "", "same@example.com").await;
+    for number in 0..5 {
+        same.join(&format!("same{number}@example.com"), &["member"]).await;
+    }
+    let (mut seen, mut page_token) = (std::collections::BTreeSet::new(), String::new());
+    loop {
+        let request = ListMembersRequest { organization_id: same.organization_id.clone(), ..request(&page_token) };
+        let answer = call!(world, members.list_members, &same.owner.session, request).unwrap();
+        assert!(answer.members.into_iter().all(|member| seen.insert(member.user_id)));
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 6);
 }
