@@ -4,6 +4,7 @@ pub(crate) mod activity;
 pub(crate) mod contacts;
 pub(crate) mod memberships;
 pub(crate) mod roles;
+pub(crate) mod settings;
 pub(crate) mod slugs;
 
 use serde_json::json;
@@ -30,7 +31,6 @@ use crate::{
         authority::{Owners, decide_invite, founding_roles},
         email::EmailAddress,
         error::{Reason, Refusal},
-        mfa,
         organization::{OrganizationChange, OrganizationState},
         search::{ORGANIZATIONS, Search},
         slug::Slug,
@@ -125,7 +125,7 @@ impl Prepare for Create {
             access_model: self.access_model,
             kind: self.kind,
             locale: self.locale,
-            attributes: Some(self.attributes).filter(|attributes| !attributes.is_empty()),
+            attributes: self.attributes.stored(),
             slug: self.slug,
             owner,
             validate_only: self.validate_only,
@@ -281,88 +281,6 @@ pub(crate) async fn list(app: &App, _ctx: &Ctx, List { search, page }: List) -> 
     let rows = view.organizations_page(page.after(), page.limit()).await?;
     let total = page.total(view.organizations_count()).await?;
     Ok(page.page(rows, total, |row| Cursor::by_id(row.id)))
-}
-
-/// Changes an organization's settings.
-#[derive(Debug)]
-pub(crate) struct Update {
-    /// The organization.
-    pub(crate) organization_id: Uuid,
-    /// The new name, where it changes.
-    pub(crate) display_name: Option<OrganizationName>,
-    /// Whether members need a second factor, where it changes.
-    pub(crate) mfa_required: Option<bool>,
-    /// The new language, where it changes; `Some(None)`: none any more.
-    pub(crate) locale: Option<Option<Locale>>,
-    /// What services keep with it, where that changes.
-    pub(crate) attributes: Option<Attributes>,
-    /// The new slug, where it changes; `Some(None)`: none any more.
-    pub(crate) slug: Option<Option<Slug>>,
-    /// The state that the change is based on.
-    pub(crate) etag: String,
-}
-
-impl Mutation for Update {
-    type Outcome = Organization;
-
-    fn organization(&self) -> Option<(Uuid, Asked)> {
-        Some((self.organization_id, Asked::Permission))
-    }
-
-    async fn apply(&self, app: &App, ctx: &Ctx, tx: &mut Tx) -> Result<Organization> {
-        let mut access = self.lock(app, ctx, tx).await?;
-        require_etag(&self.etag, access.organization.changed_revision)?;
-        self.decide_mfa(ctx, &access)?;
-        if self.attributes.is_some() {
-            ctx.require_service_for("attributes")?;
-        }
-        let organization = &mut access.organization;
-        let settings = |organization: &Organization| {
-            json!({
-                "display_name": organization.display_name,
-                "mfa_required": organization.mfa_required,
-                "locale": organization.locale,
-                "attributes": organization.attributes,
-                "slug": organization.slug,
-            })
-        };
-        let before = settings(organization);
-        if let Some(name) = &self.display_name {
-            organization.display_name = name.as_str().to_owned();
-        }
-        if let Some(required) = self.mfa_required {
-            organization.mfa_required = required;
-        }
-        if let Some(locale) = &self.locale {
-            organization.locale = locale.as_ref().map(|locale| locale.as_str().to_owned());
-        }
-        if let Some(attributes) = &self.attributes {
-            organization.attributes = Some(attributes.clone()).filter(|attributes| !attributes.is_empty());
-        }
-        if let Some(slug) = &self.slug {
-            slugs::change(ctx, tx, organization, slug.as_ref()).await?;
-        }
-        let after = settings(organization);
-        if after != before {
-            let data = json!({ "before": before, "after": after });
-            store_change(ctx, tx, organization, "organization.updated", data).await?;
-        }
-        Ok(access.organization)
-    }
-}
-
-impl Update {
-    /// An organization asks for more than its access model, and never for less; and nobody asks of others what they would be shut out by themselves.
-    fn decide_mfa(&self, ctx: &Ctx, access: &Access) -> Result<()> {
-        let factorless = ctx.caller.user.as_ref().is_some_and(|caller| !caller.user.mfa_enabled);
-        match self.mfa_required {
-            Some(false) if access.model.mfa_required() => {
-                Err(Refusal::new(Reason::MfaEnforced).with("access_model", access.model.id()).into())
-            }
-            Some(true) if factorless => Err(Refusal::new(Reason::MfaRequired).with("method", mfa::ENROLLING).into()),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Suspends, activates, deletes or undeletes an organization.

@@ -153,7 +153,7 @@ impl HashedUser {
             sign_in_count: 0,
             scheduled_delete_time: None,
             erase_time: None,
-            attributes: Some(person.attributes.clone()).filter(|attributes| !attributes.is_empty()),
+            attributes: person.attributes.stored(),
         }
     }
 }

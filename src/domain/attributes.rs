@@ -41,10 +41,10 @@ impl Attributes {
         }
     }
 
-    /// Whether there are none.
+    /// These as they rest: where there are none, nothing does.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub fn stored(&self) -> Option<Self> {
+        (!self.0.is_empty()).then(|| self.clone())
     }
 
     /// Octets that they take.
@@ -80,7 +80,7 @@ mod tests {
             read.into_iter().collect::<Vec<_>>(),
             [("crm.id".into(), "4711".into()), ("plan".into(), "gold".into())]
         );
-        assert!(parsed(&[]).unwrap().is_empty());
+        assert_eq!(parsed(&[]).unwrap().stored(), None);
         let long = "x".repeat(LONGEST_VALUE + 1);
         for wrong in
             [("", "x"), ("Plan", "x"), ("a b", "x"), ("ä", "x"), ("plan", ""), ("plan", "a\nb"), ("plan", &long)]

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     app::{
         etag,
-        organizations::{self, slugs},
+        organizations::{self, settings, slugs},
         records::Organization,
         users::NewUser,
     },
@@ -200,7 +200,7 @@ impl Parse for pb::ListOrganizationsRequest {
 }
 
 impl Parse for pb::UpdateOrganizationRequest {
-    type Command = organizations::Update;
+    type Command = settings::Update;
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
@@ -219,7 +219,7 @@ impl Parse for pb::UpdateOrganizationRequest {
                 .changed(&mask, "slug", |fields, field| fields.optional_text(field, &organization.slug, Slug::parse));
             (id, name, locale, attributes, slug)
         });
-        Some(organizations::Update {
+        Some(settings::Update {
             organization_id: id?,
             display_name: name?,
             mfa_required: mask.names("mfa_required").then_some(organization.mfa_required),

@@ -13,7 +13,7 @@ use super::{
     Member, Organization, Result, Tx, View,
     entities::{members, organizations, role_holders, users},
 };
-use crate::domain::{member::MemberState, organization::OrganizationState};
+use crate::domain::{access_model::RoleId, member::MemberState, organization::OrganizationState};
 
 impl<C: ConnectionTrait> View<C> {
     /// How many members hold a role, suspended ones included.
@@ -71,6 +71,17 @@ pub(super) fn belongs_elsewhere(organization: Uuid, user: impl IntoColumnRef) ->
         .filter(members::Column::OrganizationId.ne(organization))
         .filter(members::Column::State.ne(MemberState::Removed))
         .filter(organizations::Column::State.ne(OrganizationState::Deleted))
+        .into_query()
+}
+
+/// The statement that finds a user among the holders of one of these roles.
+pub(super) fn holds_one_of(organization: Uuid, roles: &[RoleId], user: impl IntoColumnRef) -> SelectStatement {
+    role_holders::Entity::find()
+        .select_only()
+        .column(role_holders::Column::UserId)
+        .filter(role_holders::Column::OrganizationId.eq(organization))
+        .filter(role_holders::Column::Role.is_in(roles.iter().map(RoleId::as_str)))
+        .filter(Expr::col((role_holders::Entity, role_holders::Column::UserId)).equals(user))
         .into_query()
 }
 

@@ -21,6 +21,7 @@ pub(crate) use profile::Profile;
 use super::{
     Cursor, Invitation, Member, MemberActivity, Organization, Result, User, View,
     entities::{invitations, members, role_holders, users},
+    members::holds_one_of,
 };
 use crate::domain::{
     access_model::{RoleId, RoleSet},
@@ -299,16 +300,7 @@ fn held_by(
     if filter.roles.is_empty() {
         return query;
     }
-    let holder = role_holders::Entity::find()
-        .select_only()
-        .column(role_holders::Column::UserId)
-        .filter(role_holders::Column::OrganizationId.eq(organization))
-        .filter(role_holders::Column::Role.is_in(filter.roles.iter().map(RoleId::as_str)))
-        .filter(
-            Expr::col((role_holders::Entity, role_holders::Column::UserId))
-                .equals((members::Entity, members::Column::UserId)),
-        )
-        .into_query();
+    let holder = holds_one_of(organization, &filter.roles, (members::Entity, members::Column::UserId));
     query.filter(Expr::exists(holder))
 }
 

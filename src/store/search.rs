@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, Order, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, Select, Set,
-    sea_query::{Expr, ExprTrait, LockType, OnConflict, Query, SelectStatement},
+    QueryOrder, QuerySelect, Select, Set,
+    sea_query::{Expr, ExprTrait, LockType, OnConflict, Query},
 };
 use uuid::Uuid;
 
 use super::{
     Cursor, Invitation, Member, Organization, Result, SearchTerm, Tx, View,
-    entities::{invitations, members, organizations, role_holders, search_progress, search_terms},
+    entities::{invitations, members, organizations, search_progress, search_terms},
+    members::holds_one_of,
 };
 use crate::domain::{
     access_model::RoleId,
@@ -127,7 +128,9 @@ fn asked(query: &SearchQuery<'_>, facet: &str) -> Select<search_terms::Entity> {
         .and_where(Expr::col(("earlier", Column::Term)).lt(Expr::col((search_terms::Entity, Column::Term))))
         .take();
     // Whom an invitation would give roles is looked at where it is read.
-    let held = (!query.roles.is_empty() && facet != INVITED).then(|| Expr::exists(holder(query)));
+    let row = (search_terms::Entity, Column::RowId);
+    let held =
+        (!query.roles.is_empty() && facet != INVITED).then(|| Expr::exists(holds_one_of(query.list, query.roles, row)));
     search_terms::Entity::find()
         .filter(Column::ListId.eq(query.list))
         .filter(Column::Facet.eq(facet))
@@ -135,19 +138,6 @@ fn asked(query: &SearchQuery<'_>, facet: &str) -> Select<search_terms::Entity> {
         .filter(Column::Term.lt(query.search.until.clone()))
         .filter(Expr::exists(earlier).not())
         .filter(Condition::all().add_option(held))
-}
-
-fn holder(query: &SearchQuery<'_>) -> SelectStatement {
-    role_holders::Entity::find()
-        .select_only()
-        .column(role_holders::Column::UserId)
-        .filter(role_holders::Column::OrganizationId.eq(query.list))
-        .filter(role_holders::Column::Role.is_in(query.roles.iter().map(RoleId::as_str)))
-        .filter(
-            Expr::col((role_holders::Entity, role_holders::Column::UserId))
-                .equals((search_terms::Entity, search_terms::Column::RowId)),
-        )
-        .into_query()
 }
 
 impl Tx {

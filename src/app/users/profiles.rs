@@ -87,7 +87,7 @@ impl ProfileChange {
             user.phone_number = number.as_ref().map(|number| number.as_str().to_owned());
         }
         if let Some(attributes) = &self.attributes {
-            user.attributes = Some(attributes.clone()).filter(|attributes| !attributes.is_empty());
+            user.attributes = attributes.stored();
         }
         let after = fields(user);
         let changed = |side: &BTreeMap<&str, Value>, other: &BTreeMap<&str, Value>| -> Value {

@@ -21,7 +21,7 @@ use crate::support::tenant::{People, Tenant};
 use crate::support::world::World;
 
 /// A new service account that is confined to these organizations, and a key of it.
-async fn confined(world: &World, scopes: &[&str], organizations: &[&str]) -> (String, String) {
+pub(crate) async fn confined(world: &World, scopes: &[&str], organizations: &[&str]) -> (String, String) {
     let request = CreateServiceAccountRequest {
         display_name: "A product's server".to_owned(),
         scopes: texts(scopes),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use roster_test_macros::wire_test;
 use tonic::{Code, Status};
 
+use crate::safety::confined_keys::confined;
 use crate::support::pb::create_organization_request::Owner;
 use crate::support::pb::{
     CreateOrganizationRequest, LookupOrganizationRequest, LookupOrganizationResponse, Organization,
@@ -53,6 +54,11 @@ async fn a_slug_leads_to_its_organization_and_a_former_one_for_a_while(world: Wo
         assert_refused(look_up(&world, nobody, slug).await, Code::NotFound, "ORGANIZATION_NOT_FOUND");
     }
     assert_invalid(look_up(&world, &key, "Acme").await, &["slug"]);
+    // To a key that is confined elsewhere (ab_48), too.
+    let (_, elsewhere) = confined(&world, &["organizations.read"], &[&other.organization_id]).await;
+    assert_refused(look_up(&world, &elsewhere, "acme").await, Code::NotFound, "ORGANIZATION_NOT_FOUND");
+    name(&other, "other").await.unwrap();
+    look_up(&world, &elsewhere, "other").await.unwrap();
     assert_invalid(name(&acme, "-acme").await, &["organization.slug"]);
 
     name(&acme, "acme-engines").await.unwrap();
