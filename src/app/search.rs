@@ -26,7 +26,7 @@ use crate::{
         user::full_name,
     },
     platform::clock::Stopwatch,
-    store::{EventRecord, FoundRow, LogStep, SearchQuery, SearchTerm, Tx},
+    store::{EventRecord, FoundRow, LogStep, Member, SearchQuery, SearchTerm, Tx},
 };
 
 /// Events that are looked at in one transaction.
@@ -157,7 +157,10 @@ async fn apply(tx: &mut Tx, events: &[EventRecord]) -> Result<()> {
     };
     let people: BTreeSet<Uuid> =
         touched.users.iter().copied().chain(touched.members.iter().map(|(_, user)| *user)).collect();
-    let members = tx.memberships_of(&people).await?;
+    let mut memberships: HashMap<Uuid, Vec<Member>> = HashMap::new();
+    for member in tx.memberships_of(&people).await? {
+        memberships.entry(member.user_id).or_default().push(member);
+    }
     for user in tx.users_by_id(&people.iter().copied().collect::<Vec<_>>()).await? {
         let name = user.effective_display_name();
         let texts = [
@@ -167,14 +170,14 @@ async fn apply(tx: &mut Tx, events: &[EventRecord]) -> Result<()> {
             &user.email,
             user.username.as_deref().unwrap_or_default(),
         ];
-        if touched.users.contains(&user.id) {
+        let everywhere = touched.users.contains(&user.id);
+        if everywhere {
             give(USERS, user.id, Some(ALL), &texts);
         }
-        let own = members.iter().filter(|member| member.user_id == user.id);
-        for member in own.filter(|member| {
-            touched.users.contains(&user.id) || touched.members.contains(&(member.organization_id, user.id))
-        }) {
-            give(member.organization_id, user.id, Some(member.state.as_str()), &texts);
+        for member in memberships.remove(&user.id).unwrap_or_default() {
+            if everywhere || touched.members.contains(&(member.organization_id, user.id)) {
+                give(member.organization_id, user.id, Some(member.state.as_str()), &texts);
+            }
         }
     }
     for invitation in tx.invitations_by_id(&touched.invitations).await? {
