@@ -123,7 +123,7 @@ async fn mirror(copy: &mut Transaction<'_, Sqlite>, event: &Event) -> Result<()>
     let state = within("state").and_then(Value::as_str);
     let (user, state) = match event.kind.as_str() {
         "invitation.accepted" => (&event.actor_user_id, Some("active")),
-        "member.created" | "member.added" => (&event.subject_id, Some("active")),
+        "member.created" | "member.added" | "member.joined" => (&event.subject_id, Some("active")),
         "member.account_deleted" => (&event.subject_id, Some("removed")),
         "ownership.transferred" | "ownership.handed_over" => (&event.subject_id, None),
         kind if kind.starts_with("member.") => (&event.subject_id, state),

@@ -36,8 +36,8 @@ use crate::{
 pub(crate) mod records {
     pub(crate) use crate::store::{
         Challenge, Contact, EventFilter, EventRecord, HeldRoles, Invitation, InvitationFilter, InvitationRow,
-        InvitedRows, LinkedIdentity, Member, Message, MessageFilter, MfaFactor, Organization, Profile, RosterFilter,
-        RosterOrder, RosterRow, ServiceAccount, ServiceKey, Session, SessionHolder, Transfer, User, Waiter,
+        InvitedRows, JoinLink, LinkedIdentity, Member, Message, MessageFilter, MfaFactor, Organization, Profile,
+        RosterFilter, RosterOrder, RosterRow, ServiceAccount, ServiceKey, Session, SessionHolder, Transfer, User, Waiter,
     };
 }
 
@@ -69,6 +69,8 @@ pub(crate) struct App {
     pub(crate) deletion: DeletionPolicy,
     /// The page behind an invitation's link, with `{token}` where the token goes.
     pub(crate) invitation_link: LinkTemplate,
+    /// The page behind a join link, likewise.
+    pub(crate) join_link: LinkTemplate,
     /// Where second factors are good, as authenticator apps show it.
     pub(crate) mfa_issuer: String,
     /// How much mail people can have sent to others.

@@ -20,6 +20,7 @@ pub mod error;
 pub mod id_token;
 pub mod import;
 pub mod invitation;
+pub mod join_link;
 pub mod link;
 pub mod mail;
 pub mod mail_budget;

@@ -18,12 +18,9 @@ mod transport;
 mod worker;
 
 pub(crate) use crate::outbox::{
-    context::{Mailer, Settings},
+    context::{Branding, Mailer, Settings},
     file::MailDirectory,
-    mail::{
-        Sender,
-        templates::{Links, Renderer},
-    },
+    mail::{Sender, templates::Renderer},
     smtp::SmtpRelay,
     transport::Transport,
     worker::Worker,

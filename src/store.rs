@@ -16,6 +16,7 @@ mod events;
 mod identities;
 mod imports;
 mod invitations;
+mod join_links;
 mod log;
 mod members;
 mod mfa;
@@ -59,14 +60,15 @@ pub(crate) use entities::{
     access_models::Model as StoredModel, activities::Model as Activity, attempts::Model as Attempts,
     challenges::Model as Challenge, contacts::Model as Contact, events::Model as EventRecord,
     identities::Model as LinkedIdentity, imported_users::Model as ImportedUser, invitations::Model as Invitation,
-    members::Model as Member, mfa_factors::Model as MfaFactor, organizations::Model as Organization,
-    outbox_messages::Model as Message, ownership_transfers::Model as Transfer, search_terms::Model as SearchTerm,
-    service_accounts::Model as ServiceAccount, service_keys::Model as ServiceKey, sessions::Model as Session,
-    sign_ins::Model as SignInRecord, stream_heads::Model as StreamHead, users::Model as User,
+    join_links::Model as JoinLink, members::Model as Member, mfa_factors::Model as MfaFactor,
+    organizations::Model as Organization, outbox_messages::Model as Message, ownership_transfers::Model as Transfer,
+    search_terms::Model as SearchTerm, service_accounts::Model as ServiceAccount, service_keys::Model as ServiceKey,
+    sessions::Model as Session, sign_ins::Model as SignInRecord, stream_heads::Model as StreamHead,
+    users::Model as User,
 };
 pub(crate) use erasure::DeletedRows;
 pub(crate) use events::{Actor, Event, event_hash};
-pub(crate) use invitations::{InvitationFilter, InvitationKey, InvitationRow, Sender};
+pub(crate) use invitations::{InvitationFilter, InvitationKey, InvitationRow, Issuer, Sender};
 pub(crate) use log::{LogConnection, LogPlace, LogStep, SeenTransactions};
 pub(crate) use outbox::{ClaimedMessage, MailOf, MessageFilter, Settlement};
 pub(crate) use page::Cursor;

@@ -25,6 +25,7 @@ mod m20261130_000021_erasure;
 mod m20261201_000022_search;
 mod m20261201_000023_attributes_and_slugs;
 mod m20261201_000024_newest_members;
+mod m20261201_000025_join_links;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000022_search::Migration),
             Box::new(m20261201_000023_attributes_and_slugs::Migration),
             Box::new(m20261201_000024_newest_members::Migration),
+            Box::new(m20261201_000025_join_links::Migration),
         ]
     }
 }

@@ -250,7 +250,7 @@ fn note_member(entry: &pb::AuditEntry, members: &mut BTreeMap<String, (String, V
     let state = after.and_then(|after| field(after, "state")).and_then(text);
     let (user, state) = match entry.kind.as_str() {
         "invitation.accepted" => (&entry.actor_user_id, Some("active")),
-        "member.created" | "member.added" => (&entry.subject_id, Some("active")),
+        "member.created" | "member.added" | "member.joined" => (&entry.subject_id, Some("active")),
         "member.account_deleted" => (&entry.subject_id, Some("removed")),
         "ownership.transferred" | "ownership.handed_over" => (&entry.subject_id, None),
         kind if kind.starts_with("member.") => (&entry.subject_id, state),

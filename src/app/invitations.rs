@@ -2,6 +2,8 @@
 
 pub(crate) mod acceptance;
 pub(crate) mod batches;
+pub(crate) mod issuers;
+pub(crate) mod join_links;
 pub(crate) mod lists;
 
 use secrecy::SecretString;

@@ -158,6 +158,14 @@ pub struct MailConfig {
         value_name = "TEMPLATE"
     )]
     pub invitation_url: String,
+    /// The page on which people join an organization by a join link; `{token}` stands for the token.
+    #[arg(
+        long,
+        env = "ROSTER_JOIN_LINK_URL",
+        default_value = "http://localhost:3000/join/{token}",
+        value_name = "TEMPLATE"
+    )]
+    pub join_link_url: String,
     /// The page on which a new password is chosen; `{token}` stands for the token.
     #[arg(
         long,

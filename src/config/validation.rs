@@ -179,6 +179,7 @@ impl MailConfig {
             "ROSTER_MAIL_FROM is not an address: expected `Name <user@domain>` or `user@domain`",
         );
         check_link("ROSTER_INVITATION_URL", &self.invitation_url, problems);
+        check_link("ROSTER_JOIN_LINK_URL", &self.join_link_url, problems);
         check_link("ROSTER_PASSWORD_RESET_URL", &self.password_reset_url, problems);
         check_link("ROSTER_EMAIL_VERIFICATION_URL", &self.email_verification_url, problems);
         problems.range("ROSTER_INVITATION_RESEND_INTERVAL", self.invitation_resend_interval, Duration::ZERO, DAY);

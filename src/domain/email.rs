@@ -72,6 +72,12 @@ impl EmailAddress {
         &self.key
     }
 
+    /// The domain in the one form of all its spellings.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        self.key.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+
     /// What mail to this address is counted under: the key without a tag (`ada+x@example.com` is `ada@example.com`), since most mail systems put the two into one mailbox. To count too
     /// strictly harms nobody; to tell people apart, it is not good.
     #[must_use]
@@ -87,14 +93,33 @@ impl EmailAddress {
     /// an ASCII local part it needs no SMTPUTF8 (RFC 6531).
     #[must_use]
     pub fn envelope(&self) -> String {
-        let domain = self.key.rsplit_once('@').map_or("", |(_, domain)| domain);
-        format!("{}@{domain}", self.local_part())
+        format!("{}@{}", self.local_part(), self.domain())
     }
 
     /// The part before the `@`, as typed.
     #[must_use]
     pub fn local_part(&self) -> &str {
         self.typed.rsplit_once('@').map_or(self.typed.as_str(), |(local, _)| local)
+    }
+}
+
+/// A domain that addresses have, in the one form of all its spellings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmailDomain(String);
+
+impl EmailDomain {
+    /// Reads a domain such as `example.com`, as it stands behind the `@` of an address.
+    ///
+    /// # Errors
+    /// A description for the caller.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        ascii_domain(text).map(Self).map_err(|_| "must be a domain such as example.com".to_owned())
+    }
+
+    /// The domain.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
     }
 }
 

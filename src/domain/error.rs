@@ -42,6 +42,10 @@ reasons! {
     NotOwner, "NOT_OWNER", "Only the current owner may do this.";
     OrganizationNotFound, "ORGANIZATION_NOT_FOUND", "There is no such organization among the caller's.";
     MemberNotFound, "MEMBER_NOT_FOUND", "The organization has no such member.";
+    JoinLinkNotFound, "JOIN_LINK_NOT_FOUND", "There is no such join link.";
+    JoinLinkNotOpen, "JOIN_LINK_NOT_OPEN", "Nobody joins by the link any more.";
+    TooManyJoinLinks, "TOO_MANY_JOIN_LINKS", "An organization has fewer join links than that.";
+    EmailDomainNotAllowed, "EMAIL_DOMAIN_NOT_ALLOWED", "The link is for addresses of other domains.";
     InvitationNotFound, "INVITATION_NOT_FOUND", "There is no such invitation, or its link has been replaced.";
     UserNotFound, "USER_NOT_FOUND", "There is no such user.";
     SessionNotFound, "SESSION_NOT_FOUND", "The user has no such session.";

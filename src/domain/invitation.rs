@@ -229,15 +229,23 @@ pub struct Acceptance<'a> {
 pub fn decide_accept(acceptance: &Acceptance<'_>, invitation: &Invitation) -> Result<RoleSet, Refusal> {
     invitation.open(acceptance.now)?;
     decide_addition(acceptance.model, acceptance.existing)?;
-    let authority =
-        acceptance.inviter.ok_or_else(|| Refusal::new(Reason::InviterNoLongerAuthorized).with("hint", SEND_AGAIN))?;
-    let situation = Situation {
-        model: acceptance.model,
-        organization_kind: acceptance.organization_kind,
-        authority,
-        owners: acceptance.owners,
-    };
-    decide_invite(&situation, &invitation.roles).map_err(|refusal| match refusal.reason {
+    standing(acceptance.model, acceptance.organization_kind, acceptance.inviter, acceptance.owners, &invitation.roles)
+}
+
+/// The roles that whoever has offered them could give now; `None`: a member who is no longer an active one.
+///
+/// # Errors
+/// `INVITER_NO_LONGER_AUTHORIZED`; those of [`decide_invite`] where the model does not allow them to anybody.
+pub(super) fn standing(
+    model: &AccessModel,
+    organization_kind: Option<&str>,
+    inviter: Option<Authority<'_>>,
+    owners: Owners,
+    roles: &RoleSet,
+) -> Result<RoleSet, Refusal> {
+    let authority = inviter.ok_or_else(|| Refusal::new(Reason::InviterNoLongerAuthorized).with("hint", SEND_AGAIN))?;
+    let situation = Situation { model, organization_kind, authority, owners };
+    decide_invite(&situation, roles).map_err(|refusal| match refusal.reason {
         Reason::PermissionRequired | Reason::RoleNotGrantable => {
             Refusal { reason: Reason::InviterNoLongerAuthorized, ..refusal }.with("hint", SEND_AGAIN)
         }

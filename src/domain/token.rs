@@ -24,6 +24,8 @@ pub enum TokenKind {
     Session,
     /// The link of an invitation.
     Invitation,
+    /// The link that anybody who has it joins an organization by.
+    JoinLink,
     /// The link that lets somebody choose a new password.
     PasswordReset,
     /// The link that shows that an address is somebody's.
@@ -34,8 +36,15 @@ pub enum TokenKind {
 
 impl TokenKind {
     /// Every kind there is.
-    pub const ALL: [Self; 6] =
-        [Self::ServiceKey, Self::Session, Self::Invitation, Self::PasswordReset, Self::EmailVerification, Self::SignIn];
+    pub const ALL: [Self; 7] = [
+        Self::ServiceKey,
+        Self::Session,
+        Self::Invitation,
+        Self::JoinLink,
+        Self::PasswordReset,
+        Self::EmailVerification,
+        Self::SignIn,
+    ];
 
     /// The first characters of every token of this kind.
     #[must_use]
@@ -44,6 +53,7 @@ impl TokenKind {
             Self::ServiceKey => "rsk_",
             Self::Session => "rss_",
             Self::Invitation => "rin_",
+            Self::JoinLink => "rjl_",
             Self::PasswordReset => "rpr_",
             Self::EmailVerification => "rev_",
             Self::SignIn => "rsc_",

@@ -1,6 +1,7 @@
 //! InvitationService.
 
 pub(super) mod batches;
+pub(super) mod join_links;
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};

@@ -28,10 +28,11 @@ use crate::{
             audit_service_server::AuditServiceServer, contact_service_server::ContactServiceServer,
             credential_service_server::CredentialServiceServer, delivery_service_server::DeliveryServiceServer,
             event_service_server::EventServiceServer, invitation_service_server::InvitationServiceServer,
-            member_service_server::MemberServiceServer, organization_service_server::OrganizationServiceServer,
-            ownership_service_server::OwnershipServiceServer, permission_service_server::PermissionServiceServer,
-            role_service_server::RoleServiceServer, service_account_service_server::ServiceAccountServiceServer,
-            session_service_server::SessionServiceServer, user_service_server::UserServiceServer,
+            join_link_service_server::JoinLinkServiceServer, member_service_server::MemberServiceServer,
+            organization_service_server::OrganizationServiceServer, ownership_service_server::OwnershipServiceServer,
+            permission_service_server::PermissionServiceServer, role_service_server::RoleServiceServer,
+            service_account_service_server::ServiceAccountServiceServer, session_service_server::SessionServiceServer,
+            user_service_server::UserServiceServer,
         },
     },
     http::{MAX_PAGES, Readiness},
@@ -118,6 +119,7 @@ pub(super) fn serve(
             EventServiceServer,
             ActivityServiceServer,
             ContactServiceServer,
+            JoinLinkServiceServer,
             RoleServiceServer,
         ]
     );

@@ -140,6 +140,7 @@ impl Parts {
                 retention: long(config.accounts.deleted_retention)?,
             },
             invitation_link: link("ROSTER_INVITATION_URL", &config.mail.invitation_url)?,
+            join_link: link("ROSTER_JOIN_LINK_URL", &config.mail.join_link_url)?,
             mfa_issuer: config.sessions.mfa_issuer.clone(),
             mail_budgets: Budgets::new(MailBudget {
                 resend_interval: long(config.mail.invitation_resend_interval)?,

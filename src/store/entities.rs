@@ -14,6 +14,7 @@ pub(crate) mod identities;
 pub(crate) mod imported_users;
 pub(crate) mod installation;
 pub(crate) mod invitations;
+pub(crate) mod join_links;
 pub(crate) mod member_activity;
 pub(crate) mod member_counters;
 pub(crate) mod members;

@@ -17,6 +17,7 @@ use crate::domain::{
     delivery::DeliveryState,
     invitation::InvitationState,
     organization::OrganizationState,
+    scope::Scopes,
 };
 
 /// An invitation with what belongs to it elsewhere.
@@ -40,10 +41,25 @@ pub(crate) enum InvitationKey {
     Address(Uuid, String),
 }
 
-/// What there is of whoever sent an invitation, as it is now.
+/// By whose right an invitation or a join link stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Issuer {
+    /// The organization.
+    pub(crate) organization_id: Uuid,
+    /// The user.
+    pub(crate) user_id: Option<Uuid>,
+    /// The service account, where it was called by one.
+    pub(crate) service_account_id: Option<Uuid>,
+    /// The key; `None` also where the call was of a version that did not keep it.
+    pub(crate) service_key_id: Option<Uuid>,
+    /// The scopes that the call needed; likewise.
+    pub(crate) scopes: Option<Scopes>,
+}
+
+/// What there is of an issuer now.
 #[derive(Debug, Clone)]
 pub(crate) struct Sender {
-    /// The inviter's membership; `None` without one, and where their account is out of use.
+    /// The user's membership; `None` without one, and where their account is out of use.
     pub(crate) member: Option<Member>,
     /// The service account, and the key.
     pub(crate) service: Option<(ServiceAccount, Option<ServiceKey>)>,
@@ -99,15 +115,15 @@ impl<C: ConnectionTrait> View<C> {
         Ok(found.one(&self.0).await?)
     }
 
-    /// Whoever sent an invitation, as they are now.
-    pub(crate) async fn sender(&self, invitation: &Invitation) -> Result<Sender> {
+    /// An issuer, as they are now.
+    pub(crate) async fn sender(&self, issuer: &Issuer) -> Result<Sender> {
         // A membership, and not a member's row: somebody whose account is out of use has none.
-        let membership = match invitation.inviter_user_id {
-            Some(user) => self.organization_and_member(invitation.organization_id, user).await?,
+        let membership = match issuer.user_id {
+            Some(user) => self.organization_and_member(issuer.organization_id, user).await?,
             None => None,
         };
-        let service = match invitation.inviter_service_account_id {
-            Some(account) => self.service_by_key(account, invitation.inviter_service_key_id).await?,
+        let service = match issuer.service_account_id {
+            Some(account) => self.service_by_key(account, issuer.service_key_id).await?,
             None => None,
         };
         Ok(Sender { member: membership.and_then(|(_, member)| member), service })

@@ -9,12 +9,13 @@ use crate::{
         access_model::RoleSet,
         authority::Target,
         invitation::{self, InvitationStatus},
+        join_link::{self, JoinLinkStatus},
         member::MemberState,
         ownership::{self, TransferStatus},
         text::sort_key,
         user::{UserState, full_name},
     },
-    store::{EventRecord, Invitation, Member, Organization, Transfer, User},
+    store::{EventRecord, Invitation, Issuer, JoinLink, Member, Organization, Transfer, User},
 };
 
 impl User {
@@ -76,6 +77,47 @@ impl Invitation {
     /// How far it is at a time.
     pub(crate) fn status(&self, now: DateTime<Utc>) -> InvitationStatus {
         self.facts().status(now)
+    }
+
+    /// By whose right it stands.
+    pub(crate) fn issuer(&self) -> Issuer {
+        Issuer {
+            organization_id: self.organization_id,
+            user_id: self.inviter_user_id,
+            service_account_id: self.inviter_service_account_id,
+            service_key_id: self.inviter_service_key_id,
+            scopes: self.inviter_scopes.clone(),
+        }
+    }
+}
+
+impl JoinLink {
+    /// The facts that decisions rest on.
+    pub(crate) fn facts(&self) -> join_link::JoinLink {
+        join_link::JoinLink {
+            roles: self.roles.clone(),
+            email_domains: self.email_domains.clone(),
+            max_uses: self.max_uses,
+            use_count: self.use_count,
+            expire_time: self.expire_time,
+            revoked: self.revoke_time.is_some(),
+        }
+    }
+
+    /// How far it is at a time.
+    pub(crate) fn status(&self, now: DateTime<Utc>) -> JoinLinkStatus {
+        self.facts().status(now)
+    }
+
+    /// By whose right it stands.
+    pub(crate) fn issuer(&self) -> Issuer {
+        Issuer {
+            organization_id: self.organization_id,
+            user_id: self.creator_user_id,
+            service_account_id: self.creator_service_account_id,
+            service_key_id: self.creator_service_key_id,
+            scopes: self.creator_scopes.clone(),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod acceptance;
 pub(crate) mod accounts;
+pub(crate) mod join_links;
 pub(crate) mod members;
 pub(crate) mod ownership;
 pub(crate) mod requests;

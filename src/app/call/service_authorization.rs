@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::domain::{confinement::reaches, scope::Scopes};
-use crate::store::{Invitation, ServiceAccount, ServiceKey, Transfer};
+use crate::store::{Issuer, ServiceAccount, ServiceKey, Transfer};
 
 /// The scopes of which an invitation needed one, where that was not kept: those of CreateInvitation and, for a founder, of CreateOrganization.
 const INVITING: [&str; 2] = ["invitations.write", "organizations.write"];
@@ -13,9 +13,9 @@ const TRANSFERRING: [&str; 1] = ["ownership.write"];
 /// The service account and the key that something was begun with, as both are now.
 pub(crate) type Service = (ServiceAccount, Option<ServiceKey>);
 
-/// Whether the service that sent an invitation may still do so; `None`: there is no such account.
-pub(crate) fn may_still_invite(invitation: &Invitation, service: Option<&Service>) -> bool {
-    is_authorized(service, invitation.organization_id, invitation.inviter_scopes.as_ref(), &INVITING)
+/// Whether the service that sent an invitation, or made a join link, may still do so; `None`: there is no such account.
+pub(crate) fn may_still_invite(issuer: &Issuer, service: Option<&Service>) -> bool {
+    is_authorized(service, issuer.organization_id, issuer.scopes.as_ref(), &INVITING)
 }
 
 /// Whether the service that started a transfer may still do so; `None`: there is no such account.

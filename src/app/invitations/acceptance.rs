@@ -14,28 +14,29 @@ use crate::{
             context::Ctx,
             error::{Error, Result},
             mutation::{Mutation, Prepare},
-            service_authorization::may_still_invite,
         },
         credentials::{chosen_password::ChosenPassword, providers::ShownToken},
-        invitations::find,
+        invitations::{
+            find,
+            issuers::{Inviter, inviter},
+        },
         sessions::sign_in::Entry,
         users::{HashedUser, NewUser, email_unverified},
     },
     domain::{
         access_model::RoleSet,
         attributes::Attributes,
-        authority::{Authority, Owners},
+        authority::Owners,
         email::EmailAddress,
         error::{Reason, Refusal},
         id_token::Identity,
         invitation::{self, Acceptance, InvitationState},
-        member::MemberState,
         phone::PhoneNumber,
         session::{self, Interruption},
         text::{Locale, PersonName},
         token::{Token, TokenKind},
     },
-    store::{Event, Invitation, InvitationKey, InvitationRow, Member, Organization, Sender, Tx, User},
+    store::{Event, Invitation, InvitationKey, InvitationRow, Member, Organization, Tx, User},
 };
 
 fn digest(token: &SecretString) -> Result<[u8; 32]> {
@@ -263,7 +264,8 @@ impl Mutation for PreparedAccept {
         if let Some(account) = invitation.inviter_service_account_id {
             tx.hold_service_account(account).await?;
         }
-        let inviter = inviter(&invitation, tx.sender(&invitation).await?);
+        let issuer = invitation.issuer();
+        let inviter = inviter(&issuer, tx.sender(&issuer).await?);
         let owner_role = model.owner_role();
         let owners = match invitation.roles.contains(owner_role) {
             true => tx.count_active_holders(organization.id, owner_role.as_str()).await?,
@@ -385,37 +387,4 @@ fn require_invited(user: User, invitation: &Invitation) -> Result<User> {
         return Err(email_unverified());
     }
     Ok(user)
-}
-
-/// By whose right an invitation stands at this moment (ab_17).
-enum Inviter {
-    /// The inviter's, who is a member.
-    Member(Box<Member>),
-    /// A service's.
-    Service,
-}
-
-impl Inviter {
-    fn authority(&self) -> Authority<'_> {
-        match self {
-            Inviter::Member(member) => Authority::Member { user_id: member.user_id, roles: &member.roles },
-            Inviter::Service => Authority::Service { operator: false },
-        }
-    }
-}
-
-/// Who answers for the invitation now; `None` where nobody does any more. Where a service invited for a user, both do: a key that is taken back for having fallen into wrong hands may
-/// have invited with it (ab_35).
-fn inviter(invitation: &Invitation, sender: Sender) -> Option<Inviter> {
-    let by_service = invitation.inviter_service_account_id.is_some();
-    if by_service && !may_still_invite(invitation, sender.service.as_ref()) {
-        return None;
-    }
-    match invitation.inviter_user_id {
-        Some(_) => sender
-            .member
-            .filter(|member| member.state == MemberState::Active)
-            .map(|member| Inviter::Member(Box::new(member))),
-        None => by_service.then_some(Inviter::Service),
-    }
 }

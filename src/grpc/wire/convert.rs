@@ -10,6 +10,7 @@ use crate::{
         access_model::{PermissionId, RoleSet},
         delivery::DeliveryState,
         invitation::InvitationStatus,
+        join_link::JoinLinkStatus,
         member::{Action, MemberState, RowState},
         organization::OrganizationState,
     },
@@ -90,6 +91,17 @@ correspond!(DeliveryState, pb::DeliveryState, {
 correspond!(InvitationStatus, pb::InvitationState, {
     Pending <=> Pending, Accepted <=> Accepted, Declined <=> Declined, Revoked <=> Revoked, Expired <=> Expired,
 });
+
+impl From<JoinLinkStatus> for pb::JoinLinkState {
+    fn from(status: JoinLinkStatus) -> Self {
+        match status {
+            JoinLinkStatus::Open => pb::JoinLinkState::Open,
+            JoinLinkStatus::UsedUp => pb::JoinLinkState::UsedUp,
+            JoinLinkStatus::Expired => pb::JoinLinkState::Expired,
+            JoinLinkStatus::Revoked => pb::JoinLinkState::Revoked,
+        }
+    }
+}
 
 impl From<OrganizationState> for pb::OrganizationState {
     fn from(state: OrganizationState) -> Self {

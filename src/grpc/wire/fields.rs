@@ -13,7 +13,7 @@ use crate::{
     domain::{
         access_model::{AccessModel, CUSTOM_PREFIX, RoleSet, valid_id},
         attributes::Attributes,
-        email::EmailAddress,
+        email::{EmailAddress, EmailDomain},
         error::Violation,
         password::PasswordPolicy,
         phone::PhoneNumber,
@@ -308,6 +308,17 @@ impl<'a> Fields<'a> {
         self.items(field, ids, most)?;
         let read: Vec<Option<Uuid>> =
             ids.iter().enumerate().map(|(index, id)| self.uuid(&format!("{field}[{index}]"), id)).collect();
+        read.into_iter().collect()
+    }
+
+    /// "at most N items; domain".
+    pub(crate) fn domains(&mut self, field: &str, domains: &[String], most: usize) -> Option<Vec<EmailDomain>> {
+        self.items(field, domains, most)?;
+        let read: Vec<Option<EmailDomain>> = domains
+            .iter()
+            .enumerate()
+            .map(|(index, domain)| self.accept(&format!("{field}[{index}]"), EmailDomain::parse(domain)))
+            .collect();
         read.into_iter().collect()
     }
 

@@ -132,12 +132,14 @@ fn code(reason: Reason) -> Code {
         | Reason::MemberNotManageable
         | Reason::EmailMismatch
         | Reason::EmailUnverified
+        | Reason::EmailDomainNotAllowed
         | Reason::MfaRequired
         | Reason::ServiceRequired
         | Reason::NotOwner => Code::PermissionDenied,
         Reason::OrganizationNotFound
         | Reason::MemberNotFound
         | Reason::InvitationNotFound
+        | Reason::JoinLinkNotFound
         | Reason::UserNotFound
         | Reason::SessionNotFound
         | Reason::AccessModelNotFound
@@ -164,6 +166,8 @@ fn code(reason: Reason) -> Code {
         | Reason::RoleInUse
         | Reason::RoleOfModel
         | Reason::TooManyCustomRoles
+        | Reason::TooManyJoinLinks
+        | Reason::JoinLinkNotOpen
         | Reason::RoleNotInvitable
         | Reason::RoleNotInOrganizationKind
         | Reason::TooManyRoles
@@ -222,6 +226,7 @@ fn resource(reason: Reason) -> Option<&'static str> {
         Reason::OrganizationNotFound => Some("organization"),
         Reason::MemberNotFound => Some("member"),
         Reason::InvitationNotFound => Some("invitation"),
+        Reason::JoinLinkNotFound => Some("join link"),
         Reason::UserNotFound => Some("user"),
         Reason::SessionNotFound => Some("session"),
         Reason::AccessModelNotFound => Some("access model"),

@@ -16,6 +16,7 @@ use crate::{
         contact::NotificationRoles,
         delivery::DeliveryState,
         invitation::InvitationState,
+        join_link::EmailDomains,
         member::MemberState,
         mfa::FactorKind,
         organization::OrganizationState,
@@ -106,6 +107,7 @@ text_column!(SignInOutcome, |outcome| outcome.as_str().to_owned(), SignInOutcome
 text_column!(NotificationRoles, |roles| serde_json::Value::from_iter(roles.iter()).to_string(), |text| {
     serde_json::from_str(text).ok()
 });
+text_column!(EmailDomains, |domains| serde_json::json!(domains).to_string(), |text| serde_json::from_str(text).ok());
 text_column!(Attributes, |attributes| serde_json::json!(attributes).to_string(), |text| serde_json::from_str(text)
     .ok());
 text_column!(OwnRoles, |roles| roles.0.as_ref().to_owned(), |text| Some(OwnRoles(text.into())));

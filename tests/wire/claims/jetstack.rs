@@ -14,11 +14,12 @@ use crate::services::organizations::contacts::add;
 use crate::support::dynamic::Contract;
 use crate::support::pb::{
     ActivateMemberRequest, AddMemberRolesRequest, BatchCreateInvitationsRequest, Contact, CreateContactRequest,
-    CreateInvitationRequest, CreateMemberRequest, CreateRoleRequest, DeleteContactRequest, DeleteOrganizationRequest,
-    DeleteRoleRequest, Member, MemberAction, MemberState, NewInvitation, Organization, PreviewRoleChangeRequest,
-    RemoveMemberRequest, RemoveMemberRolesRequest, ResendInvitationRequest, RestoreMemberRequest,
-    RevokeInvitationRequest, Role, SetMemberRolesRequest, SuspendMemberRequest, TransferOwnershipRequest,
-    UpdateContactRequest, UpdateMemberRequest, UpdateOrganizationRequest, UpdateRoleRequest,
+    CreateInvitationRequest, CreateJoinLinkRequest, CreateMemberRequest, CreateRoleRequest, DeleteContactRequest,
+    DeleteOrganizationRequest, DeleteRoleRequest, Member, MemberAction, MemberState, NewInvitation, Organization,
+    PreviewRoleChangeRequest, RemoveMemberRequest, RemoveMemberRolesRequest, ResendInvitationRequest,
+    RestoreMemberRequest, RevokeInvitationRequest, RevokeJoinLinkRequest, Role, SetMemberRolesRequest,
+    SuspendMemberRequest, TransferOwnershipRequest, UpdateContactRequest, UpdateMemberRequest,
+    UpdateOrganizationRequest, UpdateRoleRequest,
 };
 use crate::support::race::told;
 use crate::support::scenario::{
@@ -79,6 +80,12 @@ async fn js_01_members_see_and_change_nothing(world: World) {
         "RevokeInvitation",
         invitations.revoke_invitation,
         RevokeInvitationRequest { organization_id: id(), invitation_id: invitation }
+    );
+    try_to!("CreateJoinLink", join_links.create_join_link, CreateJoinLinkRequest { organization_id: id() });
+    try_to!(
+        "RevokeJoinLink",
+        join_links.revoke_join_link,
+        RevokeJoinLinkRequest { organization_id: id(), join_link_id: id() }
     );
     try_to!(
         "PreviewRoleChange",

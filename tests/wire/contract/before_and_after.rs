@@ -14,12 +14,12 @@ use crate::services::organizations::ownership::{WITH_CONFIRMATION, team, with_co
 use crate::services::users::addresses::{change, change_by};
 use crate::support::pb::{
     ActivateOrganizationRequest, ActivateUserRequest, ChangePasswordRequest, Contact, CreateContactRequest,
-    CreateRoleRequest, DeclineInvitationRequest, DeleteContactRequest, DeleteRoleRequest, DeleteUserRequest,
-    ListAuditEntriesRequest, Member, Organization, ResendInvitationRequest, RevokeInvitationRequest, Role,
-    SuspendOrganizationRequest, SuspendUserRequest, UpdateContactRequest, UpdateOrganizationRequest, UpdateRoleRequest,
-    UpdateUserRequest, User, remove_mfa_request,
+    CreateJoinLinkRequest, CreateRoleRequest, DeclineInvitationRequest, DeleteContactRequest, DeleteRoleRequest,
+    DeleteUserRequest, JoinOrganizationRequest, ListAuditEntriesRequest, Member, Organization, ResendInvitationRequest,
+    RevokeInvitationRequest, RevokeJoinLinkRequest, Role, SuspendOrganizationRequest, SuspendUserRequest,
+    UpdateContactRequest, UpdateOrganizationRequest, UpdateRoleRequest, UpdateUserRequest, User, remove_mfa_request,
 };
-use crate::support::scenario::{PASSWORD, Scenario, accept_as, call, create_user, service_key, settled, texts};
+use crate::support::scenario::{PASSWORD, Scenario, accept_as, call, create_user, service_key, settled, texts, time};
 use crate::support::world::{World, literal};
 
 const ANOTHER: &str = "crimson ladder over 7 rivers";
@@ -231,6 +231,34 @@ async fn entries_of_invitations_contacts_and_roles_say_what_was_there(world: Wor
         DeleteContactRequest { organization_id: id(), contact_id: contact.contact_id.clone(), ..Default::default() };
     call!(world, contacts.delete_contact, key, deletion).unwrap();
     says(&last(&acme).await, "contact.deleted", &contact.contact_id, facts("Night shift", &["incidents"]), Value::Null);
+
+    let request = CreateJoinLinkRequest {
+        organization_id: id(),
+        max_uses: 2,
+        email_domains: texts(&["example.com"]),
+        display_name: "Workshop".to_owned(),
+        ..Default::default()
+    };
+    let made = call!(world, join_links.create_join_link, key, request).unwrap();
+    let link = made.join_link.unwrap();
+    let facts = json!({
+        "display_name": "Workshop",
+        "roles": ["member"],
+        "email_domains": ["example.com"],
+        "max_uses": 2.0,
+        "expire_time": time(link.expire_time.as_ref()),
+    });
+    says(&last(&acme).await, "join_link.created", &link.join_link_id, Value::Null, facts.clone());
+    let ada = create_user(&world, "ada@example.com").await;
+    let request = JoinOrganizationRequest { token: made.token, ..Default::default() };
+    call!(world, join_links.join_organization, &ada.session, request).unwrap();
+    let joined = json!({ "state": "active", "roles": ["member"], "join_link_id": link.join_link_id, "use_count": 1.0 });
+    says(&last(&acme).await, "member.joined", &ada.user_id, Value::Null, joined);
+    let request =
+        RevokeJoinLinkRequest { organization_id: id(), join_link_id: link.join_link_id.clone(), ..Default::default() };
+    let revoked = call!(world, join_links.revoke_join_link, key, request).unwrap().join_link.unwrap();
+    let after = json!({ "revoke_time": time(revoked.revoke_time.as_ref()) });
+    says(&last(&acme).await, "join_link.revoked", &link.join_link_id, facts, after);
 
     let request = CreateRoleRequest {
         organization_id: id(),

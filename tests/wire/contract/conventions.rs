@@ -32,8 +32,9 @@ const WITHOUT_REVISION: [Exception; 1] =
     [("DeliveryService/RetryMessage", "a message is on its way again, and nothing in the organization has changed")];
 
 /// Changes of what belongs to an organization that answer without it.
-const WITHOUT_RESOURCE: [Exception; 3] = [
+const WITHOUT_RESOURCE: [Exception; 4] = [
     ("ContactService/DeleteContact", "it is gone"),
+    ("JoinLinkService/JoinOrganization", "the link is for those who manage it; who joins is told what they hold now"),
     ("MemberService/LeaveOrganization", "whoever has left sees nothing of it any more"),
     ("RoleService/DeleteRole", "it is gone"),
 ];

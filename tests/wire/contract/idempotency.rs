@@ -64,6 +64,7 @@ macro_rules! hold {
 }
 
 mod ids;
+mod join_links;
 
 fn invitation(scenario: &Scenario, email: &str) -> CreateInvitationRequest {
     CreateInvitationRequest {

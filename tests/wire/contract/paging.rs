@@ -6,9 +6,10 @@ use roster_test_macros::wire_test;
 use tonic::Code;
 
 use crate::support::pb::{
-    CreateServiceKeyRequest, ListInvitationsRequest, ListMembersRequest, ListMessagesRequest, ListOrganizationsRequest,
-    ListOwnershipTransfersRequest, ListServiceAccountsRequest, ListServiceKeysRequest, ListSessionsRequest,
-    ListUserInvitationsRequest, ListUserMembershipsRequest, ListUsersRequest,
+    CreateJoinLinkRequest, CreateServiceKeyRequest, ListInvitationsRequest, ListJoinLinksRequest, ListMembersRequest,
+    ListMessagesRequest, ListOrganizationsRequest, ListOwnershipTransfersRequest, ListServiceAccountsRequest,
+    ListServiceKeysRequest, ListSessionsRequest, ListUserInvitationsRequest, ListUserMembershipsRequest,
+    ListUsersRequest,
 };
 use crate::support::scenario::{
     PASSWORD, Scenario, assert_invalid, call, create_organization, create_user, service_account, settled, sign_in,
@@ -248,6 +249,20 @@ async fn what_was_sent_is_newest_first(world: World) {
     )
     .unwrap();
     assert_eq!((found.invitations.len(), found.total_size), (1, 1));
+
+    for _ in 0..4 {
+        world.clock.advance(SECOND);
+        let request = CreateJoinLinkRequest { organization_id: scenario.organization_id.clone(), ..Default::default() };
+        call!(world, join_links.create_join_link, &scenario.owner.session, request).unwrap();
+    }
+    let links = |open_only: bool| ListJoinLinksRequest {
+        organization_id: scenario.organization_id.clone(),
+        open_only,
+        ..Default::default()
+    };
+    let (_, token) =
+        hold!(world, join_links.list_join_links, &scenario.owner.session, links(false), join_links, join_link_id, 4);
+    refuse_token!(world, join_links.list_join_links, &scenario.owner.session, links(true), token);
 
     let key = world.operator_key();
     let (_, token) =

@@ -42,8 +42,8 @@ const CALLERS: [Who; 5] = [
 ];
 
 /// Methods with an id whose plain request is refused, because they take a code or a state that other calls bring about. They are repeated in
-/// [`what_needs_a_code_or_a_state_is_repeatable`], and RetryMessage in `idempotency`, and identities in `identities`.
-const OF_THEIR_OWN: [&str; 19] = [
+/// [`what_needs_a_code_or_a_state_is_repeatable`], and RetryMessage and JoinOrganization in `idempotency`, and identities in `identities`.
+const OF_THEIR_OWN: [&str; 20] = [
     "CredentialService/ConfirmMfaEnrollment",
     "CredentialService/LinkIdentity",
     "CredentialService/RegenerateRecoveryCodes",
@@ -51,6 +51,7 @@ const OF_THEIR_OWN: [&str; 19] = [
     "CredentialService/ResetPassword",
     "CredentialService/UnlinkIdentity",
     "DeliveryService/RetryMessage",
+    "JoinLinkService/JoinOrganization",
     "MemberService/ActivateMember",
     "MemberService/CreateMember",
     "MemberService/RestoreMember",

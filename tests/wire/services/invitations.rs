@@ -3,6 +3,7 @@
 pub(crate) mod acceptance;
 pub(crate) mod batches;
 pub(crate) mod by_address;
+pub(crate) mod join_links;
 pub(crate) mod languages;
 pub(crate) mod links;
 pub(crate) mod roles;

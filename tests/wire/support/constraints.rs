@@ -54,6 +54,8 @@ pub(crate) enum Term {
     Attributes,
     /// "slug": 3 to 63 lower case letters, digits and hyphens, with a letter or digit at both ends.
     Slug,
+    /// "domain": of addresses, such as `example.com`.
+    Domain,
 }
 
 impl Term {
@@ -90,6 +92,7 @@ impl Term {
             "custom role" => Some(Self::CustomRole),
             "attributes" => Some(Self::Attributes),
             "slug" => Some(Self::Slug),
+            "domain" => Some(Self::Domain),
             _ => None,
         })
     }
@@ -144,6 +147,16 @@ impl Term {
             Self::AtMost(most) => texts(&[&"x".repeat(most + 1), &"é".repeat(most + 1)]),
             Self::Token => Self::AtMost(256).breaking(field, now),
             Self::Slug => texts(&["ab", "-ab", "ab-", "a_b", "Abc", "a b", "\u{e4}bc", &"x".repeat(64)]),
+            Self::Domain => texts(&[
+                "example",
+                "@example.com",
+                "a@example.com",
+                "exam ple.com",
+                ".example.com",
+                "*.example.com",
+                "192.0.2.1",
+                &format!("{}.example", "a".repeat(64)),
+            ]),
             Self::Attributes => {
                 let name = "n".repeat(65);
                 let value = "x".repeat(257);
@@ -268,6 +281,9 @@ impl Term {
                 times(field, &[(0, 0), (-62_135_596_800, 0), (253_402_300_799, 999_999_999), (now.timestamp(), 0)])
             }
             Self::Slug => texts(&["abc", "a-b", &"x".repeat(63)]),
+            Self::Domain => {
+                texts(&["example.com", "EXAMPLE.com", "b\u{fc}cher.example", &format!("{}.example", "a".repeat(63))])
+            }
             Self::Attributes => vec![numbered(20), attributes(&[("crm.id", &"x".repeat(256)), (&"n".repeat(64), "x")])],
             Self::Required | Self::Items(_) | Self::OneLine | Self::PageToken | Self::EventCursor => Vec::new(),
         }

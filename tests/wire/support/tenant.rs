@@ -10,9 +10,9 @@ use prost_reflect::DynamicMessage;
 
 use super::dynamic::Method;
 use super::pb::{
-    CreateContactRequest, CreateInvitationRequest, CreateRoleRequest, CreateServiceAccountRequest,
-    CreateServiceKeyRequest, ListMessagesRequest, SetMemberRolesRequest, SuspendMemberRequest,
-    SuspendOrganizationRequest, TransferOwnershipRequest,
+    CreateContactRequest, CreateInvitationRequest, CreateJoinLinkRequest, CreateRoleRequest,
+    CreateServiceAccountRequest, CreateServiceKeyRequest, ListMessagesRequest, SetMemberRolesRequest,
+    SuspendMemberRequest, SuspendOrganizationRequest, TransferOwnershipRequest,
 };
 use super::scenario::{PASSWORD, Person, accept_as, create_organization, create_user, sign_in};
 use super::world::World;
@@ -69,6 +69,8 @@ pub(crate) struct Tenant {
     people: People,
     invitation_id: String,
     invitation_token: String,
+    /// The id and the token.
+    join_link: (String, String),
     message_id: String,
     contact_id: String,
     service_account_id: String,
@@ -97,6 +99,7 @@ impl Tenant {
         Self {
             message_id: newest_message(world, &organization_id).await,
             contact_id: contact(world, &organization_id).await,
+            join_link: join_link(world, &organization_id).await,
             organization_id,
             suspended: false,
             people,
@@ -260,6 +263,13 @@ async fn contact(world: &World, organization_id: &str) -> String {
     let request = world.as_operator(request);
     let answer = world.contacts().create_contact(request).await.unwrap().into_inner();
     answer.contact.unwrap().contact_id
+}
+
+async fn join_link(world: &World, organization_id: &str) -> (String, String) {
+    let request =
+        CreateJoinLinkRequest { organization_id: organization_id.to_owned(), ..CreateJoinLinkRequest::default() };
+    let answer = world.join_links().create_join_link(world.as_operator(request)).await.unwrap().into_inner();
+    (answer.join_link.unwrap().join_link_id, answer.token)
 }
 
 async fn newest_message(world: &World, organization_id: &str) -> String {

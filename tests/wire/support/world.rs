@@ -348,6 +348,7 @@ clients! {
     credentials: credential_service_client, CredentialServiceClient;
     deliveries: delivery_service_client, DeliveryServiceClient;
     invitations: invitation_service_client, InvitationServiceClient;
+    join_links: join_link_service_client, JoinLinkServiceClient;
     members: member_service_client, MemberServiceClient;
     organizations: organization_service_client, OrganizationServiceClient;
     ownership: ownership_service_client, OwnershipServiceClient;

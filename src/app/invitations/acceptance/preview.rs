@@ -4,11 +4,12 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{Inviter, digest, inviter};
+use super::digest;
 use crate::{
     app::{
         App,
         call::{context::Ctx, error::Result},
+        invitations::issuers::{self, Inviter},
     },
     domain::{
         authority::Owners,
@@ -60,7 +61,8 @@ pub(crate) async fn preview(app: &App, ctx: &Ctx, token: SecretString) -> Result
         Some(user) => view.user(user).await?,
         None => None,
     };
-    let answering = self::inviter(&invitation, view.sender(&invitation).await?);
+    let issuer = invitation.issuer();
+    let answering = issuers::inviter(&issuer, view.sender(&issuer).await?);
     let owner = model.owner_role();
     let active = match invitation.roles.contains(owner) {
         true => view.count_active_holders(organization.id, owner.as_str()).await?,

@@ -90,6 +90,8 @@ impl Values<'_> {
                 return None;
             }
             "invitation_id" => &tenant.invitation_id,
+            "join_link_id" => &tenant.join_link.0,
+            "token" if is_of_join_link(&field.parent_message()) => &tenant.join_link.1,
             "token" => &self.token,
             "session_id" => &self.session_id,
             "session_token" => &self.session_token,
@@ -137,6 +139,7 @@ impl Values<'_> {
             "user_agent" => "curl/8",
             "phone_number" => "+44 20 7946 0018",
             "kinds" => "member.added",
+            "email_domains" => "example.com",
             "contact_id" => &tenant.contact_id,
             "notification_role" | "notification_roles" => "maintenance",
             "report_id" => {
@@ -153,4 +156,9 @@ impl Values<'_> {
         };
         Some(text.to_owned())
     }
+}
+
+/// Whether a message's token is that of a join link, and not of an invitation.
+fn is_of_join_link(message: &MessageDescriptor) -> bool {
+    ["PreviewJoinLinkRequest", "JoinOrganizationRequest"].contains(&message.name())
 }
