@@ -21,9 +21,9 @@ use std::sync::Arc;
 use crate::{
     domain::{
         access_model::AccessModel,
+        brand::Brands,
         deletion::DeletionPolicy,
         error::{Reason, Refusal},
-        link::LinkTemplate,
         password::PasswordPolicy,
         session::SessionPolicy,
         text::Locale,
@@ -37,7 +37,8 @@ pub(crate) mod records {
     pub(crate) use crate::store::{
         Challenge, Contact, EventFilter, EventRecord, HeldRoles, Invitation, InvitationFilter, InvitationRow,
         InvitedRows, JoinLink, LinkedIdentity, Member, Message, MessageFilter, MfaFactor, Organization, Profile,
-        RosterFilter, RosterOrder, RosterRow, ServiceAccount, ServiceKey, Session, SessionHolder, Transfer, User, Waiter,
+        RosterFilter, RosterOrder, RosterRow, ServiceAccount, ServiceKey, Session, SessionHolder, Transfer, User,
+        Waiter,
     };
 }
 
@@ -67,10 +68,8 @@ pub(crate) struct App {
     pub(crate) sessions: SessionPolicy,
     /// When accounts are deleted, and what they hold until then.
     pub(crate) deletion: DeletionPolicy,
-    /// The page behind an invitation's link, with `{token}` where the token goes.
-    pub(crate) invitation_link: LinkTemplate,
-    /// The page behind a join link, likewise.
-    pub(crate) join_link: LinkTemplate,
+    /// How products show themselves to people, and where their links lead.
+    pub(crate) brands: Arc<Brands>,
     /// Where second factors are good, as authenticator apps show it.
     pub(crate) mfa_issuer: String,
     /// How much mail people can have sent to others.

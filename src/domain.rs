@@ -7,6 +7,7 @@ pub mod attempts;
 pub mod attributes;
 pub mod audit;
 pub mod authority;
+pub mod brand;
 pub mod challenge;
 pub mod confinement;
 pub mod contact;

@@ -5,13 +5,14 @@ mod connections;
 mod data_dir;
 mod error;
 mod listener;
+mod mail;
 mod parts;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod upkeep;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -69,11 +70,12 @@ impl Server {
     /// [`StartError`], with everything that is wrong with the settings.
     pub async fn start(config: ServeConfig, platform: Platform, shutdown: Shutdown) -> Result<Self, StartError> {
         config.validate().map_err(StartError::Settings)?;
-        let mailer = parts::mailer(&config.mail, &config.database.data_dir, &platform)?;
+        let brands = Arc::new(mail::brands(&config.mail)?);
+        let mailer = mail::mailer(&config.mail, &brands, &config.database.data_dir, &platform)?;
         let drain = config.process.drain_timeout;
         let mut server =
             Self::open(config.http.http_listen, &config.database, &config.keys, drain, &platform, &shutdown).await?;
-        let app = server.parts.app(&config, &platform)?;
+        let app = server.parts.app(&config, brands, &platform)?;
         parts::require_models(&app).await?;
         server.operator_key = data_dir::first_key(&app, &config.database).await?;
         let (listener, address) = bind(config.grpc.listen).await?;
@@ -97,7 +99,7 @@ impl Server {
         shutdown: Shutdown,
     ) -> Result<Self, StartError> {
         config.validate().map_err(StartError::Settings)?;
-        let mailer = parts::mailer(&config.mail, &config.database.data_dir, &platform)?;
+        let mailer = mail::mailer(&config.mail, &mail::brands(&config.mail)?, &config.database.data_dir, &platform)?;
         let drain = config.process.drain_timeout;
         let server =
             Self::open(config.http.http_listen, &config.database, &config.keys, drain, &platform, &shutdown).await?;

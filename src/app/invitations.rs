@@ -212,7 +212,7 @@ pub(super) async fn issue(
         // A caller who only tries an address out leaves no trace, and is not told whether it has an account (ab_40).
         row: queued(invitation, known.filter(|_| !command.validate_only).map(|user| user.id)),
         revision,
-        link: command.include_link.then(|| link(app, &token)),
+        link: command.include_link.then(|| link(app, &access.organization, &token)),
     })
 }
 
@@ -271,11 +271,11 @@ fn compose(
         locale: app.language(languages.into_iter().flatten()),
         message: invitation.personal_message.clone(),
     });
-    app.message(ctx, invitation.message_id, Some(invitation.organization_id), &payload)
+    app.message_of(ctx, invitation.message_id, organization, payload)
 }
 
-fn link(app: &App, token: &Token) -> SecretString {
-    app.invitation_link.with_token(token.expose()).into()
+fn link(app: &App, organization: &Organization, token: &Token) -> SecretString {
+    app.brands.of(&organization.access_model).links.invitation.with_token(token.expose()).into()
 }
 
 fn queued(invitation: Invitation, known_user_id: Option<Uuid>) -> InvitationRow {
@@ -342,7 +342,7 @@ impl Mutation for Resend {
         Ok(Issued {
             row: queued(invitation, row.known_user_id),
             revision,
-            link: self.include_link.then(|| link(app, &token)),
+            link: self.include_link.then(|| link(app, &access.organization, &token)),
         })
     }
 }

@@ -126,7 +126,7 @@ async fn tell(
             locale: app.language([&reader.locale, &organization.locale]),
         });
         let id = app.entropy.uuid(ctx.now);
-        let message = app.message(ctx, id, Some(organization.id), &payload)?;
+        let message = app.message_of(ctx, id, organization, payload)?;
         tx.insert_message(message).await?;
     }
     Ok(())

@@ -201,6 +201,9 @@ pub struct MailConfig {
     /// A directory of mail templates that replace the built-in ones of the same name. Unset: all are built in.
     #[arg(long, env = "ROSTER_MAIL_TEMPLATES_DIR", value_name = "DIR")]
     pub mail_templates_dir: Option<PathBuf>,
+    /// A directory of brands: how the mails of a product look, and where they lead. `acme.toml` is that of the access model `acme`. Unset: all mails are the server's.
+    #[arg(long, env = "ROSTER_BRANDS_DIR", value_name = "DIRECTORY")]
+    pub brands_dir: Option<PathBuf>,
 }
 
 impl MailConfig {

@@ -266,8 +266,21 @@ impl Payload {
             Self::SecurityNotice(_) | Self::Ownership(_) => None,
         }
     }
+}
 
-    /// The payload as JSON, to be sealed. The bytes are erased when they are dropped.
+/// A payload as the outbox keeps it: with the brand that it is sent under, which a later rule or setting does not change any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredMail {
+    /// The access model whose brand it has; `None`: the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brand: Option<String>,
+    /// What it says.
+    #[serde(flatten)]
+    pub payload: Payload,
+}
+
+impl StoredMail {
+    /// The mail as JSON, to be sealed. The bytes are erased when they are dropped.
     ///
     /// # Errors
     /// Only when a value has no JSON form, which no value of these types lacks.
@@ -275,10 +288,10 @@ impl Payload {
         Ok(Zeroizing::new(serde_json::to_vec(self)?))
     }
 
-    /// Reads what [`Payload::to_bytes`] wrote. Unknown fields are ignored, so that a newer replica may add one.
+    /// Reads what [`StoredMail::to_bytes`] wrote. Unknown fields are ignored, so that a newer replica may add one.
     ///
     /// # Errors
-    /// [`PayloadError`] when the bytes are not such a payload.
+    /// [`PayloadError`] when the bytes are not such a mail.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PayloadError> {
         Ok(serde_json::from_slice(bytes)?)
     }

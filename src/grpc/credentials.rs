@@ -134,7 +134,8 @@ impl Parse for pb::RequestPasswordResetRequest {
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
         let email = fields.email("email", &self.email);
-        Some(passwords::RequestReset { email: email? })
+        let access_model = fields.optional_identifier("access_model", &self.access_model);
+        Some(passwords::RequestReset { email: email?, access_model: access_model? })
     }
 }
 

@@ -233,7 +233,9 @@ impl Parse for pb::SendEmailVerificationRequest {
 
     fn parse(&self, fields: &mut Fields<'_>) -> Option<Self::Command> {
         fields.request_id(&self.request_id);
-        Some(addresses::SendVerification { user_id: fields.uuid("user_id", &self.user_id)? })
+        let user_id = fields.uuid("user_id", &self.user_id);
+        let access_model = fields.optional_identifier("access_model", &self.access_model);
+        Some(addresses::SendVerification { user_id: user_id?, access_model: access_model? })
     }
 }
 

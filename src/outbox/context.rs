@@ -1,6 +1,6 @@
 //! What the worker and each of its deliveries work with.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     outbox::{
@@ -46,15 +46,31 @@ impl Default for Settings {
     }
 }
 
+/// How the mails of a brand come to be.
+#[derive(Debug)]
+pub(crate) struct Branding {
+    /// Puts them into words.
+    pub(crate) renderer: Renderer,
+    /// Makes messages of the words.
+    pub(crate) sender: Sender,
+}
+
 /// How a payload becomes a mail in somebody's hands.
 #[derive(Debug)]
 pub(crate) struct Mailer {
-    /// Puts it into words.
-    pub(crate) renderer: Renderer,
-    /// Makes a message of the words.
-    pub(crate) sender: Sender,
+    /// By the server's brand.
+    pub(crate) server: Branding,
+    /// By those of products, by access model.
+    pub(crate) products: BTreeMap<String, Branding>,
     /// Hands it over.
     pub(crate) transport: Transport,
+}
+
+impl Mailer {
+    /// How a mail comes to be that was stored under a brand. One that is not there any more is the server's.
+    pub(super) fn branding(&self, brand: Option<&str>) -> &Branding {
+        brand.and_then(|brand| self.products.get(brand)).unwrap_or(&self.server)
+    }
 }
 
 /// What every delivery needs.

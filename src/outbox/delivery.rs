@@ -7,7 +7,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
 use crate::{
-    domain::mail::Payload,
+    domain::mail::StoredMail,
     outbox::{
         context::Context,
         mail::text::{tidy, without_addresses},
@@ -94,8 +94,8 @@ async fn attempt(context: Arc<Context>, message: ClaimedMessage) -> Outcome {
             return Outcome::Permanent(format!("the stored payload cannot be opened: {error}"));
         }
     };
-    let payload = match Payload::from_bytes(&bytes) {
-        Ok(payload) => payload,
+    let StoredMail { brand, payload } = match StoredMail::from_bytes(&bytes) {
+        Ok(mail) => mail,
         Err(error) => return Outcome::Permanent(error.to_string()),
     };
     let secrets: Vec<&str> = payload.secret().into_iter().collect();
@@ -103,12 +103,13 @@ async fn attempt(context: Arc<Context>, message: ClaimedMessage) -> Outcome {
     if payload.expire_time() <= now {
         return Outcome::Permanent("it expired before it could be delivered".into());
     }
-    let words = match context.mailer.renderer.render(&payload) {
+    let branding = context.mailer.branding(brand.as_deref());
+    let words = match branding.renderer.render(&payload) {
         Ok(words) => words,
         Err(error) => return Outcome::Permanent(tidy(&error.to_string(), &secrets)),
     };
     // The sealed address, not the row's: nobody who writes to the table can have the token sent elsewhere.
-    let email = match context.mailer.sender.compose(id, payload.recipient(), &words, now) {
+    let email = match branding.sender.compose(id, payload.recipient(), &words, now) {
         Ok(email) => email,
         Err(error) => return Outcome::Permanent(tidy(&error.to_string(), &secrets)),
     };

@@ -7,8 +7,6 @@ use std::{
     time::Duration,
 };
 
-use secrecy::ExposeSecret;
-
 use crate::{
     app::{
         App,
@@ -20,12 +18,12 @@ use crate::{
         mail::budgets::Budgets,
         permissions::effective_models::EffectiveModels,
     },
-    config::{DatabaseConfig, KeyConfig, MailConfig, OidcConfig, OutboxConfig, ServeConfig},
+    config::{DatabaseConfig, KeyConfig, OidcConfig, OutboxConfig, ServeConfig},
     domain::{
-        access_model::Models, attempts::AttemptPolicy, deletion::DeletionPolicy, link::LinkTemplate,
+        access_model::Models, attempts::AttemptPolicy, brand::Brands, deletion::DeletionPolicy,
         mail_budget::MailBudget, password::PasswordPolicy, session::SessionPolicy,
     },
-    outbox::{Links, MailDirectory, Mailer, Renderer, Sender, Settings, SmtpRelay, Transport, Worker},
+    outbox::{Mailer, Settings, Worker},
     platform::{entropy::Entropy, hashing::Hasher, https::Fetcher, keyring::Keyring},
     server::{Platform, StartError, data_dir},
     store::{SchemaState, Seals, Store, StoreSettings},
@@ -103,7 +101,12 @@ impl Parts {
     }
 
     /// The use cases.
-    pub(super) fn app(&self, config: &ServeConfig, platform: &Platform) -> Result<Arc<App>, StartError> {
+    pub(super) fn app(
+        &self,
+        config: &ServeConfig,
+        brands: Arc<Brands>,
+        platform: &Platform,
+    ) -> Result<Arc<App>, StartError> {
         let hasher = Hasher::start(
             config.passwords.hash_params(),
             config.passwords.hashing_threads(),
@@ -139,8 +142,7 @@ impl Parts {
                 delay: long(config.accounts.deletion_delay)?,
                 retention: long(config.accounts.deleted_retention)?,
             },
-            invitation_link: link("ROSTER_INVITATION_URL", &config.mail.invitation_url)?,
-            join_link: link("ROSTER_JOIN_LINK_URL", &config.mail.join_link_url)?,
+            brands,
             mfa_issuer: config.sessions.mfa_issuer.clone(),
             mail_budgets: Budgets::new(MailBudget {
                 resend_interval: long(config.mail.invitation_resend_interval)?,
@@ -173,33 +175,6 @@ impl Parts {
             settings,
         )
     }
-}
-
-/// What makes and sends messages. Touches nothing, so that a mistake in its settings or templates stops the start before anything else happens.
-pub(super) fn mailer(mail: &MailConfig, data_dir: &Path, platform: &Platform) -> Result<Mailer, StartError> {
-    let wrong = |setting: &str, error: &dyn std::fmt::Display| StartError::Installation(format!("{setting}: {error}"));
-    let transport = match mail.smtp_url() {
-        Some(url) => {
-            let relay = SmtpRelay::new(url.expose_secret(), None, platform.clock.clone());
-            Transport::Smtp(Box::new(relay.map_err(|error| wrong("ROSTER_SMTP_URL", &error))?))
-        }
-        None => Transport::Files(MailDirectory::in_data_directory(data_dir)),
-    };
-    let links = Links {
-        invitation: link("ROSTER_INVITATION_URL", &mail.invitation_url)?,
-        password_reset: link("ROSTER_PASSWORD_RESET_URL", &mail.password_reset_url)?,
-        email_verification: link("ROSTER_EMAIL_VERIFICATION_URL", &mail.email_verification_url)?,
-    };
-    Ok(Mailer {
-        renderer: Renderer::new(links, mail.mail_templates_dir.as_deref())
-            .map_err(|error| wrong("ROSTER_MAIL_TEMPLATES_DIR", &error))?,
-        sender: Sender::parse(&mail.mail_from).map_err(|error| wrong("ROSTER_MAIL_FROM", &error))?,
-        transport,
-    })
-}
-
-fn link(setting: &str, text: &str) -> Result<LinkTemplate, StartError> {
-    LinkTemplate::parse(text).ok_or_else(|| StartError::Installation(format!("{setting} is no link template")))
 }
 
 /// The identity providers.

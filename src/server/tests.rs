@@ -72,7 +72,8 @@ async fn app(folder: &tempfile::TempDir) -> Arc<App> {
         metrics: Metrics::default(),
     };
     let parts = Parts::open_patiently(&config.database, &config.keys, &platform.entropy).await.unwrap();
-    parts.app(&config, &platform).unwrap()
+    let brands = Arc::new(super::mail::brands(&config.mail).unwrap());
+    parts.app(&config, brands, &platform).unwrap()
 }
 
 fn call(method: &str, caller: Caller, named: Named) -> Ctx {

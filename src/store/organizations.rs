@@ -46,6 +46,25 @@ impl<C: ConnectionTrait> View<C> {
             .await?)
     }
 
+    /// The access models of the organizations that a user belongs to.
+    pub(crate) async fn access_models_of(&self, user: Uuid) -> Result<BTreeSet<String>> {
+        let organization: RelationDef = members::Entity::belongs_to(organizations::Entity)
+            .from(members::Column::OrganizationId)
+            .to(organizations::Column::Id)
+            .into();
+        let found: Vec<String> = members::Entity::find()
+            .select_only()
+            .column(organizations::Column::AccessModel)
+            .distinct()
+            .join(JoinType::InnerJoin, organization)
+            .filter(members::Column::UserId.eq(user))
+            .filter(members::Column::State.ne(MemberState::Removed))
+            .into_tuple()
+            .all(&self.0)
+            .await?;
+        Ok(found.into_iter().collect())
+    }
+
     /// One organization, and the membership in it of the user who asks, where it is a user.
     pub(crate) async fn entrance(
         &self,

@@ -1,5 +1,6 @@
 //! The program as its operators run it: start and stop, connections, databases and mail servers that fail, migrations, load.
 
+pub(crate) mod brands;
 pub(crate) mod clocks;
 pub(crate) mod database_faults;
 pub(crate) mod disk;

@@ -215,6 +215,8 @@ impl Mutation for PreparedChange {
 pub(crate) struct RequestReset {
     /// The address of the account.
     pub(crate) email: EmailAddress,
+    /// The access model of the product whose page asks.
+    pub(crate) access_model: Option<String>,
 }
 
 impl Mutation for RequestReset {
@@ -235,7 +237,8 @@ impl Mutation for RequestReset {
         let mail = app.secret_mail(token.expose(), to, user.as_ref(), challenge.expire_time);
         let mut pointless = challenge.id;
         tx.insert_challenge(challenge).await?;
-        let mut unsent = app.queue(ctx, tx, &Payload::PasswordReset(mail)).await?;
+        let named = self.access_model.as_deref();
+        let mut unsent = app.queue(ctx, tx, known, named, Payload::PasswordReset(mail)).await?;
         if known.is_some() && !enough {
             (pointless, unsent) = (Uuid::nil(), Uuid::nil());
         }

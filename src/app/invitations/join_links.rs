@@ -99,7 +99,8 @@ impl Mutation for Create {
         tx.insert_join_link(link.clone()).await?;
         let data = json!({ "after": facts(&link) });
         ctx.record(tx, &mut access.organization, "join_link.created", Some(link.id), data).await?;
-        let page = app.join_link.with_token(token.expose()).into();
+        let links = &app.brands.of(&access.organization.access_model).links;
+        let page = links.join.with_token(token.expose()).into();
         let shown = (!self.validate_only).then_some((token, page));
         Ok(Created { link, shown, revision: access.organization.revision })
     }

@@ -13,9 +13,9 @@ use crate::{
     domain::{
         delivery::DeliveryState,
         email::EmailAddress,
-        mail::{Notice, NoticeMail, Payload, SecretMail},
+        mail::{Notice, NoticeMail, Payload, SecretMail, StoredMail},
     },
-    store::{Message, Tx, User},
+    store::{Message, Organization, Tx, User},
 };
 
 /// What mail to a stored address is counted under.
@@ -29,18 +29,24 @@ impl App {
         named.into_iter().flatten().next().cloned().unwrap_or_else(|| self.default_locale.as_str().to_owned())
     }
 
-    /// The outbox's row for a payload.
+    /// The outbox's row for a mail of an organization, which has the brand of its access model.
     ///
     /// # Errors
     /// Internal, where the payload has no stored form.
-    pub(crate) fn message(
+    pub(crate) fn message_of(
         &self,
         ctx: &Ctx,
         id: Uuid,
-        organization: Option<Uuid>,
-        payload: &Payload,
+        organization: &Organization,
+        payload: Payload,
     ) -> Result<Message> {
-        let plain = payload.to_bytes().map_err(|error| Error::Internal(error.to_string()))?;
+        let brand = Some(organization.access_model.clone());
+        self.message(ctx, id, Some(organization.id), &StoredMail { brand, payload })
+    }
+
+    fn message(&self, ctx: &Ctx, id: Uuid, organization: Option<Uuid>, mail: &StoredMail) -> Result<Message> {
+        let plain = mail.to_bytes().map_err(|error| Error::Internal(error.to_string()))?;
+        let payload = &mail.payload;
         Ok(Message {
             id,
             kind: payload.kind().to_owned(),
@@ -59,13 +65,28 @@ impl App {
         })
     }
 
-    /// Queues a mail that belongs to no organization, and answers with its id.
+    /// Queues a mail to the owner of an account, and answers with its id. `named`: the access model of the product that asks for it.
     ///
     /// # Errors
     /// The database's.
-    pub(crate) async fn queue(&self, ctx: &Ctx, tx: &mut Tx, payload: &Payload) -> Result<Uuid> {
+    pub(crate) async fn queue(
+        &self,
+        ctx: &Ctx,
+        tx: &mut Tx,
+        user: Option<Uuid>,
+        named: Option<&str>,
+        payload: Payload,
+    ) -> Result<Uuid> {
         let id = self.entropy.uuid(ctx.now);
-        let message = self.message(ctx, id, None, payload)?;
+        let brand = match self.brands.products.is_empty() {
+            true => None,
+            // Nobody belongs to anything, by the same statement as somebody does.
+            false => {
+                let theirs = tx.access_models_of(user.unwrap_or_default()).await?;
+                self.brands.of_person(theirs, named)
+            }
+        };
+        let message = self.message(ctx, id, None, &StoredMail { brand, payload })?;
         tx.insert_message(message).await?;
         Ok(id)
     }
@@ -81,7 +102,7 @@ impl App {
             time: ctx.now,
             locale: self.language([&user.locale]),
         });
-        self.queue(ctx, tx, &payload).await.map(drop)
+        self.queue(ctx, tx, Some(user.id), None, payload).await.map(drop)
     }
 
     /// A mail to the owner of an account, or of an address that has none, that carries a secret.

@@ -58,7 +58,7 @@ impl Mutation for Start {
         };
         tx.insert_challenge(challenge.clone()).await?;
         let mail = app.secret_mail(&code, &user.email, Some(&user), challenge.expire_time);
-        app.queue(ctx, tx, &Payload::StepUp(mail)).await?;
+        app.queue(ctx, tx, Some(user.id), None, Payload::StepUp(mail)).await?;
         Ok(challenge)
     }
 }

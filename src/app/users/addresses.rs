@@ -106,7 +106,7 @@ impl Mutation for PreparedChange {
                 }
                 require_etag(&command.etag, user.revision)?;
                 // Only the reader of its mail is told whether somebody else has the address, and nobody who guesses.
-                send_link(app, ctx, tx, &user, command.email.typed()).await?;
+                send_link(app, ctx, tx, &user, command.email.typed(), None).await?;
                 // Told now and not only afterwards, so that the reader of the old address can still prevent it.
                 if user.email_key != command.email.key() {
                     app.notify(ctx, tx, &user, Notice::EmailChangeRequested).await?;
@@ -126,7 +126,7 @@ impl Mutation for PreparedChange {
 ///
 /// # Errors
 /// `TOO_MANY_ATTEMPTS`.
-async fn send_link(app: &App, ctx: &Ctx, tx: &mut Tx, user: &User, address: &str) -> Result<()> {
+async fn send_link(app: &App, ctx: &Ctx, tx: &mut Tx, user: &User, address: &str, named: Option<&str>) -> Result<()> {
     let purpose = Purpose::EmailVerification;
     require_patience(ctx, tx, purpose, user.id).await?;
     let token = Token::new(TokenKind::EmailVerification, app.entropy.bytes());
@@ -134,7 +134,7 @@ async fn send_link(app: &App, ctx: &Ctx, tx: &mut Tx, user: &User, address: &str
     let challenge = app.new_challenge(ctx, purpose, Some(user.id), Some(&token), Some(address.as_bytes()));
     let mail = app.secret_mail(token.expose(), address, Some(user), challenge.expire_time);
     tx.insert_challenge(challenge).await?;
-    app.queue(ctx, tx, &Payload::EmailVerification(mail)).await.map(drop)
+    app.queue(ctx, tx, Some(user.id), named, Payload::EmailVerification(mail)).await.map(drop)
 }
 
 /// Sends a link to the present address of an account. It changes nothing but who is known to read it, so that it takes no password.
@@ -142,6 +142,8 @@ async fn send_link(app: &App, ctx: &Ctx, tx: &mut Tx, user: &User, address: &str
 pub(crate) struct SendVerification {
     /// Whose.
     pub(crate) user_id: Uuid,
+    /// The access model of the product that asks.
+    pub(crate) access_model: Option<String>,
 }
 
 impl Mutation for SendVerification {
@@ -158,7 +160,7 @@ impl Mutation for SendVerification {
         if user.email_verify_time.is_some() {
             return Ok(false);
         }
-        send_link(app, ctx, tx, &user, &user.email).await?;
+        send_link(app, ctx, tx, &user, &user.email, self.access_model.as_deref()).await?;
         Ok(true)
     }
 }

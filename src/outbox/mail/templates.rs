@@ -14,6 +14,8 @@
 //! | mail | variable | |
 //! |---|---|---|
 //! | every | `language` | tag of the language of the template, for `<html lang>` |
+//! | every | `brand.name`, `brand.logo_url` | how the product shows itself: text or none |
+//! | every | `brand.color` | the colour of buttons and links, as `#rrggbb` |
 //! | `invitation` | `inviter_name`, `inviter_email` | text or none |
 //! | `invitation` | `organization_name`, `invitee_email` | text |
 //! | `invitation` | `role_names`, `message_lines` | lists of text, may be empty |
@@ -35,7 +37,10 @@ use std::{
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, value::ValueKind};
 
 use crate::{
-    domain::{link::LinkTemplate, mail::Payload},
+    domain::{
+        brand::{Brand, Links},
+        mail::Payload,
+    },
     outbox::mail::{
         samples::samples,
         text::{ControlCharacter, escape_html, one_line, shorten},
@@ -124,17 +129,6 @@ pub(crate) struct Rendered {
     pub(crate) html: String,
 }
 
-/// The pages behind the links in mails, each with `{token}` where the token goes.
-#[derive(Clone, Debug)]
-pub(crate) struct Links {
-    /// Where an invitation is accepted.
-    pub(crate) invitation: LinkTemplate,
-    /// Where a new password is chosen.
-    pub(crate) password_reset: LinkTemplate,
-    /// Where an address is confirmed.
-    pub(crate) email_verification: LinkTemplate,
-}
-
 /// Turns payloads into words.
 #[derive(Debug)]
 pub(crate) struct Renderer {
@@ -151,15 +145,20 @@ enum Handed {
 }
 
 impl Renderer {
-    /// Loads the shipped templates and, over them, those in `overrides`.
+    /// Loads the shipped templates and, over them, those in each of `overrides`, for mails of a brand.
     ///
     /// # Errors
     /// [`TemplateError`] when a file cannot be read, has a name that no mail uses, or fails with a sample.
-    pub(crate) fn new(links: Links, overrides: Option<&Path>) -> Result<Self, TemplateError> {
+    pub(crate) fn new(brand: &Brand, overrides: &[&Path]) -> Result<Self, TemplateError> {
         let (mut environment, mut locales) = PARSED.as_ref().map_err(TemplateError::Shipped)?.clone();
+        environment.add_global("brand", shown(brand));
         let mut replaced = Locales::new();
         let mut layout = false;
-        for (name, source) in overrides.map(read_overrides).transpose()?.unwrap_or_default() {
+        let mut sources = BTreeMap::new();
+        for directory in overrides {
+            sources.extend(read_overrides(directory)?);
+        }
+        for (name, source) in sources {
             if name == LAYOUT {
                 layout = true;
             } else {
@@ -176,7 +175,7 @@ impl Renderer {
             }
             environment.add_template_owned(name.clone(), source).map_err(|error| invalid(&name, &error))?;
         }
-        let renderer = Self { environment, links, locales };
+        let renderer = Self { environment, links: brand.links.clone(), locales };
         renderer.check(if layout { &renderer.locales } else { &replaced })?;
         Ok(renderer)
     }
@@ -283,6 +282,13 @@ impl Renderer {
     }
 }
 
+/// A brand, as templates see it.
+fn shown(brand: &Brand) -> Value {
+    // Escaped here rather than by minijinja, which would write every `/` as an entity.
+    let logo_url = brand.logo_url.as_deref().map(|logo| Value::from_safe_string(escape_html(logo)));
+    context! { name => &brand.name, color => &brand.color, logo_url }
+}
+
 /// The same values for a subject, each text at most so long that what people are called leaves room for what the mail says (ab_55).
 fn shortened(values: &Value) -> Value {
     match values.kind() {
@@ -346,7 +352,6 @@ fn read_overrides(directory: &Path) -> Result<Vec<(String, String)>, TemplateErr
         }
         found.push((name, std::fs::read_to_string(&path).map_err(unreadable(&path))?));
     }
-    found.sort();
     Ok(found)
 }
 

@@ -2,7 +2,7 @@
 
 mod leases;
 
-use std::sync::Mutex;
+use std::{collections::BTreeMap, sync::Mutex};
 
 use chrono::{DateTime, TimeDelta};
 use tokio::task::JoinHandle;
@@ -11,12 +11,13 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     domain::{
+        brand::{Brand, COLOR, Links},
         delivery::DeliveryState,
         link::LinkTemplate,
-        mail::{InvitationMail, Payload},
+        mail::{InvitationMail, Payload, StoredMail},
     },
     outbox::{
-        Links,
+        Branding,
         file::MailDirectory,
         mail::{Sender, templates::Renderer},
         smtp::{
@@ -78,7 +79,11 @@ impl Bench {
             organization_id: None,
             recipient: payload.recipient().into(),
             state: DeliveryState::Queued,
-            sealed: Some(self.keyring.seal(&self.entropy, id.as_bytes(), &payload.to_bytes().unwrap())),
+            sealed: Some(self.keyring.seal(
+                &self.entropy,
+                id.as_bytes(),
+                &StoredMail { brand: None, payload: payload.clone() }.to_bytes().unwrap(),
+            )),
             attempts: 0,
             available_time: now,
             fence: 0,
@@ -124,10 +129,24 @@ impl Bench {
 
     fn start(&self, transport: Transport, settings: Settings) -> (CancellationToken, JoinHandle<()>) {
         let link = LinkTemplate::parse("https://app.example.com/accept?token={token}").unwrap();
-        let links = Links { invitation: link.clone(), password_reset: link.clone(), email_verification: link };
-        let renderer = Renderer::new(links, None).unwrap();
-        let sender = Sender::parse("Roster <roster@example.com>").unwrap();
-        let mailer = Mailer { renderer, sender, transport };
+        let links = Links {
+            invitation: link.clone(),
+            join: link.clone(),
+            password_reset: link.clone(),
+            email_verification: link,
+        };
+        let brand = Brand {
+            name: None,
+            sender: "Roster <roster@example.com>".to_owned(),
+            color: COLOR.to_owned(),
+            logo_url: None,
+            links,
+            templates_dir: None,
+        };
+        let renderer = Renderer::new(&brand, &[]).unwrap();
+        let sender = Sender::parse(&brand.sender).unwrap();
+        let server = Branding { renderer, sender };
+        let mailer = Mailer { server, products: BTreeMap::new(), transport };
         let worker = Worker::new(
             Arc::clone(&self.store),
             Arc::clone(&self.keyring),

@@ -2,23 +2,35 @@ use std::path::Path;
 
 use super::*;
 use crate::{
-    domain::mail::{InvitationMail, Notice, OwnershipNews},
+    domain::{
+        brand::COLOR,
+        link::LinkTemplate,
+        mail::{InvitationMail, Notice, OwnershipNews},
+    },
     outbox::mail::samples::{bare_sample, sample},
 };
 
 const LINK: &str = "https://app.example.com/invitations/accept?token={token}";
 
-fn links() -> Links {
+fn brand() -> Brand {
     let link = |text| LinkTemplate::parse(text).unwrap();
-    Links {
-        invitation: link(LINK),
-        password_reset: link("https://app.example.com/password-reset/{token}"),
-        email_verification: link("https://app.example.com/email-verification/{token}"),
+    Brand {
+        name: None,
+        sender: "roster@example.com".to_owned(),
+        color: COLOR.to_owned(),
+        logo_url: None,
+        links: Links {
+            invitation: link(LINK),
+            join: link("https://app.example.com/join/{token}"),
+            password_reset: link("https://app.example.com/password-reset/{token}"),
+            email_verification: link("https://app.example.com/email-verification/{token}"),
+        },
+        templates_dir: None,
     }
 }
 
 fn renderer() -> Renderer {
-    match Renderer::new(links(), None) {
+    match Renderer::new(&brand(), &[]) {
         Ok(renderer) => renderer,
         Err(error) => unreachable!("{error}"),
     }
@@ -37,7 +49,7 @@ fn with_files(files: &[(&str, &str)]) -> Result<Renderer, String> {
     for (name, content) in files {
         std::fs::write(directory.path().join(name), content).map_err(|error| error.to_string())?;
     }
-    Renderer::new(links(), Some(directory.path())).map_err(|error| error.to_string())
+    Renderer::new(&brand(), &[directory.path()]).map_err(|error| error.to_string())
 }
 
 /// What a start holds of an operator's templates, it takes for granted of ours.
@@ -248,7 +260,7 @@ fn an_operator_replaces_the_layout_of_every_mail() {
     }
     for (content, reason) in [
         ("{% block title %}{% endblock %}", "no quoted attribute holds the link"),
-        ("{{ brand }}{% block body %}{% endblock %}", "(layout.html, line 1)"),
+        ("{{ logo }}{% block body %}{% endblock %}", "(layout.html, line 1)"),
     ] {
         let said = with_files(&[("layout.html", content)]).err().unwrap_or_default();
         assert!(said.contains(reason), "{content:?}: {said}");
@@ -277,7 +289,7 @@ fn a_wrong_template_stops_the_start_and_is_named() {
     }
     let said = with_files(&[("invitation.en.htm", "x")]).err().unwrap_or_default();
     assert!(said.contains("no mail uses"), "{said}");
-    assert!(matches!(Renderer::new(links(), Some(Path::new("/nonexistent"))), Err(TemplateError::Read { .. })));
+    assert!(matches!(Renderer::new(&brand(), &[Path::new("/nonexistent")]), Err(TemplateError::Read { .. })));
 }
 
 /// An invitation speaks five languages, with everything in it that the English one has.

@@ -108,8 +108,12 @@ async fn settings_that_do_not_fit_are_refused_together() {
     // What only mail itself understands is found before anything is touched, too.
     let layout = folder.path().join("templates");
     std::fs::create_dir(&layout).unwrap();
-    std::fs::write(layout.join("layout.html"), "{% block body %}{% endblock %}{{ brand }}").unwrap();
+    std::fs::write(layout.join("layout.html"), "{% block body %}{% endblock %}{{ logo }}").unwrap();
+    let brands = folder.path().join("brands");
+    std::fs::create_dir(&brands).unwrap();
+    std::fs::write(brands.join("acme.toml"), "color = \"#ffff00\"").unwrap();
     for (setting, value) in [
+        ("ROSTER_BRANDS_DIR", brands.to_str().unwrap()),
         ("ROSTER_SMTP_URL", "smtp://user:canary@mail.example.com?tls=maybe"),
         ("ROSTER_MAIL_TEMPLATES_DIR", layout.to_str().unwrap()),
     ] {
