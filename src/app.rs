@@ -68,6 +68,8 @@ pub(crate) struct App {
     pub(crate) sessions: SessionPolicy,
     /// When accounts are deleted, and what they hold until then.
     pub(crate) deletion: DeletionPolicy,
+    /// Who was active, to be put in order.
+    pub(crate) active: search::activity::Active,
     /// How products show themselves to people, and where their links lead.
     pub(crate) brands: Arc<Brands>,
     /// Where second factors are good, as authenticator apps show it.

@@ -77,7 +77,7 @@ pub(crate) use roster::{
     AskedTransfer, InvitedRows, Profile, RosterFacts, RosterFilter, RosterOrder, RosterQuery, RosterRow,
 };
 pub(crate) use seals::{Seal, Seals};
-pub(crate) use search::{FoundRow, SearchQuery};
+pub(crate) use search::{Derived, FoundRow, SearchQuery};
 pub(crate) use service_accounts::KeyHolder;
 pub(crate) use sessions::SessionHolder;
 pub(crate) use sign_ins::SignInFilter;

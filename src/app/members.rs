@@ -23,6 +23,7 @@ use crate::{
             rule::Rule,
         },
         ownership, require_etag,
+        search::{activity::bring_up, catch_up},
     },
     domain::{
         access_model::{PermissionId, RoleSet},
@@ -31,10 +32,10 @@ use crate::{
         error::Reason,
         invitation::InvitationStatus,
         member::{Action, MemberState, RowState},
-        search::Search,
+        search::{Search, activity_list},
         user::UserState,
     },
-    store::{Member, MemberActivity, RosterFacts, RosterFilter, RosterQuery, RosterRow, Tx, User},
+    store::{Derived, Member, MemberActivity, RosterFacts, RosterFilter, RosterQuery, RosterRow, Tx, User},
 };
 
 /// A row of the roster, as this caller sees it.
@@ -206,6 +207,8 @@ pub(crate) struct List {
     pub(crate) permission: Option<PermissionId>,
     /// Only those whose name or address begins like this, in the order of what they are found by.
     pub(crate) search: Option<Search>,
+    /// Whether whoever was active last comes first, in place of the filter's order.
+    pub(crate) by_activity: bool,
     /// Whether pending invitations are rows also where the model keeps them out.
     pub(crate) include_invitations: bool,
     /// Which page.
@@ -242,7 +245,14 @@ pub(super) async fn read(app: &App, ctx: &Ctx, query: &List) -> Result<(Access, 
         access.require_call(ctx, LIST_INVITATIONS)?;
     }
     if let Some(search) = &query.search {
-        return search::read(app, ctx, query, search).await;
+        catch_up(app, Derived::Terms).await?;
+        return search::read(app, ctx, query, query.organization_id, search).await;
+    }
+    // Whoever has an address is one, in any order.
+    if query.by_activity && query.filter.email_key.is_none() {
+        bring_up(app).await?;
+        let list = activity_list(query.organization_id);
+        return search::read(app, ctx, query, list, &Search::of_all_times()).await;
     }
     // What is counted is counted at the moment of the page.
     if !query.page.counts()

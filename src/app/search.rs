@@ -3,6 +3,8 @@
 //! Who writes a name does nothing for those who search; the terms are made of what the events tell of, later and for many at once. Each search first makes sure that what was committed before it has
 //! been looked at, so that it finds what its caller has just written.
 
+pub(crate) mod activity;
+
 use std::{
     collections::{BTreeSet, HashMap},
     time::Duration,
@@ -26,7 +28,7 @@ use crate::{
         user::full_name,
     },
     platform::clock::Stopwatch,
-    store::{EventRecord, FoundRow, LogStep, Member, SearchQuery, SearchTerm, Tx},
+    store::{Derived, EventRecord, FoundRow, LogStep, Member, SearchQuery, SearchTerm, Tx},
 };
 
 /// Events that are looked at in one transaction.
@@ -34,18 +36,18 @@ const BATCH: usize = 500;
 /// How long a search waits for what is behind: after an import, or an upgrade, it answers by what there is by then.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Makes sure that what was committed by now is found, or as much of it as can be made sure of in two seconds.
+/// Makes sure that what is derived tells of what was committed by now, or of as much as can be made sure of in two seconds.
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn catch_up(app: &App) -> Result<()> {
+pub(crate) async fn catch_up(app: &App, derived: Derived) -> Result<()> {
     let begun = Stopwatch::start();
     while begun.elapsed() < PATIENCE {
-        if advance(app).await? {
+        if advance(app, derived).await? {
             return Ok(());
         }
     }
-    tracing::warn!("what is searched is behind what was written");
+    tracing::warn!(?derived, "what is searched is behind what was written");
     Ok(())
 }
 
@@ -60,9 +62,9 @@ pub(crate) async fn find<T>(
     page: &PageRequest,
     load: impl AsyncFnOnce(&[Uuid]) -> Result<Vec<(Uuid, T)>>,
 ) -> Result<Page<T>> {
-    catch_up(app).await?;
+    catch_up(app, Derived::Terms).await?;
     let view = app.store.read();
-    let query = SearchQuery { list, facets: vec![ALL], search, roles: &[] };
+    let query = SearchQuery { list, facets: vec![ALL], search, roles: (list, &[]) };
     let found = view.search_page(&query, page.after(), page.limit()).await?;
     let total = page.total(view.search_count(&query)).await?;
     let found = page.page(found, total, FoundRow::cursor);
@@ -81,22 +83,26 @@ pub(crate) fn in_order<T>(found: Page<FoundRow>, mut rows: HashMap<Uuid, T>) -> 
 }
 
 /// Looks at the next events, in one transaction. Answers whether there were no more.
-async fn advance(app: &App) -> Result<bool> {
+async fn advance(app: &App, derived: Derived) -> Result<bool> {
     // Before the transaction, which would hold one connection while it waits for another.
-    let progress = app.store.read().search_progress().await?;
+    let progress = app.store.read().search_progress(derived).await?;
     let step = read(app, &progress).await?;
     // Most often there is nothing, and then nothing is locked.
     if step.up_to_date && step.events.is_empty() {
         return Ok(true);
     }
     let mut tx = app.store.begin().await?;
-    if tx.lock_search_progress().await? != progress {
+    if tx.lock_search_progress(derived).await? != progress {
         // Somebody else has looked at them meanwhile.
         return Ok(false);
     }
-    apply(&mut tx, &step.events).await?;
+    let touched = Touched::by(&step.events);
+    match derived {
+        Derived::Terms => apply(&mut tx, &touched).await?,
+        Derived::Activity => activity::apply(&mut tx, &touched).await?,
+    }
     let cursor = EventCursor { epoch: step.epoch, place: step.place };
-    tx.set_search_progress(cursor.write()).await?;
+    tx.set_search_progress(derived, cursor.write()).await?;
     tx.commit().await?;
     Ok(step.up_to_date)
 }
@@ -146,8 +152,7 @@ impl Touched {
 }
 
 /// Gives everything that events tell of the terms that it has now.
-async fn apply(tx: &mut Tx, events: &[EventRecord]) -> Result<()> {
-    let touched = Touched::by(events);
+async fn apply(tx: &mut Tx, touched: &Touched) -> Result<()> {
     let (mut rows, mut found_by) = (BTreeSet::new(), BTreeSet::new());
     let mut give = |list_id: Uuid, row_id: Uuid, facet: Option<&str>, texts: &[&str]| {
         rows.insert((list_id, row_id));

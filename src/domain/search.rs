@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use uuid::Uuid;
@@ -17,6 +18,21 @@ pub const ORGANIZATIONS: Uuid = Uuid::from_u128(2);
 pub const ALL: &str = "all";
 /// The pending invitations of a roster.
 pub const INVITED: &str = "invited";
+
+/// What the ids of two lists of an organization differ by.
+const ACTIVITY: u128 = 0x5c1f_0e7a_93d4_4b86_a2b7_6d1e_0f38_c954;
+
+/// The list of a roster in the order of when its members were last active. It has an id of its own, because the terms of a row in a list are replaced together, and these change much more often than names.
+#[must_use]
+pub const fn activity_list(organization: Uuid) -> Uuid {
+    Uuid::from_u128(organization.as_u128() ^ ACTIVITY)
+}
+
+/// The term of a time: the later, the earlier in the order of terms.
+#[must_use]
+pub fn newest_first(time: DateTime<Utc>) -> Vec<u8> {
+    (u64::MAX - u64::try_from(time.timestamp_micros()).unwrap_or_default()).to_be_bytes().to_vec()
+}
 
 /// Octets of a term at the most. What of a name or an address is longer is found by as much.
 const TERM: usize = 96;
@@ -65,6 +81,12 @@ pub struct Search {
 }
 
 impl Search {
+    /// All that [`newest_first`] makes.
+    #[must_use]
+    pub fn of_all_times() -> Self {
+        Self { from: Vec::new(), until: vec![0xff; 9] }
+    }
+
     /// Terms that begin with a text.
     ///
     /// # Errors

@@ -176,6 +176,7 @@ impl Parse for pb::ListMembersRequest {
             fields.violation("order_by", "cannot be given with search, which has an order of its own");
         }
         let states = states?;
+        let (order, by_activity) = order?;
         let shown = if states.is_empty() { SHOWN_BY_DEFAULT.to_vec() } else { states };
         Some(members::List {
             organization_id: organization_id?,
@@ -189,21 +190,24 @@ impl Parse for pb::ListMembersRequest {
                 states: shown.into_iter().filter_map(RowState::of_member).collect(),
                 roles: role?.into_iter().chain(roles?).map(RoleId::from).collect::<BTreeSet<_>>().into_iter().collect(),
                 email_key: email?.map(|email| email.key().to_owned()),
-                order: order?,
+                order,
                 ..RosterFilter::default()
             },
             permission: None,
             search: search?,
+            by_activity,
             include_invitations: self.include_invitations,
             page: page?,
         })
     }
 }
 
-fn roster_order(number: i32) -> Option<RosterOrder> {
+/// The order of rows, and whether it is that of activity.
+fn roster_order(number: i32) -> Option<(RosterOrder, bool)> {
     match pb::MemberOrder::try_from(number).ok()? {
-        pb::MemberOrder::Unspecified => Some(RosterOrder::Name),
-        pb::MemberOrder::CreateTime => Some(RosterOrder::Joined),
+        pb::MemberOrder::Unspecified => Some((RosterOrder::Name, false)),
+        pb::MemberOrder::CreateTime => Some((RosterOrder::Joined, false)),
+        pb::MemberOrder::LastActiveTime => Some((RosterOrder::Name, true)),
     }
 }
 

@@ -185,6 +185,7 @@ impl Parse for pb::ListPermissionHoldersRequest {
             filter: RosterFilter { states: vec![MemberState::Active], ..RosterFilter::default() },
             permission: Some(PermissionId::from(permission?)),
             search: None,
+            by_activity: false,
             include_invitations: false,
             page: page?,
         })

@@ -17,6 +17,7 @@ use crate::{
         },
         mail::budgets::Budgets,
         permissions::effective_models::EffectiveModels,
+        search::activity::Active,
     },
     config::{DatabaseConfig, KeyConfig, OidcConfig, OutboxConfig, ServeConfig},
     domain::{
@@ -142,6 +143,7 @@ impl Parts {
                 delay: long(config.accounts.deletion_delay)?,
                 retention: long(config.accounts.deleted_retention)?,
             },
+            active: Active::default(),
             brands,
             mfa_issuer: config.sessions.mfa_issuer.clone(),
             mail_budgets: Budgets::new(MailBudget {

@@ -15,7 +15,7 @@ use crate::{
     http::Readiness,
     platform::{clock::Clock, shutdown::Shutdown},
     server::{Platform, parts::Parts},
-    store::{LogPlace, Store, StoreError},
+    store::{Derived, LogPlace, Store, StoreError},
 };
 
 /// How often the database is asked for a sign of life.
@@ -75,7 +75,11 @@ pub(super) fn keep_searchable(app: Arc<App>, shutdown: &Shutdown) {
     shutdown.spawn(shutdown.token().run_until_cancelled_owned(async move {
         loop {
             tokio::time::sleep(SEARCH).await;
-            if let Err(error) = search::catch_up(&app).await {
+            let derived = async {
+                search::catch_up(&app, Derived::Terms).await?;
+                search::activity::bring_up(&app).await
+            };
+            if let Err(error) = derived.await {
                 tracing::warn!(%error, "could not bring what is searched up to what was written");
             }
         }

@@ -20,6 +20,9 @@ use crate::domain::activity::{MemberKey, Tally};
 /// Rows of one statement: SQLite takes 32,766 values in one, PostgreSQL 65,535.
 const ROWS: usize = 1000;
 
+/// Members who are looked up by one statement.
+const PAIRS_AT_ONCE: usize = 100;
+
 /// Which activities.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ActivityFilter {
@@ -82,6 +85,26 @@ impl<C: ConnectionTrait> View<C> {
     /// How many activities the filter leaves.
     pub(crate) async fn activities_count(&self, filter: &ActivityFilter) -> Result<u64> {
         Ok(filtered(filter).count(&self.0).await?)
+    }
+
+    /// When services reported these members to be active last; of those without a report, nothing.
+    pub(crate) async fn reported_times(
+        &self,
+        pairs: &BTreeSet<MemberKey>,
+    ) -> Result<BTreeMap<MemberKey, DateTime<Utc>>> {
+        use member_activity::Column;
+
+        let mut found = BTreeMap::new();
+        for pairs in pairs.iter().collect::<Vec<_>>().chunks(PAIRS_AT_ONCE) {
+            // Each by the key. For a list of pairs, SQLite would look at all there are.
+            let one = |(organization, user): &&MemberKey| {
+                Condition::all().add(Column::OrganizationId.eq(*organization)).add(Column::UserId.eq(*user))
+            };
+            let these = pairs.iter().map(one).fold(Condition::any(), Condition::add);
+            let rows = member_activity::Entity::find().filter(these).all(&self.0).await?;
+            found.extend(rows.into_iter().map(|row| ((row.organization_id, row.user_id), row.last_active_time)));
+        }
+        Ok(found)
     }
 
     /// The counters of these members, by name.

@@ -19,8 +19,20 @@ use crate::domain::{
     search::{INVITED, Search},
 };
 
-/// The one row of progress.
-const PROGRESS: i32 = 1;
+/// What is made of the log, each with how far it has got. The number is that of its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Derived {
+    /// What rows are found by.
+    Terms = 1,
+    /// When members were last active.
+    Activity = 2,
+}
+
+impl Derived {
+    const fn row(self) -> i32 {
+        self as i32
+    }
+}
 
 /// Terms that are written by one statement: PostgreSQL takes 65,535 values at a time, and SQLite 32,766.
 const AT_ONCE: usize = 5000;
@@ -37,8 +49,8 @@ pub(crate) struct SearchQuery<'a> {
     pub(crate) facets: Vec<&'static str>,
     /// For what.
     pub(crate) search: &'a Search,
-    /// Only members of the list's organization who hold one of these roles; none at all means everybody.
-    pub(crate) roles: &'a [RoleId],
+    /// Only members who hold one of these roles in this organization; none at all means everybody.
+    pub(crate) roles: (Uuid, &'a [RoleId]),
 }
 
 /// A row that was found.
@@ -58,9 +70,9 @@ impl FoundRow {
 }
 
 impl<C: ConnectionTrait> View<C> {
-    /// How far the terms have been brought up to the log.
-    pub(crate) async fn search_progress(&self) -> Result<String> {
-        let row = search_progress::Entity::find_by_id(PROGRESS).one(&self.0).await?;
+    /// How far it has been brought up to the log.
+    pub(crate) async fn search_progress(&self, derived: Derived) -> Result<String> {
+        let row = search_progress::Entity::find_by_id(derived.row()).one(&self.0).await?;
         Ok(row.map(|row| row.cursor).unwrap_or_default())
     }
 
@@ -129,8 +141,8 @@ fn asked(query: &SearchQuery<'_>, facet: &str) -> Select<search_terms::Entity> {
         .take();
     // Whom an invitation would give roles is looked at where it is read.
     let row = (search_terms::Entity, Column::RowId);
-    let held =
-        (!query.roles.is_empty() && facet != INVITED).then(|| Expr::exists(holds_one_of(query.list, query.roles, row)));
+    let (organization, roles) = query.roles;
+    let held = (!roles.is_empty() && facet != INVITED).then(|| Expr::exists(holds_one_of(organization, roles, row)));
     search_terms::Entity::find()
         .filter(Column::ListId.eq(query.list))
         .filter(Column::Facet.eq(facet))
@@ -144,19 +156,20 @@ impl Tx {
     /// Locks the progress and reads it.
     ///
     /// The race that its lock prevents: two replicas bring the terms up to the same events at once, and insert the same rows.
-    pub(crate) async fn lock_search_progress(&mut self) -> Result<String> {
-        let first = search_progress::ActiveModel { id: Set(PROGRESS), cursor: Set(String::new()) };
+    pub(crate) async fn lock_search_progress(&mut self, derived: Derived) -> Result<String> {
+        let first = search_progress::ActiveModel { id: Set(derived.row()), cursor: Set(String::new()) };
         let made = OnConflict::column(search_progress::Column::Id).do_nothing().to_owned();
         search_progress::Entity::insert(first).on_conflict(made).exec_without_returning(&self.view.0).await?;
-        let row = search_progress::Entity::find_by_id(PROGRESS).lock(LockType::NoKeyUpdate).one(&self.view.0).await?;
+        let row =
+            search_progress::Entity::find_by_id(derived.row()).lock(LockType::NoKeyUpdate).one(&self.view.0).await?;
         Ok(row.map(|row| row.cursor).unwrap_or_default())
     }
 
-    /// Notes how far the terms have been brought up to the log. Needs the progress's lock.
-    pub(crate) async fn set_search_progress(&mut self, cursor: String) -> Result<()> {
+    /// Notes how far it has been brought up to the log. Needs the progress's lock.
+    pub(crate) async fn set_search_progress(&mut self, derived: Derived, cursor: String) -> Result<()> {
         search_progress::Entity::update_many()
             .col_expr(search_progress::Column::Cursor, Expr::value(cursor))
-            .filter(search_progress::Column::Id.eq(PROGRESS))
+            .filter(search_progress::Column::Id.eq(derived.row()))
             .exec(&self.view.0)
             .await?;
         Ok(())

@@ -90,7 +90,10 @@ pub(crate) async fn live_session(app: &App, token: &str, now: DateTime<Utc>) -> 
     let session = &mut holder.session;
     if due(session, now) {
         match app.store.touch_session(session.id, session.user_id, now).await {
-            Ok(()) => session.last_used_time = now,
+            Ok(()) => {
+                session.last_used_time = now;
+                app.active.note(session.user_id);
+            }
             // The next use notes it; a call that could be answered is not refused for it.
             Err(error) => tracing::warn!(%error, "could not note the use of a session"),
         }

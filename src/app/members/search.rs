@@ -1,4 +1,4 @@
-//! The roster, searched by the beginning of a name or an address.
+//! The roster, searched by the beginning of a name or an address, or in the order of activity: by what is derived of the log.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::{
             paging::Page,
         },
         members::{List, moved},
-        search::{catch_up, in_order},
+        search::in_order,
     },
     domain::{
         member::MemberState,
@@ -23,21 +23,21 @@ use crate::{
     store::{FoundRow, RosterFacts, RosterRow, SearchQuery},
 };
 
-/// The rows of a page that a search finds, by what they are found by, and the organization as it was at their moment.
+/// The rows of a page that a search finds in a list of the organization, by what they are found by, and the organization as it was at their moment.
 pub(super) async fn read(
     app: &App,
     ctx: &Ctx,
     query: &List,
+    list: Uuid,
     search: &Search,
 ) -> Result<(Access, Page<RosterRow>, RosterFacts)> {
-    catch_up(app).await?;
     // At one moment: what is found, and what it is.
     let view = app.store.snapshot().await?;
     let access = access::enter_at(app, ctx, &view, query.organization_id).await?;
     let mut asked = query.asked(ctx, &access);
     let (roles, states) = (asked.filter.roles.clone(), asked.filter.states.clone());
     let facets = states.into_iter().map(MemberState::as_str).chain(asked.filter.invited.map(|_| INVITED));
-    let terms = SearchQuery { list: query.organization_id, facets: facets.collect(), search, roles: &roles };
+    let terms = SearchQuery { list, facets: facets.collect(), search, roles: (query.organization_id, &roles) };
     let found = view.search_page(&terms, query.page.after(), query.page.limit()).await?;
     let total = query.page.total(view.search_count(&terms)).await?;
     let found = query.page.page(found, total, FoundRow::cursor);

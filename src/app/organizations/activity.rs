@@ -61,7 +61,9 @@ impl Mutation for TakeReports {
             })
         };
         tx.insert_activities(counting().filter_map(row).collect()).await?;
-        tx.add_activity(&Tally::of(counting())).await?;
+        let tally = Tally::of(counting());
+        tx.add_activity(&tally).await?;
+        tally.last_active.keys().for_each(|(_, user)| app.active.note(*user));
         Ok(self.reports.iter().map(|report| report.id).zip(outcomes).collect())
     }
 }

@@ -121,6 +121,7 @@ impl App {
         user_agent: Option<&str>,
     ) -> Result<(Session, Token)> {
         tx.touch_last_sign_in(user, ctx.now).await?;
+        self.active.note(user.id);
         tx.insert_sign_in_attempt(self.sign_in_record(ctx, Some(user.id), SignInOutcome::Succeeded, user_agent))
             .await?;
         let token = Token::new(TokenKind::Session, self.entropy.bytes());

@@ -1,6 +1,7 @@
 //! Races about one join link: its last place taken by several, and joining while it is revoked.
 //!
-//! What protects is what protects invitations (see [`super::acceptance`]): the lock of the organization, under which the link is read, and the revision check behind it.
+//! What protects is what protects invitations (see [`super::acceptance`]): the lock of the organization, under which the link is read, and the revision check behind it. With the link
+//! read before the lock, both failed in round 0 on both databases.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

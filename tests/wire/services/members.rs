@@ -1,5 +1,6 @@
 //! The roster: its columns, order and filters, and the roles of its members.
 
+mod activity_order;
 mod preview;
 mod role_changes;
 mod roles;
