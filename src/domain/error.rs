@@ -40,6 +40,7 @@ reasons! {
     EmailMismatch, "EMAIL_MISMATCH", "The session belongs to another address than the invitation.";
     EmailUnverified, "EMAIL_UNVERIFIED", "The account's address has not been verified.";
     NotOwner, "NOT_OWNER", "Only the current owner may do this.";
+    SelfOnly, "SELF_ONLY", "Only the person themselves may call this, or a service.";
     OrganizationNotFound, "ORGANIZATION_NOT_FOUND", "There is no such organization among the caller's.";
     MemberNotFound, "MEMBER_NOT_FOUND", "The organization has no such member.";
     JoinLinkNotFound, "JOIN_LINK_NOT_FOUND", "There is no such join link.";

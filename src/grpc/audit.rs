@@ -35,7 +35,7 @@ impl AuditService for Edge {
         &self,
         request: Request<pb::ListAuditEntriesRequest>,
     ) -> Result<Response<pb::ListAuditEntriesResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let page = audit::list(&self.app, &ctx, query).await?;
         Ok(Response::new(page.map(pb::AuditEntry::from).await.into()))
     }
@@ -54,7 +54,7 @@ impl AuditService for Edge {
         &self,
         request: Request<pb::VerifyAuditChainRequest>,
     ) -> Result<Response<pb::VerifyAuditChainResponse>, Status> {
-        let (ctx, question) = self.admit(request)?;
+        let (ctx, question) = self.admit(request).await?;
         Ok(Response::new(audit::verify(&self.app, &ctx, question).await?.into()))
     }
 
@@ -62,7 +62,7 @@ impl AuditService for Edge {
         &self,
         request: Request<pb::ListUserAuditEntriesRequest>,
     ) -> Result<Response<pb::ListUserAuditEntriesResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let page = audit::list_user(&self.app, &ctx, query).await?;
         Ok(Response::new(page.map(pb::AuditEntry::from).await.into()))
     }
@@ -71,7 +71,7 @@ impl AuditService for Edge {
         &self,
         request: Request<pb::VerifyUserAuditChainRequest>,
     ) -> Result<Response<pb::VerifyUserAuditChainResponse>, Status> {
-        let (ctx, question) = self.admit(request)?;
+        let (ctx, question) = self.admit(request).await?;
         Ok(Response::new(audit::verify_user(&self.app, &ctx, question).await?.into()))
     }
 
@@ -79,7 +79,7 @@ impl AuditService for Edge {
         &self,
         request: Request<pb::ListInstallationAuditEntriesRequest>,
     ) -> Result<Response<pb::ListInstallationAuditEntriesResponse>, Status> {
-        let (_, query) = self.admit(request)?;
+        let (_, query) = self.admit(request).await?;
         let page = audit::list_installation(&self.app, query).await?;
         Ok(Response::new(page.map(pb::AuditEntry::from).await.into()))
     }
@@ -88,7 +88,7 @@ impl AuditService for Edge {
         &self,
         request: Request<pb::VerifyInstallationAuditChainRequest>,
     ) -> Result<Response<pb::VerifyInstallationAuditChainResponse>, Status> {
-        let (_, known) = self.admit(request)?;
+        let (_, known) = self.admit(request).await?;
         Ok(Response::new(audit::verify_installation(&self.app, known).await?.into()))
     }
 }

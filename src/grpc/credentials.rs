@@ -26,7 +26,7 @@ impl CredentialService for Edge {
         &self,
         request: Request<pb::ChangePasswordRequest>,
     ) -> Result<Response<pb::ChangePasswordResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
@@ -35,7 +35,7 @@ impl CredentialService for Edge {
         &self,
         request: Request<pb::RequestPasswordResetRequest>,
     ) -> Result<Response<pb::RequestPasswordResetResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -43,7 +43,7 @@ impl CredentialService for Edge {
         &self,
         request: Request<pb::ResetPasswordRequest>,
     ) -> Result<Response<pb::ResetPasswordResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
@@ -52,7 +52,7 @@ impl CredentialService for Edge {
         &self,
         request: Request<pb::BeginMfaEnrollmentRequest>,
     ) -> Result<Response<pb::BeginMfaEnrollmentResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
@@ -61,7 +61,7 @@ impl CredentialService for Edge {
         &self,
         request: Request<pb::ConfirmMfaEnrollmentRequest>,
     ) -> Result<Response<pb::ConfirmMfaEnrollmentResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
@@ -70,7 +70,7 @@ impl CredentialService for Edge {
         &self,
         request: Request<pb::RemoveMfaRequest>,
     ) -> Result<Response<pb::RemoveMfaResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
@@ -79,7 +79,7 @@ impl CredentialService for Edge {
         &self,
         request: Request<pb::ListMfaFactorsRequest>,
     ) -> Result<Response<pb::ListMfaFactorsResponse>, Status> {
-        let (ctx, user) = self.admit(request)?;
+        let (ctx, user) = self.admit(request).await?;
         Ok(Response::new(mfa::list(&self.app, &ctx, user).await?.into()))
     }
 
@@ -87,7 +87,7 @@ impl CredentialService for Edge {
         &self,
         request: Request<pb::LinkIdentityRequest>,
     ) -> Result<Response<pb::LinkIdentityResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -95,7 +95,7 @@ impl CredentialService for Edge {
         &self,
         request: Request<pb::ListIdentitiesRequest>,
     ) -> Result<Response<pb::ListIdentitiesResponse>, Status> {
-        let (ctx, user) = self.admit(request)?;
+        let (ctx, user) = self.admit(request).await?;
         Ok(Response::new(identities::list(&self.app, &ctx, user).await?.into()))
     }
 
@@ -103,7 +103,7 @@ impl CredentialService for Edge {
         &self,
         request: Request<pb::UnlinkIdentityRequest>,
     ) -> Result<Response<pb::UnlinkIdentityResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -111,7 +111,7 @@ impl CredentialService for Edge {
         &self,
         request: Request<pb::RegenerateRecoveryCodesRequest>,
     ) -> Result<Response<pb::RegenerateRecoveryCodesResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }

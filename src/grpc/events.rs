@@ -48,7 +48,7 @@ impl EventService for Edge {
         &self,
         request: Request<pb::ListEventsRequest>,
     ) -> Result<Response<pb::ListEventsResponse>, Status> {
-        let (ctx, follow) = self.admit(request)?;
+        let (ctx, follow) = self.admit(request).await?;
         let batch = events::read(&self.app, &follow).await?;
         Ok(Response::new(batch.visible_to(&ctx).into()))
     }
@@ -57,7 +57,7 @@ impl EventService for Edge {
         &self,
         request: Request<pb::GetEventCursorRequest>,
     ) -> Result<Response<pb::GetEventCursorResponse>, Status> {
-        let (_, follow) = self.admit(request)?;
+        let (_, follow) = self.admit(request).await?;
         Ok(Response::new(events::read(&self.app, &follow).await?.into()))
     }
 }

@@ -45,7 +45,7 @@ impl InvitationService for Edge {
         &self,
         request: Request<pb::CreateInvitationRequest>,
     ) -> Result<Response<pb::CreateInvitationResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -53,7 +53,7 @@ impl InvitationService for Edge {
         &self,
         request: Request<pb::GetInvitationRequest>,
     ) -> Result<Response<pb::GetInvitationResponse>, Status> {
-        let (ctx, (organization, id)) = self.admit(request)?;
+        let (ctx, (organization, id)) = self.admit(request).await?;
         let row = lists::get(&self.app, &ctx, organization, id).await?;
         Ok(Response::new((row, ctx.now).into()))
     }
@@ -62,7 +62,7 @@ impl InvitationService for Edge {
         &self,
         request: Request<pb::ListInvitationsRequest>,
     ) -> Result<Response<pb::ListInvitationsResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let page = lists::list(&self.app, &ctx, query).await?;
         Ok(Response::new(page.map(|row| invitation(row, ctx.now)).await.into()))
     }
@@ -71,7 +71,7 @@ impl InvitationService for Edge {
         &self,
         request: Request<pb::ResendInvitationRequest>,
     ) -> Result<Response<pb::ResendInvitationResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -79,7 +79,7 @@ impl InvitationService for Edge {
         &self,
         request: Request<pb::RevokeInvitationRequest>,
     ) -> Result<Response<pb::RevokeInvitationResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -87,7 +87,7 @@ impl InvitationService for Edge {
         &self,
         request: Request<pb::PreviewInvitationRequest>,
     ) -> Result<Response<pb::PreviewInvitationResponse>, Status> {
-        let (ctx, token) = self.admit(request)?;
+        let (ctx, token) = self.admit(request).await?;
         Ok(Response::new(preview(&self.app, &ctx, token).await?.into()))
     }
 
@@ -95,7 +95,7 @@ impl InvitationService for Edge {
         &self,
         request: Request<pb::AcceptInvitationRequest>,
     ) -> Result<Response<pb::AcceptInvitationResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -103,7 +103,7 @@ impl InvitationService for Edge {
         &self,
         request: Request<pb::DeclineInvitationRequest>,
     ) -> Result<Response<pb::DeclineInvitationResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -111,7 +111,7 @@ impl InvitationService for Edge {
         &self,
         request: Request<pb::BatchCreateInvitationsRequest>,
     ) -> Result<Response<pb::BatchCreateInvitationsResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -119,7 +119,7 @@ impl InvitationService for Edge {
         &self,
         request: Request<pb::ListUserInvitationsRequest>,
     ) -> Result<Response<pb::ListUserInvitationsResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let page = lists::list_of_user(&self.app, &ctx, query).await?;
         Ok(Response::new(page.map(user_invitation).await.into()))
     }

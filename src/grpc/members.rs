@@ -45,7 +45,7 @@ impl MemberService for Edge {
         &self,
         request: Request<pb::ListMembersRequest>,
     ) -> Result<Response<pb::ListMembersResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let Roster { page, actions, revision } = members::list(&self.app, &ctx, query).await?;
         let answer = pb::ListMembersResponse::from(page.map(row).await);
         let organization_actions = Some(organization_actions(actions));
@@ -56,7 +56,7 @@ impl MemberService for Edge {
         &self,
         request: Request<pb::GetMemberRequest>,
     ) -> Result<Response<pb::GetMemberResponse>, Status> {
-        let (ctx, (organization, user)) = self.admit(request)?;
+        let (ctx, (organization, user)) = self.admit(request).await?;
         Ok(Response::new(members::get(&self.app, &ctx, organization, user).await?.into()))
     }
 
@@ -64,7 +64,7 @@ impl MemberService for Edge {
         &self,
         request: Request<pb::ListUserMembershipsRequest>,
     ) -> Result<Response<pb::ListUserMembershipsResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let (page, waiting) = organizations::memberships::list(&self.app, &ctx, query).await?;
         let answer = pb::ListUserMembershipsResponse::from(page.map(memberships::membership).await);
         let invitations = waiting.into_iter().map(user_invitation).collect();
@@ -75,7 +75,7 @@ impl MemberService for Edge {
         &self,
         request: Request<pb::SetMemberRolesRequest>,
     ) -> Result<Response<pb::SetMemberRolesResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -83,7 +83,7 @@ impl MemberService for Edge {
         &self,
         request: Request<pb::AddMemberRolesRequest>,
     ) -> Result<Response<pb::AddMemberRolesResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -91,7 +91,7 @@ impl MemberService for Edge {
         &self,
         request: Request<pb::RemoveMemberRolesRequest>,
     ) -> Result<Response<pb::RemoveMemberRolesResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -99,7 +99,7 @@ impl MemberService for Edge {
         &self,
         request: Request<pb::PreviewRoleChangeRequest>,
     ) -> Result<Response<pb::PreviewRoleChangeResponse>, Status> {
-        let (ctx, asked) = self.admit(request)?;
+        let (ctx, asked) = self.admit(request).await?;
         Ok(Response::new(preview::preview_roles(&self.app, &ctx, asked).await?.into()))
     }
 
@@ -107,7 +107,7 @@ impl MemberService for Edge {
         &self,
         request: Request<pb::CreateMemberRequest>,
     ) -> Result<Response<pb::CreateMemberResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -115,7 +115,7 @@ impl MemberService for Edge {
         &self,
         request: Request<pb::UpdateMemberRequest>,
     ) -> Result<Response<pb::UpdateMemberResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -123,7 +123,7 @@ impl MemberService for Edge {
         &self,
         request: Request<pb::SuspendMemberRequest>,
     ) -> Result<Response<pb::SuspendMemberResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -131,7 +131,7 @@ impl MemberService for Edge {
         &self,
         request: Request<pb::ActivateMemberRequest>,
     ) -> Result<Response<pb::ActivateMemberResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -139,7 +139,7 @@ impl MemberService for Edge {
         &self,
         request: Request<pb::RemoveMemberRequest>,
     ) -> Result<Response<pb::RemoveMemberResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -147,7 +147,7 @@ impl MemberService for Edge {
         &self,
         request: Request<pb::RestoreMemberRequest>,
     ) -> Result<Response<pb::RestoreMemberResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -155,7 +155,7 @@ impl MemberService for Edge {
         &self,
         request: Request<pb::LeaveOrganizationRequest>,
     ) -> Result<Response<pb::LeaveOrganizationResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 }

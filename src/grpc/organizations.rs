@@ -38,7 +38,7 @@ impl OrganizationService for Edge {
         &self,
         request: Request<pb::CreateOrganizationRequest>,
     ) -> Result<Response<pb::CreateOrganizationResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -46,7 +46,7 @@ impl OrganizationService for Edge {
         &self,
         request: Request<pb::GetOrganizationRequest>,
     ) -> Result<Response<pb::GetOrganizationResponse>, Status> {
-        let (ctx, id) = self.admit(request)?;
+        let (ctx, id) = self.admit(request).await?;
         Ok(Response::new(organizations::get(&self.app, &ctx, id).await?.into()))
     }
 
@@ -54,7 +54,7 @@ impl OrganizationService for Edge {
         &self,
         request: Request<pb::ListOrganizationsRequest>,
     ) -> Result<Response<pb::ListOrganizationsResponse>, Status> {
-        let (ctx, page) = self.admit(request)?;
+        let (ctx, page) = self.admit(request).await?;
         let page = organizations::list(&self.app, &ctx, page).await?;
         Ok(Response::new(page.map(organization).await.into()))
     }
@@ -63,7 +63,7 @@ impl OrganizationService for Edge {
         &self,
         request: Request<pb::LookupOrganizationRequest>,
     ) -> Result<Response<pb::LookupOrganizationResponse>, Status> {
-        let (ctx, slug) = self.admit(request)?;
+        let (ctx, slug) = self.admit(request).await?;
         Ok(Response::new(slugs::lookup(&self.app, &ctx, slug).await?.into()))
     }
 
@@ -71,7 +71,7 @@ impl OrganizationService for Edge {
         &self,
         request: Request<pb::UpdateOrganizationRequest>,
     ) -> Result<Response<pb::UpdateOrganizationResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -79,7 +79,7 @@ impl OrganizationService for Edge {
         &self,
         request: Request<pb::SuspendOrganizationRequest>,
     ) -> Result<Response<pb::SuspendOrganizationResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -87,7 +87,7 @@ impl OrganizationService for Edge {
         &self,
         request: Request<pb::ActivateOrganizationRequest>,
     ) -> Result<Response<pb::ActivateOrganizationResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -95,7 +95,7 @@ impl OrganizationService for Edge {
         &self,
         request: Request<pb::DeleteOrganizationRequest>,
     ) -> Result<Response<pb::DeleteOrganizationResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -103,7 +103,7 @@ impl OrganizationService for Edge {
         &self,
         request: Request<pb::UndeleteOrganizationRequest>,
     ) -> Result<Response<pb::UndeleteOrganizationResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 }

@@ -37,7 +37,7 @@ impl PermissionService for Edge {
         &self,
         request: Request<pb::CheckPermissionRequest>,
     ) -> Result<Response<pb::CheckPermissionResponse>, Status> {
-        let (ctx, question) = self.admit(request)?;
+        let (ctx, question) = self.admit(request).await?;
         Ok(Response::new(permissions::check(&self.app, &ctx, question).await?.into()))
     }
 
@@ -45,7 +45,7 @@ impl PermissionService for Edge {
         &self,
         request: Request<pb::BatchCheckPermissionsRequest>,
     ) -> Result<Response<pb::BatchCheckPermissionsResponse>, Status> {
-        let (ctx, questions) = self.admit(request)?;
+        let (ctx, questions) = self.admit(request).await?;
         Ok(Response::new(permissions::check_batch(&self.app, &ctx, questions).await?.into()))
     }
 
@@ -53,7 +53,7 @@ impl PermissionService for Edge {
         &self,
         request: Request<pb::ListEffectivePermissionsRequest>,
     ) -> Result<Response<pb::ListEffectivePermissionsResponse>, Status> {
-        let (ctx, (organization, user)) = self.admit(request)?;
+        let (ctx, (organization, user)) = self.admit(request).await?;
         let effective = permissions::list_effective(&self.app, &ctx, organization, user).await?;
         Ok(Response::new(effective.into()))
     }
@@ -62,7 +62,7 @@ impl PermissionService for Edge {
         &self,
         request: Request<pb::ListPermissionHoldersRequest>,
     ) -> Result<Response<pb::ListPermissionHoldersResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         Ok(Response::new(holders::list(&self.app, &ctx, query).await?.into()))
     }
 }

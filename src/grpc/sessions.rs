@@ -34,7 +34,7 @@ const CODE: usize = 16;
 #[tonic::async_trait]
 impl SessionService for Edge {
     async fn sign_in(&self, request: Request<pb::SignInRequest>) -> Result<Response<pb::SignInResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         let entry = first_factor::sign_in(&self.app, &ctx, command).await?;
         Ok(Response::new(entered(entry, |session| self.idle_end(session))))
     }
@@ -43,7 +43,7 @@ impl SessionService for Edge {
         &self,
         request: Request<pb::CompleteSignInRequest>,
     ) -> Result<Response<pb::CompleteSignInResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
@@ -52,13 +52,13 @@ impl SessionService for Edge {
         &self,
         request: Request<pb::VerifySessionRequest>,
     ) -> Result<Response<pb::VerifySessionResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let verdict = sessions::verify(&self.app, &ctx, query).await?;
         Ok(Response::new(self.verdict(verdict)))
     }
 
     async fn get_me(&self, request: Request<pb::GetMeRequest>) -> Result<Response<pb::GetMeResponse>, Status> {
-        let (ctx, ()) = self.admit(request)?;
+        let (ctx, ()) = self.admit(request).await?;
         let SessionHolder { session, user: account } = sessions::me(&ctx)?;
         Ok(Response::new(pb::GetMeResponse { user: Some(user(account)), session: Some(self.session(session)) }))
     }
@@ -67,7 +67,7 @@ impl SessionService for Edge {
         &self,
         request: Request<pb::ListSessionsRequest>,
     ) -> Result<Response<pb::ListSessionsResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let page = sessions::list(&self.app, &ctx, query).await?;
         Ok(Response::new(page.map(|row| self.session(row)).await.into()))
     }
@@ -76,7 +76,7 @@ impl SessionService for Edge {
         &self,
         request: Request<pb::RevokeSessionRequest>,
     ) -> Result<Response<pb::RevokeSessionResponse>, Status> {
-        let (ctx, (user, session)) = self.admit(request)?;
+        let (ctx, (user, session)) = self.admit(request).await?;
         sessions::revoke(&self.app, &ctx, user, session).await?;
         Ok(Response::new(pb::RevokeSessionResponse {}))
     }
@@ -85,7 +85,7 @@ impl SessionService for Edge {
         &self,
         request: Request<pb::RevokeUserSessionsRequest>,
     ) -> Result<Response<pb::RevokeUserSessionsResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
@@ -94,7 +94,7 @@ impl SessionService for Edge {
         &self,
         request: Request<pb::StartStepUpRequest>,
     ) -> Result<Response<pb::StartStepUpResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
@@ -103,13 +103,13 @@ impl SessionService for Edge {
         &self,
         request: Request<pb::CompleteStepUpRequest>,
     ) -> Result<Response<pb::CompleteStepUpResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
 
     async fn sign_out(&self, request: Request<pb::SignOutRequest>) -> Result<Response<pb::SignOutResponse>, Status> {
-        let (ctx, ()) = self.admit(request)?;
+        let (ctx, ()) = self.admit(request).await?;
         sessions::sign_out(&self.app, &ctx).await?;
         Ok(Response::new(pb::SignOutResponse {}))
     }

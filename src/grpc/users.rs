@@ -32,12 +32,12 @@ impl UserService for Edge {
         &self,
         request: Request<pb::CreateUserRequest>,
     ) -> Result<Response<pb::CreateUserResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
     async fn get_user(&self, request: Request<pb::GetUserRequest>) -> Result<Response<pb::GetUserResponse>, Status> {
-        let (ctx, id) = self.admit(request)?;
+        let (ctx, id) = self.admit(request).await?;
         Ok(Response::new(users::get(&self.app, &ctx, id).await?.into()))
     }
 
@@ -45,7 +45,7 @@ impl UserService for Edge {
         &self,
         request: Request<pb::ChangeUserEmailRequest>,
     ) -> Result<Response<pb::ChangeUserEmailResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         let answer = self.app.execute(&ctx, command).await?;
         Ok(Response::new(answer))
     }
@@ -54,7 +54,7 @@ impl UserService for Edge {
         &self,
         request: Request<pb::SendEmailVerificationRequest>,
     ) -> Result<Response<pb::SendEmailVerificationResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -62,7 +62,7 @@ impl UserService for Edge {
         &self,
         request: Request<pb::VerifyUserEmailRequest>,
     ) -> Result<Response<pb::VerifyUserEmailResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -70,7 +70,7 @@ impl UserService for Edge {
         &self,
         request: Request<pb::ListUsersRequest>,
     ) -> Result<Response<pb::ListUsersResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let page = users::list(&self.app, &ctx, query).await?;
         Ok(Response::new(page.map(user).await.into()))
     }
@@ -79,7 +79,7 @@ impl UserService for Edge {
         &self,
         request: Request<pb::BatchGetUsersRequest>,
     ) -> Result<Response<pb::BatchGetUsersResponse>, Status> {
-        let (ctx, ids) = self.admit(request)?;
+        let (ctx, ids) = self.admit(request).await?;
         let rows = users::get_batch(&self.app, &ctx, ids).await?;
         Ok(Response::new(rows.into()))
     }
@@ -88,7 +88,7 @@ impl UserService for Edge {
         &self,
         request: Request<pb::UpdateUserRequest>,
     ) -> Result<Response<pb::UpdateUserResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -96,7 +96,7 @@ impl UserService for Edge {
         &self,
         request: Request<pb::SuspendUserRequest>,
     ) -> Result<Response<pb::SuspendUserResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -104,7 +104,7 @@ impl UserService for Edge {
         &self,
         request: Request<pb::ActivateUserRequest>,
     ) -> Result<Response<pb::ActivateUserResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -112,7 +112,7 @@ impl UserService for Edge {
         &self,
         request: Request<pb::DeleteUserRequest>,
     ) -> Result<Response<pb::DeleteUserResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -120,7 +120,7 @@ impl UserService for Edge {
         &self,
         request: Request<pb::UndeleteUserRequest>,
     ) -> Result<Response<pb::UndeleteUserResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -128,7 +128,7 @@ impl UserService for Edge {
         &self,
         request: Request<pb::ScheduleUserDeletionRequest>,
     ) -> Result<Response<pb::ScheduleUserDeletionResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -136,7 +136,7 @@ impl UserService for Edge {
         &self,
         request: Request<pb::CancelUserDeletionRequest>,
     ) -> Result<Response<pb::CancelUserDeletionResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -144,7 +144,7 @@ impl UserService for Edge {
         &self,
         request: Request<pb::EraseUserRequest>,
     ) -> Result<Response<pb::EraseUserResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 

@@ -16,6 +16,9 @@ use super::{
 };
 use crate::domain::{member::MemberState, organization::OrganizationState, user::UserState};
 
+/// Organizations that are looked at to find one in which somebody sees somebody.
+const SHARED: u64 = 100;
+
 impl<C: ConnectionTrait> View<C> {
     /// One organization.
     pub(crate) async fn organization(&self, id: Uuid) -> Result<Option<Organization>> {
@@ -78,6 +81,28 @@ impl<C: ConnectionTrait> View<C> {
                 Ok(found.map(|organization| (organization, None)))
             }
         }
+    }
+
+    /// The organizations that two users belong to, each with the membership of the first; a hundred at the most.
+    pub(crate) async fn shared_organizations(&self, user: Uuid, other: Uuid) -> Result<Vec<(Organization, Member)>> {
+        let theirs = Query::select()
+            .expr(Expr::val(1))
+            .from_as(members::Entity, "theirs")
+            .and_where(Expr::col(("theirs", members::Column::UserId)).eq(other))
+            .and_where(Expr::col(("theirs", members::Column::State)).ne(MemberState::Removed))
+            .and_where(
+                Expr::col(("theirs", members::Column::OrganizationId))
+                    .equals((organizations::Entity, organizations::Column::Id)),
+            )
+            .take();
+        let found = organizations::Entity::find()
+            .join(JoinType::InnerJoin, membership_of(user))
+            .select_also(members::Entity)
+            .filter(Expr::exists(theirs))
+            .limit(SHARED)
+            .all(&self.0)
+            .await?;
+        Ok(found.into_iter().filter_map(|(organization, member)| Some((organization, member?))).collect())
     }
 
     /// Many memberships at once, by two statements.

@@ -24,6 +24,9 @@ use crate::{
     store::{Member, Organization, Session, Snapshot, Tx},
 };
 
+/// The permission that shows the roster, and the scope that shows it to services.
+const ROSTER_READ: &str = "members.read";
+
 /// The proof. Made here and nowhere else, after the rule of the called method has been checked; what it shows is that organization only.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
@@ -96,6 +99,12 @@ impl Access {
         let service = ctx.caller.service.is_none() || ctx.caller.has_scope(permission);
         let member = self.membership.as_ref();
         service && member.is_none_or(|member| self.model.allows(&member.roles, permission))
+    }
+
+    /// Whether the caller sees who the members are.
+    fn shows_roster(&self, ctx: &Ctx) -> bool {
+        let usable = self.organization.state.usable().is_ok() && self.require_factor(ctx).is_ok();
+        usable && self.also_allows(ctx, ROSTER_READ)
     }
 
     /// Refuses a caller who could not call another method here, as far as its rule goes: for a call that also answers what that one would.
@@ -181,6 +190,26 @@ pub(crate) async fn enter_as_member(app: &App, ctx: &Ctx, organization: Uuid) ->
         access.organization.state.usable()?;
     }
     Ok(access)
+}
+
+/// Refuses a caller who names a colleague where only the person themselves may call: one whom they see in a roster, so that the answer tells them nothing. Of anybody else the use case answers that
+/// there is no such user.
+///
+/// # Errors
+/// `SELF_ONLY`.
+pub(crate) async fn require_no_colleague(app: &App, ctx: &Ctx) -> Result<()> {
+    let only_self = !ctx.rule.self_field.is_empty() && ctx.rule.permission.is_empty();
+    let (Some(caller), Some(named)) = (ctx.caller.user_id(), ctx.named.user) else { return Ok(()) };
+    if !only_self || caller == named {
+        return Ok(());
+    }
+    for (organization, member) in app.store.read().shared_organizations(caller, named).await? {
+        let access = admit_anyhow(app, ctx, organization, Some(member));
+        if access.is_ok_and(|access| access.shows_roster(ctx)) {
+            return Err(Reason::SelfOnly.into());
+        }
+    }
+    Ok(())
 }
 
 /// What a change of an organization asks of a user who calls. A service that acts for no user has shown its scope already.

@@ -33,7 +33,7 @@ impl JoinLinkService for Edge {
         &self,
         request: Request<pb::CreateJoinLinkRequest>,
     ) -> Result<Response<pb::CreateJoinLinkResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -41,7 +41,7 @@ impl JoinLinkService for Edge {
         &self,
         request: Request<pb::GetJoinLinkRequest>,
     ) -> Result<Response<pb::GetJoinLinkResponse>, Status> {
-        let (ctx, (organization, id)) = self.admit(request)?;
+        let (ctx, (organization, id)) = self.admit(request).await?;
         let link = join_links::get(&self.app, &ctx, organization, id).await?;
         Ok(Response::new(pb::GetJoinLinkResponse { join_link: Some(join_link(link, ctx.now)) }))
     }
@@ -50,7 +50,7 @@ impl JoinLinkService for Edge {
         &self,
         request: Request<pb::ListJoinLinksRequest>,
     ) -> Result<Response<pb::ListJoinLinksResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let page = join_links::list(&self.app, &ctx, query).await?;
         Ok(Response::new(page.map(|row| join_link(row, ctx.now)).await.into()))
     }
@@ -59,7 +59,7 @@ impl JoinLinkService for Edge {
         &self,
         request: Request<pb::RevokeJoinLinkRequest>,
     ) -> Result<Response<pb::RevokeJoinLinkResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -67,7 +67,7 @@ impl JoinLinkService for Edge {
         &self,
         request: Request<pb::PreviewJoinLinkRequest>,
     ) -> Result<Response<pb::PreviewJoinLinkResponse>, Status> {
-        let (ctx, token) = self.admit(request)?;
+        let (ctx, token) = self.admit(request).await?;
         Ok(Response::new(joining::preview(&self.app, &ctx, token).await?.into()))
     }
 
@@ -75,7 +75,7 @@ impl JoinLinkService for Edge {
         &self,
         request: Request<pb::JoinOrganizationRequest>,
     ) -> Result<Response<pb::JoinOrganizationResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 }

@@ -24,7 +24,7 @@ impl DeliveryService for Edge {
         &self,
         request: Request<pb::ListMessagesRequest>,
     ) -> Result<Response<pb::ListMessagesResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let page = deliveries::list(&self.app, &ctx, query).await?;
         Ok(Response::new(page.map(message).await.into()))
     }
@@ -33,7 +33,7 @@ impl DeliveryService for Edge {
         &self,
         request: Request<pb::GetMessageRequest>,
     ) -> Result<Response<pb::GetMessageResponse>, Status> {
-        let (ctx, id) = self.admit(request)?;
+        let (ctx, id) = self.admit(request).await?;
         Ok(Response::new(deliveries::get(&self.app, &ctx, id).await?.into()))
     }
 
@@ -41,7 +41,7 @@ impl DeliveryService for Edge {
         &self,
         request: Request<pb::RetryMessageRequest>,
     ) -> Result<Response<pb::RetryMessageResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 }

@@ -31,7 +31,7 @@ impl ServiceAccountService for Edge {
         &self,
         request: Request<pb::CreateServiceAccountRequest>,
     ) -> Result<Response<pb::CreateServiceAccountResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -39,7 +39,7 @@ impl ServiceAccountService for Edge {
         &self,
         request: Request<pb::ListServiceAccountsRequest>,
     ) -> Result<Response<pb::ListServiceAccountsResponse>, Status> {
-        let (ctx, page) = self.admit(request)?;
+        let (ctx, page) = self.admit(request).await?;
         let page = service_accounts::list(&self.app, &ctx, page).await?;
         Ok(Response::new(page.map(account).await.into()))
     }
@@ -48,7 +48,7 @@ impl ServiceAccountService for Edge {
         &self,
         request: Request<pb::UpdateServiceAccountRequest>,
     ) -> Result<Response<pb::UpdateServiceAccountResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -56,7 +56,7 @@ impl ServiceAccountService for Edge {
         &self,
         request: Request<pb::DisableServiceAccountRequest>,
     ) -> Result<Response<pb::DisableServiceAccountResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -64,7 +64,7 @@ impl ServiceAccountService for Edge {
         &self,
         request: Request<pb::CreateServiceKeyRequest>,
     ) -> Result<Response<pb::CreateServiceKeyResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -72,7 +72,7 @@ impl ServiceAccountService for Edge {
         &self,
         request: Request<pb::ListServiceKeysRequest>,
     ) -> Result<Response<pb::ListServiceKeysResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let page = service_accounts::list_keys(&self.app, &ctx, query).await?;
         Ok(Response::new(page.map(key).await.into()))
     }
@@ -81,7 +81,7 @@ impl ServiceAccountService for Edge {
         &self,
         request: Request<pb::RevokeServiceKeyRequest>,
     ) -> Result<Response<pb::RevokeServiceKeyResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 }

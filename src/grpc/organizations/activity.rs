@@ -35,7 +35,7 @@ impl ActivityService for Edge {
         &self,
         request: Request<pb::ReportActivityRequest>,
     ) -> Result<Response<pb::ReportActivityResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -43,7 +43,7 @@ impl ActivityService for Edge {
         &self,
         request: Request<pb::ListActivityRequest>,
     ) -> Result<Response<pb::ListActivityResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let page = activity::list(&self.app, &ctx, query).await?;
         Ok(Response::new(page.map(pb::Activity::from).await.into()))
     }

@@ -24,7 +24,7 @@ impl ContactService for Edge {
         &self,
         request: Request<pb::CreateContactRequest>,
     ) -> Result<Response<pb::CreateContactResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -32,7 +32,7 @@ impl ContactService for Edge {
         &self,
         request: Request<pb::GetContactRequest>,
     ) -> Result<Response<pb::GetContactResponse>, Status> {
-        let (ctx, (organization, id)) = self.admit(request)?;
+        let (ctx, (organization, id)) = self.admit(request).await?;
         Ok(Response::new(contacts::get(&self.app, &ctx, organization, id).await?.into()))
     }
 
@@ -40,7 +40,7 @@ impl ContactService for Edge {
         &self,
         request: Request<pb::ListContactsRequest>,
     ) -> Result<Response<pb::ListContactsResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let page = contacts::list(&self.app, &ctx, query).await?;
         Ok(Response::new(page.map(contact).await.into()))
     }
@@ -49,7 +49,7 @@ impl ContactService for Edge {
         &self,
         request: Request<pb::UpdateContactRequest>,
     ) -> Result<Response<pb::UpdateContactResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -57,7 +57,7 @@ impl ContactService for Edge {
         &self,
         request: Request<pb::DeleteContactRequest>,
     ) -> Result<Response<pb::DeleteContactResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -65,7 +65,7 @@ impl ContactService for Edge {
         &self,
         request: Request<pb::ListContactRecipientsRequest>,
     ) -> Result<Response<pb::ListContactRecipientsResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let page = contacts::list_recipients(&self.app, &ctx, query).await?;
         Ok(Response::new(page.map(recipient).await.into()))
     }

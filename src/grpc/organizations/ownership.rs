@@ -26,7 +26,7 @@ impl OwnershipService for Edge {
         &self,
         request: Request<pb::TransferOwnershipRequest>,
     ) -> Result<Response<pb::TransferOwnershipResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -34,7 +34,7 @@ impl OwnershipService for Edge {
         &self,
         request: Request<pb::ListOwnershipTransfersRequest>,
     ) -> Result<Response<pb::ListOwnershipTransfersResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let page = transfers::list(&self.app, &ctx, query).await?;
         Ok(Response::new(page.map(|row| transfer(row, ctx.now)).await.into()))
     }
@@ -43,7 +43,7 @@ impl OwnershipService for Edge {
         &self,
         request: Request<pb::ConfirmOwnershipTransferRequest>,
     ) -> Result<Response<pb::ConfirmOwnershipTransferResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -51,7 +51,7 @@ impl OwnershipService for Edge {
         &self,
         request: Request<pb::CancelOwnershipTransferRequest>,
     ) -> Result<Response<pb::CancelOwnershipTransferResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 }

@@ -33,14 +33,14 @@ impl RoleService for Edge {
         &self,
         request: Request<pb::ListRolesRequest>,
     ) -> Result<Response<pb::ListRolesResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let (page, revision) = roles::list(&self.app, &ctx, query).await?;
         let answer = pb::ListRolesResponse::from(page.map(role).await);
         Ok(Response::new(pb::ListRolesResponse { revision, ..answer }))
     }
 
     async fn get_role(&self, request: Request<pb::GetRoleRequest>) -> Result<Response<pb::GetRoleResponse>, Status> {
-        let (ctx, (organization, role)) = self.admit(request)?;
+        let (ctx, (organization, role)) = self.admit(request).await?;
         Ok(Response::new(roles::get(&self.app, &ctx, organization, role).await?.into()))
     }
 
@@ -48,7 +48,7 @@ impl RoleService for Edge {
         &self,
         request: Request<pb::CreateRoleRequest>,
     ) -> Result<Response<pb::CreateRoleResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -56,7 +56,7 @@ impl RoleService for Edge {
         &self,
         request: Request<pb::UpdateRoleRequest>,
     ) -> Result<Response<pb::UpdateRoleResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -64,7 +64,7 @@ impl RoleService for Edge {
         &self,
         request: Request<pb::DeleteRoleRequest>,
     ) -> Result<Response<pb::DeleteRoleResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 
@@ -72,7 +72,7 @@ impl RoleService for Edge {
         &self,
         request: Request<pb::ListPermissionsRequest>,
     ) -> Result<Response<pb::ListPermissionsResponse>, Status> {
-        let (ctx, query) = self.admit(request)?;
+        let (ctx, query) = self.admit(request).await?;
         let page = roles::list_permissions(&self.app, &ctx, query).await?;
         Ok(Response::new(page.map(|row| permission(&row)).await.into()))
     }

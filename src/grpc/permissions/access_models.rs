@@ -23,7 +23,7 @@ impl AccessModelService for Edge {
         &self,
         request: Request<pb::ListAccessModelsRequest>,
     ) -> Result<Response<pb::ListAccessModelsResponse>, Status> {
-        let (_ctx, ()) = self.admit(request)?;
+        let (_ctx, ()) = self.admit(request).await?;
         Ok(Response::new(access_models::list(&self.app).into()))
     }
 
@@ -31,7 +31,7 @@ impl AccessModelService for Edge {
         &self,
         request: Request<pb::GetAccessModelRequest>,
     ) -> Result<Response<pb::GetAccessModelResponse>, Status> {
-        let (_ctx, id) = self.admit(request)?;
+        let (_ctx, id) = self.admit(request).await?;
         Ok(Response::new(access_models::get(&self.app, &id)?.into()))
     }
 
@@ -39,7 +39,7 @@ impl AccessModelService for Edge {
         &self,
         request: Request<pb::PutAccessModelRequest>,
     ) -> Result<Response<pb::PutAccessModelResponse>, Status> {
-        let (ctx, command) = self.admit(request)?;
+        let (ctx, command) = self.admit(request).await?;
         Ok(Response::new(self.app.execute(&ctx, command).await?))
     }
 }

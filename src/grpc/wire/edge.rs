@@ -12,6 +12,7 @@ use crate::{
     app::{
         App,
         call::{
+            access::require_no_colleague,
             authentication::authenticate,
             caller::Caller,
             context::{Ctx, Named, RequestIdentity},
@@ -50,11 +51,11 @@ impl Edge {
     /// The call's context and command.
     ///
     /// # Errors
-    /// Every violated field at once. A call that did not pass authentication is refused.
-    pub(crate) fn admit<R: Parse + Ruled>(&self, request: Request<R>) -> Result<(Ctx, R::Command), Status> {
+    /// Every violated field at once. A call that did not pass authentication is refused, and one about a colleague that is only for themselves: `SELF_ONLY`.
+    pub(crate) async fn admit<R: Parse + Ruled>(&self, request: Request<R>) -> Result<(Ctx, R::Command), Status> {
         let admitted = admitted(&request)?;
         let caller = admitted.caller.clone();
-        self.read(&admitted, caller, admitted.now, &request.into_inner())
+        self.read(&admitted, caller, admitted.now, &request.into_inner()).await
     }
 
     /// The same for a message of a stream, by who its caller is now: credentials may have been taken back since the stream began.
@@ -70,7 +71,7 @@ impl Edge {
         let caller = authenticate(&self.app, &admitted.credentials, Freshness::Full, now).await?;
         admitted.rule.admit(&caller).map_err(Error::from)?;
         admitted.proof.withdraw();
-        self.read(admitted, caller, now, message)
+        self.read(admitted, caller, now, message).await
     }
 
     /// The command of a request that has been read before, as a stream changed it.
@@ -92,7 +93,7 @@ impl Edge {
         fields.finish(command)
     }
 
-    fn read<R: Parse + Ruled>(
+    async fn read<R: Parse + Ruled>(
         &self,
         admitted: &Admitted,
         caller: Caller,
@@ -115,6 +116,7 @@ impl Edge {
             client_ip: admitted.client_ip.clone(),
             peer: admitted.peer,
         };
+        require_no_colleague(&self.app, &ctx).await?;
         Ok((ctx, command))
     }
 }

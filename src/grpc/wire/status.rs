@@ -135,6 +135,7 @@ fn code(reason: Reason) -> Code {
         | Reason::EmailDomainNotAllowed
         | Reason::MfaRequired
         | Reason::ServiceRequired
+        | Reason::SelfOnly
         | Reason::NotOwner => Code::PermissionDenied,
         Reason::OrganizationNotFound
         | Reason::MemberNotFound

@@ -181,8 +181,8 @@ async fn a_user_asks_about_themselves(world: World) {
     assert_eq!(own.decision(), Decision::Allow);
     assert_refused(
         check(&world, &member.session, question(acme, &scenario.owner.user_id, "members.read")).await,
-        Code::NotFound,
-        "USER_NOT_FOUND",
+        Code::PermissionDenied,
+        "SELF_ONLY",
     );
     assert_refused(
         check(&world, &member.session, question(acme, NOBODY, "members.read")).await,
@@ -197,8 +197,8 @@ async fn a_user_asks_about_themselves(world: World) {
     };
     assert_refused(
         call!(world, permissions.list_effective_permissions, &member.session, others),
-        Code::NotFound,
-        "USER_NOT_FOUND",
+        Code::PermissionDenied,
+        "SELF_ONLY",
     );
     let about = |user_id: &str| PermissionCheck {
         organization_id: acme.clone(),

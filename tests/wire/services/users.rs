@@ -3,6 +3,7 @@
 pub(crate) mod addresses;
 mod attributes;
 pub(crate) mod audit;
+mod colleagues;
 mod deletion;
 mod erasure;
 mod export;

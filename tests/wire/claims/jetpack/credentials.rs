@@ -182,8 +182,8 @@ async fn jp_10_credentials_are_a_persons_own(world: World) {
         ..ChangeUserEmailRequest::default()
     };
     let factors = || ListMfaFactorsRequest { user_id: user.user_id.clone() };
-    assert_refused(call!(world, users.change_user_email, admin, changing()), Code::NotFound, "USER_NOT_FOUND");
-    assert_refused(call!(world, credentials.list_mfa_factors, admin, factors()), Code::NotFound, "USER_NOT_FOUND");
+    assert_refused(call!(world, users.change_user_email, admin, changing()), Code::PermissionDenied, "SELF_ONLY");
+    assert_refused(call!(world, credentials.list_mfa_factors, admin, factors()), Code::PermissionDenied, "SELF_ONLY");
     assert_refused(
         world.users().change_user_email(world.on_behalf_of(&service, admin, changing())).await,
         Code::NotFound,

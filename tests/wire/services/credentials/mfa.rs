@@ -221,8 +221,8 @@ async fn a_factor_is_set_up_and_asked_for(world: World) {
             &member.session,
             ListMfaFactorsRequest { user_id: owner.user_id.clone() }
         ),
-        Code::NotFound,
-        "USER_NOT_FOUND",
+        Code::PermissionDenied,
+        "SELF_ONLY",
     );
 }
 

@@ -60,7 +60,7 @@ async fn a_person_has_their_account_deleted_later(world: World) {
     let wrong = schedule(&world, &ada.session, asking(&ada.user_id, "crimson ladder over 7 rivers")).await;
     assert_refused(wrong, Code::FailedPrecondition, "PASSWORD_INCORRECT");
     let others = schedule(&world, &acme.owner.session, asking(&ada.user_id, PASSWORD)).await;
-    assert_refused(others, Code::NotFound, "USER_NOT_FOUND");
+    assert_refused(others, Code::PermissionDenied, "SELF_ONLY");
 
     let scheduled = schedule(&world, &ada.session, asking(&ada.user_id, PASSWORD)).await.unwrap();
     let due = time(scheduled.scheduled_delete_time.as_ref());

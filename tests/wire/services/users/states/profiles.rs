@@ -65,8 +65,8 @@ async fn a_person_changes_their_own_profile(world: World) {
     };
     assert_refused(
         profile(&world, &acme.owner.session, &["given_name"], values()).await,
-        Code::NotFound,
-        "USER_NOT_FOUND",
+        Code::PermissionDenied,
+        "SELF_ONLY",
     );
     let changed =
         profile(&world, &ada.session, &["given_name", "family_name", "username", "locale"], values()).await.unwrap();
