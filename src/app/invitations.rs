@@ -322,10 +322,9 @@ impl Mutation for Resend {
 
         let token = Token::new(TokenKind::Invitation, app.entropy.bytes());
         tx.cancel_message(invitation.message_id, ctx.now).await?;
-        let actor = ctx.actor();
         invitation.token_digest = token.digest().to_vec();
-        invitation.inviter_user_id = actor.user;
-        invitation.inviter_service_account_id = actor.service_account;
+        invitation.inviter_user_id = ctx.caller.user_id();
+        invitation.inviter_service_account_id = ctx.actor().service_account;
         (invitation.inviter_service_key_id, invitation.inviter_scopes) = ctx.service_authorization();
         invitation.send_count += 1;
         invitation.message_id = app.entropy.uuid(ctx.now);

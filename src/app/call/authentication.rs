@@ -21,7 +21,7 @@ use crate::{
         token::{Token, TokenKind},
         user::UserState,
     },
-    store::{Session, SessionHolder},
+    store::{Session, SessionHolder, User},
 };
 
 /// How old the note of a session's last use may be: noting every use would make every read a write.
@@ -36,6 +36,15 @@ pub(crate) struct Credentials {
     pub(crate) on_behalf_of: Option<SecretString>,
     /// The user as whom a service with the scope `act_as_user` calls.
     pub(crate) actor: Option<Uuid>,
+    /// The user who has asked a service for what it does by its own right.
+    pub(crate) requested_by: Option<Uuid>,
+}
+
+impl Credentials {
+    /// Whether a user is named beside the bearer.
+    fn names_user(&self) -> bool {
+        self.on_behalf_of.is_some() || self.actor.is_some() || self.requested_by.is_some()
+    }
 }
 
 /// Finds out who calls. Without any credential it is nobody; with one that is not valid it is an error, also where none is needed.
@@ -49,8 +58,8 @@ pub(crate) async fn authenticate(
     now: DateTime<Utc>,
 ) -> Result<Caller> {
     let Some(bearer) = &credentials.bearer else {
-        return match (&credentials.on_behalf_of, credentials.actor) {
-            (None, None) => Ok(Caller::default()),
+        return match credentials.names_user() {
+            false => Ok(Caller::default()),
             // A user is named, and nobody vouches for it.
             _ => Err(Reason::CredentialsInvalid.into()),
         };
@@ -60,9 +69,17 @@ pub(crate) async fn authenticate(
         Some(TokenKind::ServiceKey) => {
             let service = service(app, bearer, now).await?;
             let user = on_behalf_of(app, credentials, &service, now).await?;
-            Ok(Caller { service: Some(service), user, named: None })
+            let named = match credentials.requested_by {
+                Some(id) => Some(active_user(app, id).await?.id),
+                None => None,
+            };
+            // Whoever calls for a user is that user.
+            match (&user, named) {
+                (Some(_), Some(_)) => Err(Reason::CredentialsInvalid.into()),
+                _ => Ok(Caller { service: Some(service), user, named }),
+            }
         }
-        Some(TokenKind::Session) if credentials.on_behalf_of.is_none() && credentials.actor.is_none() => {
+        Some(TokenKind::Session) if !credentials.names_user() => {
             Ok(Caller { service: None, user: Some(session_caller(app, bearer, now).await?), named: None })
         }
         _ => Err(Reason::CredentialsInvalid.into()),
@@ -134,6 +151,11 @@ async fn session_caller(app: &App, token: &SecretString, now: DateTime<Utc>) -> 
     Ok(UserCaller { user: holder.user, session: Some(holder.session) })
 }
 
+async fn active_user(app: &App, id: Uuid) -> Result<Arc<User>> {
+    let user = app.directory.user(&app.store, id).await?;
+    Ok(user.filter(|user| user.state == UserState::Active).ok_or(Reason::CredentialsInvalid)?)
+}
+
 async fn on_behalf_of(
     app: &App,
     credentials: &Credentials,
@@ -147,8 +169,7 @@ async fn on_behalf_of(
             Err(Refusal::new(Reason::ScopeRequired).with("scope", scope::ACT_AS_USER).into())
         }
         (None, Some(id)) => {
-            let user = app.directory.user(&app.store, id).await?;
-            let user = user.filter(|user| user.state == UserState::Active).ok_or(Reason::CredentialsInvalid)?;
+            let user = active_user(app, id).await?;
             Ok(Some(UserCaller { user: Arc::unwrap_or_clone(user), session: None }))
         }
         // Two users for one call.

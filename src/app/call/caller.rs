@@ -49,7 +49,7 @@ pub(crate) struct Caller {
 impl Caller {
     /// The caller of a method by the service's own right: the person for whom it calls is the one who is recorded, and no more.
     pub(crate) fn by_the_services_right(self) -> Self {
-        let named = self.user.map(|caller| caller.user.id);
+        let named = self.user.map(|caller| caller.user.id).or(self.named);
         Self { service: self.service, user: None, named }
     }
 

@@ -79,7 +79,6 @@ impl Mutation for Start {
         // Starting and calling off in turn would fill the mailbox of a member (ab_43).
         let authority = access.situation(ctx, Owners { active: 1 }).authority;
         app.mail_budgets.require_address(ctx, tx, authority, &nominee.email).await?;
-        let actor = ctx.actor();
         let (actor_service_key_id, actor_scopes) = ctx.service_authorization();
         let at_once = decided.confirmation == Confirmation::None;
         let transfer = Transfer {
@@ -91,8 +90,9 @@ impl Mutation for Start {
                 true => TransferState::Completed,
                 false => TransferState::Pending,
             },
-            actor_user_id: actor.user,
-            actor_service_account_id: actor.service_account,
+            // By whose right it stands: somebody who is only recorded gives none.
+            actor_user_id: ctx.caller.user_id(),
+            actor_service_account_id: ctx.actor().service_account,
             changed_revision: access.organization.next_revision(),
             create_time: ctx.now,
             expire_time: ctx.now + CONFIRMATION_TIME,

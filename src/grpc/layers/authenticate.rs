@@ -231,11 +231,16 @@ fn credentials(headers: &HeaderMap) -> Result<Credentials> {
             Some(SecretString::from(token.trim()))
         }
     };
-    let actor = match header(headers, "roster-actor")? {
-        None => None,
-        Some(text) => Some(Uuid::parse_str(text).map_err(|_| invalid())?),
+    let user = |name: &str| {
+        let id = header(headers, name)?.map(Uuid::parse_str).transpose();
+        id.map_err(|_| invalid())
     };
-    Ok(Credentials { bearer, on_behalf_of: header(headers, "roster-on-behalf-of")?.map(SecretString::from), actor })
+    Ok(Credentials {
+        bearer,
+        on_behalf_of: header(headers, "roster-on-behalf-of")?.map(SecretString::from),
+        actor: user("roster-actor")?,
+        requested_by: user("roster-requested-by")?,
+    })
 }
 
 #[cfg(test)]

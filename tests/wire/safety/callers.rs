@@ -1,17 +1,19 @@
 //! Who calls: headers that name a caller twice, or in bytes that nobody can read, name nobody; and what one caller was told, no other is.
 
+use std::time::Duration;
+
 use roster_test_macros::wire_test;
 use sea_orm::ConnectionTrait;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Code, Request};
 
 use crate::support::pb::{
-    CreateInvitationRequest, CreateServiceKeyRequest, ListMembersRequest, ResendInvitationRequest,
-    RevokeInvitationRequest, SignInRequest,
+    CreateInvitationRequest, CreateServiceKeyRequest, ListMembersRequest, ListUserAuditEntriesRequest,
+    ResendInvitationRequest, RevokeInvitationRequest, SignInRequest, SuspendUserRequest,
 };
 use crate::support::scenario::{
-    OWNER, PASSWORD, Scenario, assert_refused, call, create_user, credentials, refusal, service_account, service_key,
-    sign_in,
+    OWNER, PASSWORD, Scenario, accept_as_new, assert_refused, call, create_user, credentials, refusal, service_account,
+    service_key, sign_in,
 };
 use crate::support::world::World;
 
@@ -64,6 +66,56 @@ async fn ab_33_a_doubled_or_unreadable_credential_is_none(world: World) {
         assert_refused(outcome, Code::Unauthenticated, "CREDENTIALS_INVALID");
         // The same where no credential is needed: what is shown has to hold.
         let outcome = world.sessions().sign_in(with(credentials("eve@example.com", PASSWORD), headers)).await;
+        assert_refused(outcome, Code::Unauthenticated, "CREDENTIALS_INVALID");
+    }
+}
+
+/// A service that does something by its own right tells who asked for it: the record names the person and the service, and the person's rights play no part, neither then nor later.
+#[wire_test]
+async fn who_asked_a_service_is_recorded_and_gives_no_right(world: World) {
+    const ASKED: &str = "roster-requested-by";
+    let team = Scenario::acme(&world).await;
+    let desk = create_user(&world, "desk@example.com").await;
+    let troubled = create_user(&world, "troubled@example.com").await;
+    let key = format!("Bearer {}", service_key(&world, &["users.suspend", "invitations.write"]).await);
+    let (key, desk_id) = (key.as_bytes(), desk.user_id.as_bytes());
+    let suspension = || SuspendUserRequest { user_id: troubled.user_id.clone(), ..SuspendUserRequest::default() };
+    let asked: &[(&'static str, &[u8])] = &[("authorization", key), (ASKED, desk_id)];
+    world.users().suspend_user(with(suspension(), asked)).await.unwrap();
+    let request = ListUserAuditEntriesRequest { user_id: troubled.user_id.clone(), ..Default::default() };
+    let entries = call!(world, audit.list_user_audit_entries, world.operator_key(), request).unwrap().entries;
+    let entry = entries.iter().find(|entry| entry.kind == "user.suspended").unwrap();
+    assert_eq!(entry.actor_user_id, desk.user_id);
+    assert_ne!(entry.actor_service_account_id, "");
+    // The invitation stands by the service's right: the person has none there.
+    let invited = with(team.invitation("guest@example.com"), asked);
+    let answer = world.invitations().create_invitation(invited).await.unwrap().into_inner();
+    let invitation = answer.invitation.unwrap();
+    assert_eq!(invitation.inviter_user_id, "");
+    world.clock.advance(Duration::from_secs(3600));
+    let again = ResendInvitationRequest {
+        organization_id: team.organization_id.clone(),
+        invitation_id: invitation.invitation_id,
+        ..ResendInvitationRequest::default()
+    };
+    let again = world.invitations().resend_invitation(with(again, asked)).await.unwrap().into_inner();
+    assert_eq!(again.invitation.unwrap().inviter_user_id, "");
+    let token = world.mailbox.wait_for_token("guest@example.com", "rin_", 2).await;
+    accept_as_new(&world, &token, "Guest").await.unwrap();
+
+    let owner = format!("Bearer {}", team.owner.session);
+    let tried: [&[(&'static str, &[u8])]; 8] = [
+        &[(ASKED, desk_id)],
+        &[("authorization", owner.as_bytes()), (ASKED, desk_id)],
+        &[("authorization", key), (ASKED, b"desk")],
+        &[("authorization", key), (ASKED, b"\xff")],
+        &[("authorization", key), (ASKED, desk_id), (ASKED, desk_id)],
+        &[("authorization", key), (ASKED, b"0197f0c0-7b1e-7c3a-9d2e-3f4a5b6c7d8e")],
+        &[("authorization", key), (ASKED, troubled.user_id.as_bytes())],
+        &[("authorization", key), (ASKED, desk_id), ("roster-on-behalf-of", team.owner.session.as_bytes())],
+    ];
+    for headers in tried {
+        let outcome = world.users().suspend_user(with(suspension(), headers)).await;
         assert_refused(outcome, Code::Unauthenticated, "CREDENTIALS_INVALID");
     }
 }
