@@ -91,7 +91,7 @@ impl Values<'_> {
             }
             "invitation_id" => &tenant.invitation_id,
             "join_link_id" => &tenant.join_link.0,
-            "token" if is_of_join_link(&field.parent_message()) => &tenant.join_link.1,
+            "token" if is_of_join_link(field.parent_message()) => &tenant.join_link.1,
             "token" => &self.token,
             "session_id" => &self.session_id,
             "session_token" => &self.session_token,
