@@ -350,6 +350,7 @@ fn is_kind(text: &str) -> bool {
         "organization",
         "member",
         "invitation",
+        "join_link",
         "role",
         "contact",
         "ownership",

@@ -44,7 +44,7 @@ fn the_reference_is_what_the_contract_says() {
 }
 
 /// The reasons that come with a hint at a way out, at least where there is one. The others tell all there is to do by their name or by other metadata, or there is nothing to do.
-const WITH_A_WAY_OUT: [&str; 43] = [
+const WITH_A_WAY_OUT: [&str; 47] = [
     "CREDENTIALS_MISSING",
     "MEMBER_NOT_MANAGEABLE",
     "EMAIL_UNVERIFIED",
@@ -53,6 +53,7 @@ const WITH_A_WAY_OUT: [&str; 43] = [
     "EMAIL_TAKEN",
     "ACCOUNT_EXISTS",
     "ROLE_UNKNOWN",
+    "ROLE_NOT_INVITABLE",
     "TOO_MANY_ROLES",
     "OWNER_BY_TRANSFER_ONLY",
     "LAST_OWNER",
@@ -83,8 +84,11 @@ const WITH_A_WAY_OUT: [&str; 43] = [
     "ACCESS_MODEL_IN_USE",
     "KEY_CONFINED",
     "SLUG_TAKEN",
+    "JOIN_LINK_NOT_OPEN",
     "TRANSFER_NO_LONGER_AUTHORIZED",
     "SERVICE_REQUIRED",
+    "TOO_MANY_JOIN_LINKS",
+    "EMAIL_DOMAIN_NOT_ALLOWED",
     "SECOND_FACTOR_EXHAUSTED",
     "MAIL_BUDGET_SPENT",
     "CURSOR_EXPIRED",
