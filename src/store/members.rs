@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationDef, Set,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationDef, Select, Set,
     sea_query::{Expr, ExprTrait, IntoColumnRef, SelectStatement},
 };
 use uuid::Uuid;
@@ -74,13 +74,18 @@ pub(super) fn belongs_elsewhere(organization: Uuid, user: impl IntoColumnRef) ->
         .into_query()
 }
 
-/// The statement that finds a user among the holders of one of these roles.
-pub(super) fn holds_one_of(organization: Uuid, roles: &[RoleId], user: impl IntoColumnRef) -> SelectStatement {
+/// The users who hold one of these roles.
+pub(super) fn holders_of(organization: Uuid, roles: &[RoleId]) -> Select<role_holders::Entity> {
     role_holders::Entity::find()
         .select_only()
         .column(role_holders::Column::UserId)
         .filter(role_holders::Column::OrganizationId.eq(organization))
         .filter(role_holders::Column::Role.is_in(roles.iter().map(RoleId::as_str)))
+}
+
+/// The statement that finds a user among the holders of one of these roles.
+pub(super) fn holds_one_of(organization: Uuid, roles: &[RoleId], user: impl IntoColumnRef) -> SelectStatement {
+    holders_of(organization, roles)
         .filter(Expr::col((role_holders::Entity, role_holders::Column::UserId)).equals(user))
         .into_query()
 }

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QuerySelect,
     QueryTrait, RelationDef, Select,
-    sea_query::{Expr, ExprTrait, Func, IntoCondition, SimpleExpr},
+    sea_query::{Expr, ExprTrait, IntoCondition, SimpleExpr},
 };
 use uuid::Uuid;
 
@@ -22,6 +22,7 @@ use super::{
     Cursor, Invitation, Member, MemberActivity, Organization, Result, User, View,
     entities::{invitations, members, role_holders, users},
     members::holds_one_of,
+    page::not_by_index,
 };
 use crate::domain::{
     access_model::{RoleId, RoleSet},
@@ -251,9 +252,13 @@ fn user_of_member() -> RelationDef {
 /// Members in one of these states, whatever they hold.
 fn member_rows(organization: Uuid, filter: &RosterFilter, states: &[MemberState]) -> Select<members::Entity> {
     let query = members::Entity::find().filter(within(members::Column::OrganizationId, organization, filter));
-    let query = match filter.roles.is_empty() {
-        true => query.filter(members::Column::State.is_in(states.iter().copied())),
-        false => query,
+    let query = match (filter.only.is_empty(), filter.roles.is_empty()) {
+        // Whoever is named is found by the key.
+        (false, _) => {
+            query.filter(not_by_index((members::Entity, members::Column::State)).is_in(states.iter().copied()))
+        }
+        (true, true) => query.filter(members::Column::State.is_in(states.iter().copied())),
+        (true, false) => query,
     };
     let some = (!filter.only.is_empty()).then(|| members::Column::UserId.is_in(filter.only.iter().copied()));
     let address = filter.email_key.as_ref().map(|key| {
@@ -264,13 +269,11 @@ fn member_rows(organization: Uuid, filter: &RosterFilter, states: &[MemberState]
     query.filter(Condition::all().add_option(some).add_option(address))
 }
 
-/// That a row is the organization's. Whoever is named by address is found by user: where an index of the organization's rows is as good on average, PostgreSQL and SQLite look through a large one, and
-/// so they are kept from that index.
+/// That a row is the organization's. Whoever is named by address, and several who are named by id, are found by user; one by id is by the key.
 fn within(column: impl ColumnTrait, organization: Uuid, filter: &RosterFilter) -> SimpleExpr {
-    match filter.email_key {
-        Some(_) => Expr::expr(Func::coalesce([Expr::col(column.as_column_ref()), Expr::col(column.as_column_ref())]))
-            .eq(organization),
-        None => column.eq(organization),
+    match filter.email_key.is_some() || filter.only.len() > 1 {
+        true => not_by_index(column.as_column_ref()).eq(organization),
+        false => column.eq(organization),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What rows of lists are found by: the terms of each, in order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, Order, PaginatorTrait, QueryFilter,
@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::{
     Cursor, Invitation, Member, Organization, Result, SearchTerm, Tx, View,
     entities::{invitations, members, organizations, search_progress, search_terms},
-    members::holds_one_of,
+    members::{holders_of, holds_one_of},
+    page::not_by_index,
 };
 use crate::domain::{
     access_model::RoleId,
@@ -37,7 +38,10 @@ impl Derived {
 /// Terms that are written by one statement: PostgreSQL takes 65,535 values at a time, and SQLite 32,766.
 const AT_ONCE: usize = 5000;
 
-/// Rows whose terms are taken away by one statement.
+/// Holders of roles who are looked at one by one, at the most.
+const FEW: u64 = 500;
+
+/// Rows whose terms are read or taken away by one statement.
 const ROWS_AT_ONCE: usize = 100;
 
 /// What is searched.
@@ -84,8 +88,15 @@ impl<C: ConnectionTrait> View<C> {
         limit: u64,
     ) -> Result<Vec<FoundRow>> {
         let mut found = Vec::new();
+        let few = self.few_holders(query).await?;
         // One by one, or the index would not have them in order.
         for facet in &query.facets {
+            if let Some(holders) = few.as_ref().filter(|_| *facet != INVITED) {
+                let mut rows = self.terms_of(query, facet, holders).await?;
+                rows.retain(|row| after.is_none_or(|cursor| (&row.term, row.id) > (&cursor.key, cursor.id)));
+                found.extend(rows);
+                continue;
+            }
             let rows = asked(query, facet)
                 .filter(Condition::all().add_option(
                     after.map(|cursor| cursor.behind(search_terms::Column::Term, search_terms::Column::RowId)),
@@ -105,10 +116,45 @@ impl<C: ConnectionTrait> View<C> {
     /// How many rows a search finds.
     pub(crate) async fn search_count(&self, query: &SearchQuery<'_>) -> Result<u64> {
         let mut count = 0;
+        let few = self.few_holders(query).await?;
         for facet in &query.facets {
-            count += asked(query, facet).count(&self.0).await?;
+            count += match few.as_ref().filter(|_| *facet != INVITED) {
+                Some(holders) => self.terms_of(query, facet, holders).await?.len() as u64,
+                None => asked(query, facet).count(&self.0).await?,
+            };
         }
         Ok(count)
+    }
+
+    /// Who holds one of the roles that a search asks for, where those are few: then they are looked at, in place of everything that the search would find. `None`: no roles, or many holders.
+    async fn few_holders(&self, query: &SearchQuery<'_>) -> Result<Option<Vec<Uuid>>> {
+        let (organization, roles) = query.roles;
+        if roles.is_empty() {
+            return Ok(None);
+        }
+        let holders = holders_of(organization, roles).limit(FEW + 1).into_tuple().all(&self.0).await?;
+        Ok(Some(holders).filter(|holders: &Vec<Uuid>| holders.len() as u64 <= FEW))
+    }
+
+    /// The first term that a search asks for of each of these rows that has one.
+    async fn terms_of(&self, query: &SearchQuery<'_>, facet: &str, rows: &[Uuid]) -> Result<Vec<FoundRow>> {
+        use search_terms::Column;
+
+        let mut found = BTreeMap::new();
+        for rows in rows.chunks(ROWS_AT_ONCE) {
+            let terms = search_terms::Entity::find()
+                .filter(Column::RowId.is_in(rows.iter().copied()))
+                .filter(not_by_index(Column::ListId).eq(query.list))
+                .filter(not_by_index(Column::Facet).eq(facet))
+                .filter(Column::Term.gte(query.search.from.clone()))
+                .filter(Column::Term.lt(query.search.until.clone()))
+                .order_by(Column::Term, Order::Desc)
+                .all(&self.0)
+                .await?;
+            // The last one stays, which is the first in order.
+            found.extend(terms.into_iter().map(|row| (row.row_id, row.term)));
+        }
+        Ok(found.into_iter().map(|(id, term)| FoundRow { id, term }).collect())
     }
 
     /// The memberships of these users, removed ones too.
@@ -135,7 +181,7 @@ fn asked(query: &SearchQuery<'_>, facet: &str) -> Select<search_terms::Entity> {
         .expr(Expr::val(1))
         .from_as(search_terms::Entity, "earlier")
         .and_where(Expr::col(("earlier", Column::RowId)).equals((search_terms::Entity, Column::RowId)))
-        .and_where(Expr::col(("earlier", Column::ListId)).eq(query.list))
+        .and_where(not_by_index(("earlier", Column::ListId)).eq(query.list))
         .and_where(Expr::col(("earlier", Column::Term)).gte(query.search.from.clone()))
         .and_where(Expr::col(("earlier", Column::Term)).lt(Expr::col((search_terms::Entity, Column::Term))))
         .take();

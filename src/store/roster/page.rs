@@ -203,6 +203,8 @@ fn members_statement(asked: &RosterQuery<'_>) -> SelectStatement {
     let list = |(states, role): (&[MemberState], Option<&RoleId>)| {
         let query = member_rows(organization, filter, states);
         let query = match role {
+            // In an order of its own, PostgreSQL may look for the few through all.
+            _ if !filter.only.is_empty() => query,
             _ if filter.order == RosterOrder::Joined => {
                 let query = held_by(query, organization, filter, states);
                 page::by_time(query, members::Column::CreateTime, members::Column::UserId, *after, *limit)
@@ -216,9 +218,11 @@ fn members_statement(asked: &RosterQuery<'_>) -> SelectStatement {
         // Around each, because SQLite takes no order inside of a union.
         Query::select().expr(Expr::cust("*")).from_subquery(query.into_query(), "one").take()
     };
-    let roles: Vec<Option<&RoleId>> = match filter.roles.is_empty() || filter.order == RosterOrder::Joined {
-        true => vec![None],
-        false => filter.roles.iter().map(Some).collect(),
+    // Whoever names rows has looked at their roles.
+    let by_role = !filter.roles.is_empty() && filter.only.is_empty() && filter.order != RosterOrder::Joined;
+    let roles: Vec<Option<&RoleId>> = match by_role {
+        false => vec![None],
+        true => filter.roles.iter().map(Some).collect(),
     };
     // One by one, or an index would not have them in order. Rows that are named need none.
     let states: Vec<&[MemberState]> = match filter.only.is_empty() || filter.states.is_empty() {

@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use crate::support::pb::{
     BatchCheckPermissionsRequest, CheckPermissionRequest, GetMemberRequest, ListEffectivePermissionsRequest,
-    ListMembersRequest, ListUserMembershipsRequest, MemberState, PermissionCheck,
+    ListMembersRequest, ListUserMembershipsRequest, MemberOrder, MemberState, PermissionCheck,
 };
 use crate::support::runner::rounds;
 use crate::support::scenario::{Person, Scenario, call};
@@ -137,7 +137,43 @@ async fn crowd(world: &World, team: &Scenario, first: &Person, size: usize, own_
         })
         .await;
     }
+    if !own_organizations {
+        found_as(world, team, first, size).await;
+    }
     analyze(world).await;
+}
+
+/// Has the copies of a member be found by the member's words, and be as active as the member.
+async fn found_as(world: &World, team: &Scenario, first: &Person, size: usize) {
+    // What is derived of the log is made when somebody asks for it.
+    for request in [searching(team), by_activity(team)] {
+        call!(world, members.list_members, &team.owner.session, request).unwrap();
+    }
+    let filter = format!("t.row_id = {} AND t.list_id <> {}", literal(world, &first.user_id), literal(world, USERS));
+    copies(world, "search_terms", &filter, size, |series, column| match column {
+        "row_id" => Some((series.id)(size)),
+        _ => None,
+    })
+    .await;
+}
+
+/// The list of all users.
+const USERS: &str = "00000000-0000-0000-0000-000000000001";
+
+fn searching(team: &Scenario) -> ListMembersRequest {
+    ListMembersRequest {
+        organization_id: team.organization_id.clone(),
+        search: "first".to_owned(),
+        ..ListMembersRequest::default()
+    }
+}
+
+fn by_activity(team: &Scenario) -> ListMembersRequest {
+    ListMembersRequest {
+        organization_id: team.organization_id.clone(),
+        order_by: MemberOrder::LastActiveTime.into(),
+        ..ListMembersRequest::default()
+    }
 }
 
 async fn columns(world: &World, table: &str) -> Vec<String> {
@@ -161,7 +197,7 @@ async fn listed(world: &World, team: &Team, request: ListMembersRequest, expecte
 /// One kind of call.
 type Call = for<'a> fn(&'a World, &'a Team, usize) -> BoxFuture<'a, ()>;
 
-const CALLS: [(&str, Call); 12] = [
+const CALLS: [(&str, Call); 16] = [
     ("the first page", |world, team, _| Box::pin(listed(world, team, team.roster(), 50))),
     ("a page far behind", |world, team, _| {
         Box::pin(listed(world, team, ListMembersRequest { page_token: team.far.clone(), ..team.roster() }, 50))
@@ -179,6 +215,14 @@ const CALLS: [(&str, Call); 12] = [
             ListMembersRequest { states: vec![MemberState::Suspended.into()], ..team.roster() },
             0,
         ))
+    }),
+    ("a search", |world, team, _| Box::pin(listed(world, team, searching(&team.team), 50))),
+    ("a search among a rare role", |world, team, _| {
+        Box::pin(listed(world, team, ListMembersRequest { role: "admin".to_owned(), ..searching(&team.team) }, 0))
+    }),
+    ("by activity", |world, team, _| Box::pin(listed(world, team, by_activity(&team.team), 50))),
+    ("a rare role by activity", |world, team, _| {
+        Box::pin(listed(world, team, ListMembersRequest { role: "admin".to_owned(), ..by_activity(&team.team) }, 1))
     }),
     ("one address", |world, team, _| {
         Box::pin(listed(world, team, ListMembersRequest { email: team.first.email.clone(), ..team.roster() }, 1))
