@@ -22,6 +22,12 @@ pub(super) fn show(restored: &Restored, revoked: bool, out: &mut impl Write) -> 
         let fields = [kind, &organization, &id, &date(one.create_time), &one.email];
         line(out, &fields.join("\t"))?;
     }
+    let kind = if revoked { "JOIN_LINK_REVOKED" } else { "JOIN_LINK_OPEN" };
+    for one in &restored.join_links {
+        let (organization, id) = (one.organization_id.to_string(), one.id.to_string());
+        let name = one.display_name.as_deref().unwrap_or_default();
+        line(out, &[kind, &organization, &id, &date(one.create_time), name].join("\t"))?;
+    }
     for one in &restored.transfers {
         let (organization, id) = (one.organization_id.to_string(), one.id.to_string());
         line(out, &["TRANSFER_WAITS", &organization, &id, &date(one.create_time)].join("\t"))?;

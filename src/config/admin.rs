@@ -126,7 +126,7 @@ pub struct AfterRestoreArgs {
     /// The database.
     #[command(flatten)]
     pub database: DatabaseConfig,
-    /// Also revoke every open invitation: those that were revoked or declined since the backup are open again.
+    /// Also revoke every open invitation: those that were revoked or declined since the backup are open again. And every join link by which people can join.
     #[arg(long)]
     pub revoke_invitations: bool,
 }

@@ -229,10 +229,17 @@ pub struct Acceptance<'a> {
 pub fn decide_accept(acceptance: &Acceptance<'_>, invitation: &Invitation) -> Result<RoleSet, Refusal> {
     invitation.open(acceptance.now)?;
     decide_addition(acceptance.model, acceptance.existing)?;
-    standing(acceptance.model, acceptance.organization_kind, acceptance.inviter, acceptance.owners, &invitation.roles)
+    standing(
+        acceptance.model,
+        acceptance.organization_kind,
+        acceptance.inviter,
+        acceptance.owners,
+        &invitation.roles,
+        SEND_AGAIN,
+    )
 }
 
-/// The roles that whoever has offered them could give now; `None`: a member who is no longer an active one.
+/// The roles that whoever has offered them could give now; `None`: a member who is no longer an active one. `hint` says what helps where they could not.
 ///
 /// # Errors
 /// `INVITER_NO_LONGER_AUTHORIZED`; those of [`decide_invite`] where the model does not allow them to anybody.
@@ -242,12 +249,13 @@ pub(super) fn standing(
     inviter: Option<Authority<'_>>,
     owners: Owners,
     roles: &RoleSet,
+    hint: &'static str,
 ) -> Result<RoleSet, Refusal> {
-    let authority = inviter.ok_or_else(|| Refusal::new(Reason::InviterNoLongerAuthorized).with("hint", SEND_AGAIN))?;
+    let authority = inviter.ok_or_else(|| Refusal::new(Reason::InviterNoLongerAuthorized).with("hint", hint))?;
     let situation = Situation { model, organization_kind, authority, owners };
     decide_invite(&situation, roles).map_err(|refusal| match refusal.reason {
         Reason::PermissionRequired | Reason::RoleNotGrantable => {
-            Refusal { reason: Reason::InviterNoLongerAuthorized, ..refusal }.with("hint", SEND_AGAIN)
+            Refusal { reason: Reason::InviterNoLongerAuthorized, ..refusal }.with("hint", hint)
         }
         _ => refusal,
     })

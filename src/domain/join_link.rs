@@ -17,6 +17,9 @@ use crate::domain::{
 /// How long a link is good for whose creator names no time.
 pub const LIFETIME: Duration = Duration::days(7);
 
+/// What somebody can do whom a link does not let in.
+const ANOTHER: &str = "ask for a new link or an invitation";
+
 /// Links of one organization by which people can join, at the most.
 pub const MOST_OPEN: u64 = 50;
 
@@ -103,9 +106,7 @@ impl JoinLink {
     pub fn open(&self, now: DateTime<Utc>) -> Result<(), Refusal> {
         match self.status(now) {
             JoinLinkStatus::Open => Ok(()),
-            status => Err(Refusal::new(Reason::JoinLinkNotOpen)
-                .with("state", status.as_str())
-                .with("hint", "ask for a new link or an invitation")),
+            status => Err(Refusal::new(Reason::JoinLinkNotOpen).with("state", status.as_str()).with("hint", ANOTHER)),
         }
     }
 }
@@ -166,7 +167,7 @@ pub fn decide_offer(joining: &Joining<'_>, link: &JoinLink) -> Result<RoleSet, R
     link.open(joining.now)?;
     // No link gives the owner role, so no decision asks how many there are.
     let owners = Owners { active: 0 };
-    standing(joining.model, joining.organization_kind, joining.creator, owners, &link.roles)
+    standing(joining.model, joining.organization_kind, joining.creator, owners, &link.roles, ANOTHER)
 }
 
 /// The roles that a person gets by joining. Somebody who was removed does not come back by a link that others were given: only somebody who invites them means them.

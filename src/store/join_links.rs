@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, Order, PaginatorTrait,
-    QueryFilter, Select,
+    QueryFilter, QueryOrder, Select,
     sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
@@ -36,6 +36,16 @@ impl<C: ConnectionTrait> View<C> {
         self.page(page::by_id(query, join_links::Column::Id, Order::Desc, after, limit)).await
     }
 
+    /// Every link by which people can join at a time, by organization.
+    pub(crate) async fn open_join_links(&self, now: DateTime<Utc>) -> Result<Vec<JoinLink>> {
+        let query = open(join_links::Entity::find(), now);
+        Ok(query
+            .order_by_asc(join_links::Column::OrganizationId)
+            .order_by_asc(join_links::Column::Id)
+            .all(&self.0)
+            .await?)
+    }
+
     /// How many links the filter leaves.
     pub(crate) async fn join_links_count(&self, organization: Uuid, open_at: Option<DateTime<Utc>>) -> Result<u64> {
         Ok(filtered(organization, open_at).count(&self.0).await?)
@@ -60,7 +70,15 @@ fn filtered(organization: Uuid, open_at: Option<DateTime<Utc>>) -> Select<join_l
     use join_links::Column;
 
     let query = join_links::Entity::find().filter(Column::OrganizationId.eq(organization));
-    let Some(time) = open_at else { return query };
+    match open_at {
+        Some(time) => open(query, time),
+        None => query,
+    }
+}
+
+fn open(query: Select<join_links::Entity>, time: DateTime<Utc>) -> Select<join_links::Entity> {
+    use join_links::Column;
+
     let left =
         Condition::any().add(Column::MaxUses.is_null()).add(Expr::col(Column::UseCount).lt(Expr::col(Column::MaxUses)));
     query.filter(Column::RevokeTime.is_null()).filter(Column::ExpireTime.gt(time)).filter(left)

@@ -8,7 +8,7 @@ use crate::{
     app::call::error::Result,
     domain::{error::Reason, invitation::InvitationState},
     platform::entropy::Entropy,
-    store::{Actor, Event, Invitation, Organization, ServiceAccount, ServiceKey, Store, Transfer, Tx},
+    store::{Actor, Event, Invitation, JoinLink, Organization, ServiceAccount, ServiceKey, Store, Transfer, Tx},
 };
 
 /// What was ended, and what an operator has to look at.
@@ -24,6 +24,8 @@ pub(crate) struct Restored {
     pub(crate) answers: u64,
     /// Invitations whose links work, or worked until now: some may have been revoked, declined or accepted since the backup.
     pub(crate) invitations: Vec<Invitation>,
+    /// Join links by which people can join, or could until now: some may have been revoked since the backup.
+    pub(crate) join_links: Vec<JoinLink>,
     /// Transfers of ownership that may be confirmed: some may have been called off since the backup.
     pub(crate) transfers: Vec<Transfer>,
     /// Keys that work, oldest first: some may have been revoked since the backup.
@@ -52,11 +54,13 @@ pub(crate) async fn after_restore(
         challenges: tx.end_all_challenges(now).await?,
         answers: tx.forget_all_replays().await?,
         invitations: tx.open_invitations(now).await?,
+        join_links: tx.open_join_links(now).await?,
         transfers: tx.open_transfers(now).await?,
         keys: tx.working_keys(now).await?,
     };
     if revoke_invitations {
         revoke(&mut tx, &restored.invitations, now).await?;
+        revoke_links(&mut tx, &restored.join_links, now).await?;
     }
     let data = json!({ "after": { "epoch": epoch, "sessions": restored.sessions } });
     let event = Event { kind: "installation.restored".into(), actor: Actor::default(), subject: None, data, time: now };
@@ -95,6 +99,26 @@ async fn revoke(tx: &mut Tx, invitations: &[Invitation], now: DateTime<Utc>) -> 
         };
         tx.record(&mut organization, event).await?;
         locked = Some(organization);
+    }
+    Ok(())
+}
+
+/// Revokes join links, which come organization by organization, likewise.
+async fn revoke_links(tx: &mut Tx, links: &[JoinLink], now: DateTime<Utc>) -> Result<()> {
+    for link in links {
+        let found = tx.lock_organization(link.organization_id).await?;
+        let mut organization = found.ok_or(Reason::OrganizationNotFound)?;
+        let revoked =
+            JoinLink { revoke_time: Some(now), changed_revision: organization.next_revision(), ..link.clone() };
+        tx.update_join_link(revoked).await?;
+        let event = Event {
+            kind: "join_link.revoked".into(),
+            actor: Actor::default(),
+            subject: Some(link.id),
+            data: json!({ "after": { "revoke_time": now, "restored": true } }),
+            time: now,
+        };
+        tx.record(&mut organization, event).await?;
     }
     Ok(())
 }

@@ -297,28 +297,30 @@ impl<'a> Fields<'a> {
 
     /// "at most N items; identifier".
     pub(crate) fn identifiers(&mut self, field: &str, ids: &[String], most: usize) -> Option<Vec<String>> {
-        self.items(field, ids, most)?;
-        let read: Vec<Option<String>> =
-            ids.iter().enumerate().map(|(index, id)| self.identifier(&format!("{field}[{index}]"), id)).collect();
-        read.into_iter().collect()
+        self.each(field, ids, most, Self::identifier)
     }
 
     /// "at most N items; UUID".
     pub(crate) fn uuids(&mut self, field: &str, ids: &[String], most: usize) -> Option<Vec<Uuid>> {
-        self.items(field, ids, most)?;
-        let read: Vec<Option<Uuid>> =
-            ids.iter().enumerate().map(|(index, id)| self.uuid(&format!("{field}[{index}]"), id)).collect();
-        read.into_iter().collect()
+        self.each(field, ids, most, Self::uuid)
     }
 
     /// "at most N items; domain".
     pub(crate) fn domains(&mut self, field: &str, domains: &[String], most: usize) -> Option<Vec<EmailDomain>> {
-        self.items(field, domains, most)?;
-        let read: Vec<Option<EmailDomain>> = domains
-            .iter()
-            .enumerate()
-            .map(|(index, domain)| self.accept(&format!("{field}[{index}]"), EmailDomain::parse(domain)))
-            .collect();
+        self.each(field, domains, most, |fields, field, domain| fields.accept(field, EmailDomain::parse(domain)))
+    }
+
+    /// A list, each item of which is read alike.
+    fn each<T>(
+        &mut self,
+        field: &str,
+        items: &[String],
+        most: usize,
+        read: impl Fn(&mut Self, &str, &str) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        self.items(field, items, most)?;
+        let read: Vec<Option<T>> =
+            items.iter().enumerate().map(|(index, item)| read(self, &format!("{field}[{index}]"), item)).collect();
         read.into_iter().collect()
     }
 

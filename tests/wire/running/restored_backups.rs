@@ -9,9 +9,10 @@ use tonic::Code;
 use crate::running::migrations::inserts;
 use crate::services::credentials::passwords::{reset, reset_token};
 use crate::support::pb::{
-    CreateOrganizationRequest, GetUserRequest, ListInstallationAuditEntriesRequest, ListServiceKeysRequest,
-    PreviewInvitationRequest, RevokeInvitationRequest, RevokeServiceKeyRequest, RevokeUserSessionsRequest,
-    VerifyAuditChainRequest, VerifyInstallationAuditChainRequest, create_organization_request::Owner,
+    CreateJoinLinkRequest, CreateOrganizationRequest, GetUserRequest, ListInstallationAuditEntriesRequest,
+    ListServiceKeysRequest, PreviewInvitationRequest, PreviewJoinLinkRequest, RevokeInvitationRequest,
+    RevokeServiceKeyRequest, RevokeUserSessionsRequest, VerifyAuditChainRequest, VerifyInstallationAuditChainRequest,
+    create_organization_request::Owner,
 };
 use crate::support::postgres::{self, TestDatabase};
 use crate::support::process::{Ended, run};
@@ -88,6 +89,9 @@ async fn ab_41_a_restored_backup_revives_nothing(world: World) {
     let link = reset_token(&world, ADA).await;
     let (invitation, token) = acme.invited_by(&acme.owner.session, "guest@example.com", &["member"]).await;
     let first = call!(world, organizations.create_organization, world.operator_key(), founding(&ada.user_id)).unwrap();
+    let request = CreateJoinLinkRequest { organization_id: acme.organization_id.clone(), ..Default::default() };
+    let posted = call!(world, join_links.create_join_link, &acme.owner.session, request).unwrap();
+    let posted_id = posted.join_link.unwrap().join_link_id;
     let backup = Backup::take(&world).await;
 
     let request = RevokeUserSessionsRequest { user_id: ada.user_id.clone(), ..RevokeUserSessionsRequest::default() };
@@ -126,6 +130,8 @@ async fn ab_41_a_restored_backup_revives_nothing(world: World) {
     assert!(sessions >= 2 && challenges == 1 && answers == 1, "{}", told.stdout);
     let open = lines(&told, "INVITATION_OPEN");
     assert_eq!((open.len(), open[0][1], open[0][3]), (1, invitation.invitation_id.as_str(), "guest@example.com"));
+    let links = lines(&told, "JOIN_LINK_OPEN");
+    assert_eq!((links.len(), links[0][1]), (1, posted_id.as_str()));
     let listed = lines(&told, "KEY");
     let by_age: Vec<(&str, &str)> = listed.iter().map(|fields| (fields[1], fields[4])).collect();
     assert_eq!(
@@ -144,6 +150,7 @@ async fn ab_41_a_restored_backup_revives_nothing(world: World) {
 
     let once_more = backup.after_restore(&["--revoke-invitations"]).await;
     assert_eq!(lines(&once_more, "INVITATION_REVOKED").len(), 1, "{}", once_more.stdout);
+    assert_eq!(lines(&once_more, "JOIN_LINK_REVOKED").len(), 1, "{}", once_more.stdout);
     assert_ne!(lines(&once_more, "EPOCH"), lines(&told, "EPOCH"));
     let third = backup.after_restore(&["--revoke-invitations"]).await;
     assert!(lines(&third, "INVITATION_REVOKED").is_empty() && lines(&third, "INVITATION_OPEN").is_empty());
@@ -151,6 +158,8 @@ async fn ab_41_a_restored_backup_revives_nothing(world: World) {
     let request = PreviewInvitationRequest { token };
     let preview = restored.invitations().preview_invitation(request).await;
     assert_refused(preview, Code::FailedPrecondition, "INVITATION_REVOKED");
+    let preview = restored.join_links().preview_join_link(PreviewJoinLinkRequest { token: posted.token }).await;
+    assert_refused(preview, Code::FailedPrecondition, "JOIN_LINK_NOT_OPEN");
     let request =
         VerifyAuditChainRequest { organization_id: acme.organization_id.clone(), ..VerifyAuditChainRequest::default() };
     let chain = call!(restored, audit.verify_audit_chain, world.operator_key(), request).unwrap();
