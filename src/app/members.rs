@@ -23,7 +23,6 @@ use crate::{
             rule::Rule,
         },
         ownership, require_etag,
-        search::{activity::bring_up, catch_up},
     },
     domain::{
         access_model::{PermissionId, RoleSet},
@@ -32,10 +31,10 @@ use crate::{
         error::Reason,
         invitation::InvitationStatus,
         member::{Action, MemberState, RowState},
-        search::{Search, activity_list},
+        search::Search,
         user::UserState,
     },
-    store::{Derived, Member, MemberActivity, RosterFacts, RosterFilter, RosterQuery, RosterRow, Tx, User},
+    store::{Member, MemberActivity, RosterFacts, RosterFilter, RosterQuery, RosterRow, Tx, User},
 };
 
 /// A row of the roster, as this caller sees it.
@@ -244,15 +243,8 @@ pub(super) async fn read(app: &App, ctx: &Ctx, query: &List) -> Result<(Access, 
     if query.include_invitations {
         access.require_call(ctx, LIST_INVITATIONS)?;
     }
-    if let Some(search) = &query.search {
-        catch_up(app, Derived::Terms).await?;
-        return search::read(app, ctx, query, query.organization_id, search).await;
-    }
-    // Whoever has an address is one, in any order.
-    if query.by_activity && query.filter.email_key.is_none() {
-        bring_up(app).await?;
-        let list = activity_list(query.organization_id);
-        return search::read(app, ctx, query, list, &Search::of_all_times()).await;
+    if let Some(list) = search::DerivedList::of(query) {
+        return search::read(app, ctx, query, &list).await;
     }
     // What is counted is counted at the moment of the page.
     if !query.page.counts()

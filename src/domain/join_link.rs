@@ -180,8 +180,9 @@ pub fn decide_join(
     address: &EmailAddress,
     existing: Option<MemberState>,
 ) -> Result<RoleSet, Refusal> {
-    let roles = decide_offer(joining, link)?;
+    // First: whoever belongs already is told so, whatever became of the link.
     decide_addition(joining.model, existing)?;
+    let roles = decide_offer(joining, link)?;
     if existing == Some(MemberState::Removed) {
         return Err(Refusal::new(Reason::RemovedMember).with("hint", "ask for an invitation"));
     }
