@@ -13,7 +13,7 @@ use crate::support::pb::{
 };
 use crate::support::scenario::{
     OWNER, PASSWORD, Scenario, accept_as_new, assert_refused, call, create_user, credentials, refusal, service_account,
-    service_key, sign_in,
+    service_key, settled, sign_in,
 };
 use crate::support::world::World;
 
@@ -92,6 +92,9 @@ async fn who_asked_a_service_is_recorded_and_gives_no_right(world: World) {
     let answer = world.invitations().create_invitation(invited).await.unwrap().into_inner();
     let invitation = answer.invitation.unwrap();
     assert_eq!(invitation.inviter_user_id, "");
+    // Otherwise the first mail may come last, on a busy machine.
+    settled(&world).await;
+    world.mailbox.wait_for_token("guest@example.com", "rin_", 1).await;
     world.clock.advance(Duration::from_secs(3600));
     let again = ResendInvitationRequest {
         organization_id: team.organization_id.clone(),

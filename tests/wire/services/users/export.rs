@@ -77,7 +77,7 @@ async fn an_export_is_for_the_person_and_for_services_with_the_scope(world: Worl
     let acme = Scenario::acme(&world).await;
     let ada = acme.join(ADA, &["member"]).await;
     let others = export(&world, &acme.owner.session, &ada.user_id).await;
-    assert_refused(others, Code::NotFound, "USER_NOT_FOUND");
+    assert_refused(others, Code::PermissionDenied, "SELF_ONLY");
     let key = service_key(&world, &["users.read", "audit.read", "sessions.read"]).await;
     assert_refused(export(&world, &key, &ada.user_id).await, Code::PermissionDenied, "SCOPE_REQUIRED");
     let nobody = uuid::Uuid::from_u128(7).to_string();
